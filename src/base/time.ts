@@ -1,0 +1,32 @@
+/** Nanoseconds since the epoch, of the wall clock, at the clock's own resolution where Node gives it (µs). */
+export function nowNanos(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+}
+
+/** RFC 3339 with nanoseconds in UTC, as Docker prints times: `2026-01-02T03:04:05.678901234Z`. Trailing zeros are kept off, as in Go. */
+export function formatNanos(nanos: bigint): string {
+  const seconds = nanos / 1_000_000_000n;
+  const fraction = String(nanos % 1_000_000_000n)
+    .padStart(9, '0')
+    .replace(/0+$/, '');
+  const base = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  return fraction === '' ? `${base}Z` : `${base}.${fraction}Z`;
+}
+
+/** Go's zero time, which Docker answers for 'never'. */
+export const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+/** The current time as RFC 3339 with nanoseconds. */
+export function now(): string {
+  return formatNanos(nowNanos());
+}
+
+/** Nanoseconds of an RFC 3339 time, with any offset and up to nine fractional digits; undefined when it is none. */
+export function parseTime(text: string): bigint | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:?\d\d)$/.exec(text);
+  if (!match) return undefined;
+  const zone = match[4]!.toUpperCase();
+  const millis = Date.parse(`${match[1]}T${match[2]}${zone}`);
+  if (Number.isNaN(millis)) return undefined;
+  return BigInt(millis) * 1_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'));
+}

@@ -1,0 +1,47 @@
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+
+/** A stream of bytes with the reader's own pace. */
+export type Bytes = AsyncIterable<Uint8Array>;
+
+/** Anything blobs can be read from: the local store, a remote repository, a tar archive. */
+export interface ContentSource {
+  /** Streams `target` from byte `offset`; the bytes are verified and the last read throws `corrupt` if they lie. Throws `not-found`. */
+  read(target: Pick<Descriptor, 'digest' | 'size'>, options?: { offset?: number; signal?: AbortSignal }): Bytes;
+}
+
+/** Anything blobs can be written to. */
+export interface ContentSink {
+  has(target: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
+  /** Idempotent: success means "the content is there", not "I wrote it". Throws `corrupt` when `body` is not `target`. */
+  write(target: Pick<Descriptor, 'digest' | 'size'>, body: Bytes, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
+/** Immutable blobs named by their digest, kept as files under `blobs/<algorithm>/<hex>`. */
+export interface ContentStore extends ContentSource, ContentSink {
+  stat(digest: Digest): Promise<BlobInfo | undefined>;
+  /** Where the blob's bytes are, for readers that want the file itself (sendfile, workers). Throws `not-found`. */
+  path(digest: Digest): string;
+  /** Opens the write called `name`, continuing one that a crash or a client left behind. */
+  ingest(name: string): Promise<Ingest>;
+  /** Idempotent. The caller has checked that nothing refers to it (see `engine/gc.ts`). */
+  delete(digest: Digest): Promise<void>;
+  list(): AsyncIterable<BlobInfo>;
+}
+
+/** A blob being written. Disposing keeps what was written, so that the same name can go on. */
+export interface Ingest extends AsyncDisposable {
+  /** Bytes written so far. */
+  readonly offset: number;
+  append(chunk: Uint8Array): Promise<void>;
+  /** Syncs, verifies, renames and syncs the directory: after this the blob survives a power cut, before it nobody sees it. */
+  commit(expected?: { digest?: Digest; size?: number }): Promise<BlobInfo>;
+  abort(): Promise<void>;
+}
+
+export interface BlobInfo {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  readonly createdAt: Date;
+}

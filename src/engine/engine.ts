@@ -1,0 +1,313 @@
+/**
+ * What the engine offers, to the daemon's handlers and to programs that import it: these interfaces, and nothing else.
+ *
+ * Documents (`ContainerCreateRequest`, `ContainerInspect`, …) are the Engine API's newest shape, from `api/`: there is one
+ * set of them, and what older API versions look like is the daemon's business alone. Names resolve as Docker resolves
+ * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
+ */
+import type { AuthConfig } from '../api/auth.ts';
+import type {
+  ContainerCreateRequest,
+  ContainerCreateResponse,
+  ContainerInspect,
+  ContainerStats,
+  ContainerSummary,
+  ContainerTop,
+  ContainerUpdateRequest,
+  FilesystemChange,
+  PathStat,
+  PruneContainersReport,
+} from '../api/container.ts';
+import type { ExecCreateRequest, ExecInspect } from '../api/exec.ts';
+import type { Filters } from '../api/filters.ts';
+import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, PruneImagesReport } from '../api/image.ts';
+import type {
+  NetworkConnectRequest,
+  NetworkCreateRequest,
+  NetworkCreateResponse,
+  NetworkDisconnectRequest,
+  NetworkInspect,
+} from '../api/network.ts';
+import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
+import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
+import type { OperationOptions } from '../base/operation.ts';
+import type { Bytes } from '../content/content-store.ts';
+import type { OutputChunk } from '../runtime/task.ts';
+
+export interface EngineServices extends AsyncDisposable {
+  readonly containers: ContainerService;
+  readonly execs: ExecService;
+  readonly images: ImageService;
+  readonly networks: NetworkService;
+  readonly volumes: VolumeService;
+  readonly builder: BuildService;
+  readonly system: SystemService;
+  readonly events: EventService;
+  /** Lets go of everything; containers go on running. */
+  close(): Promise<void>;
+}
+
+export interface ContainerService {
+  /** Throws `not-found` (`No such image: …`), `conflict` (name in use), `invalid-argument`. Nothing is left of a failed create. */
+  create(
+    request: ContainerCreateRequest,
+    options?: { name?: string; platform?: string },
+  ): Promise<ContainerCreateResponse>;
+  /** Throws `not-modified` when it runs already. */
+  start(id: string): Promise<void>;
+  /** Sends the stop signal, after `timeoutSeconds` SIGKILL (-1: never). Throws `not-modified` when it does not run. */
+  stop(id: string, options?: { signal?: string; timeoutSeconds?: number; abort?: AbortSignal }): Promise<void>;
+  restart(id: string, options?: { signal?: string; timeoutSeconds?: number }): Promise<void>;
+  kill(id: string, signal?: string): Promise<void>;
+  pause(id: string): Promise<void>;
+  unpause(id: string): Promise<void>;
+  rename(id: string, name: string): Promise<void>;
+  update(id: string, request: ContainerUpdateRequest): Promise<{ Warnings: string[] }>;
+  remove(id: string, options?: { force?: boolean; volumes?: boolean; link?: boolean }): Promise<void>;
+  /** Registers at once (so that nothing started afterwards is missed) and resolves to the outcome when the condition holds. */
+  wait(
+    id: string,
+    condition: 'not-running' | 'next-exit' | 'removed',
+    signal?: AbortSignal,
+  ): Promise<{ outcome: Promise<{ exitCode: number; error?: string }> }>;
+  inspect(id: string, options?: { size?: boolean }): Promise<ContainerInspect>;
+  list(options?: { all?: boolean; limit?: number; size?: boolean; filters?: Filters }): Promise<ContainerSummary[]>;
+  top(id: string, psArgs?: string): Promise<ContainerTop>;
+  /** One sample, or one a second until `signal` aborts or the container goes. `oneShot` skips the sample before. */
+  stats(
+    id: string,
+    options: { stream: boolean; oneShot?: boolean; signal?: AbortSignal },
+  ): Promise<AsyncIterable<ContainerStats>>;
+  /** Throws `not-found`, `unimplemented` (a log driver that cannot be read). Consecutive lines of one stream may come in one chunk. */
+  logs(id: string, options: LogOptions): Promise<{ tty: boolean; output: AsyncIterable<OutputChunk> }>;
+  /** Attaches before anything is printed by a later `start`. */
+  attach(id: string, options: AttachOptions): Promise<AttachSession>;
+  resize(id: string, size: { rows: number; columns: number }): Promise<void>;
+  changes(id: string): Promise<FilesystemChange[]>;
+  export(id: string, options?: OperationOptions): Promise<Bytes>;
+  /** Follows no symlink out of the container's root. Throws `not-found` (`Could not find the file … in container …`). */
+  archiveStat(id: string, path: string): Promise<PathStat>;
+  archiveGet(id: string, path: string, options?: OperationOptions): Promise<{ stat: PathStat; tar: Bytes }>;
+  archivePut(
+    id: string,
+    path: string,
+    tar: Bytes,
+    options?: OperationOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
+  ): Promise<void>;
+  commit(id: string, options: CommitOptions): Promise<{ Id: string }>;
+  prune(filters: Filters): Promise<PruneContainersReport>;
+}
+
+export interface LogOptions extends OperationOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly follow?: boolean;
+  /** Nanoseconds since the epoch, both ends included. */
+  readonly since?: bigint;
+  readonly until?: bigint;
+  readonly timestamps?: boolean;
+  readonly details?: boolean;
+  /** Lines from the end; undefined is all. */
+  readonly tail?: number;
+}
+
+export interface AttachOptions {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Send what is already in the log first. */
+  readonly logs: boolean;
+  /** Follow what comes; false only with `logs`. */
+  readonly stream: boolean;
+  readonly detachKeys?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A client at a container's streams. Its pace is its own: nothing here slows the container. */
+export interface AttachSession {
+  readonly tty: boolean;
+  /** Ends when the container's run ends, or the client detached by its keys. */
+  readonly output: AsyncIterable<OutputChunk>;
+  /** Gives `detached` once the detach keys were typed: nothing further is passed on. */
+  write(data: Uint8Array): Promise<'passed' | 'detached'>;
+  /** The client sends no more (half-close). */
+  endInput(): Promise<void>;
+  /** The client is gone. */
+  close(): void;
+}
+
+export interface CommitOptions {
+  readonly repo?: string;
+  readonly tag?: string;
+  readonly comment?: string;
+  readonly author?: string;
+  readonly pause?: boolean;
+  /** Dockerfile instructions. */
+  readonly changes?: readonly string[];
+  readonly config?: Record<string, unknown>;
+}
+
+export interface ExecService {
+  /** Throws `not-found`, `conflict` (not running, paused), `invalid-argument` (`No exec command specified`). */
+  create(containerId: string, request: ExecCreateRequest): Promise<{ Id: string }>;
+  /** Starts without a client. */
+  startDetached(id: string): Promise<void>;
+  start(
+    id: string,
+    options: { tty: boolean; consoleSize?: { rows: number; columns: number } | undefined; signal?: AbortSignal },
+  ): Promise<AttachSession>;
+  resize(id: string, size: { rows: number; columns: number }): Promise<void>;
+  inspect(id: string): Promise<ExecInspect>;
+}
+
+export interface ImageService {
+  list(options?: {
+    all?: boolean;
+    filters?: Filters;
+    sharedSize?: boolean;
+    manifests?: boolean;
+    digests?: boolean;
+  }): Promise<ImageSummary[]>;
+  inspect(name: string, options?: { platform?: string; manifests?: boolean }): Promise<ImageInspect>;
+  history(name: string, options?: { platform?: string }): Promise<ImageHistoryItem[]>;
+  pull(
+    reference: string,
+    options: OperationOptions & { auth?: AuthConfig | undefined; platform?: string | undefined; all?: boolean },
+  ): Promise<void>;
+  push(
+    reference: string,
+    options: OperationOptions & { auth?: AuthConfig | undefined; platform?: string | undefined; all?: boolean },
+  ): Promise<void>;
+  tag(source: string, repository: string, tag?: string): Promise<void>;
+  /** Untags, and deletes what nothing refers to any more. */
+  remove(
+    name: string,
+    options?: { force?: boolean; noPrune?: boolean; platforms?: string[] },
+  ): Promise<ImageDeleteItem[]>;
+  prune(filters: Filters): Promise<PruneImagesReport>;
+  /** `docker save`: one archive that is both docker-archive and OCI layout; the same images give the same bytes. */
+  save(names: readonly string[], options?: OperationOptions & { platforms?: string[] }): Promise<Bytes>;
+  /** Throws `invalid-argument`, `corrupt`; a refused archive leaves nothing. Progress lines are Docker's (`Loaded image: …`). */
+  load(archive: Bytes, options?: OperationOptions & { platforms?: string[]; quiet?: boolean }): Promise<void>;
+  /** `docker import`: a filesystem tar, any known compression, becomes an image of one layer. */
+  import(
+    archive: Bytes,
+    options?: OperationOptions & {
+      repository?: string;
+      tag?: string;
+      message?: string;
+      changes?: readonly string[];
+      platform?: string;
+    },
+  ): Promise<{ id: string }>;
+  search(
+    term: string,
+    options: { limit?: number; filters?: Filters; auth?: AuthConfig | undefined },
+  ): Promise<Record<string, unknown>[]>;
+  /** What a registry holds under the name: descriptor and platforms. */
+  distribution(reference: string, auth?: AuthConfig): Promise<Record<string, unknown>>;
+  /** Makes a base image from a distribution's packages. */
+  bootstrap(request: BootstrapRequest, options?: OperationOptions): Promise<{ id: string }>;
+  /** Reads every blob and layer again; reports what is damaged, missing, or orphaned. */
+  fsck(options?: OperationOptions & { repair?: boolean }): Promise<FsckReport>;
+}
+
+export interface BootstrapRequest {
+  /** `debian:bookworm-slim`, `debian:trixie`, `ubuntu:noble`: distribution, and suite with an optional `-slim`. */
+  readonly base: string;
+  readonly include?: readonly string[];
+  readonly suite?: string;
+  readonly mirror?: string;
+  /** References to give it; none means the name of `base`, below `gantry/`. */
+  readonly tags?: readonly string[];
+}
+
+export interface FsckReport {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly problems: readonly {
+    readonly kind: string;
+    readonly what: string;
+    readonly detail: string;
+    readonly repaired: boolean;
+  }[];
+}
+
+export interface NetworkService {
+  create(request: NetworkCreateRequest): Promise<NetworkCreateResponse>;
+  list(filters?: Filters): Promise<NetworkInspect[]>;
+  inspect(id: string, options?: { verbose?: boolean; scope?: string }): Promise<NetworkInspect>;
+  remove(id: string): Promise<void>;
+  connect(id: string, request: NetworkConnectRequest): Promise<void>;
+  disconnect(id: string, request: NetworkDisconnectRequest): Promise<void>;
+  prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }>;
+}
+
+export interface VolumeService {
+  create(request: VolumeCreateRequest): Promise<Volume>;
+  list(filters?: Filters): Promise<VolumeListResponse>;
+  inspect(name: string): Promise<Volume>;
+  remove(name: string, options?: { force?: boolean }): Promise<void>;
+  prune(filters: Filters): Promise<PruneVolumesReport>;
+}
+
+export interface BuildRequest {
+  readonly dockerfile?: string;
+  readonly tags?: readonly string[];
+  readonly buildArgs?: Readonly<Record<string, string | null>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly target?: string;
+  readonly noCache?: boolean;
+  readonly pull?: boolean;
+  readonly quiet?: boolean;
+  readonly platform?: string;
+  readonly networkMode?: string;
+  readonly extraHosts?: readonly string[];
+  readonly shmSize?: number;
+  readonly remote?: string;
+  readonly cacheFrom?: readonly string[];
+  readonly limits?: {
+    readonly memory?: number;
+    readonly memorySwap?: number;
+    readonly cpuShares?: number;
+    readonly cpuPeriod?: number;
+    readonly cpuQuota?: number;
+    readonly cpusetCpus?: string;
+    readonly cpusetMems?: string;
+    readonly cgroupParent?: string;
+  };
+  readonly ulimits?: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[];
+  readonly squash?: boolean;
+  readonly auth?: Readonly<Record<string, AuthConfig>>;
+}
+
+export interface BuildService {
+  /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
+  build(context: Bytes, request: BuildRequest, options?: OperationOptions): Promise<{ id: string }>;
+  cancel(buildId: string): Promise<void>;
+  prune(options: {
+    all?: boolean;
+    filters?: Filters;
+    keepBytes?: number;
+  }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>;
+  diskUsage(): Promise<BuildCacheRecord[]>;
+}
+
+export interface SystemService {
+  version(): Promise<SystemVersion>;
+  info(): Promise<SystemInfo>;
+  diskUsage(options?: { types?: readonly string[]; signal?: AbortSignal }): Promise<DiskUsage>;
+  /** Tries credentials against a registry. */
+  auth(config: AuthConfig): Promise<{ Status: string; IdentityToken: string }>;
+}
+
+export interface EventService {
+  /** Past events since `since` (nanoseconds), then live ones until `until` or the abort. A slow reader loses the oldest, never memory. */
+  subscribe(options?: {
+    since?: bigint;
+    until?: bigint;
+    filters?: Filters;
+    signal?: AbortSignal;
+  }): AsyncIterable<EngineEvent>;
+  publish(type: string, action: string, id: string, attributes: Record<string, string>): void;
+}

@@ -1,0 +1,56 @@
+import type { ChainId, DiffId } from '../oci/digest.ts';
+
+/** A mount to perform, as `mount(2)` wants it; `options` keeps `lowerdir=` and the like whole, one per entry. */
+export interface Mount {
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/**
+ * Filesystems built as changes on top of changes.
+ *
+ * An *active* snapshot is writable and known by a key its user picks (a container's id, a build step's);
+ * a *committed* one is immutable and known by its chain id. Only committed snapshots have children.
+ *
+ *     prepare(key, parent) ── write ──► commit(chainId, key)     a layer
+ *     prepare(key, parent) ── run   ──► remove(key)              a container
+ *
+ * Metadata is in the database, files are below the data root; what the database does not know is swept at start.
+ * Removal answers as soon as the name is gone; the files go in the background (and at the next start, after a crash).
+ */
+export interface Snapshotter {
+  readonly name: string;
+  /** Creates a writable snapshot over `parent` (`undefined`: empty). Throws `already-exists`, `not-found` (parent). */
+  prepare(key: string, parent: ChainId | undefined): Promise<void>;
+  /**
+   * Turns the active snapshot `key` into the committed `chainId`; `key` is gone afterwards. The files are synced first:
+   * a committed snapshot survives a power cut. Idempotent by content: when `chainId` exists already, `key` is removed.
+   */
+  commit(chainId: ChainId, key: string, layer: LayerInfo): Promise<void>;
+  /** The mounts of an active snapshot (read-write), or of a committed one (read-only). Throws `not-found`. */
+  mounts(name: string): Promise<readonly Mount[]>;
+  /** The directory that holds only this snapshot's own changes, in overlay form (character device 0:0 whiteouts, opaque xattr). */
+  changesDir(name: string): string;
+  stat(name: string): SnapshotInfo | undefined;
+  /** Disk used by this snapshot alone, in bytes and inodes. Walks the files of active snapshots: not cheap. */
+  usage(name: string, options?: { signal?: AbortSignal }): Promise<{ bytes: number; inodes: number }>;
+  /** Throws `conflict` while a snapshot has children. */
+  remove(name: string): Promise<void>;
+  list(): readonly SnapshotInfo[];
+}
+
+export interface SnapshotInfo {
+  readonly name: string;
+  readonly kind: 'active' | 'committed';
+  readonly parent: ChainId | undefined;
+  readonly createdAt: Date;
+  readonly layer: LayerInfo | undefined;
+}
+
+/** What is known of a committed layer. */
+export interface LayerInfo {
+  readonly diffId: DiffId;
+  /** Bytes of the files' content, as `docker history` shows them. */
+  readonly size: number;
+}

@@ -1,0 +1,106 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { EngineError } from '../base/errors.ts';
+import { MIGRATIONS } from './migrations.ts';
+
+export type Row = Record<string, SQLInputValue>;
+
+/**
+ * What exists and what it is called: one SQLite file, WAL, `synchronous=FULL` (a committed transaction survives a power cut).
+ *
+ * Calls are synchronous, so check-then-write inside `transaction` is one uninterruptible step. One process holds the
+ * file at a time (the engine's lock on its data root sees to that).
+ */
+export class Database implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  #depth = 0;
+
+  private constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  /** Opens and migrates; `:memory:` for tests. Throws `corrupt` when the file is no database, `unavailable` when a newer Gantry wrote it. */
+  static open(path: string): Database {
+    let db: DatabaseSync;
+    try {
+      db = new DatabaseSync(path);
+      db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000');
+    } catch (error) {
+      throw new EngineError('corrupt', `cannot open the state database ${path}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    const database = new Database(db);
+    database.#migrate(path);
+    return database;
+  }
+
+  #migrate(path: string): void {
+    const version = Number(this.get('PRAGMA user_version')?.['user_version'] ?? 0);
+    if (version > MIGRATIONS.length) {
+      throw new EngineError(
+        'unavailable',
+        `${path} was written by a newer Gantry (schema ${version}, this one knows ${MIGRATIONS.length}): upgrade, or use another data root`,
+      );
+    }
+    for (let next = version; next < MIGRATIONS.length; next++) {
+      this.transaction(() => {
+        this.#db.exec(MIGRATIONS[next]!);
+        this.#db.exec(`PRAGMA user_version=${next + 1}`);
+      });
+    }
+  }
+
+  /** Runs `work` as one transaction; what throws inside rolls all of it back. Nested calls join the outer one. `work` must not await. */
+  transaction<T>(work: () => T): T {
+    if (this.#depth > 0) return work();
+    this.#db.exec('BEGIN IMMEDIATE');
+    this.#depth++;
+    try {
+      const result = work();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes);
+  }
+
+  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#prepare(sql).get(...values) as Row | undefined;
+  }
+
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...values) as Row[];
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Whether `error` is SQLite's word for a broken unique or primary key. */
+export function isUniqueViolation(error: unknown): boolean {
+  const code = (error as { errcode?: number } | null)?.errcode;
+  return code === 2067 || code === 1555;
+}

@@ -1,0 +1,43 @@
+/** Schema changes in order; the database's `user_version` counts those applied. Never edit one that has been released: add the next. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+  -- documents with a unique name: containers, networks, volumes
+  CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE networks   (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE volumes    (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+  -- images by config digest; "target" is the manifest (or index) they came with or would be pushed as
+  CREATE TABLE images (
+    id TEXT PRIMARY KEY, manifest TEXT, created INTEGER NOT NULL, size INTEGER NOT NULL, chain TEXT, parent TEXT, doc TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  -- canonical references: docker.io/library/nginx:1.23, and digests: docker.io/library/nginx@sha256:…
+  CREATE TABLE image_references (
+    reference TEXT PRIMARY KEY, repository TEXT NOT NULL, image TEXT NOT NULL REFERENCES images(id), target TEXT NOT NULL, updated INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX image_references_image ON image_references(image);
+
+  -- a layer's tar by diff id: the blob that holds it (compressed or not), or NULL where it is made again from the snapshot
+  CREATE TABLE layers (
+    diff_id TEXT PRIMARY KEY, blob TEXT, media_type TEXT NOT NULL, blob_size INTEGER NOT NULL, size INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE snapshots (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, parent TEXT REFERENCES snapshots(name), dir TEXT NOT NULL UNIQUE,
+    created INTEGER NOT NULL, diff_id TEXT, size INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX snapshots_parent ON snapshots(parent);
+
+  -- "keep this until I say so": kind is blob, snapshot or image
+  CREATE TABLE leases (id TEXT PRIMARY KEY, created INTEGER NOT NULL, purpose TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE lease_items (
+    lease TEXT NOT NULL REFERENCES leases(id) ON DELETE CASCADE, kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (lease, kind, name)
+  ) STRICT, WITHOUT ROWID;
+
+  -- build cache: key → result
+  CREATE TABLE build_records (
+    key TEXT PRIMARY KEY, chain TEXT, created INTEGER NOT NULL, used INTEGER NOT NULL, uses INTEGER NOT NULL, doc TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+];

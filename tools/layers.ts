@@ -1,0 +1,48 @@
+/**
+ * Who may import whom: a folder of `src/` may import the folders listed for it, itself, and nothing else.
+ * The table is in reading order: what stands lower in the list may use what stands higher.
+ */
+export const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  oci: ['base'],
+  api: ['base'], // the contract: the Engine API's documents and routes, no I/O
+  linux: ['base'], // the only folder that talks to the kernel
+  state: ['base', 'oci', 'api'],
+  content: ['base', 'oci'],
+  snapshot: ['base', 'oci', 'linux', 'state', 'content'],
+  registry: ['base', 'oci', 'content'],
+  runtime: ['base', 'oci', 'api', 'linux'],
+  network: ['base', 'api', 'linux'],
+  volume: ['base', 'api', 'linux'],
+  build: ['base', 'oci', 'api', 'linux', 'content', 'snapshot'], // runtime and network reach it as an Executor, given by the engine
+  engine: [
+    'base',
+    'oci',
+    'api',
+    'linux',
+    'state',
+    'content',
+    'snapshot',
+    'registry',
+    'runtime',
+    'network',
+    'volume',
+    'build',
+  ],
+  daemon: ['base', 'api', 'oci', 'linux', 'engine'],
+  client: ['base', 'api'],
+  compose: ['base', 'api', 'client'],
+  cli: ['base', 'api', 'oci', 'client', 'compose'],
+};
+
+/** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */
+export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  koffi: ['linux'],
+  yaml: ['compose'],
+};
+
+/** Node built-ins that only some folders may use. */
+export const BUILTINS: Readonly<Record<string, readonly string[]>> = {
+  'node:sqlite': ['state'],
+  'node:child_process': ['linux', 'client', 'cli', 'daemon'],
+};

@@ -1,0 +1,11 @@
+#!/bin/sh
+# `npm test`: sets up what is missing, then runs the unit tests and the system tests.
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+sh tools/setup.sh
+PATH=$root/.gantry:$PATH
+export PATH
+if [ $# -gt 0 ]; then exec node --test "$@"; fi
+node --test --test-concurrency=2 --test-timeout=600000 'src/**/*.test.ts' 'tests/**/*.test.ts'
+printf '\nAll tests passed. Next: ./gantry demo, npm run check, npm run bench.\n'
