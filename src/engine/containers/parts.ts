@@ -1,0 +1,111 @@
+import type { ContainerConfig, ContainerCreateRequest, ContainerInspect, HostConfig } from '../../api/container.ts';
+import type { EndpointSettings } from '../../api/network.ts';
+import type { ChainId, Digest } from '../../oci/digest.ts';
+import type { ImageConfig, ImageRunConfig } from '../../oci/image.ts';
+import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oci-spec.ts';
+import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
+import type { ContainerMount, ContainerRecord, SandboxRecord } from '../../state/containers.ts';
+import type { LogOptions } from '../engine.ts';
+
+/**
+ * What the life of a container needs of the other parts of the engine, and no more than that.
+ * `engine/open.ts` gives the real ones, unit tests give small ones in memory.
+ */
+export interface ContainerImages {
+  /** Throws `not-found`: `No such image: busybox:latest`. The image is kept from collection while a container has it. */
+  resolve(reference: string, platform?: string): Promise<ResolvedImage>;
+  /** Ids of the image named and of every image made from it, for the filter `ancestor`; empty when there is none. */
+  descendants(reference: string): Promise<ReadonlySet<string>>;
+}
+
+export interface ResolvedImage {
+  readonly id: Digest;
+  readonly config: ImageConfig;
+  readonly chain: ChainId | undefined;
+  readonly descriptor?: ContainerInspect['ImageManifestDescriptor'];
+}
+
+export interface ContainerVolumes {
+  /** Resolves binds, mounts, `--volumes-from` and the image's volumes; creates the volumes that do not exist. Undone by `release`. */
+  plan(request: VolumePlanRequest): Promise<readonly ContainerMount[]>;
+  /** Before every start, with the root mounted: sources exist, empty volumes are filled from the image. Throws `invalid-argument` in Docker's words. */
+  prepare(record: ContainerRecord, rootfs: string): Promise<void>;
+  /** The container is gone: nothing keeps its volumes any more; the anonymous ones are deleted when asked. */
+  release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void>;
+}
+
+export interface VolumePlanRequest {
+  readonly id: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly image: ImageRunConfig | undefined;
+}
+
+/** A container's side of networking. Nothing is kept here: what must be remembered is in the record. */
+export interface ContainerNetworks {
+  /** At create: which networks, under their names; addresses only where they were asked for. Throws `not-found` (`network x not found`), `invalid-argument`. */
+  plan(
+    id: string,
+    name: string,
+    request: ContainerCreateRequest,
+  ): Promise<{ readonly endpoints: Readonly<Record<string, EndpointSettings>>; readonly warnings: readonly string[] }>;
+  /**
+   * Before the task starts: namespace, addresses, published ports, and the files `hosts`, `hostname`, `resolv.conf` in
+   * `directory`. Idempotent: what an earlier try left is replaced. A failed attach leaves nothing.
+   */
+  attach(record: ContainerRecord, directory: string): Promise<AttachedNetwork>;
+  /** Frees all of it. Idempotent, also when the namespace is gone. */
+  detach(record: ContainerRecord): Promise<void>;
+  /** The name others know it by has changed. */
+  renamed(record: ContainerRecord): Promise<void>;
+}
+
+export interface AttachedNetwork {
+  readonly sandbox: SandboxRecord | undefined;
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** To join; undefined makes a new one without any link (`none`), `host` is no new one. */
+  readonly namespace: { readonly path: string } | 'host' | 'new';
+  /** Host paths of files to mount at /etc/hosts, /etc/hostname and /etc/resolv.conf. */
+  readonly files: { readonly hosts?: string; readonly hostname?: string; readonly resolvConf?: string };
+}
+
+/** From Docker's options to the runtime's documents. */
+export interface ContainerSpecs {
+  /** Refuses what can never start; gives the warnings for what this host will not honour. Throws `invalid-argument`. */
+  check(config: ContainerConfig, hostConfig: HostConfig): readonly string[];
+  build(request: SpecRequest): Promise<OciSpec>;
+  /** A further process in the running container: its user looked up in the container's own files. */
+  process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec>;
+  resources(hostConfig: HostConfig): LinuxResources;
+}
+
+export interface SpecRequest {
+  readonly record: ContainerRecord;
+  readonly rootfs: string;
+  readonly network: AttachedNetwork;
+  /** Pid of the container whose namespaces are joined (`container:x`), by kind. */
+  readonly joins: { readonly ipc?: number; readonly pid?: number };
+}
+
+export interface ExecProcessRequest {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: string;
+  readonly workingDir: string;
+  readonly tty: boolean;
+  readonly privileged: boolean;
+}
+
+/** Readers of the log record that the monitor writes. */
+export interface ContainerLogs {
+  read(log: TaskLog, options: LogOptions & { readonly live: boolean }): AsyncIterable<OutputChunk>;
+  remove(log: TaskLog): Promise<void>;
+}
+
+/** The container's root filesystem, mounted where the task expects it. */
+export interface ContainerRoots {
+  /** Idempotent. Gives the path. */
+  mount(id: string): Promise<string>;
+  /** Idempotent. */
+  unmount(id: string): Promise<void>;
+}

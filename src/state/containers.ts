@@ -1,0 +1,152 @@
+import type { ContainerConfig, ContainerInspect, ContainerStatus, Health, HostConfig } from '../api/container.ts';
+import type { EndpointSettings, PortBinding } from '../api/network.ts';
+import type { MountPoint } from '../api/volume.ts';
+import { ZERO_TIME } from '../base/time.ts';
+import type { ChainId } from '../oci/digest.ts';
+import type { Database } from './database.ts';
+import { Documents } from './documents.ts';
+
+/** Everything that is known of a container, as one immutable document. A change is a new document. */
+export interface ContainerRecord {
+  readonly id: string;
+  /** Without the leading slash that the API shows. */
+  readonly name: string;
+  /** RFC 3339 with nanoseconds. */
+  readonly createdAt: string;
+  /** The image's id (digest of its config). What the user wrote is `config.Image`. */
+  readonly imageId: string;
+  readonly imageDescriptor?: ContainerInspect['ImageManifestDescriptor'];
+  readonly platform: { readonly os: string; readonly architecture: string };
+  /** The top of the image's layers, over which the container's own snapshot was prepared; undefined for `scratch`. */
+  readonly chain: ChainId | undefined;
+  /** The request merged with the image's configuration. */
+  readonly config: ContainerConfig;
+  /** The request with every default filled in. */
+  readonly hostConfig: HostConfig;
+  readonly mounts: readonly ContainerMount[];
+  /** By network name: what was asked, and while it runs what it got. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  readonly sandbox: SandboxRecord | undefined;
+  readonly state: RunState;
+  readonly restartCount: number;
+  /** A person stopped it: `unless-stopped` leaves it alone when the engine starts again. */
+  readonly stoppedByHand: boolean;
+}
+
+/** A mount of the container; `anonymous` volumes go with it when it is removed with its volumes. */
+export interface ContainerMount {
+  readonly point: MountPoint;
+  readonly anonymous: boolean;
+  /** The request that made it, when it came as `--mount` or `--tmpfs`-like options that the point does not show. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** The network namespace of a running container. */
+export interface SandboxRecord {
+  readonly id: string;
+  /** Path of the namespace; empty with the host's. */
+  readonly key: string;
+  readonly ports: Readonly<Record<string, PortBinding[] | null>>;
+}
+
+/** Where a container is in its life. Transitions: engine/containers/state.ts. */
+export interface RunState {
+  readonly status: ContainerStatus;
+  /** Of the first process, as the host sees it; 0 when it does not run. */
+  readonly pid: number;
+  /** Clock ticks since boot, with `pid`: a pid alone may have been given to another. */
+  readonly pidStartTime: number;
+  readonly exitCode: number;
+  /** Why the last start or exit was out of the ordinary; empty otherwise. */
+  readonly error: string;
+  readonly oomKilled: boolean;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  /** Only with a health check. */
+  readonly health?: Health;
+}
+
+export const NEVER_RUN: RunState = {
+  status: 'created',
+  pid: 0,
+  pidStartTime: 0,
+  exitCode: 0,
+  error: '',
+  oomKilled: false,
+  startedAt: ZERO_TIME,
+  finishedAt: ZERO_TIME,
+};
+
+/**
+ * The containers of the database, kept in memory as well: reading costs no query and no parsing, and one engine at
+ * a time holds the file. Writing is durable when the call returns.
+ */
+export class ContainerStore {
+  readonly #documents: Documents<ContainerRecord>;
+  readonly #byId = new Map<string, ContainerRecord>();
+  readonly #idByName = new Map<string, string>();
+
+  constructor(db: Database) {
+    this.#documents = new Documents(db, 'containers');
+    for (const record of this.#documents.list()) this.#keep(record);
+  }
+
+  get(id: string): ContainerRecord | undefined {
+    return this.#byId.get(id);
+  }
+
+  byName(name: string): ContainerRecord | undefined {
+    const id = this.#idByName.get(name);
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  /** Those whose id begins with `prefix`; at most two, enough to know whether it is unique. */
+  byPrefix(prefix: string): ContainerRecord[] {
+    const found: ContainerRecord[] = [];
+    for (const record of this.#byId.values()) {
+      if (record.id.startsWith(prefix) && found.push(record) === 2) break;
+    }
+    return found;
+  }
+
+  list(): ContainerRecord[] {
+    return [...this.#byId.values()];
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** Throws `already-exists` when id or name is taken. */
+  insert(record: ContainerRecord): void {
+    this.#documents.insert(record);
+    this.#keep(record);
+  }
+
+  /** Throws `already-exists` when its new name is taken, `not-found` when it is gone. */
+  update(record: ContainerRecord): void {
+    this.#documents.update(record);
+    this.#keep(record);
+  }
+
+  /** For what the next start finds out by itself (the exit of a container that is removed at once): seen by readers, not written. */
+  updateInMemory(record: ContainerRecord): void {
+    this.#keep(record);
+  }
+
+  /** Idempotent. */
+  delete(id: string): void {
+    this.#documents.delete(id);
+    const record = this.#byId.get(id);
+    if (!record) return;
+    this.#byId.delete(id);
+    this.#idByName.delete(record.name);
+  }
+
+  #keep(record: ContainerRecord): void {
+    const before = this.#byId.get(record.id);
+    if (before && before.name !== record.name) this.#idByName.delete(before.name);
+    this.#byId.set(record.id, record);
+    this.#idByName.set(record.name, record.id);
+  }
+}
