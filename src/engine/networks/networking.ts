@@ -1,0 +1,86 @@
+import type { ContainerConfig, HostConfig, NetworkSettings } from '../../api/container.ts';
+import type { EndpointSettings, PortBinding } from '../../api/network.ts';
+
+/**
+ * What running containers need of networks. The containers service calls it around each run:
+ *
+ *     check      at create                      nothing is changed on the host
+ *     prepare    before the runtime's `create`  namespace, addresses, ports, files are ready when it resolves
+ *     started    once the pid is known
+ *     release    at exit, or after a failed start; idempotent
+ *     adopt      for every container that still runs, after an engine's restart; then `recovered` once
+ *
+ * Nothing is written to the database here: what must be known after a restart is the `NetworkAttachment`, plain JSON,
+ * which the container's record keeps from `prepare` until `release`. A namespace has no name on disk, only a file
+ * descriptor of the engine until the container's processes hold it: a crash in between leaves nothing.
+ */
+export interface Networking {
+  /** Warnings for the create response. Throws `not-found` (`network x not found`), `invalid-argument` (ports, addresses, modes). */
+  check(container: NetworkedContainer): string[];
+  /** Throws `conflict`/`internal` with Docker's words (`failed to set up container networking: …`) and then leaves nothing. */
+  prepare(container: NetworkedContainer, signal?: AbortSignal): Promise<PreparedNetwork>;
+  /** The container's first process runs, in the prepared namespace. */
+  started(containerId: string, pid: number): void;
+  /** Frees addresses and ports before it resolves; the kernel takes the interfaces away in its own time. */
+  release(containerId: string): Promise<void>;
+  /** Takes back what an earlier engine's `prepare` gave to a container that still runs. */
+  adopt(container: NetworkedContainer, pid: number, attachment: NetworkAttachment): Promise<void>;
+  /** All running containers have been adopted: rules are made to match, in one transaction, and what is nobody's is removed. */
+  recovered(): Promise<void>;
+  /** `NetworkSettings` of inspect; without an attachment, of a container that does not run. */
+  settings(container: NetworkedContainer, attachment: NetworkAttachment | undefined, pid: number): NetworkSettings;
+  /** The container was renamed: names in DNS follow. */
+  renamed(containerId: string, name: string): void;
+}
+
+/** What `Networking` reads of a container's record. */
+export interface NetworkedContainer {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  /** `NetworkingConfig.EndpointsConfig` of the create request, by network name or id; changed by connect and disconnect. */
+  readonly networks: Readonly<Record<string, EndpointSettings>>;
+  /** Directory of the container's own files below the data root, where hosts, hostname and resolv.conf are written. */
+  readonly directory: string;
+}
+
+/** What the networks service needs of the containers service. */
+export interface ContainerDirectory {
+  /** By id, name or prefix. Throws `not-found`. */
+  find(
+    nameOrId: string,
+  ): NetworkedContainer & { readonly pid: number; readonly attachment: NetworkAttachment | undefined };
+  /** Every container, running or not. */
+  all(): Iterable<NetworkedContainer>;
+  /** Writes the container's `networks` and `attachment` after a connect or disconnect. */
+  save(
+    containerId: string,
+    networks: Readonly<Record<string, EndpointSettings>>,
+    attachment: NetworkAttachment | undefined,
+  ): void;
+}
+
+export interface PreparedNetwork {
+  /** For `linux.namespaces` of the spec: a path to join, `new` for one that the runtime makes (loopback up), or the host's own. */
+  readonly namespace: { readonly path: string } | 'new' | 'host';
+  /** Host paths to be bind mounted on /etc/hosts, /etc/hostname, /etc/resolv.conf. */
+  readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly attachment: NetworkAttachment;
+  /** Variables of `--link`, to be put before the container's own. */
+  readonly env: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** A run's place on its networks, as it is known after an engine's restart. */
+export interface NetworkAttachment {
+  readonly mode: 'bridge' | 'host' | 'none' | 'container';
+  /** By network name, as inspect shows them. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** Interface names by network name. */
+  readonly interfaces: Readonly<Record<string, { readonly host: string; readonly guest: string }>>;
+  /** As inspect shows them: exposed ports, published ones with their bindings. */
+  readonly ports: Readonly<Record<string, PortBinding[] | null>>;
+  readonly sandboxId: string;
+}
