@@ -22,20 +22,34 @@ export interface ContentStore extends ContentSource, ContentSink {
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** Where the blob's bytes are, for readers that want the file itself (sendfile, workers). Throws `not-found`. */
   path(digest: Digest): string;
-  /** Opens the write called `name`, continuing one that a crash or a client left behind. */
-  ingest(name: string): Promise<Ingest>;
-  /** Idempotent. The caller has checked that nothing refers to it (see `engine/gc.ts`). */
+  /**
+   * Opens the write called `name`, continuing one that a crash or a client left behind; without a name it is a write that
+   * nobody continues. Throws `conflict` while the same name is open.
+   */
+  ingest(name?: string): Promise<Ingest>;
+  /**
+   * Idempotent. The caller has checked that nothing refers to it (see `engine/gc.ts`): the blob is out of sight before
+   * this returns its promise, so that check and deletion are one step.
+   */
   delete(digest: Digest): Promise<void>;
   list(): AsyncIterable<BlobInfo>;
 }
 
-/** A blob being written. Disposing keeps what was written, so that the same name can go on. */
+/** A blob being written. Disposing keeps what was written under a name, so that the same name can go on. */
 export interface Ingest extends AsyncDisposable {
   /** Bytes written so far. */
   readonly offset: number;
   append(chunk: Uint8Array): Promise<void>;
-  /** Syncs, verifies, renames and syncs the directory: after this the blob survives a power cut, before it nobody sees it. */
-  commit(expected?: { digest?: Digest; size?: number }): Promise<BlobInfo>;
+  /**
+   * Verifies, syncs, renames and syncs the directory: after this the blob survives a power cut, before it nobody sees it.
+   * Throws `corrupt` when the bytes are not `expected`; what was written is gone then.
+   * `announce` is called with the digest right before the blob becomes visible: the moment to put a lease on it.
+   */
+  commit(expected?: {
+    digest?: Digest;
+    size?: number;
+    announce?: (digest: Digest, size: number) => void;
+  }): Promise<BlobInfo>;
   abort(): Promise<void>;
 }
 

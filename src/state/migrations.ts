@@ -8,19 +8,23 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE networks   (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE volumes    (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
-  -- images by config digest; "target" is the manifest (or index) they came with or would be pushed as
+  -- images by config digest: "config" is the document byte for byte, "manifest" the descriptor of the manifest it came with
   CREATE TABLE images (
-    id TEXT PRIMARY KEY, manifest TEXT, created INTEGER NOT NULL, size INTEGER NOT NULL, chain TEXT, parent TEXT, doc TEXT NOT NULL
+    id TEXT PRIMARY KEY, config TEXT NOT NULL, chain TEXT, size INTEGER NOT NULL, parent TEXT, manifest TEXT,
+    added TEXT NOT NULL, tagged TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
-  -- canonical references: docker.io/library/nginx:1.23, and digests: docker.io/library/nginx@sha256:…
+  CREATE INDEX images_parent ON images(parent);
+  -- canonical references: docker.io/library/nginx:1.23, and digests: docker.io/library/nginx@sha256:…;
+  -- "target" is the descriptor of what the registry calls by that name, a manifest or an index
   CREATE TABLE image_references (
-    reference TEXT PRIMARY KEY, repository TEXT NOT NULL, image TEXT NOT NULL REFERENCES images(id), target TEXT NOT NULL, updated INTEGER NOT NULL
+    reference TEXT PRIMARY KEY, repository TEXT NOT NULL, image TEXT NOT NULL REFERENCES images(id), target TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX image_references_image ON image_references(image);
 
-  -- a layer's tar by diff id: the blob that holds it (compressed or not), or NULL where it is made again from the snapshot
+  -- a layer's tar by diff id: the blob that holds it (compressed or not); where "stored" is 0 it is made again from the snapshot
   CREATE TABLE layers (
-    diff_id TEXT PRIMARY KEY, blob TEXT, media_type TEXT NOT NULL, blob_size INTEGER NOT NULL, size INTEGER NOT NULL
+    diff_id TEXT PRIMARY KEY, blob TEXT NOT NULL, media_type TEXT NOT NULL, blob_size INTEGER NOT NULL, stored INTEGER NOT NULL,
+    size INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE snapshots (
@@ -28,12 +32,6 @@ export const MIGRATIONS: readonly string[] = [
     created INTEGER NOT NULL, diff_id TEXT, size INTEGER
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX snapshots_parent ON snapshots(parent);
-
-  -- "keep this until I say so": kind is blob, snapshot or image
-  CREATE TABLE leases (id TEXT PRIMARY KEY, created INTEGER NOT NULL, purpose TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE lease_items (
-    lease TEXT NOT NULL REFERENCES leases(id) ON DELETE CASCADE, kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (lease, kind, name)
-  ) STRICT, WITHOUT ROWID;
 
   -- build cache: key → result
   CREATE TABLE build_records (
