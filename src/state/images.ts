@@ -78,7 +78,14 @@ export class ImageStore {
       this.#db.run(
         `INSERT INTO images (id, config, chain, size, parent, manifest, added, tagged) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING`,
-        id, configText, chain ?? null, size, parent ?? null, textOf(manifest), addedAt, ZERO_TIME,
+        id,
+        configText,
+        chain ?? null,
+        size,
+        parent ?? null,
+        textOf(manifest),
+        addedAt,
+        ZERO_TIME,
       ) > 0
     );
   }
@@ -114,7 +121,10 @@ export class ImageStore {
       this.#db.run(
         `INSERT INTO image_references (reference, repository, image, target) VALUES (?, ?, ?, ?)
          ON CONFLICT (reference) DO UPDATE SET image = excluded.image, target = excluded.target`,
-        name.reference, name.repository, name.image, textOf(name.target),
+        name.reference,
+        name.repository,
+        name.image,
+        textOf(name.target),
       );
       this.#db.run('UPDATE images SET tagged = ? WHERE id = ?', at, name.image);
       return before === name.image ? undefined : before;

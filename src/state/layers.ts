@@ -44,7 +44,12 @@ export class LayerStore {
        ON CONFLICT (diff_id) DO UPDATE SET
          blob = excluded.blob, media_type = excluded.media_type, blob_size = excluded.blob_size, stored = excluded.stored
        WHERE layers.stored = 0 AND excluded.stored = 1`,
-      diffId, blob.digest, blob.mediaType, blob.size, stored ? 1 : 0, size,
+      diffId,
+      blob.digest,
+      blob.mediaType,
+      blob.size,
+      stored ? 1 : 0,
+      size,
     );
   }
 
