@@ -1,0 +1,47 @@
+import type { Filters } from '../api/filters.ts';
+import type { ProgressMessage } from '../api/progress.ts';
+import { filtersQuery, type QueryValue } from './query.ts';
+import type { Requester } from './requester.ts';
+
+/** `/build` */
+export class BuilderClient {
+  readonly #requester: Requester;
+
+  constructor(requester: Requester) {
+    this.#requester = requester;
+  }
+
+  /** The classic `POST /build`. `query` is the API's own; `context` a tar, or undefined with `remote=`. */
+  build(options: {
+    query: Readonly<Record<string, QueryValue>>;
+    context?: AsyncIterable<Uint8Array> | undefined;
+    /** `X-Registry-Config`: base64url of credentials by registry. */
+    registryConfig?: string | undefined;
+    signal?: AbortSignal;
+  }): AsyncGenerator<ProgressMessage, void, void> {
+    return this.#requester.lines('POST', '/build', {
+      query: options.query,
+      headers: {
+        'Content-Type': 'application/x-tar',
+        ...(options.registryConfig === undefined ? {} : { 'X-Registry-Config': options.registryConfig }),
+      },
+      ...(options.context ? { body: options.context } : {}),
+      signal: options.signal,
+    });
+  }
+
+  prune(options: {
+    all?: boolean;
+    filters?: Filters;
+    keepBytes?: number | undefined;
+  }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }> {
+    return this.#requester.json('POST', '/build/prune', {
+      query: {
+        all: options.all || undefined,
+        filters: filtersQuery(options.filters),
+        'keep-storage': options.keepBytes,
+        'reserved-space': options.keepBytes,
+      },
+    });
+  }
+}

@@ -1,0 +1,45 @@
+import { BuilderClient } from './builder.ts';
+import { ContainersClient } from './containers.ts';
+import type { Endpoint } from './endpoint.ts';
+import { ExecsClient } from './execs.ts';
+import { ImagesClient } from './images.ts';
+import { NetworksClient } from './networks.ts';
+import { type ClientOptions, Requester } from './requester.ts';
+import { SystemClient } from './system.ts';
+import { VolumesClient } from './volumes.ts';
+
+/** Speaks the Docker Engine API with one engine. Throws `ResponseError` for what the engine refuses, `EngineError` otherwise. */
+export class Client {
+  readonly endpoint: Endpoint;
+  readonly requester: Requester;
+  readonly containers: ContainersClient;
+  readonly execs: ExecsClient;
+  readonly images: ImagesClient;
+  readonly networks: NetworksClient;
+  readonly volumes: VolumesClient;
+  readonly builder: BuilderClient;
+  readonly system: SystemClient;
+
+  constructor(options: ClientOptions) {
+    const requester = new Requester(options);
+    this.endpoint = options.endpoint;
+    this.requester = requester;
+    this.containers = new ContainersClient(requester);
+    this.execs = new ExecsClient(requester);
+    this.images = new ImagesClient(requester);
+    this.networks = new NetworksClient(requester);
+    this.volumes = new VolumesClient(requester);
+    this.builder = new BuilderClient(requester);
+    this.system = new SystemClient(requester);
+  }
+
+  /** The API version spoken with this engine: the older of its newest and ours. Asked once. */
+  apiVersion(): Promise<string> {
+    return this.requester.apiVersion();
+  }
+
+  /** Lets go of idle connections. */
+  close(): void {
+    this.requester.close();
+  }
+}
