@@ -30,7 +30,8 @@ export PATH
 if [ ! -f .gantry/packages ] || ! cmp -s package-lock.json .gantry/packages; then
   npm_cli=$(readlink -f "$(command -v npm)")
   say "installing npm packages"
-  node "$npm_cli" ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  # install, not ci: ci refuses when a registry does not carry every platform's optional binary. Versions are the lock file's.
+  node "$npm_cli" install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp package-lock.json .gantry/packages
 fi
 

@@ -24,9 +24,10 @@ export interface ContainerRecord {
   /** The request with every default filled in. */
   readonly hostConfig: HostConfig;
   readonly mounts: readonly ContainerMount[];
-  /** By network name: what was asked, and while it runs what it got. */
-  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
-  readonly sandbox: SandboxRecord | undefined;
+  /** By network name or id, as asked at create; changed by connect and disconnect. */
+  readonly networks: Readonly<Record<string, EndpointSettings>>;
+  /** While it runs: its place on its networks. */
+  readonly attachment: NetworkAttachment | undefined;
   readonly state: RunState;
   readonly restartCount: number;
   /** A person stopped it: `unless-stopped` leaves it alone when the engine starts again. */
@@ -41,12 +42,16 @@ export interface ContainerMount {
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
-/** The network namespace of a running container. */
-export interface SandboxRecord {
-  readonly id: string;
-  /** Path of the namespace; empty with the host's. */
-  readonly key: string;
+/** A run's place on its networks, as it is known after an engine's restart. */
+export interface NetworkAttachment {
+  readonly mode: 'bridge' | 'host' | 'none' | 'container';
+  /** By network name, as inspect shows them. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  /** Interface names by network name. */
+  readonly interfaces: Readonly<Record<string, { readonly host: string; readonly guest: string }>>;
+  /** As inspect shows them: exposed ports, published ones with their bindings. */
   readonly ports: Readonly<Record<string, PortBinding[] | null>>;
+  readonly sandboxId: string;
 }
 
 /** Where a container is in its life. Transitions: engine/containers/state.ts. */

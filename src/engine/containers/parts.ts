@@ -1,11 +1,11 @@
-import type { ContainerConfig, ContainerCreateRequest, ContainerInspect, HostConfig } from '../../api/container.ts';
-import type { EndpointSettings } from '../../api/network.ts';
+import type { ContainerConfig, ContainerInspect, HostConfig } from '../../api/container.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
 import type { ImageConfig, ImageRunConfig } from '../../oci/image.ts';
 import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oci-spec.ts';
 import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
-import type { ContainerMount, ContainerRecord, SandboxRecord } from '../../state/containers.ts';
+import type { ContainerMount, ContainerRecord } from '../../state/containers.ts';
 import type { LogOptions } from '../engine.ts';
+import type { PreparedNetwork } from '../networks/networking.ts';
 
 /**
  * What the life of a container needs of the other parts of the engine, and no more than that.
@@ -41,34 +41,6 @@ export interface VolumePlanRequest {
   readonly image: ImageRunConfig | undefined;
 }
 
-/** A container's side of networking. Nothing is kept here: what must be remembered is in the record. */
-export interface ContainerNetworks {
-  /** At create: which networks, under their names; addresses only where they were asked for. Throws `not-found` (`network x not found`), `invalid-argument`. */
-  plan(
-    id: string,
-    name: string,
-    request: ContainerCreateRequest,
-  ): Promise<{ readonly endpoints: Readonly<Record<string, EndpointSettings>>; readonly warnings: readonly string[] }>;
-  /**
-   * Before the task starts: namespace, addresses, published ports, and the files `hosts`, `hostname`, `resolv.conf` in
-   * `directory`. Idempotent: what an earlier try left is replaced. A failed attach leaves nothing.
-   */
-  attach(record: ContainerRecord, directory: string): Promise<AttachedNetwork>;
-  /** Frees all of it. Idempotent, also when the namespace is gone. */
-  detach(record: ContainerRecord): Promise<void>;
-  /** The name others know it by has changed. */
-  renamed(record: ContainerRecord): Promise<void>;
-}
-
-export interface AttachedNetwork {
-  readonly sandbox: SandboxRecord | undefined;
-  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
-  /** To join; undefined makes a new one without any link (`none`), `host` is no new one. */
-  readonly namespace: { readonly path: string } | 'host' | 'new';
-  /** Host paths of files to mount at /etc/hosts, /etc/hostname and /etc/resolv.conf. */
-  readonly files: { readonly hosts?: string; readonly hostname?: string; readonly resolvConf?: string };
-}
-
 /** From Docker's options to the runtime's documents. */
 export interface ContainerSpecs {
   /** Refuses what can never start; gives the warnings for what this host will not honour. Throws `invalid-argument`. */
@@ -82,7 +54,7 @@ export interface ContainerSpecs {
 export interface SpecRequest {
   readonly record: ContainerRecord;
   readonly rootfs: string;
-  readonly network: AttachedNetwork;
+  readonly network: PreparedNetwork;
   /** Pid of the container whose namespaces are joined (`container:x`), by kind. */
   readonly joins: { readonly ipc?: number; readonly pid?: number };
 }

@@ -1,5 +1,6 @@
 import type { ContainerConfig, HostConfig, NetworkSettings } from '../../api/container.ts';
-import type { EndpointSettings, PortBinding } from '../../api/network.ts';
+import type { EndpointSettings } from '../../api/network.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
 
 /**
  * What running containers need of networks. The containers service calls it around each run:
@@ -71,16 +72,4 @@ export interface PreparedNetwork {
   /** Variables of `--link`, to be put before the container's own. */
   readonly env: readonly string[];
   readonly warnings: readonly string[];
-}
-
-/** A run's place on its networks, as it is known after an engine's restart. */
-export interface NetworkAttachment {
-  readonly mode: 'bridge' | 'host' | 'none' | 'container';
-  /** By network name, as inspect shows them. */
-  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
-  /** Interface names by network name. */
-  readonly interfaces: Readonly<Record<string, { readonly host: string; readonly guest: string }>>;
-  /** As inspect shows them: exposed ports, published ones with their bindings. */
-  readonly ports: Readonly<Record<string, PortBinding[] | null>>;
-  readonly sandboxId: string;
 }

@@ -1,0 +1,114 @@
+import { EngineError } from './errors.ts';
+
+/**
+ * The pattern language of `.dockerignore` (Docker's build reference): Go's `filepath.Match` per component, `**` across
+ * components, `!` to take a path back in; the last line that matches decides, and what matches a directory matches all in it.
+ */
+export class PathPatterns {
+  readonly #patterns: readonly Pattern[];
+  /** Whether some pattern takes paths back in: then a matched directory must still be walked. */
+  readonly hasExceptions: boolean;
+
+  /** Throws `invalid-argument` for a pattern that is no pattern. */
+  constructor(lines: readonly string[]) {
+    this.#patterns = lines.map(compile).filter((pattern) => pattern !== undefined);
+    this.hasExceptions = this.#patterns.some((pattern) => pattern.negated);
+  }
+
+  /** Reads the lines of an ignore file: comments and blank lines dropped. */
+  static parse(text: string): PathPatterns {
+    const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+    return new PathPatterns(
+      lines
+        .filter((line) => !line.startsWith('#'))
+        .map((line) => line.trim())
+        .filter((line) => line !== ''),
+    );
+  }
+
+  /** Whether `path` (relative, `/` between components) is matched in the end. */
+  matches(path: string): boolean {
+    return this.decide(path)?.negated === false;
+  }
+
+  /** The pattern that decides for `path`, as written; undefined when none matches. */
+  decide(path: string): { readonly source: string; readonly negated: boolean } | undefined {
+    let decided: Pattern | undefined;
+    const parents = parentsOf(path);
+    for (const pattern of this.#patterns) {
+      // A pattern that would not change the outcome so far need not be tried.
+      if (pattern.negated === (decided === undefined || decided.negated)) continue;
+      if (pattern.regexp.test(path) || parents.some((parent) => pattern.regexp.test(parent))) decided = pattern;
+    }
+    return decided;
+  }
+}
+
+interface Pattern {
+  readonly source: string;
+  readonly negated: boolean;
+  readonly regexp: RegExp;
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let cut = path.lastIndexOf('/'); cut > 0; cut = path.lastIndexOf('/', cut - 1)) parents.push(path.slice(0, cut));
+  return parents;
+}
+
+function compile(line: string): Pattern | undefined {
+  const negated = line.startsWith('!');
+  const text = clean(negated ? line.slice(1).trim() : line);
+  if (text === '' && negated) throw new EngineError('invalid-argument', 'illegal exclusion pattern: "!"');
+  if (text === '' || text === '.') return undefined;
+  return { source: line, negated, regexp: new RegExp(`^${source(text, line)}$`, 's') };
+}
+
+/** Go's filepath.Clean without its leading slash. */
+function clean(path: string): string {
+  const kept: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..' && kept.length > 0 && kept.at(-1) !== '..') kept.pop();
+    else if (part !== '..' || !path.startsWith('/')) kept.push(part);
+  }
+  return kept.join('/');
+}
+
+function source(pattern: string, line: string): string {
+  let out = '';
+  for (let i = 0; i < pattern.length; i++) {
+    const char = pattern[i]!;
+    if (char === '*' && pattern[i + 1] === '*') {
+      i++;
+      if (pattern[i + 1] === '/') {
+        i++;
+        out += '(?:.*/)?';
+      } else out += '.*';
+    } else if (char === '*') out += '[^/]*';
+    else if (char === '?') out += '[^/]';
+    else if (char === '\\') {
+      const next = pattern[++i];
+      if (next === undefined)
+        throw new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
+      out += RegExp.escape(next);
+    } else if (char === '[') {
+      const end = classEnd(pattern, i);
+      if (end < 0) throw new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
+      out += pattern.slice(i, end + 1).replace(/\[(?=.)/g, (bracket, at: number) => (at === 0 ? bracket : '\\['));
+      i = end;
+    } else out += RegExp.escape(char);
+  }
+  return out;
+}
+
+function classEnd(pattern: string, start: number): number {
+  let i = start + 1;
+  if (pattern[i] === '^') i++;
+  if (pattern[i] === ']') return -1;
+  for (; i < pattern.length; i++) {
+    if (pattern[i] === '\\') i++;
+    else if (pattern[i] === ']') return i;
+  }
+  return -1;
+}

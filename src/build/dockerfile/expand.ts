@@ -1,0 +1,189 @@
+import { EngineError } from '../../base/errors.ts';
+
+/** Looks a variable up; undefined is unset. */
+export type Lookup = (name: string) => string | undefined;
+
+export interface ExpandOptions {
+  readonly escape?: string;
+  /** Keep quotes and backslashes as they are and only put variables in (heredoc bodies). */
+  readonly raw?: boolean;
+}
+
+/**
+ * Expands `$name` and `${name…}` and removes quotes, as one word (Dockerfile reference, "Environment replacement").
+ * Forms: `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` `//`. Throws `invalid-argument`.
+ */
+export function expandWord(text: string, lookup: Lookup, options: ExpandOptions = {}): string {
+  return new Expander(text, lookup, options).whole().join(' ');
+}
+
+/** The same, splitting at unquoted white space: the words of `EXPOSE`, `ENV`, `COPY`. Text that an expansion brought is split only by `splitValues`. */
+export function expandWords(text: string, lookup: Lookup, options: ExpandOptions = {}): string[] {
+  return new Expander(text, lookup, options).words();
+}
+
+class Expander {
+  readonly #text: string;
+  readonly #lookup: Lookup;
+  readonly #escape: string;
+  readonly #raw: boolean;
+  #at = 0;
+
+  constructor(text: string, lookup: Lookup, options: ExpandOptions) {
+    this.#text = text;
+    this.#lookup = lookup;
+    this.#escape = options.escape ?? '\\';
+    this.#raw = options.raw ?? false;
+  }
+
+  whole(): string[] {
+    return [this.#read(() => false)];
+  }
+
+  words(): string[] {
+    const words: string[] = [];
+    for (;;) {
+      while (this.#at < this.#text.length && /\s/.test(this.#text[this.#at]!)) this.#at++;
+      if (this.#at >= this.#text.length) return words;
+      words.push(this.#read((char) => /\s/.test(char)));
+    }
+  }
+
+  #read(ends: (char: string) => boolean): string {
+    let out = '';
+    while (this.#at < this.#text.length) {
+      const char = this.#text[this.#at]!;
+      if (ends(char)) break;
+      if (char === '$') out += this.#variable();
+      else if (this.#raw) {
+        if (char === this.#escape && this.#text[this.#at + 1] === '$') this.#at++;
+        out += this.#text[this.#at++] ?? '';
+      } else if (char === "'") out += this.#single();
+      else if (char === '"') out += this.#double();
+      else if (char === this.#escape) {
+        this.#at++;
+        if (this.#at < this.#text.length) out += this.#text[this.#at++]!;
+      } else {
+        out += char;
+        this.#at++;
+      }
+    }
+    return out;
+  }
+
+  #single(): string {
+    const end = this.#text.indexOf("'", this.#at + 1);
+    if (end < 0)
+      throw new EngineError('invalid-argument', 'unexpected end of statement while looking for matching single-quote');
+    const text = this.#text.slice(this.#at + 1, end);
+    this.#at = end + 1;
+    return text;
+  }
+
+  #double(): string {
+    let out = '';
+    this.#at++;
+    while (this.#at < this.#text.length) {
+      const char = this.#text[this.#at]!;
+      if (char === '"') {
+        this.#at++;
+        return out;
+      }
+      if (char === '$') out += this.#variable();
+      else if (char === this.#escape) {
+        const next = this.#text[this.#at + 1];
+        if (next === '"' || next === '$' || next === this.#escape) {
+          out += next;
+          this.#at += 2;
+        } else {
+          out += char;
+          this.#at++;
+        }
+      } else {
+        out += char;
+        this.#at++;
+      }
+    }
+    throw new EngineError('invalid-argument', 'unexpected end of statement while looking for matching double-quote');
+  }
+
+  #variable(): string {
+    this.#at++; // $
+    if (this.#text[this.#at] !== '{') {
+      const name = /^(?:[a-zA-Z_][a-zA-Z0-9_]*|[0-9@*#?!$-])/.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];
+      if (name === undefined) return '$';
+      this.#at += name.length;
+      return this.#lookup(name) ?? '';
+    }
+    this.#at++; // {
+    const name = /^[a-zA-Z_][a-zA-Z0-9_]*|^[0-9]+/.exec(this.#text.slice(this.#at))?.[0] ?? '';
+    this.#at += name.length;
+    if (name === '') throw new EngineError('invalid-argument', `bad substitution: ${this.#text}`);
+    const value = this.#lookup(name);
+    const next = this.#text[this.#at];
+    if (next === '}') {
+      this.#at++;
+      return value ?? '';
+    }
+    let operator = next ?? '';
+    if (
+      operator === ':' ||
+      ((operator === '#' || operator === '%' || operator === '/') && this.#text[this.#at + 1] === operator)
+    ) {
+      operator += this.#text[this.#at + 1] ?? '';
+    }
+    this.#at += operator.length;
+    if (operator === '') throw new EngineError('invalid-argument', 'syntax error: missing }');
+    const modify = MODIFIERS[operator];
+    if (!modify) throw new EngineError('invalid-argument', `unsupported modifier (${operator}) in substitution`);
+    const replaces = operator.startsWith('/');
+    const word = this.#read((char) => char === '}' || (replaces && char === '/'));
+    let replacement = '';
+    if (replaces && this.#text[this.#at] === '/') {
+      this.#at++;
+      replacement = this.#read((char) => char === '}');
+    }
+    if (this.#text[this.#at] !== '}') throw new EngineError('invalid-argument', 'syntax error: missing }');
+    this.#at++;
+    return modify(value, word, { name, replacement });
+  }
+}
+
+type Modifier = (value: string | undefined, word: string, more: { name: string; replacement: string }) => string;
+
+const MODIFIERS: Readonly<Record<string, Modifier | undefined>> = {
+  ':-': (value, word) => value || word,
+  '-': (value, word) => value ?? word,
+  ':+': (value, word) => (value ? word : ''),
+  '+': (value, word) => (value === undefined ? '' : word),
+  ':?': (value, word, { name }) => value || refuse(name, word, 'is not allowed to be empty'),
+  '?': (value, word, { name }) => value ?? refuse(name, word, 'is not allowed to be unset'),
+  '#': (value = '', word) => value.replace(new RegExp(`^(?:${globSource(word, false)})`, 's'), ''),
+  '##': (value = '', word) => value.replace(new RegExp(`^(?:${globSource(word, true)})`, 's'), ''),
+  '%': (value = '', word) => trimEndShortest(value, word),
+  '%%': (value = '', word) => value.replace(new RegExp(`(?:${globSource(word, true)})$`, 's'), ''),
+  '/': (value = '', word, { replacement }) => value.replace(new RegExp(globSource(word, true), 's'), () => replacement),
+  '//': (value = '', word, { replacement }) =>
+    value.replace(new RegExp(globSource(word, true), 'gs'), () => replacement),
+};
+
+function refuse(name: string, word: string, otherwise: string): never {
+  throw new EngineError('invalid-argument', `${name}: ${word || otherwise}`);
+}
+
+/** A shell pattern (`*`, `?`, `\x`) as the source of a regular expression. */
+function globSource(pattern: string, greedy: boolean): string {
+  return pattern.replace(/\\(.)|([*?])|([^\w\s])/gs, (_, escaped?: string, wild?: string, other?: string) => {
+    if (wild === '*') return greedy ? '.*' : '.*?';
+    if (wild === '?') return '.';
+    return RegExp.escape(escaped ?? other ?? '');
+  });
+}
+
+function trimEndShortest(value: string, pattern: string): string {
+  const whole = new RegExp(`^(?:${globSource(pattern, true)})$`, 's');
+  for (let cut = value.length; cut >= 0; cut--) {
+    if (whole.test(value.slice(cut))) return value.slice(0, cut);
+  }
+  return value;
+}
