@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mask } from './mask.ts';
+
+export interface CaseResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one script with the real docker CLI against `host`, and removes what it left under its name. */
+export async function runCase(script: string, host: string): Promise<CaseResult> {
+  const prefix = `case-${randomBytes(4).toString('hex')}x`;
+  const temporary = await mkdtemp(join(tmpdir(), 'gantry-case-'));
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: temporary,
+    DOCKER_HOST: host,
+    N: prefix,
+    T: temporary,
+    LC_ALL: 'C.UTF-8',
+    DOCKER_CLI_HINTS: 'false',
+  };
+  try {
+    const result = await shell(`rc() { echo "rc=$?"; }\n${script}`, env, 60_000);
+    return {
+      exitCode: result.exitCode,
+      stdout: mask(result.stdout, prefix, temporary),
+      stderr: mask(result.stderr, prefix, temporary),
+    };
+  } finally {
+    await shell(`ids=$(docker ps -aq --filter name=${prefix}); [ -z "$ids" ] || docker rm -fv $ids`, env, 60_000);
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+async function shell(script: string, env: NodeJS.ProcessEnv, timeoutMs: number): Promise<CaseResult> {
+  const child = spawn('sh', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  child.stdout.on('data', (chunk: Buffer) => chunks.stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.stderr.push(chunk));
+  // The whole group: a shell alone would leave its docker commands behind.
+  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), timeoutMs);
+  const exitCode = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 137)));
+  clearTimeout(timer);
+  return { exitCode, stdout: Buffer.concat(chunks.stdout).toString(), stderr: Buffer.concat(chunks.stderr).toString() };
+}
