@@ -1,4 +1,11 @@
-import type { ContainerConfig, ContainerInspect, ContainerStatus, Health, HostConfig } from '../api/container.ts';
+import type {
+  ContainerConfig,
+  ContainerInspect,
+  ContainerStatus,
+  Health,
+  HostConfig,
+  MountRequest,
+} from '../api/container.ts';
 import type { EndpointSettings, PortBinding } from '../api/network.ts';
 import type { MountPoint } from '../api/volume.ts';
 import { ZERO_TIME } from '../base/time.ts';
@@ -38,8 +45,8 @@ export interface ContainerRecord {
 export interface ContainerMount {
   readonly point: MountPoint;
   readonly anonymous: boolean;
-  /** The request that made it, when it came as `--mount` or `--tmpfs`-like options that the point does not show. */
-  readonly options?: Readonly<Record<string, unknown>>;
+  /** The request that made it, in the form of `--mount`: what the point does not show. */
+  readonly request?: MountRequest;
 }
 
 /** A run's place on its networks, as it is known after an engine's restart. */

@@ -1,6 +1,7 @@
 import type { ContainerConfig, ContainerInspect, HostConfig } from '../../api/container.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
 import type { ImageConfig, ImageRunConfig } from '../../oci/image.ts';
+import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oci-spec.ts';
 import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
 import type { ContainerMount, ContainerRecord } from '../../state/containers.ts';
@@ -28,10 +29,19 @@ export interface ResolvedImage {
 export interface ContainerVolumes {
   /** Resolves binds, mounts, `--volumes-from` and the image's volumes; creates the volumes that do not exist. Undone by `release`. */
   plan(request: VolumePlanRequest): Promise<readonly ContainerMount[]>;
-  /** Before every start, with the root mounted: sources exist, empty volumes are filled from the image. Throws `invalid-argument` in Docker's words. */
-  prepare(record: ContainerRecord, rootfs: string): Promise<void>;
+  /** Before every start, with the root mounted: sources exist, volumes are mounted, empty ones are filled from the image. Throws `invalid-argument` in Docker's words. */
+  prepare(record: ContainerRecord, rootfs: string): Promise<PreparedMounts>;
+  /** After every run, or a failed start: undoes what `prepare` mounted on the host. Idempotent. */
+  unmount(record: ContainerRecord): Promise<void>;
   /** The container is gone: nothing keeps its volumes any more; the anonymous ones are deleted when asked. */
   release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void>;
+}
+
+/** A run's mounts with their places on the host settled. */
+export interface PreparedMounts {
+  readonly mounts: readonly UserMount[];
+  /** Host directory to be /dev/shm, when other containers may join the IPC namespace. */
+  readonly shm?: string | undefined;
 }
 
 export interface VolumePlanRequest {
@@ -55,6 +65,7 @@ export interface SpecRequest {
   readonly record: ContainerRecord;
   readonly rootfs: string;
   readonly network: PreparedNetwork;
+  readonly mounts: PreparedMounts;
   /** Pid of the container whose namespaces are joined (`container:x`), by kind. */
   readonly joins: { readonly ipc?: number; readonly pid?: number };
 }
