@@ -1,0 +1,98 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import { shortId } from '../../base/ids.ts';
+import { tryParseAddress } from '../../network/address.ts';
+import {
+  hostsText,
+  type HostsEntry,
+  isReachableServer,
+  mergeDns,
+  parseResolvConf,
+  PUBLIC_SERVERS,
+  resolvConfText,
+  type ResolvConf,
+} from '../../network/container-files.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
+import type { NetworkedContainer, PreparedNetwork } from './networking.ts';
+
+export function filePaths(directory: string): PreparedNetwork['files'] {
+  return {
+    hosts: join(directory, 'hosts'),
+    hostname: join(directory, 'hostname'),
+    resolvConf: join(directory, 'resolv.conf'),
+  };
+}
+
+/** Writes hosts, hostname and resolv.conf anew, in place: the running container has them mounted. `hostGateway` is the host's address as containers see it. */
+export async function writeContainerFiles(
+  container: NetworkedContainer,
+  attachment: NetworkAttachment,
+  hostGateway: string,
+): Promise<PreparedNetwork['files']> {
+  const paths = filePaths(container.directory);
+  await mkdir(container.directory, { recursive: true });
+  const hostname = container.config.Hostname || shortId(container.id);
+  await Promise.all([
+    writeFile(paths.hosts, await hosts(container, attachment, hostname, hostGateway)),
+    writeFile(paths.hostname, `${hostname}\n`),
+    writeFile(paths.resolvConf, await resolvConf(container, attachment)),
+  ]);
+  return paths;
+}
+
+async function hosts(
+  container: NetworkedContainer,
+  attachment: NetworkAttachment,
+  hostname: string,
+  hostGateway: string,
+): Promise<string> {
+  const extra = (container.hostConfig.ExtraHosts ?? []).map((text) => extraHost(text, hostGateway));
+  if (attachment.mode === 'host') {
+    const lines = extra.map(({ address, names }) => `${address}\t${names.join(' ')}\n`).join('');
+    return (await read('/etc/hosts')) + lines;
+  }
+  const domain = container.config.Domainname;
+  const names = domain ? [`${hostname}.${domain}`, hostname] : [hostname];
+  const own = Object.values(attachment.endpoints).flatMap((endpoint) =>
+    [endpoint.IPAddress, endpoint.GlobalIPv6Address].flatMap((address): HostsEntry[] =>
+      address ? [{ address, names }] : [],
+    ),
+  );
+  return hostsText({ extra, own });
+}
+
+/** `name:address` or `name=address`; the address may be `host-gateway`, or an IPv6 one in brackets. Throws `invalid-argument`. */
+export function extraHost(text: string, hostGateway: string): HostsEntry {
+  const cut = text.search(/[:=]/);
+  const name = text.slice(0, Math.max(cut, 0));
+  const given = text.slice(cut + 1).replace(/^\[(.*)\]$/, '$1');
+  const address = given === 'host-gateway' ? hostGateway : given;
+  if (name === '' || /\s/.test(name) || !tryParseAddress(address)) {
+    throw new EngineError('invalid-argument', `bad format for add-host: "${text}"`);
+  }
+  return { address, names: [name] };
+}
+
+async function resolvConf(container: NetworkedContainer, attachment: NetworkAttachment): Promise<string> {
+  const { Dns, DnsSearch, DnsOptions } = container.hostConfig;
+  const asked = { servers: Dns ?? [], search: DnsSearch ?? [], options: DnsOptions ?? [] };
+  if (attachment.mode === 'host')
+    return resolvConfText(mergeDns(parseResolvConf(await read('/etc/resolv.conf')), asked));
+  return resolvConfText(mergeDns(await hostResolvConf(), asked));
+}
+
+/** The host's own settings, as far as they are of use in another namespace. */
+export async function hostResolvConf(): Promise<ResolvConf> {
+  const conf = parseResolvConf(await read('/etc/resolv.conf'));
+  // systemd-resolved listens on the loopback only, and keeps what it asks itself in a file of its own
+  const resolved = conf.nameservers.includes('127.0.0.53')
+    ? parseResolvConf(await read('/run/systemd/resolve/resolv.conf')).nameservers
+    : [];
+  const nameservers = [...conf.nameservers, ...resolved].filter(isReachableServer);
+  return { ...conf, nameservers: nameservers.length > 0 ? nameservers : PUBLIC_SERVERS };
+}
+
+async function read(path: string): Promise<string> {
+  return await readFile(path, 'utf8').catch(() => '');
+}

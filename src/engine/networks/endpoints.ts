@@ -1,0 +1,227 @@
+import type { EndpointSettings } from '../../api/network.ts';
+import { EngineError } from '../../base/errors.ts';
+import { newId, shortId } from '../../base/ids.ts';
+import type { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { type Address, addressBytes, formatAddress, parseAddress } from '../../network/address.ts';
+import { addEndpoint } from '../../network/bridge.ts';
+import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
+import type { NetworkRecord } from '../../state/networks.ts';
+import { bridgeMtu, isOn, OPTION } from './network-options.ts';
+import type { NetworkRegistry } from './network-registry.ts';
+import type { NetworkedContainer } from './networking.ts';
+
+export interface EndpointRequest {
+  readonly container: NetworkedContainer;
+  readonly namespace: NetworkNamespace;
+  /** Name or id. */
+  readonly network: string;
+  readonly wanted: EndpointSettings;
+  /** Names of interfaces that are in the namespace. */
+  readonly taken: readonly string[];
+}
+
+export interface MadeEndpoint {
+  readonly network: NetworkRecord;
+  readonly settings: EndpointSettings;
+  readonly interfaces: { readonly host: string; readonly guest: string };
+}
+
+/** A container's places on networks: addresses, and the link with them. */
+export class Endpoints {
+  readonly #registry: NetworkRegistry;
+
+  constructor(registry: NetworkRegistry) {
+    this.#registry = registry;
+  }
+
+  /** What can be said at create; a network that does not exist is said at start, as Docker does. Throws `invalid-argument`. */
+  check(name: string, wanted: EndpointSettings): void {
+    if (wanted.MacAddress) parseMac(wanted.MacAddress);
+    const problems: string[] = [];
+    const network = this.#registry.find(name);
+    const { IPv4Address, IPv6Address } = wanted.IPAMConfig ?? {};
+    for (const address of [IPv4Address, IPv6Address]) if (address) parseAddress(address);
+    if ((IPv4Address || IPv6Address) && network?.name === 'bridge') {
+      problems.push('user specified IP address is supported on user defined networks only');
+    }
+    if ((IPv4Address || IPv6Address) && network && !network.ownSubnet) {
+      problems.push(
+        'user specified IP address is supported only when connecting to networks with user configured subnets',
+      );
+    }
+    if (problems.length === 0) return;
+    const list = problems.map((problem) => `* ${problem}`).join('\n');
+    throw new EngineError(
+      'invalid-argument',
+      `invalid config for network ${name}: invalid endpoint settings:\n${list}`,
+    );
+  }
+
+  /** Takes addresses and makes the link. On failure nothing is left. */
+  async add(request: EndpointRequest): Promise<MadeEndpoint> {
+    const found = this.#registry.resolve(request.network);
+    if (found.driver !== 'bridge') {
+      throw new EngineError('invalid-argument', `container cannot be connected to ${found.name} beside other networks`);
+    }
+    const bridge = await this.#registry.ensure(found.id);
+    const network = this.#registry.resolve(found.id);
+    const settings = this.#allocate(network, request);
+    this.#registry.count(network.id, 1);
+    const prefix = network.options[OPTION.guestPrefix] ?? 'eth';
+    const interfaces = { host: `veth${settings.EndpointID!.slice(0, 7)}`, guest: freeName(prefix, request.taken) };
+    try {
+      addEndpoint(this.#registry.links, bridge, request.namespace, {
+        ...interfaces,
+        mac: settings.MacAddress!,
+        mtu: bridgeMtu(network, 1500),
+        addresses: endpointAddresses(settings),
+        isolated: !isOn(network, OPTION.communication, true),
+      });
+    } catch (error) {
+      this.release(settings);
+      throw error;
+    }
+    return { network, settings, interfaces };
+  }
+
+  #allocate(network: NetworkRecord, { container, wanted }: EndpointRequest): EndpointSettings {
+    const taken: Address[] = [];
+    const of = (family: 4 | 6): { address: Address; prefix: number; gateway: string } | undefined => {
+      const asked = family === 4 ? wanted.IPAMConfig?.IPv4Address : wanted.IPAMConfig?.IPv6Address;
+      const pools = this.#registry.pools(network).filter((pool) => pool.subnet.family === family);
+      if (pools.length === 0) {
+        if (!asked) return undefined;
+        throw new EngineError('invalid-argument', `no configured subnet contains IP address ${asked}`);
+      }
+      const config = (index: number): string =>
+        network.ipam.filter((c) => family === familyOf(c.Subnet!))[index]?.Gateway ?? '';
+      let refused: unknown;
+      for (const [index, pool] of pools.entries()) {
+        try {
+          const address = asked ? parseAddress(asked) : pool.allocate(network.name);
+          if (asked) pool.claim(address);
+          taken.push(address);
+          return { address, prefix: pool.subnet.prefix, gateway: config(index) };
+        } catch (error) {
+          refused = error;
+        }
+      }
+      throw refused;
+    };
+    try {
+      const ipv4 = network.ipv4 ? of(4) : undefined;
+      const ipv6 = network.ipv6 ? of(6) : undefined;
+      const mac = wanted.MacAddress
+        ? parseMac(wanted.MacAddress)
+        : ipv4
+          ? macOfAddress(addressBytes(ipv4.address))
+          : randomMac();
+      const gateway = (end: typeof ipv4): string => (network.internal ? '' : (end?.gateway ?? ''));
+      return {
+        ...this.empty(wanted),
+        MacAddress: mac,
+        NetworkID: network.id,
+        EndpointID: newId(),
+        Gateway: gateway(ipv4),
+        IPAddress: ipv4 ? formatAddress(ipv4.address) : '',
+        IPPrefixLen: ipv4?.prefix ?? 0,
+        IPv6Gateway: gateway(ipv6),
+        GlobalIPv6Address: ipv6 ? formatAddress(ipv6.address) : '',
+        GlobalIPv6PrefixLen: ipv6?.prefix ?? 0,
+        DNSNames: network.name === 'bridge' ? null : dnsNames(container, wanted),
+      };
+    } catch (error) {
+      for (const address of taken) this.#release(network, address);
+      throw error;
+    }
+  }
+
+  /** As inspect shows it before it is made. */
+  empty(wanted: EndpointSettings): EndpointSettings {
+    return {
+      IPAMConfig: wanted.IPAMConfig ?? null,
+      Links: wanted.Links ?? null,
+      Aliases: wanted.Aliases ?? null,
+      MacAddress: wanted.MacAddress ?? '',
+      DriverOpts: wanted.DriverOpts ?? null,
+      GwPriority: wanted.GwPriority ?? 0,
+      NetworkID: '',
+      EndpointID: '',
+      Gateway: '',
+      IPAddress: '',
+      IPPrefixLen: 0,
+      IPv6Gateway: '',
+      GlobalIPv6Address: '',
+      GlobalIPv6PrefixLen: 0,
+      DNSNames: null,
+    };
+  }
+
+  /** Frees the addresses of an endpoint. Idempotent. */
+  release(settings: EndpointSettings): void {
+    const network = this.#registry.store.get(settings.NetworkID ?? '');
+    if (!network) return;
+    for (const address of [settings.IPAddress, settings.GlobalIPv6Address]) {
+      if (address) this.#release(network, parseAddress(address));
+    }
+    this.#registry.count(network.id, -1);
+  }
+
+  #release(network: NetworkRecord, address: Address): void {
+    for (const pool of this.#registry.pools(network)) {
+      if (pool.subnet.family === address.family) pool.release(address);
+    }
+  }
+
+  /** Takes the addresses that a running container has. */
+  adopt(settings: EndpointSettings): void {
+    const network = this.#registry.store.get(settings.NetworkID ?? '');
+    if (!network) return;
+    this.#registry.adopt(network);
+    this.#registry.count(network.id, 1);
+    for (const text of [settings.IPAddress, settings.GlobalIPv6Address]) {
+      if (!text) continue;
+      const address = parseAddress(text);
+      this.#registry
+        .pools(network)
+        .find((pool) => pool.subnet.family === address.family)
+        ?.claim(address);
+    }
+  }
+
+  /** The endpoint that is the way out, for either family. */
+  gateway(attachment: NetworkAttachment): EndpointSettings | undefined {
+    const name = this.gatewayNetwork(attachment, 4) ?? this.gatewayNetwork(attachment, 6);
+    return name === undefined ? undefined : attachment.endpoints[name];
+  }
+
+  /** The network with the highest priority that has a gateway; of equal ones the first by name. */
+  gatewayNetwork(attachment: NetworkAttachment, family: 4 | 6): string | undefined {
+    return Object.entries(attachment.endpoints)
+      .filter(([name, end]) => attachment.interfaces[name] && (family === 4 ? end.Gateway : end.IPv6Gateway))
+      .sort(([a, x], [b, y]) => (y.GwPriority ?? 0) - (x.GwPriority ?? 0) || (a < b ? -1 : 1))[0]?.[0];
+  }
+}
+
+/** Names that resolve to it on this network: its name, its aliases, its short id. */
+function dnsNames(container: NetworkedContainer, wanted: EndpointSettings): string[] {
+  return [...new Set([container.name, ...(wanted.Aliases ?? []), shortId(container.id)])];
+}
+
+function endpointAddresses(settings: EndpointSettings): { bytes: Uint8Array; prefix: number }[] {
+  const of = (text: string | undefined, prefix: number | undefined): { bytes: Uint8Array; prefix: number }[] =>
+    text ? [{ bytes: addressBytes(parseAddress(text)), prefix: prefix ?? 0 }] : [];
+  return [
+    ...of(settings.IPAddress, settings.IPPrefixLen),
+    ...of(settings.GlobalIPv6Address, settings.GlobalIPv6PrefixLen),
+  ];
+}
+
+function familyOf(subnet: string): 4 | 6 {
+  return subnet.includes(':') ? 6 : 4;
+}
+
+function freeName(prefix: string, taken: readonly string[]): string {
+  for (let number = 0; ; number++) if (!taken.includes(`${prefix}${number}`)) return `${prefix}${number}`;
+}

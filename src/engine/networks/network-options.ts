@@ -1,0 +1,36 @@
+import { EngineError } from '../../base/errors.ts';
+import type { NetworkRecord } from '../../state/networks.ts';
+
+/** Options of the bridge driver, by the names that Docker gives them. */
+export const OPTION = {
+  name: 'com.docker.network.bridge.name',
+  masquerade: 'com.docker.network.bridge.enable_ip_masquerade',
+  communication: 'com.docker.network.bridge.enable_icc',
+  hostBinding: 'com.docker.network.bridge.host_binding_ipv4',
+  defaultBridge: 'com.docker.network.bridge.default_bridge',
+  inhibitIpv4: 'com.docker.network.bridge.inhibit_ipv4',
+  mtu: 'com.docker.network.driver.mtu',
+  guestPrefix: 'com.docker.network.container_iface_prefix',
+} as const;
+
+type Options = Pick<NetworkRecord, 'options'>;
+
+/** A switch as Go's `strconv.ParseBool` reads it. Throws `invalid-argument`. */
+export function isOn(record: Options, option: string, otherwise: boolean): boolean {
+  const value = record.options[option];
+  if (value === undefined) return otherwise;
+  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
+  if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
+  throw new EngineError('invalid-argument', `invalid value for ${option}: "${value}" is no boolean`);
+}
+
+/** Throws `invalid-argument`. */
+export function bridgeMtu(record: Options, otherwise: number): number {
+  const value = record.options[OPTION.mtu];
+  if (value === undefined) return otherwise;
+  const mtu = Number(value);
+  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) {
+    throw new EngineError('invalid-argument', `invalid value for ${OPTION.mtu}: "${value}"`);
+  }
+  return mtu;
+}

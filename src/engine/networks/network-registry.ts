@@ -1,0 +1,272 @@
+import { EngineError } from '../../base/errors.ts';
+import { newId } from '../../base/ids.ts';
+import { now } from '../../base/time.ts';
+import { RouteNetlink } from '../../linux/netlink-route.ts';
+import {
+  type Address,
+  addressBytes,
+  addressOfBytes,
+  firstAddress,
+  formatAddress,
+  formatSubnet,
+  overlaps,
+  parseAddress,
+  parseCidr,
+  type Subnet,
+  subnetOf,
+} from '../../network/address.ts';
+import { enableForwarding, ensureBridge } from '../../network/bridge.ts';
+import type { FirewallBridge } from '../../network/firewall.ts';
+import type { FirewallTable } from '../../network/firewall-table.ts';
+import { AddressPool, chooseSubnet, DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
+import { randomMac } from '../../network/mac.ts';
+import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
+import { bridgeMtu, isOn, OPTION } from './network-options.ts';
+
+export interface RegistryOptions {
+  /** Interface of the default network; nobody else's. */
+  readonly bridge: string;
+  /** The host's address on it with its prefix (`--bip`); otherwise the first free pool is taken. */
+  readonly bridgeAddress: string | undefined;
+  readonly pools?: readonly SubnetPool[] | undefined;
+  readonly mtu: number;
+  /** A sentence that the operator should read. */
+  readonly notify: (sentence: string) => void;
+}
+
+/** The networks of this engine: found by name, with their addresses, made on the host when first used. */
+export class NetworkRegistry {
+  readonly store: NetworkStore;
+  readonly #firewall: FirewallTable;
+  readonly #options: RegistryOptions;
+  readonly #links = new RouteNetlink();
+  readonly #pools = new Map<string, AddressPool[]>();
+  /** Networks that a running container is on, by how many. */
+  readonly #users = new Map<string, number>();
+  #forwarding = false;
+
+  constructor(store: NetworkStore, firewall: FirewallTable, options: RegistryOptions) {
+    this.store = store;
+    this.#firewall = firewall;
+    this.#options = options;
+    this.#addDefaults();
+  }
+
+  get links(): RouteNetlink {
+    return this.#links;
+  }
+
+  #addDefaults(): void {
+    if (!this.store.byName('bridge')) this.store.insert(this.#defaultBridge());
+    for (const [name, driver] of [
+      ['host', 'host'],
+      ['none', 'null'],
+    ] as const) {
+      if (this.store.byName(name)) continue;
+      this.store.insert({ ...BARE, id: newId(), name, createdAt: now(), driver, options: {}, interface: '', mac: '' });
+    }
+  }
+
+  #defaultBridge(): NetworkRecord {
+    const { bridge, bridgeAddress, mtu } = this.#options;
+    return {
+      ...BARE,
+      id: newId(),
+      name: 'bridge',
+      createdAt: now(),
+      driver: 'bridge',
+      ipam: [bridgeAddress === undefined ? this.freeSubnet(4) : ipamOfGateway(bridgeAddress)],
+      options: {
+        [OPTION.defaultBridge]: 'true',
+        [OPTION.communication]: 'true',
+        [OPTION.masquerade]: 'true',
+        [OPTION.hostBinding]: '0.0.0.0',
+        [OPTION.name]: bridge,
+        [OPTION.mtu]: String(mtu),
+      },
+      interface: bridge,
+      mac: randomMac(),
+    };
+  }
+
+  /** By name, id or prefix of an id. */
+  find(nameOrId: string): NetworkRecord | undefined {
+    const exact = this.store.byName(nameOrId) ?? this.store.get(nameOrId);
+    if (exact || nameOrId === '') return exact;
+    const found = this.store.byPrefix(nameOrId);
+    if (found.length > 1) {
+      throw new EngineError(
+        'invalid-argument',
+        `network ${nameOrId} is ambiguous (${found.length} matches found based on ID prefix)`,
+      );
+    }
+    return found[0];
+  }
+
+  /** Throws `not-found` in Docker's words. */
+  resolve(nameOrId: string): NetworkRecord {
+    const record = this.find(nameOrId);
+    if (!record) throw new EngineError('not-found', `network ${nameOrId} not found`);
+    return record;
+  }
+
+  /** A subnet that no network of ours and no route of the host overlaps, with its gateway. Throws `invalid-argument` when there is none. */
+  freeSubnet(family: 4 | 6, except?: string): { Subnet: string; Gateway: string } {
+    const pools = this.#options.pools ?? DEFAULT_POOLS;
+    const subnet = chooseSubnet(pools, family, [...this.#ownSubnets(except), ...this.hostSubnets()]);
+    return { Subnet: formatSubnet(subnet), Gateway: formatAddress(hostAddress(subnet)) };
+  }
+
+  #ownSubnets(except?: string): Subnet[] {
+    return this.store
+      .list()
+      .filter((record) => record.id !== except)
+      .flatMap((record) => record.ipam.map((config) => parseCidr(config.Subnet!).subnet));
+  }
+
+  /** Destinations the host routes to, default routes aside. */
+  hostSubnets(): Subnet[] {
+    return this.#links.routes().flatMap(({ destination }) => {
+      if (!destination || destination.prefix === 0) return [];
+      return [subnetOf(addressOfBytes(destination.bytes), destination.prefix)];
+    });
+  }
+
+  /** Throws `invalid-argument` when a network of ours overlaps. */
+  checkSubnet(subnet: Subnet): void {
+    if (this.#ownSubnets().some((other) => overlaps(other, subnet))) {
+      throw new EngineError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space');
+    }
+  }
+
+  /** The network's addresses, by family. */
+  pools(record: NetworkRecord): AddressPool[] {
+    let pools = this.#pools.get(record.id);
+    if (!pools) {
+      pools = record.ipam.map(poolOf);
+      this.#pools.set(record.id, pools);
+    }
+    return pools;
+  }
+
+  /**
+   * Makes the network's bridge and rules, or sees that they are there, and gives the bridge's index. A default network whose
+   * subnet the host has a route to by now, and that nobody uses, moves to another.
+   */
+  async ensure(id: string): Promise<number> {
+    let record = this.store.get(id);
+    if (!record) throw new EngineError('not-found', `network ${id} not found`);
+    if (!this.#links.link(record.interface)?.up) record = this.#avoidRoutes(record);
+    const index = ensureBridge(this.#links, {
+      name: record.interface,
+      mac: record.mac,
+      mtu: bridgeMtu(record, this.#options.mtu),
+      addresses: gatewayAddresses(record),
+    });
+    if (!this.#forwarding) {
+      this.#forwarding = true;
+      if (enableForwarding(record.ipv6)) {
+        this.#options.notify('IP forwarding was off on this host and is on now: containers reach other hosts by it');
+      }
+    }
+    await this.#firewall.setBridge(firewallBridge(record));
+    return index;
+  }
+
+  #avoidRoutes(record: NetworkRecord): NetworkRecord {
+    const subnets = record.ipam.map((config) => parseCidr(config.Subnet!).subnet);
+    const routes = this.hostSubnets();
+    const clash = subnets.find((subnet) => routes.some((route) => overlaps(route, subnet)));
+    if (!clash) return record;
+    if (record.name !== 'bridge' || this.#options.bridgeAddress !== undefined || this.#users.has(record.id)) {
+      this.#options.notify(
+        `network ${record.name}: the host has a route into ${formatSubnet(clash)}, containers may not reach what is behind it`,
+      );
+      return record;
+    }
+    const moved = { ...record, ipam: [this.freeSubnet(4, record.id)] };
+    this.#options.notify(
+      `network bridge moves to ${moved.ipam[0]!.Subnet}: the host has a route into ${formatSubnet(clash)}`,
+    );
+    this.store.update(moved);
+    this.#pools.delete(record.id);
+    return moved;
+  }
+
+  /** What an earlier engine left running is known again; the kernel is not touched. */
+  adopt(record: NetworkRecord): void {
+    if (record.driver === 'bridge') this.#firewall.adoptBridge(firewallBridge(record));
+  }
+
+  /** A container's run begins (1) or ends (-1) on the network. */
+  count(id: string, change: 1 | -1): void {
+    const users = (this.#users.get(id) ?? 0) + change;
+    if (users > 0) this.#users.set(id, users);
+    else this.#users.delete(id);
+  }
+
+  inUse(id: string): boolean {
+    return this.#users.has(id);
+  }
+
+  /** Takes the network's traces off the host. Idempotent. */
+  async withdraw(record: NetworkRecord): Promise<void> {
+    this.#pools.delete(record.id);
+    if (record.driver !== 'bridge') return;
+    await this.#firewall.removeBridge(record.interface);
+    if (this.#links.link(record.interface)?.kind === 'bridge') this.#links.removeLink(record.interface);
+  }
+
+  close(): void {
+    this.#links.close();
+  }
+}
+
+const BARE = {
+  ipv4: true,
+  ipv6: false,
+  internal: false,
+  attachable: false,
+  ipam: [],
+  ipamOptions: null,
+  ownSubnet: false,
+  labels: {},
+} as const;
+
+function ipamOfGateway(cidr: string): { Subnet: string; Gateway: string } {
+  const { address, subnet } = parseCidr(cidr);
+  return { Subnet: formatSubnet(subnet), Gateway: formatAddress(address) };
+}
+
+/** The first of the subnet that can be a host's. */
+export function hostAddress(subnet: Subnet): Address {
+  const pointToPoint = subnet.prefix >= (subnet.family === 4 ? 31 : 127);
+  const { family, value } = firstAddress(subnet);
+  return { family, value: pointToPoint ? value : value + 1n };
+}
+
+function poolOf(config: NetworkRecord['ipam'][number]): AddressPool {
+  const auxiliary = Object.values(config.AuxiliaryAddresses ?? {});
+  const reserved = [...(config.Gateway ? [config.Gateway] : []), ...auxiliary].map(parseAddress);
+  const range = config.IPRange ? parseCidr(config.IPRange).subnet : undefined;
+  return new AddressPool({ subnet: parseCidr(config.Subnet!).subnet, range, reserved });
+}
+
+function gatewayAddresses(record: NetworkRecord): { bytes: Uint8Array; prefix: number }[] {
+  if (isOn(record, OPTION.inhibitIpv4, false)) return [];
+  return record.ipam.flatMap((config) =>
+    config.Gateway
+      ? [{ bytes: addressBytes(parseAddress(config.Gateway)), prefix: parseCidr(config.Subnet!).subnet.prefix }]
+      : [],
+  );
+}
+
+function firewallBridge(record: NetworkRecord): FirewallBridge {
+  return {
+    name: record.interface,
+    subnets: record.ipam.map((config) => formatSubnet(parseCidr(config.Subnet!).subnet)),
+    masquerade: isOn(record, OPTION.masquerade, true),
+    internal: record.internal,
+    communication: isOn(record, OPTION.communication, true),
+  };
+}

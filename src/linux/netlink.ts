@@ -1,0 +1,166 @@
+import { closeSync } from 'node:fs';
+import { bind, check, errnoName, SystemCallError } from './libc.ts';
+import { type NetworkNamespace, newSocket } from './network-namespace.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const MSG_TRUNC = 0x20;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLMSG_HEADER = 16;
+const NLMSGERR_ATTR_MSG = 1;
+const NLA_TYPE_MASK = 0x3fff;
+const NLA_F_NESTED = 0x8000;
+
+export const NLM_F_REQUEST = 1;
+export const NLM_F_ACK = 4;
+export const NLM_F_CAPPED = 0x100;
+export const NLM_F_ACK_TLVS = 0x200;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+
+const send = bind<(fd: number, data: Uint8Array, length: number, flags: number) => number>(
+  'long send(int fd, const void *data, size_t length, int flags)',
+);
+const recv = bind<(fd: number, data: Uint8Array, length: number, flags: number) => number>(
+  'long recv(int fd, void *data, size_t length, int flags)',
+);
+const setsockopt = bind<(fd: number, level: number, name: number, value: Int32Array, length: number) => number>(
+  'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
+);
+
+/** A message of an answer: what follows the netlink header. */
+export interface NetlinkMessage {
+  readonly type: number;
+  readonly payload: Buffer;
+}
+
+/**
+ * One raw netlink socket (netlink(7)). Calls are synchronous: the kernel works on a request inside `send`, so the answer is
+ * there when it returns. About 50 µs each.
+ */
+export class NetlinkSocket implements Disposable {
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(64 * 1024);
+  #sequence = 0;
+  #open = true;
+
+  /** In the thread's own namespace, or in `namespace` for good. */
+  constructor(protocol: number, namespace?: NetworkNamespace) {
+    this.#fd = namespace ? namespace.socket(AF_NETLINK, SOCK_RAW, protocol) : newSocket(AF_NETLINK, SOCK_RAW, protocol);
+    const on = Int32Array.of(1);
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, on, 4);
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on, 4);
+  }
+
+  /**
+   * Sends one request and gives the messages of its answer. Throws `SystemCallError` named `what`, with the kernel's own
+   * words where it has some.
+   */
+  request(type: number, flags: number, body: Uint8Array, what: string): NetlinkMessage[] {
+    const sequence = ++this.#sequence;
+    const message = Buffer.alloc(NLMSG_HEADER + body.length);
+    message.writeUInt32LE(message.length, 0);
+    message.writeUInt16LE(type, 4);
+    message.writeUInt16LE(flags | NLM_F_REQUEST | NLM_F_ACK, 6);
+    message.writeUInt32LE(sequence, 8);
+    message.set(body, NLMSG_HEADER);
+    check(send(this.#fd, message, message.length, 0), 'netlink', what);
+    return this.#answer(sequence, what);
+  }
+
+  #answer(sequence: number, what: string): NetlinkMessage[] {
+    const messages: NetlinkMessage[] = [];
+    for (;;) {
+      const length = check(recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC), 'netlink', what);
+      if (length > this.#buffer.length) throw new Error(`netlink ${what}: an answer of ${length} bytes`);
+      for (let at = 0; at + NLMSG_HEADER <= length;) {
+        const size = this.#buffer.readUInt32LE(at);
+        const type = this.#buffer.readUInt16LE(at + 4);
+        const mine = this.#buffer.readUInt32LE(at + 8) === sequence;
+        const payload = this.#buffer.subarray(at + NLMSG_HEADER, at + size);
+        const flags = this.#buffer.readUInt16LE(at + 6);
+        at += (size + 3) & ~3;
+        if (!mine) continue;
+        if (type === NLMSG_DONE) return messages;
+        if (type === NLMSG_ERROR) {
+          const errno = -payload.readInt32LE(0);
+          if (errno === 0) return messages;
+          throw netlinkError(errno, flags, payload, what);
+        }
+        messages.push({ type, payload: Buffer.from(payload) });
+      }
+    }
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#open) closeSync(this.#fd);
+    this.#open = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The extended acknowledgement's text (NLMSGERR_ATTR_MSG), when the kernel sent one. */
+function netlinkError(errno: number, flags: number, payload: Buffer, what: string): SystemCallError {
+  const echoed = (flags & NLM_F_CAPPED) !== 0 ? NLMSG_HEADER : payload.readUInt32LE(4);
+  const words =
+    (flags & NLM_F_ACK_TLVS) !== 0
+      ? parseAttributes(payload.subarray(4 + ((echoed + 3) & ~3))).get(NLMSGERR_ATTR_MSG)
+      : undefined;
+  const error = new SystemCallError('netlink', errno, what);
+  if (words) error.message += ` (${errnoName(errno) === error.code ? cString(words) : ''})`;
+  return error;
+}
+
+/** Attributes by type; of a repeated one the last. */
+export function parseAttributes(data: Buffer): Map<number, Buffer> {
+  const attributes = new Map<number, Buffer>();
+  for (let at = 0; at + 4 <= data.length;) {
+    const size = data.readUInt16LE(at);
+    if (size < 4) break;
+    attributes.set(data.readUInt16LE(at + 2) & NLA_TYPE_MASK, data.subarray(at + 4, at + size));
+    at += (size + 3) & ~3;
+  }
+  return attributes;
+}
+
+export function attribute(type: number, value: Uint8Array): Buffer {
+  const size = 4 + value.length;
+  const buffer = Buffer.alloc((size + 3) & ~3);
+  buffer.writeUInt16LE(size, 0);
+  buffer.writeUInt16LE(type, 2);
+  buffer.set(value, 4);
+  return buffer;
+}
+
+export function nested(type: number, ...attributes: readonly Uint8Array[]): Buffer {
+  return attribute(type | NLA_F_NESTED, Buffer.concat(attributes));
+}
+
+export function stringAttribute(type: number, value: string): Buffer {
+  return attribute(type, Buffer.from(`${value}\0`));
+}
+
+export function u8Attribute(type: number, value: number): Buffer {
+  return attribute(type, Uint8Array.of(value));
+}
+
+export function u32Attribute(type: number, value: number): Buffer {
+  const buffer = Buffer.alloc(4);
+  buffer.writeUInt32LE(value, 0);
+  return attribute(type, buffer);
+}
+
+export function cString(data: Buffer): string {
+  const end = data.indexOf(0);
+  return data.toString('utf8', 0, end < 0 ? data.length : end);
+}

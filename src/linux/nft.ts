@@ -1,0 +1,24 @@
+import { spawn } from 'node:child_process';
+import { EngineError } from '../base/errors.ts';
+
+/**
+ * Applies nftables text as one transaction: all of it or nothing. In the network namespace of the engine.
+ * Throws `unavailable` when nft is not installed, `internal` with its words.
+ */
+export async function applyNftables(text: string, command = 'nft'): Promise<void> {
+  const child = spawn(command, ['-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+  child.once('error', reject);
+  child.once('close', resolve);
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (data: string) => (words = (words + data).slice(0, 2000)));
+  // a refused transaction may close its input early; the exit status says what happened
+  child.stdin.on('error', () => undefined).end(text);
+  let status: number | null;
+  try {
+    status = await promise;
+  } catch (error) {
+    throw new EngineError('unavailable', `cannot run ${command}: install the package nftables`, { cause: error });
+  }
+  if (status !== 0) throw new EngineError('internal', `nftables refused the rules: ${words.trim()}`);
+}

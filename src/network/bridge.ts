@@ -1,0 +1,116 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { EngineError } from '../base/errors.ts';
+import { hostError } from '../linux/libc.ts';
+import { type AddressBytes, RouteNetlink } from '../linux/netlink-route.ts';
+import { NetworkNamespace } from '../linux/network-namespace.ts';
+
+const LOOPBACK = 1;
+
+export interface BridgeSettings {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** The host's addresses on it: the containers' gateways. */
+  readonly addresses: readonly AddressBytes[];
+}
+
+/** What a container gets on a bridge. */
+export interface EndpointLink {
+  /** The host's end, a port of the bridge. */
+  readonly host: string;
+  readonly guest: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly addresses: readonly AddressBytes[];
+  /** Its port exchanges nothing with other isolated ones. */
+  readonly isolated: boolean;
+}
+
+/** Makes the bridge as described, whatever of it is there already, and gives its index. Throws `conflict` when another kind of link has the name. */
+export function ensureBridge(links: RouteNetlink, settings: BridgeSettings): number {
+  const present = links.link(settings.name);
+  if (present && present.kind !== 'bridge') {
+    throw new EngineError('conflict', `the host has a link ${settings.name} that is no bridge: choose another name`);
+  }
+  if (present?.up) return present.index;
+  try {
+    if (!present) links.addBridge(settings.name, { mac: settings.mac, mtu: settings.mtu });
+    const index = present?.index ?? links.link(settings.name)!.index;
+    setHostSysctls(settings);
+    for (const address of settings.addresses) links.addAddress(index, address);
+    links.setUp(index);
+    return index;
+  } catch (error) {
+    throw hostError(error, `cannot make the bridge ${settings.name}`);
+  }
+}
+
+function setHostSysctls(settings: BridgeSettings): void {
+  const ipv6 = settings.addresses.some((address) => address.bytes.length === 16);
+  using host = NetworkNamespace.current();
+  host.setSysctls({
+    // 127.0.0.1 can be published: the rules keep containers from using it the other way
+    [`ipv4/conf/${settings.name}/route_localnet`]: '1',
+    [`ipv6/conf/${settings.name}/disable_ipv6`]: ipv6 ? '0' : '1',
+    [`ipv6/conf/${settings.name}/accept_ra`]: '0',
+  });
+}
+
+/** A new namespace with its loopback up. */
+export function newSandbox(): NetworkNamespace {
+  const namespace = NetworkNamespace.create();
+  using links = new RouteNetlink(namespace);
+  links.setUp(LOOPBACK);
+  return namespace;
+}
+
+/** Puts a container on the bridge: a veth pair, its addresses, up. On failure nothing is left. */
+export function addEndpoint(
+  links: RouteNetlink,
+  bridge: number,
+  namespace: NetworkNamespace,
+  endpoint: EndpointLink,
+): void {
+  const { host, guest, mac, mtu } = endpoint;
+  links.addVeth({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
+  try {
+    // hairpin: a container may reach itself through its published port
+    links.setPort(links.link(host)!.index, { hairpin: true, isolated: endpoint.isolated });
+    setGuestAddresses(namespace, endpoint);
+  } catch (error) {
+    links.removeLink(host);
+    throw error;
+  }
+}
+
+/** Addresses of a link inside, which comes up. */
+export function setGuestAddresses(
+  namespace: NetworkNamespace,
+  endpoint: Pick<EndpointLink, 'guest' | 'addresses'>,
+): void {
+  const ipv6 = endpoint.addresses.some((address) => address.bytes.length === 16);
+  namespace.setSysctls({ [`ipv6/conf/${endpoint.guest}/disable_ipv6`]: ipv6 ? '0' : '1' });
+  using inside = new RouteNetlink(namespace);
+  const { index } = inside.link(endpoint.guest)!;
+  for (const address of endpoint.addresses) inside.addAddress(index, address);
+  inside.setUp(index);
+}
+
+/** The container's way out. A gateway of each family, or none. */
+export function setDefaultRoutes(namespace: NetworkNamespace, guest: string, gateways: readonly Uint8Array[]): void {
+  using inside = new RouteNetlink(namespace);
+  const { index } = inside.link(guest)!;
+  for (const gateway of gateways) inside.setRoute({ gateway, link: index });
+}
+
+/** The kernel routes between links only when told so; Docker does the same. Says whether it had to. */
+export function enableForwarding(ipv6: boolean): boolean {
+  const switches = ['/proc/sys/net/ipv4/ip_forward', ...(ipv6 ? ['/proc/sys/net/ipv6/conf/all/forwarding'] : [])];
+  let changed = false;
+  for (const path of switches) {
+    if (readFileSync(path, 'latin1').trim() !== '0') continue;
+    writeFileSync(path, '1');
+    changed = true;
+  }
+  return changed;
+}

@@ -1,0 +1,195 @@
+import { closeSync, readFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { EngineError } from '../base/errors.ts';
+import { boundSocket } from '../linux/bound-socket.ts';
+import { SystemCallError } from '../linux/libc.ts';
+import { addressBytes, formatAddress, parseAddress } from './address.ts';
+import { portOwner } from './port-owner.ts';
+import { relayConnections } from './port-relay.ts';
+import type { PortRequest, Protocol } from './ports.ts';
+
+/** One port of the host that a container has: on one address of one family. */
+export interface HeldPort {
+  readonly protocol: Protocol;
+  readonly hostAddress: string;
+  readonly hostPort: number;
+  /** The container's. */
+  readonly port: number;
+}
+
+interface Holding extends HeldPort {
+  readonly owner: string;
+  close(): void;
+}
+
+export interface PortTarget {
+  /** The container's addresses; at least one. */
+  readonly ipv4: string | undefined;
+  readonly ipv6: string | undefined;
+}
+
+/**
+ * Which ports of the host are whose. A port is held by a socket bound to it, so that no other process takes it meanwhile,
+ * and one that is taken is found out at once.
+ */
+export class PortAllocator {
+  readonly #holdings = new Map<string, Holding[]>();
+  readonly #defaultAddress: string;
+  readonly #nameOf: (containerId: string) => string;
+
+  /** `defaultAddress` is where a port is published when no address is given: empty is everywhere. */
+  constructor(options: { readonly defaultAddress: string; readonly nameOf: (containerId: string) => string }) {
+    this.#defaultAddress = options.defaultAddress;
+    this.#nameOf = options.nameOf;
+  }
+
+  /**
+   * Takes ports for a container, all of them or none. Throws `conflict` in Docker's words (`Bind for 0.0.0.0:80 failed: port is
+   * already allocated`) with the owner, `invalid-argument` for an address that is not the host's.
+   */
+  allocate(owner: string, requests: readonly PortRequest[], target: PortTarget): HeldPort[] {
+    const before = this.#holdings.get(owner)?.length ?? 0;
+    try {
+      return requests.flatMap((request) => this.#allocateOne(owner, request, target));
+    } catch (error) {
+      const holdings = this.#holdings.get(owner) ?? [];
+      for (const holding of holdings.splice(before)) holding.close();
+      if (before === 0) this.#holdings.delete(owner);
+      throw error;
+    }
+  }
+
+  #allocateOne(owner: string, request: PortRequest, target: PortTarget): HeldPort[] {
+    const addresses = this.#addresses(request.hostAddress || this.#defaultAddress, target);
+    let refused: EngineError | undefined;
+    for (const hostPort of candidates(request)) {
+      const opened: Holding[] = [];
+      try {
+        for (const hostAddress of addresses) {
+          const held: HeldPort = { protocol: request.protocol, hostAddress, hostPort, port: request.port };
+          // an optional `::` beside 0.0.0.0: hosts without IPv6 do not have it
+          const holding = this.#open(owner, held, target, addresses.length > 1 && hostAddress === '::');
+          if (holding) opened.push(holding);
+        }
+        this.#holdings.set(owner, [...(this.#holdings.get(owner) ?? []), ...opened]);
+        return opened;
+      } catch (error) {
+        for (const holding of opened) holding.close();
+        if (!(error instanceof EngineError) || error.code !== 'conflict') throw error;
+        refused ??= error;
+      }
+    }
+    throw refused ?? new EngineError('conflict', 'no free port is left in the range of ephemeral ports');
+  }
+
+  /** Takes back, after an engine's restart, what a running container has. A port that another process took meanwhile is reported by name. */
+  adopt(owner: string, ports: readonly HeldPort[], target: PortTarget): string[] {
+    const lost: string[] = [];
+    const holdings: Holding[] = [];
+    for (const held of ports) {
+      try {
+        const holding = this.#open(owner, held, target, true);
+        if (holding) holdings.push(holding);
+      } catch (error) {
+        lost.push((error as Error).message);
+      }
+    }
+    this.#holdings.set(owner, holdings);
+    return lost;
+  }
+
+  /** Idempotent; the ports are free when it returns. */
+  release(owner: string): void {
+    for (const holding of this.#holdings.get(owner) ?? []) holding.close();
+    this.#holdings.delete(owner);
+  }
+
+  close(): void {
+    for (const owner of this.#holdings.keys()) this.release(owner);
+  }
+
+  #addresses(hostAddress: string, target: PortTarget): string[] {
+    if (hostAddress === '') return target.ipv4 === undefined ? ['::'] : ['0.0.0.0', '::'];
+    return [formatAddress(parseAddress(hostAddress.replace(/^\[(.*)\]$/, '$1')))];
+  }
+
+  #open(owner: string, held: HeldPort, target: PortTarget, optional: boolean): Holding | undefined {
+    const { protocol, hostAddress, hostPort, port } = held;
+    let fd: number;
+    try {
+      fd = boundSocket({ protocol, address: addressBytes(parseAddress(hostAddress)), port: hostPort });
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      // without the protocol's module no other process can have such a port either
+      if (error.code === 'EPROTONOSUPPORT') return { ...held, owner, close: () => undefined };
+      if (optional && (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT')) return undefined;
+      throw this.#refusal(error, held);
+    }
+    const v6 = hostAddress.includes(':');
+    const host = (v6 ? target.ipv6 : target.ipv4) ?? target.ipv4 ?? target.ipv6!;
+    if (protocol !== 'tcp') return { ...held, owner, close: () => closeSync(fd) };
+    const server: Server = relayConnections(fd, { host, port });
+    return { ...held, owner, close: () => void server.close() };
+  }
+
+  #refusal(error: SystemCallError, held: HeldPort): EngineError {
+    const shown = `${held.hostAddress.includes(':') ? `[${held.hostAddress}]` : held.hostAddress}:${held.hostPort}`;
+    if (error.code === 'EADDRINUSE') {
+      const owner = this.#ownerOf(held);
+      const free = this.#freeNear(held);
+      const hints = [owner && `by ${owner}`, free !== undefined && `${free} is free`].filter(Boolean).join('; ');
+      const words = `Bind for ${shown} failed: port is already allocated${hints === '' ? '' : ` (${hints})`}`;
+      return new EngineError('conflict', words, { cause: error });
+    }
+    const why =
+      error.code === 'EADDRNOTAVAIL' ? 'cannot assign requested address: this host does not have it' : error.message;
+    return new EngineError('invalid-argument', `failed to bind host port ${shown}/${held.protocol}: ${why}`, {
+      cause: error,
+    });
+  }
+
+  #ownerOf(held: HeldPort): string | undefined {
+    for (const holdings of this.#holdings.values()) {
+      for (const other of holdings) {
+        if (other.protocol === held.protocol && other.hostPort === held.hostPort) {
+          return `container ${this.#nameOf(other.owner)}`;
+        }
+      }
+    }
+    return portOwner(held.protocol, held.hostPort);
+  }
+
+  #freeNear(held: HeldPort): number | undefined {
+    for (let port = held.hostPort + 1; port <= Math.min(65535, held.hostPort + 100); port++) {
+      try {
+        const address = addressBytes(parseAddress(held.hostAddress));
+        closeSync(boundSocket({ protocol: held.protocol, address, port }));
+        return port;
+      } catch {
+        // taken as well
+      }
+    }
+    return undefined;
+  }
+}
+
+/** The ports to try, in order. Random ones come from the range that the kernel uses for its own, as in Docker. */
+function* candidates(request: PortRequest): Generator<number> {
+  if (request.hostPorts) {
+    for (let port = request.hostPorts.first; port <= request.hostPorts.last; port++) yield port;
+    return;
+  }
+  const [first, last] = ephemeralRange();
+  const size = last - first + 1;
+  const start = Math.floor(Math.random() * size);
+  for (let step = 0; step < size; step++) yield first + ((start + step) % size);
+}
+
+function ephemeralRange(): [number, number] {
+  try {
+    const [first, last] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1').trim().split(/\s+/);
+    return [Number(first), Number(last)];
+  } catch {
+    return [32768, 60999];
+  }
+}
