@@ -4,7 +4,9 @@ set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 sh tools/setup.sh
+sh tools/setup-tests.sh
 PATH=$root/.gantry:$PATH
+[ ! -d .gantry/docker-cli ] || PATH=$PATH:$root/.gantry/docker-cli/usr/bin
 export PATH
 if [ $# -gt 0 ]; then exec node --test "$@"; fi
 node --test --test-concurrency=2 --test-timeout=600000 'src/**/*.test.ts' 'tests/**/*.test.ts'
