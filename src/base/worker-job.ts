@@ -1,0 +1,198 @@
+import { Worker } from 'node:worker_threads';
+import { EngineError, type ErrorCode } from './errors.ts';
+import { workerUrl } from './worker-url.ts';
+
+/**
+ * Jobs in worker threads: one at a time a thread, with bytes streaming in or out at the reader's pace. The other end is
+ * `serveJobs` in `worker-server.ts`. A job is never killed: it is asked to stop and answers, so that what it holds open
+ * outside of JavaScript (file descriptors of system calls) is closed.
+ */
+export interface JobRequest {
+  readonly job: string;
+  /** Structured-cloneable. */
+  readonly parameters: unknown;
+  readonly input?: AsyncIterable<Uint8Array> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type ToWorker =
+  | { readonly kind: 'start'; readonly job: string; readonly parameters: unknown; readonly cancel: SharedArrayBuffer }
+  | { readonly kind: 'input'; readonly chunk: Uint8Array | undefined }
+  | { readonly kind: 'credit'; readonly bytes: number }
+  | { readonly kind: 'cancel' };
+
+export type FromWorker =
+  | { readonly kind: 'consumed'; readonly bytes: number }
+  | { readonly kind: 'output'; readonly chunk: Uint8Array }
+  | { readonly kind: 'done'; readonly result: unknown }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** Bytes that may be on their way in either direction. */
+export const WINDOW = 2 << 20;
+
+/** Idle threads that are kept, and for how long: a thread with its code loaded answers in 1 ms, a new one in 40. */
+const KEEP = 2;
+const KEEP_MS = 10_000;
+
+/** Threads that run `<name>.worker.ts`. They hold no process open, and idle ones end by themselves. */
+export class WorkerThreads {
+  readonly #url: URL;
+  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = [];
+
+  /** @param name as for `workerUrl` */
+  constructor(name: string) {
+    this.#url = workerUrl(name);
+  }
+
+  /** Runs a job to its result. Throws what the job throws, `cancelled` on abort, or what `input` throws. */
+  async run<R>(request: JobRequest): Promise<R> {
+    return (await new Job(this.#take(), request, (worker) => this.#giveBack(worker)).result) as R;
+  }
+
+  /** Runs a job that produces bytes; it starts when the first are asked for and stops when the reader leaves. */
+  async *stream(request: JobRequest): AsyncGenerator<Uint8Array> {
+    const job = new Job(this.#take(), request, (worker) => this.#giveBack(worker));
+    job.result.catch(() => {}); // reported by the last read
+    try {
+      for (;;) {
+        const chunk = await job.read();
+        if (!chunk) break;
+        yield chunk;
+      }
+    } finally {
+      job.cancel();
+      await job.result.catch(() => {});
+    }
+    await job.result;
+  }
+
+  #take(): Worker {
+    const kept = this.#idle.pop();
+    if (!kept) return new Worker(this.#url).on('error', () => {}); // the job reports it
+    clearTimeout(kept.timer);
+    kept.worker.ref();
+    return kept.worker;
+  }
+
+  #giveBack(worker: Worker): void {
+    if (this.#idle.length >= KEEP) {
+      void worker.terminate();
+      return;
+    }
+    worker.unref();
+    const timer = setTimeout(() => {
+      this.#idle.splice(
+        this.#idle.findIndex((kept) => kept.worker === worker),
+        1,
+      );
+      void worker.terminate();
+    }, KEEP_MS);
+    timer.unref();
+    this.#idle.push({ worker, timer });
+  }
+}
+
+class Job {
+  readonly result: Promise<unknown>;
+  readonly #worker: Worker;
+  readonly #cancelFlag = new Int32Array(new SharedArrayBuffer(4));
+  readonly #output: Uint8Array[] = [];
+  #wakeReader: (() => void) | undefined;
+  #wakeInput: (() => void) | undefined;
+  #inFlight = 0;
+  #over = false;
+  #inputError: unknown;
+
+  constructor(worker: Worker, request: JobRequest, giveBack: (worker: Worker) => void) {
+    this.#worker = worker;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.result = promise;
+    const { signal, input } = request;
+    const onAbort = (): void => this.cancel();
+    const settle = (): void => {
+      this.#over = true;
+      signal?.removeEventListener('abort', onAbort);
+      worker.off('message', onMessage).off('error', died).off('exit', died);
+      this.#wakeReader?.();
+      this.#wakeInput?.();
+    };
+    const onMessage = (message: FromWorker): void => {
+      switch (message.kind) {
+        case 'output':
+          this.#output.push(message.chunk);
+          this.#wakeReader?.();
+          return;
+        case 'consumed':
+          this.#inFlight -= message.bytes;
+          this.#wakeInput?.();
+          return;
+        case 'done':
+          settle();
+          giveBack(worker);
+          return resolve(message.result);
+        case 'failed':
+          settle();
+          giveBack(worker);
+          if (this.#inputError !== undefined) return reject(this.#inputError as Error);
+          return reject(new EngineError(message.code, message.message));
+      }
+    };
+    const died = (reason: Error | number): void => {
+      settle();
+      const why = reason instanceof Error ? reason.message : `exit ${reason}`;
+      reject(new EngineError('internal', `the worker thread ended: ${why}`, { cause: reason }));
+    };
+    worker.on('message', onMessage).on('error', died).on('exit', died);
+    this.#send({
+      kind: 'start',
+      job: request.job,
+      parameters: request.parameters,
+      cancel: this.#cancelFlag.buffer as SharedArrayBuffer,
+    });
+    if (signal?.aborted) this.cancel();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (input) void this.#pump(input);
+  }
+
+  /** The next bytes of output; undefined at the end. */
+  async read(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const chunk = this.#output.shift();
+      if (chunk) {
+        this.#send({ kind: 'credit', bytes: chunk.length });
+        return chunk;
+      }
+      if (this.#over) return undefined;
+      await new Promise<void>((resolve) => (this.#wakeReader = resolve));
+    }
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    Atomics.store(this.#cancelFlag, 0, 1);
+    this.#send({ kind: 'cancel' });
+  }
+
+  async #pump(input: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      for await (const chunk of input) {
+        while (this.#inFlight >= WINDOW && !this.#over) {
+          await new Promise<void>((resolve) => (this.#wakeInput = resolve));
+        }
+        if (this.#over) return;
+        if (chunk.length === 0) continue;
+        const copy = new Uint8Array(chunk);
+        this.#inFlight += copy.length;
+        this.#send({ kind: 'input', chunk: copy }, [copy.buffer]);
+      }
+      if (!this.#over) this.#send({ kind: 'input', chunk: undefined });
+    } catch (error) {
+      this.#inputError = error;
+      this.cancel();
+    }
+  }
+
+  #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    if (!this.#over) this.#worker.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,114 @@
+import { parentPort } from 'node:worker_threads';
+import { EngineError, errorCode, errorMessage } from './errors.ts';
+import { type FromWorker, type ToWorker, WINDOW } from './worker-job.ts';
+
+/** What a job in a worker thread has besides its parameters. */
+export interface JobContext {
+  /** The bytes that the other side streams in. */
+  readonly input: AsyncIterable<Buffer>;
+  /** Passes bytes to the reader, waiting while it is behind. The chunk's memory goes with it: do not touch it again. */
+  write(chunk: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Throws `cancelled` once the other side wants the job to stop. Cheap: call it in every loop. */
+  check(): void;
+}
+
+export type JobHandler = (parameters: never, context: JobContext) => unknown;
+
+/** Serves jobs by name on this thread's port, one at a time. */
+export function serveJobs(handlers: Readonly<Record<string, JobHandler>>): void {
+  const port = parentPort!;
+  let current: Context | undefined;
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'start': {
+        const context = new Context(new Int32Array(message.cancel), (answer, transfer) =>
+          port.postMessage(answer, transfer),
+        );
+        current = context;
+        void run(handlers[message.job]!, message.parameters, context).then((answer) => {
+          if (current === context) current = undefined;
+          port.postMessage(answer);
+        });
+        return;
+      }
+      case 'input':
+        current?.onInput(message.chunk);
+        return;
+      case 'credit':
+        current?.onCredit(message.bytes);
+        return;
+      case 'cancel':
+        current?.wake();
+        return;
+    }
+  });
+}
+
+async function run(handler: JobHandler, parameters: unknown, context: Context): Promise<FromWorker> {
+  try {
+    return { kind: 'done', result: await handler(parameters as never, context) };
+  } catch (error) {
+    return { kind: 'failed', code: errorCode(error), message: errorMessage(error) };
+  }
+}
+
+class Context implements JobContext {
+  readonly #cancelled: Int32Array;
+  readonly #post: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
+  readonly #chunks: (Uint8Array | undefined)[] = [];
+  #credit = WINDOW;
+  #wake: (() => void) | undefined;
+
+  constructor(cancelled: Int32Array, post: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
+    this.#cancelled = cancelled;
+    this.#post = post;
+  }
+
+  get input(): AsyncIterable<Buffer> {
+    return this.#input();
+  }
+
+  async *#input(): AsyncGenerator<Buffer> {
+    for (;;) {
+      this.check();
+      if (this.#chunks.length === 0) {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        continue;
+      }
+      const chunk = this.#chunks.shift();
+      if (!chunk) return;
+      yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+      this.#post({ kind: 'consumed', bytes: chunk.length });
+    }
+  }
+
+  async write(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.check();
+    while (this.#credit <= 0) {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.check();
+    }
+    this.#credit -= chunk.length;
+    this.#post({ kind: 'output', chunk }, [chunk.buffer]);
+  }
+
+  check(): void {
+    if (Atomics.load(this.#cancelled, 0) !== 0) throw new EngineError('cancelled', 'the operation was cancelled');
+  }
+
+  onInput(chunk: Uint8Array | undefined): void {
+    this.#chunks.push(chunk);
+    this.wake();
+  }
+
+  onCredit(bytes: number): void {
+    this.#credit += bytes;
+    this.wake();
+  }
+
+  wake(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Bytes } from '../content/content-store.ts';
+import type { Compression } from '../content/compression.ts';
+import type { DiffId } from '../oci/digest.ts';
+import type { WhiteoutMode } from './extractor.ts';
+import { filesystemWorker } from './filesystem-worker.ts';
+
+/** An archive: a file by its absolute path, or bytes. Gzip and zstd are recognised by their first bytes. */
+export type ArchiveSource = { readonly path: string } | Bytes;
+
+export interface ApplyLayerOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * `overlay` for the changes directory of a snapshot (whiteouts become overlayfs marks), `remove` where the whole tree is
+   * in one directory, `literal` for archives that are no layers (`ADD`, `cp`): there `.wh.x` is a name like any other.
+   */
+  readonly whiteouts: WhiteoutMode;
+  /**
+   * For `overlay`: changes directories of the layers below, top first. A directory that the archive only implies gets
+   * owner, mode and time from there. Empty says that there are none, and whiteouts hide nothing.
+   */
+  readonly lowerDirs?: readonly string[] | undefined;
+  /** How the archive must be compressed; anything else throws `corrupt`. Undefined accepts what is recognised. */
+  readonly compression?: Compression | undefined;
+  /** Accept bzip2 and xz too, through the host's own programs. For archives that people hand over, not for layers. */
+  readonly allowExternal?: boolean | undefined;
+  /** Give everything this owner. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Throw `invalid-argument` rather than replace a directory with something else, or something else with a directory. */
+  readonly noOverwriteDirNonDir?: boolean | undefined;
+  readonly limits?: ArchiveLimits | undefined;
+}
+
+export interface ArchiveLimits {
+  /** Default 10 million. */
+  readonly maxEntries?: number;
+  /** Bytes of all files together; by default what is free on the target's filesystem but for a reserve. */
+  readonly maxBytes?: number;
+}
+
+export interface AppliedLayer {
+  /** Of all bytes of the uncompressed archive, those after its end mark included. */
+  readonly diffId: DiffId;
+  /** Bytes of the files' content. */
+  readonly size: number;
+  readonly entries: number;
+}
+
+/**
+ * Extracts an archive into the directory `target`, which must exist, in a worker thread. Nothing outside of `target` is
+ * written, linked, changed or removed, whatever the archive says and whoever renames what meanwhile. Nothing is synced.
+ *
+ * Throws `corrupt`, `too-large` (limits, decompression bombs), `no-space`, `cancelled`; then `target` holds a part of it,
+ * which is the caller's to throw away.
+ */
+export async function applyLayer(
+  source: ArchiveSource,
+  target: string,
+  { signal, ...options }: ApplyLayerOptions,
+): Promise<AppliedLayer> {
+  const path = 'path' in source ? source.path : undefined;
+  return filesystemWorker.run<AppliedLayer>({
+    job: 'apply',
+    parameters: { path, target, options } satisfies ApplyParameters,
+    input: path === undefined ? (source as Bytes) : undefined,
+    signal,
+  });
+}
+
+export interface ApplyParameters {
+  readonly path: string | undefined;
+  readonly target: string;
+  readonly options: Omit<ApplyLayerOptions, 'signal'>;
+}

@@ -1,0 +1,462 @@
+import { constants, fchmodSync, fchownSync, ftruncateSync, writeSync, chmodSync } from 'node:fs';
+import { type ByteString, textOf } from '../base/byte-string.ts';
+import { EngineError } from '../base/errors.ts';
+import type { TarHeader } from '../content/tar/header.ts';
+import type { TarHandler } from '../content/tar/parser.ts';
+import {
+  changeOwnerAt,
+  closeFd,
+  type FileStat,
+  linkAt,
+  makeDirectoryAt,
+  makeNodeAt,
+  namesIn,
+  O_PATH,
+  openAt,
+  setTimes,
+  setTimesAt,
+  statAt,
+  statFd,
+  symlinkAt,
+} from '../linux/files.ts';
+import { setXattr } from '../linux/xattr.ts';
+import {
+  AUFS_PREFIX,
+  isPortableXattr,
+  isWhiteout,
+  OPAQUE_MARK,
+  OPAQUE_VALUE,
+  OPAQUE_XATTR,
+  WHITEOUT_PREFIX,
+} from './overlay-format.ts';
+import { removeTreeAt } from './remove-tree.ts';
+import { RootedDirectory, splitPath } from './rooted-directory.ts';
+
+/** What `.wh.` names mean: marks of overlayfs (a layer's directory), removals (a whole tree), or nothing special (`ADD`, `cp`). */
+export type WhiteoutMode = 'overlay' | 'remove' | 'literal';
+
+export interface ExtractorOptions {
+  readonly whiteouts: WhiteoutMode;
+  /** Directories of the layers below, top first: what a directory that the archive only implies is a copy of. */
+  readonly lowerDirs?: readonly string[] | undefined;
+  /** Refuse to put a directory in the place of something else, or the other way round. */
+  readonly noOverwriteDirNonDir?: boolean | undefined;
+  /** Give everything this owner, whatever the archive says. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  readonly maxEntries: number;
+  /** Bytes of all files together. */
+  readonly maxBytes: number;
+}
+
+const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const READ_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/**
+ * Writes the entries of an archive below a directory, and nothing anywhere else: every path is walked by descriptors
+ * (`RootedDirectory`), every object is made exclusively and described through its own descriptor or without following.
+ * A later entry replaces an earlier one of the same name. Hard links may point to what is inside the directory only.
+ */
+export class Extractor implements TarHandler, Disposable {
+  readonly #root: RootedDirectory;
+  readonly #options: ExtractorOptions;
+  /** Times are set last, as every file made inside changes them. */
+  readonly #directoryTimes = new Map<string, { readonly path: readonly ByteString[]; readonly mtime: bigint }>();
+  /** In mode `remove`: what this archive made, which its own whiteouts leave alone. */
+  readonly #made = new Set<string>();
+  #lowers: RootedDirectory[] | undefined;
+  #entries = 0;
+  #bytes = 0;
+  #file: { fd: number; header: TarHeader; end: number } | undefined;
+
+  constructor(directory: string, options: ExtractorOptions) {
+    this.#root = new RootedDirectory(directory);
+    this.#options = options;
+  }
+
+  /** Bytes of the files written. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  entry(header: TarHeader): void {
+    if (++this.#entries > this.#options.maxEntries) {
+      throw new EngineError('too-large', `the archive has more than ${this.#options.maxEntries} entries`);
+    }
+    const path = splitPath(header.name);
+    if (!path) throw new EngineError('corrupt', `the archive has an entry outside of its root: ${shown(header.name)}`);
+    this.#bytes += header.size;
+    if (this.#bytes > this.#options.maxBytes) {
+      throw new EngineError(
+        'too-large',
+        `the archive's files are more than the ${this.#options.maxBytes} bytes there is room for`,
+      );
+    }
+    if (path.length === 0) return this.#describeRoot(header);
+    if (this.#options.whiteouts !== 'literal' && this.#whiteout(path)) return;
+    this.#guard(header, () => this.#create(header, path));
+  }
+
+  data(chunk: Buffer, offset: number): void {
+    if (!this.#file) return;
+    let written = 0;
+    while (written < chunk.length) {
+      try {
+        written += writeSync(this.#file.fd, chunk, written, chunk.length - written, offset + written);
+      } catch (error) {
+        throw extractionError(error, this.#file.header.name);
+      }
+    }
+    this.#file.end = offset + chunk.length;
+  }
+
+  entryEnd(): void {
+    const file = this.#file;
+    if (!file) return;
+    this.#file = undefined;
+    const { fd, header } = file;
+    this.#guard(header, () => {
+      try {
+        if (file.end < header.size) ftruncateSync(fd, header.size);
+        this.#describe(fd, header);
+        setTimes(fd, header.mtime);
+      } finally {
+        closeFd(fd);
+      }
+    });
+  }
+
+  /** Call after the last entry. */
+  finish(): void {
+    for (const { path, mtime } of this.#directoryTimes.values()) {
+      try {
+        const parent = this.#root.directory(path.slice(0, -1), { follow: false });
+        const name = path.at(-1) ?? '.';
+        if (statAt(parent, name)?.kind === 'directory') setTimesAt(parent, name, mtime);
+      } catch (error) {
+        const code = (error as { code?: unknown }).code;
+        if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error; // replaced by a later entry
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file) closeFd(this.#file.fd);
+    this.#file = undefined;
+    for (const lower of this.#lowers ?? []) lower[Symbol.dispose]();
+    this.#root[Symbol.dispose]();
+  }
+
+  #create(header: TarHeader, path: readonly ByteString[]): void {
+    const name = path.at(-1)!;
+    const parent = this.#parent(path);
+    const resolved = [...this.#root.resolved, name];
+    switch (header.type) {
+      case 'file': {
+        const fd = this.#replacing(parent, name, resolved, false, () => openAt(parent, name, WRITE_NEW, 0o600));
+        this.#file = { fd, header, end: 0 };
+        break;
+      }
+      case 'directory':
+        this.#directory(parent, name, resolved, header);
+        break;
+      case 'symlink':
+        this.#replacing(parent, name, resolved, false, () => symlinkAt(header.linkName, parent, name));
+        this.#describeNode(parent, name, header);
+        break;
+      case 'hard-link':
+        this.#hardLink(parent, name, resolved, header);
+        break;
+      case 'character-device':
+      case 'block-device':
+      case 'fifo': {
+        const kind = header.type;
+        const device = { major: header.deviceMajor, minor: header.deviceMinor };
+        if (device.major < 0 || device.major > 0xfff || device.minor < 0 || device.minor > 0xfffff) {
+          throw new EngineError('corrupt', `the archive has a device with an impossible number: ${shown(header.name)}`);
+        }
+        this.#replacing(parent, name, resolved, false, () => makeNodeAt(parent, name, kind, 0o600, device));
+        this.#describeNode(parent, name, header);
+        break;
+      }
+    }
+    if (this.#options.whiteouts === 'remove') this.#made.add(resolved.join('/'));
+  }
+
+  /** Makes an object at `name`; what is there already makes room for it. */
+  #replacing<T>(parent: number, name: ByteString, path: readonly ByteString[], isDirectory: boolean, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+    }
+    const there = statAt(parent, name);
+    if (there && this.#options.noOverwriteDirNonDir && (there.kind === 'directory') !== isDirectory) {
+      throw new EngineError(
+        'invalid-argument',
+        isDirectory
+          ? `cannot overwrite non-directory "${shown(path.join('/'))}" with directory`
+          : `cannot overwrite directory "${shown(path.join('/'))}" with non-directory`,
+      );
+    }
+    this.#root.forget(path.length - 1); // what goes now, and not the parent
+    removeTreeAt(parent, name);
+    return make();
+  }
+
+  #directory(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
+    const there = statAt(parent, name);
+    if (there?.kind !== 'directory') {
+      this.#replacing(parent, name, path, true, () => makeDirectoryAt(parent, name, 0o700));
+    }
+    const fd = openAt(parent, name, READ_DIRECTORY);
+    try {
+      // Something was hidden here, and stays hidden behind the new directory.
+      if (this.#options.whiteouts === 'overlay' && there && isWhiteout(there)) setXattr(fd, OPAQUE_XATTR, OPAQUE_VALUE);
+      this.#describe(fd, header);
+    } finally {
+      closeFd(fd);
+    }
+    this.#directoryTimes.set(path.join('/'), { path, mtime: header.mtime });
+  }
+
+  #hardLink(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
+    const target = splitPath(header.linkName);
+    if (!target || target.length === 0) {
+      throw new EngineError('corrupt', `the archive has a hard link that leads outside: ${shown(header.linkName)}`);
+    }
+    // A second walk may let go of the first one's descriptor, so the new name keeps one of its own.
+    const own = openAt(parent, '.', O_PATH | constants.O_DIRECTORY);
+    try {
+      const from = this.#root.directory(target.slice(0, -1), { follow: true });
+      const source = statAt(from, target.at(-1)!);
+      if (!source)
+        throw new EngineError('corrupt', `the archive has a hard link to what is not in it: ${shown(header.linkName)}`);
+      if (source.kind === 'directory' || isWhiteout(source)) {
+        throw new EngineError('corrupt', `the archive has a hard link to what is no file: ${shown(header.linkName)}`);
+      }
+      const there = statAt(own, name);
+      if (there?.inode === source.inode && there.device === source.device) return;
+      if (there) {
+        if (there.kind === 'directory' && this.#options.noOverwriteDirNonDir) {
+          throw new EngineError(
+            'invalid-argument',
+            `cannot overwrite directory "${shown(path.join('/'))}" with non-directory`,
+          );
+        }
+        this.#root.forget();
+        removeTreeAt(own, name);
+      }
+      linkAt(this.#root.directory(target.slice(0, -1), { follow: true }), target.at(-1)!, own, name);
+    } finally {
+      closeFd(own);
+    }
+  }
+
+  /** True when the entry was a whiteout, or another mark that is no file. Its meaning does not depend on the order of entries. */
+  #whiteout(path: readonly ByteString[]): boolean {
+    const mark = path.findIndex((component) => component.startsWith(WHITEOUT_PREFIX));
+    if (mark < 0) return false;
+    const base = path[mark]!;
+    const isLast = mark === path.length - 1;
+    if (base.startsWith(AUFS_PREFIX) && !(base === OPAQUE_MARK && isLast)) return true;
+    const name = base.slice(WHITEOUT_PREFIX.length);
+    if (!isLast || name === '' || name === '.' || name === '..') {
+      throw new EngineError('corrupt', `the archive has an invalid whiteout: ${shown(path.join('/'))}`);
+    }
+    if (this.#options.whiteouts === 'overlay' && this.#options.lowerDirs?.length === 0) return true; // nothing to hide
+    const parent = this.#parent(path);
+    const directory = this.#root.resolved;
+    if (this.#options.whiteouts === 'remove') {
+      const doomed = base === OPAQUE_MARK ? namesIn(parent) : [name];
+      for (const child of doomed) this.#removeOld(parent, [...directory, child]);
+    } else if (base === OPAQUE_MARK) {
+      this.#makeOpaque(parent, directory);
+    } else {
+      this.#hide(parent, name);
+    }
+    return true;
+  }
+
+  /** Hides `name` of the layers below. */
+  #hide(parent: number, name: ByteString): void {
+    try {
+      makeNodeAt(parent, name, 'character-device', 0o600);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+      // A file of this layer hides it anyway; a directory has to say that it does.
+      if (statAt(parent, name)?.kind === 'directory') this.#setOpaque(parent, name);
+    }
+  }
+
+  #makeOpaque(parent: number, path: readonly ByteString[]): void {
+    if (path.length > 0) return this.#setOpaque(parent, '.');
+    // The root of a layer cannot be opaque to overlayfs: each name below is hidden by itself.
+    const names = new Set<ByteString>();
+    for (const lower of this.#lower()) for (const name of namesIn(lower.fd)) names.add(name);
+    for (const name of names) this.#hide(parent, name);
+  }
+
+  #setOpaque(parent: number, name: ByteString): void {
+    const fd = openAt(parent, name, READ_DIRECTORY);
+    try {
+      setXattr(fd, OPAQUE_XATTR, OPAQUE_VALUE);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  /** Removes what was there before this archive, keeping what it made itself. */
+  #removeOld(parent: number, path: readonly ByteString[]): void {
+    const key = path.join('/');
+    const name = path.at(-1)!;
+    if (!this.#made.has(key)) {
+      removeTreeAt(parent, name);
+      return;
+    }
+    if (statAt(parent, name)?.kind !== 'directory') return;
+    const fd = openAt(parent, name, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      for (const child of namesIn(fd)) this.#removeOld(fd, [...path, child]);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  /** The directory that the last component of `path` is to be in; what is missing on the way is made. */
+  #parent(path: readonly ByteString[]): number {
+    return this.#root.directory(path.slice(0, -1), {
+      follow: true,
+      make: (dir, name, full) => this.#imply(dir, name, full),
+    });
+  }
+
+  #imply(parent: number, name: ByteString, path: readonly ByteString[]): boolean {
+    const there = statAt(parent, name);
+    const hidden = there !== undefined && this.#options.whiteouts === 'overlay' && isWhiteout(there);
+    if (there && !hidden) {
+      throw new EngineError('corrupt', `the archive puts files below what is no directory: ${shown(path.join('/'))}`);
+    }
+    if (hidden) removeTreeAt(parent, name);
+    makeDirectoryAt(parent, name, 0o755);
+    const fd = openAt(parent, name, READ_DIRECTORY);
+    try {
+      fchmodSync(fd, 0o755);
+      if (hidden) setXattr(fd, OPAQUE_XATTR, OPAQUE_VALUE);
+      const owner = this.#options.owner;
+      if (owner) fchownSync(fd, owner.uid, owner.gid);
+      const below = this.#below(path);
+      if (below) {
+        fchownSync(fd, below.uid, below.gid);
+        fchmodSync(fd, below.mode);
+        this.#directoryTimes.set(path.join('/'), { path: [...path], mtime: below.mtime });
+      }
+    } finally {
+      closeFd(fd);
+    }
+    if (this.#options.whiteouts === 'remove') this.#made.add(path.join('/'));
+    return true;
+  }
+
+  /** The directory of the layers below that one at `path` is laid over, if it is one. */
+  #below(path: readonly ByteString[]): FileStat | undefined {
+    for (const lower of this.#lower()) {
+      const stat = lower.stat(path, { follow: false });
+      if (stat) return stat.kind === 'directory' ? stat : undefined;
+    }
+    return undefined;
+  }
+
+  #lower(): readonly RootedDirectory[] {
+    this.#lowers ??= (this.#options.lowerDirs ?? []).map((directory) => new RootedDirectory(directory));
+    return this.#lowers;
+  }
+
+  #describeRoot(header: TarHeader): void {
+    // What is extracted into a directory of a container or an image does not describe that directory.
+    if (this.#options.whiteouts === 'literal' || header.type !== 'directory') return;
+    const fd = openAt(this.#root.fd, '.', READ_DIRECTORY);
+    try {
+      this.#describe(fd, header);
+    } finally {
+      closeFd(fd);
+    }
+    this.#directoryTimes.set('', { path: [], mtime: header.mtime });
+  }
+
+  /** Owner, attributes, mode, in this order: changing the owner drops capabilities and setuid bits. */
+  #describe(fd: number, header: TarHeader): void {
+    const { uid, gid } = this.#options.owner ?? header;
+    fchownSync(fd, uid, gid);
+    for (const [name, value] of header.xattrs) if (isPortableXattr(name)) setAttribute(fd, name, value, header);
+    fchmodSync(fd, header.mode);
+  }
+
+  /** Of what cannot be opened without side effects: symlinks, devices, FIFOs. */
+  #describeNode(parent: number, name: ByteString, header: TarHeader): void {
+    const { uid, gid } = this.#options.owner ?? header;
+    changeOwnerAt(parent, name, uid, gid);
+    if (header.type !== 'symlink') {
+      const fd = openAt(parent, name, O_PATH | constants.O_NOFOLLOW);
+      try {
+        if (statFd(fd).kind !== 'symlink') chmodSync(`/proc/self/fd/${fd}`, header.mode);
+      } finally {
+        closeFd(fd);
+      }
+    }
+    setTimesAt(parent, name, header.mtime);
+  }
+
+  #guard(header: TarHeader, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      throw extractionError(error, header.name);
+    }
+  }
+}
+
+function setAttribute(fd: number, name: ByteString, value: Uint8Array, header: TarHeader): void {
+  try {
+    setXattr(fd, name, value);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code === 'ENOTSUP' || code === 'EOPNOTSUPP') return; // a filesystem without attributes, as Docker does
+    if (code === 'ENOSPC' || code === 'E2BIG' || code === 'ERANGE') {
+      throw new EngineError(
+        'too-large',
+        `${shown(header.name)}: this filesystem has no room for the attribute ${textOf(name)} of ${value.length} bytes`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+function extractionError(error: unknown, name: ByteString): unknown {
+  if (error instanceof EngineError) return error;
+  const { code, message } = error as { code?: unknown; message: string };
+  const text = `cannot extract ${shown(name)}: ${message}`;
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new EngineError('no-space', text, { cause: error });
+    case 'ENAMETOOLONG':
+      return new EngineError('too-large', text, { cause: error });
+    case 'ELOOP':
+    case 'ENOTDIR':
+    case 'ENOENT':
+    case 'EINVAL':
+      return new EngineError('corrupt', text, { cause: error });
+    default:
+      return new EngineError('internal', text, { cause: error });
+  }
+}
+
+function shown(name: ByteString): string {
+  const text = textOf(name);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
