@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { AttachSession } from '../engine/engine.ts';
+
+export const RAW_STREAM = 'application/vnd.docker.raw-stream';
+export const MULTIPLEXED_STREAM = 'application/vnd.docker.multiplexed-stream';
+
+/** How long a client may go on sending after its session ended. */
+const LINGER_MS = 5000;
+
+/** `[stream, 0, 0, 0, length as 32 bits big-endian]`, before each piece of a multiplexed stream. */
+export function frameHeader(stream: 1 | 2, length: number): Buffer {
+  const header = Buffer.alloc(8);
+  header[0] = stream;
+  header.writeUInt32BE(length, 4);
+  return header;
+}
+
+/** The content type that a stream is announced with. */
+export function streamType(tty: boolean, version: number): string {
+  return tty || version < 42 ? RAW_STREAM : MULTIPLEXED_STREAM;
+}
+
+/**
+ * Joins a taken-over connection to a session, both ways, until the session's output ends or the client is gone.
+ * The client's half-close ends the session's input and nothing else. Never rejects.
+ */
+export async function joinSession(
+  connection: { readonly socket: Duplex; readonly head: Buffer },
+  session: AttachSession,
+  options: { readonly multiplexed: boolean; readonly stdin: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const { socket, head } = connection;
+  const gone = (): void => session.close();
+  socket.on('error', gone);
+  socket.on('close', gone);
+  options.signal.addEventListener('abort', gone, { once: true });
+  const input = passInput(socket, head, session, options.stdin);
+  try {
+    await passOutput(socket, session, options.multiplexed);
+  } catch {
+    // The output failed or the client is gone: either way nothing more can be said on this connection.
+  } finally {
+    session.close();
+    options.signal.removeEventListener('abort', gone);
+    await finish(socket);
+    await input;
+  }
+}
+
+/** Writes a sentence to the client where its output would be, and ends. For errors after the connection was taken over. */
+export async function endWithMessage(socket: Duplex, message: string, multiplexed: boolean): Promise<void> {
+  const text = Buffer.from(`${message}\r\n`);
+  if (multiplexed) socket.write(frameHeader(1, text.length));
+  socket.write(text);
+  await finish(socket);
+}
+
+async function passOutput(socket: Duplex, session: AttachSession, multiplexed: boolean): Promise<void> {
+  for await (const { stream, data } of session.output) {
+    if (data.length === 0) continue;
+    socket.cork();
+    if (multiplexed) socket.write(frameHeader(stream, data.length));
+    const room = socket.write(data);
+    socket.uncork();
+    if (socket.destroyed) return;
+    // Only this client's cursor waits; the container writes on.
+    if (!room) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+  }
+}
+
+async function passInput(socket: Duplex, head: Buffer, session: AttachSession, stdin: boolean): Promise<void> {
+  try {
+    if (stdin && head.length > 0 && (await session.write(head)) === 'detached') return;
+    // Read even without stdin: that is how we learn that the client went.
+    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      if (stdin && (await session.write(chunk)) === 'detached') return;
+    }
+    if (stdin) await session.endInput();
+  } catch {
+    // Input that can no longer be delivered is dropped, as by a pipe without a reader; the output goes on.
+    socket.resume();
+  }
+}
+
+/** Flushes, ends our side, and lets the other side end. */
+async function finish(socket: Duplex): Promise<void> {
+  if (socket.destroyed) return;
+  const closed = once(socket, 'close').catch(() => {});
+  socket.end();
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  await closed;
+  clearTimeout(timer);
+}

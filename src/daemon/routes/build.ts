@@ -1,0 +1,137 @@
+import type { BuildRequest, EngineServices } from '../../engine/engine.ts';
+import { EngineError } from '../../base/errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { authConfigs } from '../json/requests.ts';
+import { int64, list, map, nullable, string, struct } from '../json/shape.ts';
+import { answerWithProgress } from '../progress.ts';
+import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
+import type { Route } from '../router.ts';
+
+/** `/build`, with the classic builder's wire format. */
+export function buildRoutes(engine: EngineServices): Route[] {
+  return [
+    { method: 'POST', path: '/build', handle: (exchange) => build(engine, exchange) },
+    {
+      method: 'POST',
+      path: '/build/cancel',
+      handle: async (exchange) => {
+        const id = exchange.query.text('id');
+        if (id === undefined) throw new EngineError('invalid-argument', 'build ID not provided');
+        await engine.builder.cancel(id);
+        exchange.empty(200);
+      },
+    },
+    { method: 'POST', path: '/build/prune', handle: (exchange) => prune(engine, exchange) },
+  ];
+}
+
+async function build(engine: EngineServices, exchange: Exchange): Promise<void> {
+  const request = buildRequest(exchange);
+  await answerWithProgress(exchange, async (options) => {
+    await engine.builder.build(exchange.upload(), request, options);
+  });
+}
+
+const ulimits = list(
+  struct<{ Name: string; Soft: number; Hard: number }>('units.Ulimit', { Name: string, Soft: int64, Hard: int64 }),
+);
+
+function buildRequest(exchange: Exchange): BuildRequest {
+  const { query } = exchange;
+  const version = query.text('version') ?? '1';
+  if (version === '2') {
+    throw new EngineError(
+      'unimplemented',
+      'BuildKit builds (version=2) are not supported by this engine: build with the classic builder (DOCKER_BUILDKIT=0)',
+    );
+  }
+  if (version !== '1') throw new EngineError('invalid-argument', `invalid version "${version}"`);
+  for (const name of ['outputs', 'session']) {
+    if (query.text(name) !== undefined) {
+      throw new EngineError(
+        'unimplemented',
+        `the build option ${name} needs BuildKit, which this engine does not speak`,
+      );
+    }
+  }
+  const auth = decodeAuthHeader(exchange.request.headers['x-registry-config'], authConfigs);
+  const limits = buildLimits(query);
+  const text = (field: keyof BuildRequest, name: string): Partial<BuildRequest> => {
+    const value = query.text(name);
+    return value === undefined ? {} : { [field]: value };
+  };
+  const shmSize = query.integer('shmsize');
+  return {
+    ...text('dockerfile', 'dockerfile'),
+    ...text('target', 'target'),
+    ...text('platform', 'platform'),
+    ...text('networkMode', 'networkmode'),
+    ...text('remote', 'remote'),
+    tags: query.all('t'),
+    buildArgs: query.json('buildargs', map(nullable(string))) ?? {},
+    labels: query.json('labels', map(string)) ?? {},
+    cacheFrom: query.json('cachefrom', list(string)) ?? [],
+    ulimits: query.json('ulimits', ulimits) ?? [],
+    extraHosts: query.all('extrahosts'),
+    noCache: query.flag('nocache'),
+    pull: query.flag('pull'),
+    quiet: query.flag('q'),
+    squash: query.flag('squash'),
+    ...(shmSize === undefined ? {} : { shmSize }),
+    ...(limits ? { limits } : {}),
+    ...(auth ? { auth } : {}),
+  };
+}
+
+function buildLimits(query: Query): BuildRequest['limits'] | undefined {
+  const limits: Record<string, string | number> = {};
+  const numbers = {
+    memory: 'memory',
+    memswap: 'memorySwap',
+    cpushares: 'cpuShares',
+    cpuperiod: 'cpuPeriod',
+    cpuquota: 'cpuQuota',
+  };
+  for (const [name, field] of Object.entries(numbers)) {
+    const value = query.integer(name);
+    // Clients send zero for what was not asked.
+    if (value) limits[field] = value;
+  }
+  for (const [name, field] of Object.entries({
+    cpusetcpus: 'cpusetCpus',
+    cpusetmems: 'cpusetMems',
+    cgroupparent: 'cgroupParent',
+  })) {
+    const value = query.text(name);
+    if (value !== undefined) limits[field] = value;
+  }
+  return Object.keys(limits).length === 0 ? undefined : limits;
+}
+
+async function prune(engine: EngineServices, exchange: Exchange): Promise<void> {
+  const { query } = exchange;
+  const bytes = (name: string): number | undefined => {
+    const text = query.text(name);
+    try {
+      return text === undefined ? undefined : parseInteger(text);
+    } catch (error) {
+      throw new EngineError(
+        'invalid-argument',
+        `${name} is in bytes and expects an integer, got ${text}: ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
+  };
+  for (const name of ['max-used-space', 'min-free-space']) {
+    if (bytes(name))
+      throw new EngineError('unimplemented', `${name} is not supported by this engine: use reserved-space`);
+  }
+  const keepBytes = bytes('reserved-space') ?? bytes('keep-storage');
+  exchange.json(
+    await engine.builder.prune({
+      all: query.flag('all'),
+      filters: query.filters(),
+      ...(keepBytes === undefined ? {} : { keepBytes }),
+    }),
+  );
+}

@@ -1,0 +1,26 @@
+import type { EngineServices } from '../../engine/engine.ts';
+import type { Route } from '../router.ts';
+import { absentRoutes } from './absent.ts';
+import { archiveRoutes } from './archive.ts';
+import { buildRoutes } from './build.ts';
+import { containerRoutes } from './containers.ts';
+import { execRoutes } from './execs.ts';
+import { imageRoutes } from './images.ts';
+import { networkRoutes } from './networks.ts';
+import { systemRoutes } from './system.ts';
+import { volumeRoutes } from './volumes.ts';
+
+/** Every route of the API. */
+export function routeTable(engine: EngineServices): Route[] {
+  return [
+    ...systemRoutes(engine),
+    ...containerRoutes(engine),
+    ...archiveRoutes(engine),
+    ...execRoutes(engine),
+    ...imageRoutes(engine),
+    ...buildRoutes(engine),
+    ...networkRoutes(engine),
+    ...volumeRoutes(engine),
+    ...absentRoutes(),
+  ];
+}

@@ -1,0 +1,248 @@
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import { EngineError, errorCode, errorMessage } from '../base/errors.ts';
+import { splitEarlyBody } from './early-body.ts';
+import { Exchange } from './exchange.ts';
+import type { Logger } from './log.ts';
+import { checkOrigin } from './origin.ts';
+import { Query } from './query.ts';
+import { type Match, pageNotFound, type Route, Router } from './router.ts';
+import { HTTP_STATUS } from './status.ts';
+import { NEWEST, splitVersion } from './version.ts';
+
+const MAX_HEADER_BYTES = 16 << 10;
+const HEADERS_TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 1024;
+/** How long a connection that is refused in the middle of its body may go on sending before it is cut. */
+const LINGER_MS = 1000;
+
+export interface ApiServerOptions {
+  readonly routes: readonly Route[];
+  /** The `Server` header: `Gantry/1.2.3 (linux)`. */
+  readonly product: string;
+  readonly log: Logger;
+}
+
+/** How requests reach a listener, for the checks that only some need. */
+export interface Door {
+  /** Anybody who can open a TCP connection comes in here, a browser's page included. */
+  readonly plainTcp: boolean;
+  /** Host names that are ours beside addresses and localhost. */
+  readonly hostNames: readonly string[];
+  readonly tls?: (TlsOptions & SecureContextOptions) | undefined;
+}
+
+/** The Docker Engine API over HTTP/1.1: finds the route, answers errors, keeps the bounds. */
+export class ApiServer {
+  readonly #router: Router;
+  readonly #options: ApiServerOptions;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Duplex>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    this.#router = new Router(options.routes);
+  }
+
+  /** A server for one listening address; the caller calls `listen` on it. */
+  server(door: Door): Server {
+    const options = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Bodies and answers may take hours (build, load, events); JSON bodies have a limit of their own.
+      requestTimeout: 0,
+      keepAliveTimeout: 0,
+      connectionsCheckingInterval: 5000,
+      insecureHTTPParser: false,
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#upgrades(request),
+    };
+    const server = (door.tls ? createSecureServer({ ...options, ...door.tls }) : createServer(options)) as Server & {
+      httpAllowHalfOpen: boolean;
+    };
+    // A client may send its request, shut its side, and still wants the answer.
+    server.httpAllowHalfOpen = true;
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on(door.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => {});
+    });
+    server.on('request', (request, response) => this.#serve(door, request, response));
+    server.on('upgrade', (request, socket, head) => this.#serveUpgrade(door, request, socket, head));
+    server.on('clientError', refuseMalformed);
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** Stops accepting, ends what streams, and lets what changes something finish, for at most `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    for (const server of this.#servers) server.close();
+    this.#stop.abort(new EngineError('cancelled', 'the daemon is shutting down'));
+    for (const server of this.#servers) server.closeIdleConnections();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, graceMs);
+    await Promise.race([Promise.allSettled(this.#running), late]);
+    clearTimeout(timer);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #upgrades(request: IncomingMessage): boolean {
+    try {
+      return this.#find(request).match?.route.hijacks === true;
+    } catch {
+      return false;
+    }
+  }
+
+  #serve(door: Door, request: IncomingMessage, response: ServerResponse): void {
+    const socket = request.socket;
+    const take = (): { socket: Duplex; head: Buffer } => {
+      // The parser reads on by these listeners, and would take the client's bytes for a next request.
+      for (const event of ['data', 'end', 'readable']) socket.removeAllListeners(event);
+      response.detachSocket(socket);
+      return { socket, head: Buffer.alloc(0) };
+    };
+    this.#run(door, request, response, take);
+  }
+
+  #serveUpgrade(door: Door, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on('finish', () => socket.end());
+    void splitEarlyBody(request, socket, head).then(
+      ({ body, rest }) => {
+        const take = (): { socket: Duplex; head: Buffer } => {
+          response.detachSocket(socket as Socket);
+          return { socket, head: rest };
+        };
+        this.#run(door, request, response, take, body);
+      },
+      (error: unknown) => this.#answerError(request, response, error),
+    );
+  }
+
+  #run(
+    door: Door,
+    request: IncomingMessage,
+    response: ServerResponse,
+    takeSocket: () => { socket: Duplex; head: Buffer },
+    early?: Buffer,
+  ): void {
+    const { controller, release } = this.#abortOnDisconnect(request, response);
+    const running = this.#answer(door, request, response, controller.signal, takeSocket, early)
+      .catch((error: unknown) => this.#answerError(request, response, error))
+      .finally(release);
+    this.#running.add(running);
+    void running.finally(() => this.#running.delete(running));
+  }
+
+  async #answer(
+    door: Door,
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: AbortSignal,
+    takeSocket: () => { socket: Duplex; head: Buffer },
+    early: Buffer | undefined,
+  ): Promise<void> {
+    response.setHeader('Api-Version', `1.${NEWEST}`);
+    response.setHeader('Docker-Experimental', 'false');
+    response.setHeader('Ostype', 'linux');
+    response.setHeader('Server', this.#options.product);
+    checkOrigin(request, door);
+    const { version, match, query } = this.#find(request);
+    if (!match) throw pageNotFound();
+    this.#options.log.debug(`Calling ${request.method} ${request.url?.slice(0, 1024)}`);
+    const { route, params } = match;
+    await route.handle(
+      new Exchange({ request, response, version, params, query: new Query(query), signal, takeSocket, early }),
+    );
+  }
+
+  #find(request: IncomingMessage): { version: number; match: Match | undefined; query: string } {
+    const target = request.url ?? '/';
+    const cut = target.indexOf('?');
+    const { version, path } = splitVersion(cut < 0 ? target : target.slice(0, cut));
+    return {
+      version,
+      match: this.#router.find(request.method ?? '', path),
+      query: cut < 0 ? '' : target.slice(cut + 1),
+    };
+  }
+
+  #abortOnDisconnect(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): { controller: AbortController; release: () => void } {
+    const controller = new AbortController();
+    const gone = (): void => controller.abort(new EngineError('cancelled', 'the client is gone'));
+    const stop = (): void => controller.abort(this.#stop.signal.reason);
+    const socket = request.socket;
+    if (this.#stop.signal.aborted) stop();
+    this.#stop.signal.addEventListener('abort', stop, { once: true });
+    socket.on('close', gone);
+    // A client of a stream that shuts its side is gone as far as we can tell; one whose connection is taken over is not.
+    if (request.headers.upgrade === undefined) socket.on('end', gone);
+    const release = (): void => {
+      this.#stop.signal.removeEventListener('abort', stop);
+      socket.off('close', gone);
+      socket.off('end', gone);
+    };
+    response.on('error', () => {});
+    return { controller, release };
+  }
+
+  #answerError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const code = errorCode(error);
+    const message = errorMessage(error);
+    if (code === 'internal' || code === 'corrupt') {
+      const stack = error instanceof Error && !(error instanceof EngineError) ? error.stack : undefined;
+      this.#options.log.error(`Handler for ${request.method} ${request.url?.slice(0, 1024)}: ${message}`, { stack });
+    } else {
+      this.#options.log.debug(`Answer to ${request.method} ${request.url?.slice(0, 1024)}: ${message}`, { code });
+    }
+    if (response.headersSent || response.socket === null) {
+      response.destroy();
+      return;
+    }
+    const status = HTTP_STATUS[code];
+    if (status === 304) {
+      response.writeHead(304).end();
+      return;
+    }
+    const body = Buffer.from(`${JSON.stringify({ message })}\n`);
+    const unread = !request.complete;
+    if (unread) response.setHeader('Connection', 'close');
+    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length });
+    response.end(request.method === 'HEAD' ? undefined : body);
+    if (unread) cutAfterLingering(request);
+  }
+}
+
+/** The rest of a refused body is read and thrown away for a moment, so that the client gets to read why, then cut. */
+function cutAfterLingering(request: IncomingMessage): void {
+  request.resume();
+  setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+}
+
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', `request headers larger than ${MAX_HEADER_BYTES >> 10} KiB`]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'timed out while reading the request headers']
+        : ['400 Bad Request', `malformed HTTP request: ${error.message}`];
+  const body = `${JSON.stringify({ message })}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nApi-Version: 1.${NEWEST}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
