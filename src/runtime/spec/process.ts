@@ -7,7 +7,7 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** The command line: entrypoint, then command. Throws `invalid-argument` when there is none. */
 export function processArgs(config: ContainerConfig): string[] {
   const args = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
-  if (args.length === 0 || args[0] === '') throw new EngineError('invalid-argument', 'no command specified');
+  if (args.length === 0) throw new EngineError('invalid-argument', 'no command specified');
   return args;
 }
 

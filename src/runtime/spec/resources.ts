@@ -18,7 +18,7 @@ export function linuxResources(resources: Resources, cgroup: CgroupFacts): Linux
   const cpu = cpuLimits(resources, cgroup);
   if (cpu) result.cpu = cpu;
   const pids = resources.PidsLimit;
-  // 0 and -1 are both 'no limit' to Docker; update needs to say it
+  // 0 and below are both 'no limit' to Docker; update needs to say it
   if (pids != null && cgroup.pids) result.pids = { limit: pids > 0 ? pids : -1 };
   const blockIO = blockLimits(resources, cgroup);
   if (blockIO) result.blockIO = blockIO;
