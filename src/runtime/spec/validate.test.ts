@@ -114,8 +114,15 @@ test('logs are bounded unless told otherwise', () => {
   const own = checkLogConfig({ Type: '', Config: { 'max-size': '1.5k', 'max-file': '7', compress: 'true' } });
   assert.deepEqual(own, { driver: 'json-file', maxBytes: 1536, maxFiles: 7 });
   assert.equal(checkLogConfig({ Config: { 'max-size': '-1' } }).maxBytes, 0);
-  for (const config of [{ 'max-file': '0' }, { 'max-size': 'x' }, { foo: '1' }, { mode: 'x' }, { compress: 'x' }]) {
-    assert.throws(() => checkLogConfig({ Config: config as Record<string, string> }), { code: 'invalid-argument' });
+  const refused: Record<string, string>[] = [
+    { 'max-file': '0' },
+    { 'max-size': 'x' },
+    { foo: '1' },
+    { mode: 'x' },
+    { compress: 'x' },
+  ];
+  for (const config of refused) {
+    assert.throws(() => checkLogConfig({ Config: config }), { code: 'invalid-argument' });
   }
 });
 
