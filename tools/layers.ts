@@ -9,7 +9,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   linux: ['base'], // the only folder that talks to the kernel
   state: ['base', 'oci', 'api'],
   content: ['base', 'oci'],
-  snapshot: ['base', 'oci', 'linux', 'state', 'content'],
+  snapshot: ['base', 'oci', 'api', 'linux', 'state', 'content'],
   registry: ['base', 'oci', 'content'],
   runtime: ['base', 'oci', 'api', 'linux'],
   network: ['base', 'api', 'linux'],

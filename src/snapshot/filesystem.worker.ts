@@ -1,6 +1,15 @@
 import { serveJobs } from '../base/worker-server.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
+import { archiveJob, digestJob } from './diff-layer-job.ts';
+import { changesJob, removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
 serveJobs({
   apply: applyLayerJob,
+  changes: changesJob,
+  diff: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: true }, context),
+  digest: digestJob,
+  remove: removeJob,
+  sync: syncJob,
+  tree: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: false }, context),
+  usage: usageJob,
 });

@@ -32,12 +32,18 @@ export interface Snapshotter {
   mounts(name: string): Promise<readonly Mount[]>;
   /** The directory that holds only this snapshot's own changes, in overlay form (character device 0:0 whiteouts, opaque xattr). */
   changesDir(name: string): string;
+  /** The changes directories of the layers below, top first: for `changes` and `applyLayer`. Throws `not-found`. */
+  lowerDirs(name: string): readonly string[];
   stat(name: string): SnapshotInfo | undefined;
   /** Disk used by this snapshot alone, in bytes and inodes. Walks the files of active snapshots: not cheap. */
   usage(name: string, options?: { signal?: AbortSignal }): Promise<{ bytes: number; inodes: number }>;
   /** Throws `conflict` while a snapshot has children. */
   remove(name: string): Promise<void>;
   list(): readonly SnapshotInfo[];
+  /** Resolves when the files of everything removed so far are gone: what `prune` frees is free then. */
+  settled(): Promise<void>;
+  /** Stops the work in the background; the next start goes on with it. */
+  close(): Promise<void>;
 }
 
 export interface SnapshotInfo {

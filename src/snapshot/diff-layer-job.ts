@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import type { JobContext } from '../base/worker-server.ts';
+import { RootedDirectory } from './rooted-directory.ts';
+import type { LayerDigest } from './diff-layer.ts';
+import { TreeArchive } from './tree-archive.ts';
+
+/** The worker's side of `diffLayer` and `tarTree`. */
+export async function archiveJob(
+  { directory, overlay }: { directory: string; overlay: boolean },
+  context: JobContext,
+): Promise<void> {
+  using root = new RootedDirectory(directory);
+  const archive = new TreeArchive({ overlay, check: () => context.check() });
+  for (const chunk of archive.directory(root.fd)) await context.write(chunk);
+  for (const chunk of archive.end()) await context.write(chunk);
+}
+
+/** The worker's side of `digestLayer`. */
+export function digestJob({ directory }: { directory: string }, context: JobContext): LayerDigest {
+  using root = new RootedDirectory(directory);
+  const archive = new TreeArchive({ overlay: true, reuseChunks: true, check: () => context.check() });
+  const hash = createHash('sha256');
+  let tarSize = 0;
+  for (const part of [archive.directory(root.fd), archive.end()]) {
+    for (const chunk of part) {
+      hash.update(chunk);
+      tarSize += chunk.length;
+    }
+  }
+  return { diffId: `sha256:${hash.digest('hex')}`, size: archive.contentBytes, tarSize };
+}

@@ -1,0 +1,33 @@
+import type { Bytes } from '../content/content-store.ts';
+import type { DiffId } from '../oci/digest.ts';
+import { filesystemWorker } from './filesystem-worker.ts';
+
+export interface LayerDigest {
+  readonly diffId: DiffId;
+  /** Bytes of the files' content, hard links counted once. */
+  readonly size: number;
+  /** Bytes of the tar. */
+  readonly tarSize: number;
+}
+
+/**
+ * The layer tar (image-spec layer.md) of a snapshot's changes directory: overlayfs marks become whiteouts. The same
+ * directory always gives the same bytes, so a layer made here needs no stored blob. Throws `too-large` (paths that no
+ * reader accepts), `cancelled`.
+ */
+export function diffLayer(changesDir: string, { signal }: { signal?: AbortSignal | undefined } = {}): Bytes {
+  return filesystemWorker.stream({ job: 'diff', parameters: { directory: changesDir }, signal });
+}
+
+/** What `diffLayer` would give, by digest and size. */
+export async function digestLayer(
+  changesDir: string,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<LayerDigest> {
+  return filesystemWorker.run<LayerDigest>({ job: 'digest', parameters: { directory: changesDir }, signal });
+}
+
+/** A whole tree, an unpacked or mounted root, as a tar with names relative to it (`docker export`). */
+export function tarTree(root: string, { signal }: { signal?: AbortSignal | undefined } = {}): Bytes {
+  return filesystemWorker.stream({ job: 'tree', parameters: { directory: root }, signal });
+}

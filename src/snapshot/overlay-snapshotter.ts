@@ -1,0 +1,193 @@
+import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EngineError } from '../base/errors.ts';
+import { type ChainId, sha256 } from '../oci/digest.ts';
+import type { Database } from '../state/database.ts';
+import { type SnapshotRecord, SnapshotRecords } from '../state/snapshots.ts';
+import { diskUsage } from './disk-usage.ts';
+import { filesystemWorker } from './filesystem-worker.ts';
+import type { LayerInfo, Mount, SnapshotInfo, Snapshotter } from './snapshotter.ts';
+import { Trash } from './trash.ts';
+
+/**
+ * Snapshots as directories that overlayfs stacks: `<root>/<n>/fs` holds the changes, `<root>/<n>/work` is overlayfs's own.
+ * A directory keeps its place for life; what it is called and what lies below it are rows of the database.
+ *
+ * Order of effects: a directory is made before its row and renamed to the trash after its row is gone, so a directory
+ * without a row is rubbish, whenever the engine died.
+ */
+export class OverlaySnapshotter implements Snapshotter {
+  readonly name = 'overlay';
+  readonly #root: string;
+  readonly #records: SnapshotRecords;
+  readonly #trash: Trash;
+  #next: number;
+
+  private constructor(root: string, records: SnapshotRecords, next: number) {
+    this.#root = root;
+    this.#records = records;
+    this.#trash = new Trash(join(root, 'trash'));
+    this.#next = next;
+  }
+
+  /**
+   * Opens the snapshots below `root`, made when missing, and sweeps: removes directories that the database does not know,
+   * and makes empty ones for active snapshots whose own a power cut took before they were on the disk. One process at a
+   * time may have them open. Throws `invalid-argument` for a path that mount options cannot carry.
+   */
+  static async open(root: string, db: Database): Promise<OverlaySnapshotter> {
+    if (/[:,\\"\s]/.test(root)) {
+      throw new EngineError(
+        'invalid-argument',
+        `the data root ${root} has a character that overlay mounts cannot carry (: , \\ " or white space): use another path`,
+      );
+    }
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    const records = new SnapshotRecords(db);
+    const directories = (await readdir(root)).filter((name) => /^\d+$/.test(name));
+    const used = [...directories, ...records.list().map((record) => record.directory)].map(Number);
+    const snapshotter = new OverlaySnapshotter(root, records, Math.max(0, ...used) + 1);
+    await snapshotter.#sweep(directories);
+    return snapshotter;
+  }
+
+  async prepare(key: string, parent: ChainId | undefined): Promise<void> {
+    if (this.#records.get(key)) throw new EngineError('already-exists', `the snapshot ${key} exists`);
+    const below = parent === undefined ? undefined : this.#records.get(parent);
+    if (parent !== undefined && below?.kind !== 'committed') {
+      throw new EngineError('not-found', `No such snapshot: ${parent}`);
+    }
+    const directory = String(this.#next++);
+    try {
+      await this.#makeDirectories(directory, below);
+      const createdAt = new Date();
+      this.#records.insert({ name: key, kind: 'active', parent, directory, createdAt, layer: undefined });
+    } catch (error) {
+      await this.#trash.throwAway(join(this.#root, directory));
+      throw error;
+    }
+  }
+
+  async commit(chainId: ChainId, key: string, layer: LayerInfo): Promise<void> {
+    const record = this.#active(key);
+    const expected = record.parent === undefined ? layer.diffId : sha256(`${record.parent} ${layer.diffId}`);
+    if (expected !== chainId) {
+      throw new EngineError('invalid-argument', `the layer ${layer.diffId} over ${record.parent} is not ${chainId}`);
+    }
+    if (this.#records.get(chainId)) return this.remove(key);
+    await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#fs(record) } });
+    try {
+      this.#records.commit(key, chainId, layer);
+    } catch (error) {
+      // Somebody else made the same layer meanwhile.
+      if (!(error instanceof EngineError && error.code === 'already-exists')) throw error;
+      await this.remove(key);
+      return;
+    }
+    await this.#trash.throwAway(this.#work(record));
+  }
+
+  async mounts(name: string): Promise<readonly Mount[]> {
+    const [top, ...below] = this.#records.ancestry(name) as [SnapshotRecord, ...SnapshotRecord[]];
+    const writable = top.kind === 'active';
+    if (below.length === 0) {
+      return [{ type: 'bind', source: this.#fs(top), options: ['bind', writable ? 'rw' : 'ro'] }];
+    }
+    const lower = (writable ? below : [top, ...below]).map((record) => this.#fs(record)).join(':');
+    const options = writable
+      ? [`lowerdir=${lower}`, `upperdir=${this.#fs(top)}`, `workdir=${this.#work(top)}`]
+      : ['ro', `lowerdir=${lower}`];
+    return [{ type: 'overlay', source: 'overlay', options: [...options, ...FEATURES] }];
+  }
+
+  changesDir(name: string): string {
+    const record = this.#records.get(name);
+    if (!record) throw new EngineError('not-found', `No such snapshot: ${name}`);
+    return this.#fs(record);
+  }
+
+  lowerDirs(name: string): string[] {
+    return this.#records
+      .ancestry(name)
+      .slice(1)
+      .map((record) => this.#fs(record));
+  }
+
+  stat(name: string): SnapshotInfo | undefined {
+    const record = this.#records.get(name);
+    return record && infoOf(record);
+  }
+
+  async usage(name: string, { signal }: { signal?: AbortSignal } = {}): Promise<{ bytes: number; inodes: number }> {
+    return diskUsage(this.changesDir(name), { signal });
+  }
+
+  async remove(name: string): Promise<void> {
+    const record = this.#records.remove(name);
+    await this.#trash.throwAway(join(this.#root, record.directory));
+  }
+
+  list(): readonly SnapshotInfo[] {
+    return this.#records.list().map(infoOf);
+  }
+
+  async settled(): Promise<void> {
+    await this.#trash.settled();
+  }
+
+  async close(): Promise<void> {
+    await this.#trash.close();
+  }
+
+  #active(key: string): SnapshotRecord {
+    const record = this.#records.get(key);
+    if (record?.kind !== 'active') throw new EngineError('not-found', `No such active snapshot: ${key}`);
+    return record;
+  }
+
+  #fs(record: Pick<SnapshotRecord, 'directory'>): string {
+    return join(this.#root, record.directory, 'fs');
+  }
+
+  #work(record: Pick<SnapshotRecord, 'directory'>): string {
+    return join(this.#root, record.directory, 'work');
+  }
+
+  /** The root of an overlay mount is the upper directory's own: it starts as a copy of the one below. */
+  async #makeDirectories(directory: string, below: SnapshotRecord | undefined): Promise<void> {
+    const fs = this.#fs({ directory });
+    await mkdir(join(this.#root, directory), { recursive: true, mode: 0o700 });
+    await mkdir(this.#work({ directory }), { recursive: true, mode: 0o700 });
+    await mkdir(fs, { recursive: true });
+    const { uid, gid, mode } = below ? await stat(this.#fs(below)) : { uid: 0, gid: 0, mode: 0o755 };
+    await chown(fs, uid, gid);
+    await chmod(fs, mode & 0o7777);
+  }
+
+  async #sweep(directories: readonly string[]): Promise<void> {
+    await this.#trash.empty();
+    const records = new Map(this.#records.list().map((record) => [record.directory, record]));
+    for (const directory of directories) {
+      if (!records.has(directory)) await this.#trash.throwAway(join(this.#root, directory));
+    }
+    const present = new Set(directories);
+    for (const record of records.values()) {
+      if (record.kind !== 'active' || present.has(record.directory)) continue;
+      await this.#makeDirectories(
+        record.directory,
+        record.parent === undefined ? undefined : this.#records.get(record.parent),
+      );
+    }
+  }
+}
+
+/**
+ * Features of overlayfs that keep marks in extended attributes which a layer's tar cannot carry are off: a directory's
+ * changes must be whole in it (`metacopy`), renamed directories are copied (`redirect_dir`; nor is a redirect ever
+ * followed that somebody smuggled in), and lower files may change their inode when copied up (`index`).
+ */
+const FEATURES = ['index=off', 'metacopy=off', 'redirect_dir=nofollow'] as const;
+
+function infoOf({ name, kind, parent, createdAt, layer }: SnapshotRecord): SnapshotInfo {
+  return { name, kind, parent, createdAt, layer };
+}

@@ -1,0 +1,198 @@
+import { constants, readSync } from 'node:fs';
+import { type ByteString, textOf } from '../base/byte-string.ts';
+import { EngineError } from '../base/errors.ts';
+import { padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
+import { TAR_LIMITS } from '../content/tar/parser.ts';
+import { encodeHeader, END_OF_ARCHIVE } from '../content/tar/writer.ts';
+import { closeFd, type FileStat, namesIn, openAt, readLinkAt, statAt, statFd } from '../linux/files.ts';
+import { getXattr, listXattrs } from '../linux/xattr.ts';
+import { isOpaque, isPortableXattr, isWhiteout, OPAQUE_MARK, WHITEOUT_PREFIX } from './overlay-format.ts';
+
+const O_NOATIME = 0o1000000;
+/** A FIFO that takes a file's place between two looks must not stall the reader. */
+const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | O_NOATIME;
+const READ_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | O_NOATIME;
+const CHUNK = 256 << 10;
+const MAX_DEPTH = 512;
+
+export interface TreeArchiveOptions {
+  /** Write overlayfs marks as a layer's whiteouts; otherwise they are what they are. */
+  readonly overlay: boolean;
+  /** The reader is done with a chunk when it asks for the next one, so one buffer serves for all. */
+  readonly reuseChunks?: boolean;
+  /** Called for each name; may throw to stop. */
+  readonly check: () => void;
+}
+
+/**
+ * A tree of files as a tar, chunk by chunk and synchronously. The same tree gives the same bytes: names are in byte order,
+ * the first name of a file is the file and further ones are hard links to it, nothing depends on inode numbers, access
+ * times or names of users. Sockets are left out. What changes meanwhile is archived as it was at some moment: a file that
+ * shrinks is filled up with zeros, one that vanishes before it is opened is left out.
+ */
+export class TreeArchive {
+  readonly #options: TreeArchiveOptions;
+  readonly #links = new Map<string, ByteString>();
+  #chunk: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(CHUNK);
+  #used = 0;
+  #contentBytes = 0;
+
+  constructor(options: TreeArchiveOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes of files' content archived so far, that of hard links counted once. */
+  get contentBytes(): number {
+    return this.#contentBytes;
+  }
+
+  /** Everything in the open directory, names relative to it; `prefix` (ends with `/`) goes before each. */
+  *directory(fd: number, prefix: ByteString = ''): Generator<Uint8Array<ArrayBuffer>> {
+    const stat = statFd(fd);
+    const xattrs = xattrsOf(fd);
+    // Readers take a root for granted; it is written down only when it is not the usual one.
+    if (prefix === '' && (stat.mode !== 0o755 || stat.uid !== 0 || stat.gid !== 0 || xattrs.size > 0)) {
+      yield* this.#append(encodeHeader(describe('./', 'directory', stat, { xattrs })));
+    }
+    yield* this.#children(fd, prefix, 0);
+  }
+
+  /** The object `name` of the directory `parent`, under the name `as`, with everything below it. */
+  *object(parent: number, name: ByteString, as: ByteString): Generator<Uint8Array<ArrayBuffer>> {
+    yield* this.#entry(parent, name, as, 0);
+  }
+
+  /** The end mark, and what is still to be passed on. */
+  *end(): Generator<Uint8Array<ArrayBuffer>> {
+    yield* this.#append(END_OF_ARCHIVE);
+    if (this.#used > 0) yield this.#take();
+  }
+
+  *#children(fd: number, prefix: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
+    if (depth > MAX_DEPTH) {
+      throw new EngineError('too-large', `directories are nested more than ${MAX_DEPTH} deep: ${textOf(prefix.slice(0, 200))}`);
+    }
+    for (const name of namesIn(fd)) yield* this.#entry(fd, name, prefix + name, depth);
+  }
+
+  *#entry(parent: number, name: ByteString, path: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
+    this.#options.check();
+    const stat = statAt(parent, name);
+    if (!stat || stat.kind === 'socket') return;
+    if (this.#options.overlay) {
+      if (path.length > TAR_LIMITS.path) {
+        throw new EngineError('too-large', `a path is longer than ${TAR_LIMITS.path} bytes: ${textOf(path.slice(0, 200))}…`);
+      }
+      if (isWhiteout(stat)) {
+        const mark = path.slice(0, path.length - name.length) + WHITEOUT_PREFIX + name;
+        return yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: mark, mode: 0o600 })));
+      }
+    }
+    if (stat.kind === 'directory') return yield* this.#directory(parent, name, path, depth);
+    if (stat.links > 1) {
+      const key = `${stat.device}:${stat.inode}`;
+      const first = this.#links.get(key);
+      if (first !== undefined) {
+        return yield* this.#append(encodeHeader(describe(path, 'hard-link', stat, { linkName: first })));
+      }
+      this.#links.set(key, path);
+    }
+    if (stat.kind === 'file') return yield* this.#file(parent, name, path);
+    const linkName = stat.kind === 'symlink' ? readLinkAt(parent, name) : '';
+    yield* this.#append(encodeHeader(describe(path, stat.kind, stat, { linkName })));
+  }
+
+  *#directory(parent: number, name: ByteString, path: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
+    const fd = tryOpen(parent, name, READ_DIRECTORY);
+    if (fd === undefined) return;
+    try {
+      yield* this.#append(encodeHeader(describe(`${path}/`, 'directory', statFd(fd), { xattrs: xattrsOf(fd) })));
+      if (this.#options.overlay && isOpaque(fd)) {
+        yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: `${path}/${OPAQUE_MARK}`, mode: 0o600 })));
+      }
+      yield* this.#children(fd, `${path}/`, depth + 1);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  *#file(parent: number, name: ByteString, path: ByteString): Generator<Uint8Array<ArrayBuffer>> {
+    const fd = tryOpen(parent, name, READ_FILE);
+    if (fd === undefined) return;
+    try {
+      const stat = statFd(fd);
+      if (stat.kind !== 'file') return;
+      yield* this.#append(encodeHeader(describe(path, 'file', stat, { size: stat.size, xattrs: xattrsOf(fd) })));
+      yield* this.#content(fd, stat.size);
+      this.#contentBytes += stat.size;
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  *#content(fd: number, size: number): Generator<Uint8Array<ArrayBuffer>> {
+    let left = size;
+    let ended = false;
+    while (left > 0) {
+      this.#options.check();
+      if (this.#used === CHUNK) yield this.#take();
+      const room = Math.min(left, CHUNK - this.#used);
+      let length = ended ? 0 : readSync(fd, this.#chunk, this.#used, room, null);
+      if (length === 0) {
+        ended = true;
+        this.#chunk.fill(0, this.#used, this.#used + room);
+        length = room;
+      }
+      this.#used += length;
+      left -= length;
+    }
+    yield* this.#append(END_OF_ARCHIVE.subarray(0, padding(size)));
+  }
+
+  *#append(data: Buffer): Generator<Uint8Array<ArrayBuffer>> {
+    for (let position = 0; position < data.length; ) {
+      if (this.#used === CHUNK) yield this.#take();
+      const length = data.copy(this.#chunk, this.#used, position);
+      this.#used += length;
+      position += length;
+    }
+  }
+
+  #take(): Uint8Array<ArrayBuffer> {
+    const full = this.#chunk.subarray(0, this.#used);
+    if (!this.#options.reuseChunks) this.#chunk = Buffer.allocUnsafeSlow(CHUNK);
+    this.#used = 0;
+    return full;
+  }
+}
+
+function describe(
+  name: ByteString,
+  type: TarHeader['type'],
+  stat: FileStat,
+  more: Partial<Pick<TarHeader, 'linkName' | 'size' | 'xattrs'>>,
+): TarHeader {
+  const { mode, uid, gid, mtime, deviceMajor, deviceMinor } = stat;
+  return tarHeader({ type, name, mode, uid, gid, mtime, deviceMajor, deviceMinor, ...more });
+}
+
+function xattrsOf(fd: number): ReadonlyMap<ByteString, Uint8Array> {
+  const xattrs = new Map<ByteString, Uint8Array>();
+  for (const name of listXattrs(fd)) {
+    if (!isPortableXattr(name)) continue;
+    const value = getXattr(fd, name);
+    if (value) xattrs.set(name, value);
+  }
+  return xattrs;
+}
+
+/** Undefined when it vanished, or something else took its place. */
+function tryOpen(parent: number, name: ByteString, flags: number): number | undefined {
+  try {
+    return openAt(parent, name, flags);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENXIO') return undefined;
+    throw error;
+  }
+}
