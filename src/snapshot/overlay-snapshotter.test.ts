@@ -60,7 +60,7 @@ class Fixture implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const target of [...this.#mounted]) this.unmount(target);
+    while (this.#mounted.length > 0) this.unmount(this.#mounted[0]!);
     await this.snapshotter.close();
     this.db.close();
     rmSync(this.directory, { recursive: true, force: true });
@@ -145,10 +145,7 @@ describe('OverlaySnapshotter', { skip: isRoot ? false : 'needs root' }, () => {
   test('the same layer committed twice is one', async () => {
     await using fixture = await Fixture.open();
     const { snapshotter } = fixture;
-    const [one, two] = await Promise.all([
-      fixture.layer(undefined, { a: 'a' }),
-      fixture.layer(undefined, { a: 'a' }),
-    ]);
+    const [one, two] = await Promise.all([fixture.layer(undefined, { a: 'a' }), fixture.layer(undefined, { a: 'a' })]);
     assert.equal(one, two);
     assert.equal(snapshotter.list().length, 1);
     await snapshotter.prepare('x', one);
