@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { hostError } from '../linux/libc.ts';
 import { type AddressBytes, RouteNetlink } from '../linux/netlink-route.ts';
 import { NetworkNamespace } from '../linux/network-namespace.ts';
 
 const LOOPBACK = 1;
+const SYSCTLS = '/proc/sys/net';
 
 export interface BridgeSettings {
   readonly name: string;
@@ -53,6 +54,8 @@ function setHostSysctls(settings: BridgeSettings): void {
     [`ipv4/conf/${settings.name}/route_localnet`]: '1',
     [`ipv6/conf/${settings.name}/disable_ipv6`]: ipv6 ? '0' : '1',
     [`ipv6/conf/${settings.name}/accept_ra`]: '0',
+    // nobody else is on it: its addresses are good at once, not after a second of waiting for objections
+    [`ipv6/conf/${settings.name}/accept_dad`]: '0',
   });
 }
 
@@ -89,7 +92,10 @@ export function setGuestAddresses(
   endpoint: Pick<EndpointLink, 'guest' | 'addresses'>,
 ): void {
   const ipv6 = endpoint.addresses.some((address) => address.bytes.length === 16);
-  namespace.setSysctls({ [`ipv6/conf/${endpoint.guest}/disable_ipv6`]: ipv6 ? '0' : '1' });
+  namespace.setSysctls({
+    [`ipv6/conf/${endpoint.guest}/accept_dad`]: '0',
+    [`ipv6/conf/${endpoint.guest}/disable_ipv6`]: ipv6 ? '0' : '1',
+  });
   using inside = new RouteNetlink(namespace);
   const { index } = inside.link(endpoint.guest)!;
   for (const address of endpoint.addresses) inside.addAddress(index, address);
@@ -104,13 +110,18 @@ export function setDefaultRoutes(namespace: NetworkNamespace, guest: string, gat
 }
 
 /** The kernel routes between links only when told so; Docker does the same. Says whether it had to. */
-export function enableForwarding(ipv6: boolean): boolean {
-  const switches = ['/proc/sys/net/ipv4/ip_forward', ...(ipv6 ? ['/proc/sys/net/ipv6/conf/all/forwarding'] : [])];
-  let changed = false;
-  for (const path of switches) {
-    if (readFileSync(path, 'latin1').trim() !== '0') continue;
-    writeFileSync(path, '1');
-    changed = true;
+export function enableForwarding(family: 4 | 6): boolean {
+  const path = family === 4 ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding';
+  if (readFileSync(`${SYSCTLS}/${path}`, 'latin1').trim() !== '0') return false;
+  if (family === 6) keepRouterAdvertisements();
+  writeFileSync(`${SYSCTLS}/${path}`, '1');
+  return true;
+}
+
+/** A kernel that forwards IPv6 stops listening to routers, and the host would lose its own way out: 2 is 'listen all the same'. */
+function keepRouterAdvertisements(): void {
+  for (const link of readdirSync(`${SYSCTLS}/ipv6/conf`)) {
+    const path = `${SYSCTLS}/ipv6/conf/${link}/accept_ra`;
+    if (readFileSync(path, 'latin1').trim() === '1') writeFileSync(path, '2');
   }
-  return changed;
 }

@@ -77,7 +77,9 @@ export class FirewallTable {
   }
 
   get #state(): FirewallState {
-    return { bridges: [...this.#bridges.values()], ports: [...this.#ports.values()].flat() };
+    // in an order that does not depend on who came first: a new engine makes the same table
+    const bridges = [...this.#bridges.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { bridges, ports: [...this.#ports.values()].flat() };
   }
 
   /** Resolves when everything asked for so far is in the kernel. */

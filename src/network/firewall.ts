@@ -124,7 +124,12 @@ const PREROUTING = [
   'fib daddr type local jump publish',
 ];
 
-const OUTPUT = ['type nat hook output priority -100; policy accept;', 'fib daddr type local jump publish'];
+/** The kernel does not route from ::1 to another link (there is no route_localnet of IPv6): the engine relays what comes there. */
+const OUTPUT = [
+  'type nat hook output priority -100; policy accept;',
+  'ip6 daddr ::1 return',
+  'fib daddr type local jump publish',
+];
 
 function chain(name: string, lines: readonly string[]): string {
   return `  chain ${name} {\n${lines.map((line) => `    ${line}\n`).join('')}  }\n`;

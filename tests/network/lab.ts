@@ -1,23 +1,20 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostConfig } from '../../src/api/container.ts';
 import type { EndpointSettings } from '../../src/api/network.ts';
+import { EngineError } from '../../src/base/errors.ts';
 import { newId } from '../../src/base/ids.ts';
-import { ContainerNetworking } from '../../src/engine/networks/container-networking.ts';
-import { NetworkRegistry } from '../../src/engine/networks/network-registry.ts';
+import { type OpenedNetworks, openNetworks } from '../../src/engine/networks/open.ts';
 import type { NetworkedContainer } from '../../src/engine/networks/networking.ts';
 import { boundSocket } from '../../src/linux/bound-socket.ts';
 import { RouteNetlink } from '../../src/linux/netlink-route.ts';
 import { newSocket, NetworkNamespace } from '../../src/linux/network-namespace.ts';
-import { applyNftables } from '../../src/linux/nft.ts';
 import { addressBytes, parseAddress, parseCidr } from '../../src/network/address.ts';
-import { FirewallTable } from '../../src/network/firewall-table.ts';
-import { PortAllocator } from '../../src/network/port-allocator.ts';
 import { Database } from '../../src/state/database.ts';
 import type { NetworkAttachment } from '../../src/state/containers.ts';
-import { NetworkStore } from '../../src/state/networks.ts';
 
 /**
  * A host of its own for one test file: the whole process moves into a new network namespace, so that the machine's links
@@ -26,11 +23,13 @@ import { NetworkStore } from '../../src/state/networks.ts';
 export class Lab implements Disposable {
   readonly host: NetworkNamespace;
   readonly directory = mkdtempSync(join(tmpdir(), 'gantry-network-'));
-  readonly #open: { close(): unknown }[] = [];
+  readonly #neighbours: NetworkNamespace[] = [];
+  readonly #servers = new Map<NetworkNamespace, Server[]>();
 
   constructor() {
     this.host = NetworkNamespace.create();
     this.host.enter();
+    this.host.setSysctls({ 'ipv6/conf/default/accept_dad': '0' });
     using links = new RouteNetlink();
     links.setUp(1);
   }
@@ -38,7 +37,8 @@ export class Lab implements Disposable {
   /** Another machine on a wire of its own, by which it routes everything to the host. Addresses with prefix, the host's first. */
   neighbour(name: string, host: readonly string[], own: readonly string[]): NetworkNamespace {
     const namespace = NetworkNamespace.create();
-    this.#open.push(namespace);
+    this.#neighbours.push(namespace);
+    namespace.setSysctls({ 'ipv6/conf/default/accept_dad': '0' });
     using links = new RouteNetlink();
     using theirs = new RouteNetlink(namespace);
     theirs.setUp(1);
@@ -60,8 +60,15 @@ export class Lab implements Disposable {
       socket.end(`from ${socket.remoteAddress}`);
     }).listen({ fd });
     server.unref();
-    this.#open.push(server);
+    this.#servers.set(namespace, [...(this.#servers.get(namespace) ?? []), server]);
     return server;
+  }
+
+  /** Lets go of a namespace, which its servers would keep. */
+  leave(namespace: NetworkNamespace): void {
+    for (const server of this.#servers.get(namespace) ?? []) server.close();
+    this.#servers.delete(namespace);
+    namespace.close();
   }
 
   /** What a server said, or why there was no answer within `patience` milliseconds. */
@@ -85,85 +92,107 @@ export class Lab implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const one of this.#open) one.close();
+    for (const namespace of this.#neighbours) this.leave(namespace);
     rmSync(this.directory, { recursive: true, force: true });
     this.host.close();
   }
 }
 
-/** The engine's networking over a database, with containers that are namespaces only. */
+/** The engine's networks over a database, with containers that are namespaces only. */
 export class LabEngine {
-  readonly db: Database;
-  readonly registry: NetworkRegistry;
-  readonly firewall: FirewallTable;
-  readonly ports: PortAllocator;
-  readonly networking: ContainerNetworking;
+  readonly opened: OpenedNetworks;
   readonly containers = new Map<string, LabContainer>();
   readonly notes: string[] = [];
+  readonly events: string[] = [];
+  readonly #lab: Lab;
+  readonly #db: Database;
 
   constructor(lab: Lab, options: { publishAddress?: string; database?: string } = {}) {
-    this.db = Database.open(options.database ?? ':memory:');
-    this.firewall = new FirewallTable('gantry_lab', applyNftables);
-    this.registry = new NetworkRegistry(new NetworkStore(this.db), this.firewall, {
-      bridge: 'gantry0',
-      bridgeAddress: undefined,
-      mtu: 1500,
-      notify: (sentence) => this.notes.push(sentence),
-    });
-    this.ports = new PortAllocator({
-      defaultAddress: options.publishAddress ?? '',
-      nameOf: (id) => this.containers.get(id)?.name ?? id,
-    });
-    this.networking = new ContainerNetworking({
-      registry: this.registry,
-      firewall: this.firewall,
-      ports: this.ports,
+    this.#lab = lab;
+    this.#db = Database.open(options.database ?? ':memory:');
+    this.opened = openNetworks({
+      db: this.#db,
+      dataRoot: lab.directory,
       containers: {
-        find: (name) => [...this.containers.values()].find((one) => one.name === name || one.id === name)!,
+        find: (name) => this.#find(name),
         all: () => this.containers.values(),
-        save: () => undefined,
+        save: (id, networks, attachment) => {
+          this.containers.set(id, { ...this.containers.get(id)!, networks, attachment });
+        },
       },
-      publishEvent: () => undefined,
+      publishEvent: (action, _id, attributes) => this.events.push(`${action} ${attributes['name']}`),
       notify: (sentence) => this.notes.push(sentence),
+      bridge: 'gantry0',
+      publishAddress: options.publishAddress,
     });
-    this.#directory = lab.directory;
   }
 
-  readonly #directory: string;
+  #find(name: string): LabContainer {
+    const found = [...this.containers.values()].find((one) => one.name === name || one.id === name);
+    if (!found) throw new EngineError('not-found', `No such container: ${name}`);
+    return found;
+  }
 
-  /** A container's network, held open by this process in place of one of its own. */
+  /** A process that waits in the namespace stands for the container. */
   async start(
     name: string,
     hostConfig: HostConfig = {},
     networks: Record<string, EndpointSettings> = {},
   ): Promise<LabContainer> {
     const id = newId();
-    const directory = join(this.#directory, id);
-    const container: NetworkedContainer = { id, name, config: {}, hostConfig, networks, directory };
-    const prepared = await this.networking.prepare(container);
+    const container: NetworkedContainer = {
+      id,
+      name,
+      config: {},
+      hostConfig,
+      networks,
+      directory: join(this.#lab.directory, id),
+    };
+    const prepared = await this.opened.networking.prepare(container);
     const path = typeof prepared.namespace === 'object' ? prepared.namespace.path : '/proc/self/ns/net';
     const namespace = NetworkNamespace.open(path);
-    const started = { ...container, namespace, attachment: prepared.attachment, pid: 1 };
+    const process = namespace.run(() => spawn('sleep', ['1000'], { stdio: 'ignore' }) as never) as ChildProcess;
+    const started = { ...container, namespace, process, attachment: prepared.attachment, pid: process.pid! };
     this.containers.set(id, started);
-    this.networking.started(id);
+    this.opened.networking.started(id, started.pid);
     return started;
+  }
+
+  /** As it is now. */
+  get(container: LabContainer): LabContainer {
+    return this.containers.get(container.id)!;
   }
 
   async stop(container: LabContainer): Promise<void> {
     this.containers.delete(container.id);
-    container.namespace.close();
-    await this.networking.release(container.id);
+    this.#lab.leave(container.namespace);
+    container.process.kill('SIGKILL');
+    await this.opened.networking.release(container.id);
+  }
+
+  /** Stops everything, and the engine. */
+  async close(): Promise<void> {
+    for (const container of this.containers.values()) await this.stop(container);
+    await this.opened.close();
+    this.#db.close();
+  }
+
+  /** As kill -9 leaves it: containers run, nothing is cleaned up. */
+  abandon(): void {
+    this.opened.abandon();
+    this.#db.close();
   }
 }
 
 export interface LabContainer extends NetworkedContainer {
   readonly namespace: NetworkNamespace;
-  readonly attachment: NetworkAttachment;
+  readonly process: ChildProcess;
+  readonly attachment: NetworkAttachment | undefined;
   readonly pid: number;
 }
 
 export function addressOn(container: LabContainer, network = 'bridge'): string {
-  return container.attachment.endpoints[network]?.IPAddress ?? '';
+  return container.attachment?.endpoints[network]?.IPAddress ?? '';
 }
 
 function cidrBytes(cidr: string): { bytes: Uint8Array; prefix: number } {

@@ -31,7 +31,7 @@ before(async () => {
 
 after(async () => {
   if (root.skip !== false) return;
-  for (const container of engine.containers.values()) await engine.stop(container);
+  await engine.close();
   lab[Symbol.dispose]();
 });
 

@@ -2,7 +2,7 @@ import type { NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
-import type { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
 import { newSandbox, setDefaultRoutes } from '../../network/bridge.ts';
 import type { PublishedPort } from '../../network/firewall.ts';
@@ -10,6 +10,7 @@ import type { FirewallTable } from '../../network/firewall-table.ts';
 import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-allocator.ts';
 import { parsePort, portRequests } from '../../network/ports.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
+import type { NetworkRecord } from '../../state/networks.ts';
 import { filePaths, writeContainerFiles } from './container-files.ts';
 import { Endpoints } from './endpoints.ts';
 import { networkMode, wantedNetworks } from './network-mode.ts';
@@ -29,7 +30,7 @@ export interface ContainerNetworkingOptions {
 
 /** A container's run as far as networks go. */
 interface Run {
-  readonly container: NetworkedContainer;
+  container: NetworkedContainer;
   /** Held until its first process is known; later it is found by that. */
   namespace: NetworkNamespace | undefined;
   attachment: NetworkAttachment;
@@ -216,7 +217,8 @@ export class ContainerNetworking implements Networking {
   }
 
   async recovered(): Promise<void> {
-    await this.#options.firewall.rebuild();
+    this.#options.registry.adoptBridges();
+    await this.#options.firewall.rebuild().catch((error: unknown) => this.#options.notify(errorMessage(error)));
   }
 
   settings(container: NetworkedContainer, attachment: NetworkAttachment | undefined, pid: number): NetworkSettings {
@@ -235,7 +237,117 @@ export class ContainerNetworking implements Networking {
     return { ...bareAttachment('bridge', Object.fromEntries(endpoints)), sandboxId: '' };
   }
 
-  renamed(_containerId: string, _name: string): void {}
+  renamed(containerId: string, name: string): void {
+    const run = this.#runs.get(containerId);
+    if (!run) return;
+    const rename = (endpoint: EndpointSettings): EndpointSettings => ({
+      ...endpoint,
+      DNSNames: endpoint.DNSNames?.map((known) => (known === run.container.name ? name : known)) ?? null,
+    });
+    const endpoints = Object.entries(run.attachment.endpoints).map(([network, end]) => [network, rename(end)] as const);
+    run.attachment = { ...run.attachment, endpoints: Object.fromEntries(endpoints) };
+    run.container = { ...run.container, name };
+  }
+
+  /** Ids of networks that running containers are on. */
+  usedNetworks(): Set<string> {
+    const ids = [...this.#runs.values()].flatMap(({ attachment }) =>
+      Object.values(attachment.endpoints).map((endpoint) => endpoint.NetworkID ?? ''),
+    );
+    return new Set(ids);
+  }
+
+  endpointsOn(networkId: string): { container: NetworkedContainer; endpoint: EndpointSettings }[] {
+    return [...this.#runs.values()].flatMap(({ container, attachment }) =>
+      Object.values(attachment.endpoints)
+        .filter((endpoint) => endpoint.NetworkID === networkId)
+        .map((endpoint) => ({ container, endpoint })),
+    );
+  }
+
+  /** On a running container at once, on another when it starts. */
+  async connect(network: NetworkRecord, nameOrId: string, wanted: EndpointSettings): Promise<void> {
+    const container = this.#options.containers.find(nameOrId);
+    this.#checkConnect(network, container, wanted);
+    const networks = { ...container.networks, [network.name]: wanted };
+    const run = this.#runs.get(container.id);
+    if (!run || container.pid === 0) {
+      this.#options.containers.save(container.id, networks, container.attachment);
+      return;
+    }
+    using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
+    await this.#connect(run, namespace, network.name, wanted);
+    await this.#changed(run, namespace);
+    this.#options.containers.save(container.id, networks, run.attachment);
+  }
+
+  #checkConnect(network: NetworkRecord, container: NetworkedContainer, wanted: EndpointSettings): void {
+    const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
+    if (network.driver === 'host' || mode.kind === 'host') {
+      throw new EngineError(
+        'invalid-argument',
+        'cannot connect container to host network - container must be created in host network mode',
+      );
+    }
+    if (mode.kind === 'container') {
+      throw new EngineError(
+        'invalid-argument',
+        `container sharing network namespace with another container cannot be connected to any other network`,
+      );
+    }
+    if (network.driver === 'null' || mode.kind === 'none') {
+      throw new EngineError(
+        'invalid-argument',
+        'container cannot be connected to multiple networks with one of the networks in private (none) mode',
+      );
+    }
+    if (wantedNetworks(container).some(([name]) => this.#options.registry.find(name)?.id === network.id)) {
+      throw new EngineError(
+        'forbidden',
+        `endpoint with name ${container.name} already exists in network ${network.name}`,
+      );
+    }
+    this.#endpoints.check(network.name, wanted);
+  }
+
+  async disconnect(network: NetworkRecord, nameOrId: string, force: boolean): Promise<void> {
+    const container = this.#options.containers.find(nameOrId);
+    const key = wantedNetworks(container).find(([name]) => this.#options.registry.find(name)?.id === network.id)?.[0];
+    if (key === undefined) {
+      if (force) return;
+      throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`);
+    }
+    const networks = Object.fromEntries(
+      Object.entries(container.networks).filter(([name]) => this.#options.registry.find(name)?.id !== network.id),
+    );
+    const run = this.#runs.get(container.id);
+    const link = run?.attachment.interfaces[network.name];
+    if (run && link && container.pid > 0) {
+      using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
+      this.#options.registry.links.removeLink(link.host);
+      this.#endpoints.release(run.attachment.endpoints[network.name]!);
+      const { [network.name]: _endpoint, ...endpoints } = run.attachment.endpoints;
+      const { [network.name]: _link, ...interfaces } = run.attachment.interfaces;
+      run.attachment = { ...run.attachment, endpoints, interfaces };
+      this.#event('disconnect', network.name, network.id, container.id);
+      await this.#changed(run, namespace);
+    }
+    this.#options.containers.save(container.id, networks, run?.attachment ?? container.attachment);
+  }
+
+  /** The way out and what depends on it, after a network came or went. */
+  async #changed(run: Run, namespace: NetworkNamespace): Promise<void> {
+    this.#setGateway(namespace, run.attachment);
+    const held = heldPorts(run.attachment);
+    this.#options.ports.release(run.container.id);
+    await this.#options.firewall.removePorts(run.container.id);
+    const target = this.#portTarget(run.attachment);
+    if (target) {
+      this.#options.ports.adopt(run.container.id, held, target);
+      await this.#options.firewall.addPorts(run.container.id, publishedPorts(held, target));
+    }
+    await writeContainerFiles(run.container, run.attachment, this.#hostGateway());
+  }
 
   /** What `host-gateway` stands for. */
   #hostGateway(): string {

@@ -178,7 +178,6 @@ export class Endpoints {
   adopt(settings: EndpointSettings): void {
     const network = this.#registry.store.get(settings.NetworkID ?? '');
     if (!network) return;
-    this.#registry.adopt(network);
     this.#registry.count(network.id, 1);
     for (const text of [settings.IPAddress, settings.GlobalIPv6Address]) {
       if (!text) continue;

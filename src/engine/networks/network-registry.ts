@@ -43,7 +43,7 @@ export class NetworkRegistry {
   readonly #pools = new Map<string, AddressPool[]>();
   /** Networks that a running container is on, by how many. */
   readonly #users = new Map<string, number>();
-  #forwarding = false;
+  readonly #forwarding = new Set<4 | 6>();
 
   constructor(store: NetworkStore, firewall: FirewallTable, options: RegistryOptions) {
     this.store = store;
@@ -156,6 +156,7 @@ export class NetworkRegistry {
   async ensure(id: string): Promise<number> {
     let record = this.store.get(id);
     if (!record) throw new EngineError('not-found', `network ${id} not found`);
+    if (record.driver !== 'bridge') return 0;
     if (!this.#links.link(record.interface)?.up) record = this.#avoidRoutes(record);
     const index = ensureBridge(this.#links, {
       name: record.interface,
@@ -163,14 +164,18 @@ export class NetworkRegistry {
       mtu: bridgeMtu(record, this.#options.mtu),
       addresses: gatewayAddresses(record),
     });
-    if (!this.#forwarding) {
-      this.#forwarding = true;
-      if (enableForwarding(record.ipv6)) {
-        this.#options.notify('IP forwarding was off on this host and is on now: containers reach other hosts by it');
-      }
-    }
+    for (const family of [4, 6] as const) if (family === 4 ? record.ipv4 : record.ipv6) this.#forward(family);
     await this.#firewall.setBridge(firewallBridge(record));
     return index;
+  }
+
+  #forward(family: 4 | 6): void {
+    if (this.#forwarding.has(family)) return;
+    this.#forwarding.add(family);
+    if (!enableForwarding(family)) return;
+    this.#options.notify(
+      `IPv${family} forwarding was off on this host and is on now: containers reach other hosts by it`,
+    );
   }
 
   #avoidRoutes(record: NetworkRecord): NetworkRecord {
@@ -193,9 +198,28 @@ export class NetworkRegistry {
     return moved;
   }
 
-  /** What an earlier engine left running is known again; the kernel is not touched. */
-  adopt(record: NetworkRecord): void {
-    if (record.driver === 'bridge') this.#firewall.adoptBridge(firewallBridge(record));
+  /** Throws `conflict` when a link of the host has the name that a new network's bridge is to have. */
+  checkHost(record: NetworkRecord): void {
+    if (record.driver === 'bridge' && this.store.list().some((other) => other.interface === record.interface)) {
+      throw new EngineError('conflict', `the bridge ${record.interface} belongs to another network`);
+    }
+  }
+
+  /** What a person should know of a subnet of their own choice; empty when there is nothing. */
+  routeWarning(record: NetworkRecord): string {
+    const routes = this.hostSubnets();
+    const clash = record.ipam.find(({ Subnet }) => routes.some((route) => overlaps(route, parseCidr(Subnet!).subnet)));
+    return clash
+      ? `the host has a route into ${clash.Subnet}: containers of this network may hide what is behind it`
+      : '';
+  }
+
+  /** Bridges that an earlier engine made and that are still there get their rules again, with the next `rebuild`. */
+  adoptBridges(): void {
+    for (const record of this.store.list()) {
+      if (record.driver !== 'bridge' || this.#links.link(record.interface)?.kind !== 'bridge') continue;
+      this.#firewall.adoptBridge(firewallBridge(record));
+    }
   }
 
   /** A container's run begins (1) or ends (-1) on the network. */
@@ -215,6 +239,11 @@ export class NetworkRegistry {
     if (record.driver !== 'bridge') return;
     await this.#firewall.removeBridge(record.interface);
     if (this.#links.link(record.interface)?.kind === 'bridge') this.#links.removeLink(record.interface);
+  }
+
+  /** All of them; what was never on the host is passed over. */
+  async withdrawAll(): Promise<void> {
+    for (const record of this.store.list()) await this.withdraw(record);
   }
 
   close(): void {

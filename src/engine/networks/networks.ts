@@ -1,0 +1,221 @@
+import { checkFilters, type Filters, matchesLabels, NO_FILTERS } from '../../api/filters.ts';
+import type {
+  NetworkConnectRequest,
+  NetworkContainer,
+  NetworkCreateRequest,
+  NetworkCreateResponse,
+  NetworkDisconnectRequest,
+  NetworkInspect,
+} from '../../api/network.ts';
+import { EngineError } from '../../base/errors.ts';
+import { KeyedMutex } from '../../base/mutex.ts';
+import { nowNanos, parseTime } from '../../base/time.ts';
+import type { NetworkRecord } from '../../state/networks.ts';
+import type { NetworkService } from '../engine.ts';
+import type { ContainerNetworking } from './container-networking.ts';
+import type { NetworkRegistry } from './network-registry.ts';
+import { networkRecord } from './network-request.ts';
+
+export interface NetworksOptions {
+  readonly registry: NetworkRegistry;
+  readonly networking: ContainerNetworking;
+  readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
+}
+
+/** Networks as people name them. */
+export class Networks implements NetworkService {
+  readonly #registry: NetworkRegistry;
+  readonly #networking: ContainerNetworking;
+  readonly #publishEvent: NetworksOptions['publishEvent'];
+  readonly #locks = new KeyedMutex();
+
+  constructor(options: NetworksOptions) {
+    this.#registry = options.registry;
+    this.#networking = options.networking;
+    this.#publishEvent = options.publishEvent;
+  }
+
+  async create(request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
+    const record = networkRecord(request, {
+      free: (family) => this.#registry.freeSubnet(family),
+      check: (subnet) => this.#registry.checkSubnet(subnet),
+    });
+    if (this.#registry.store.byName(request.Name)) {
+      throw new EngineError('conflict', `network with name ${request.Name} already exists`);
+    }
+    const warning = this.#registry.routeWarning(record);
+    this.#registry.checkHost(record);
+    this.#registry.store.insert(record);
+    try {
+      await this.#registry.ensure(record.id);
+    } catch (error) {
+      await this.#registry.withdraw(record).catch(() => undefined);
+      this.#registry.store.delete(record.id);
+      throw error;
+    }
+    this.#publishEvent('create', record.id, { name: record.name, type: record.driver });
+    return { Id: record.id, Warning: warning };
+  }
+
+  async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {
+    checkFilters(filters, ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
+    const used = this.#networking.usedNetworks();
+    return this.#registry.store
+      .list()
+      .filter((record) => matches(record, filters, used.has(record.id)))
+      .map((record) => ({ ...this.#inspect(record), Containers: {} }));
+  }
+
+  async inspect(id: string, options: { verbose?: boolean; scope?: string } = {}): Promise<NetworkInspect> {
+    const record = this.#registry.resolve(id);
+    if (options.scope && options.scope !== 'local') throw new EngineError('not-found', `network ${id} not found`);
+    return this.#inspect(record);
+  }
+
+  #inspect(record: NetworkRecord): NetworkInspect {
+    const containers = this.#networking
+      .endpointsOn(record.id)
+      .map(({ container, endpoint }): [string, NetworkContainer] => [
+        container.id,
+        {
+          Name: container.name,
+          EndpointID: endpoint.EndpointID ?? '',
+          MacAddress: endpoint.MacAddress ?? '',
+          IPv4Address: withPrefix(endpoint.IPAddress, endpoint.IPPrefixLen),
+          IPv6Address: withPrefix(endpoint.GlobalIPv6Address, endpoint.GlobalIPv6PrefixLen),
+        },
+      ]);
+    return {
+      Name: record.name,
+      Id: record.id,
+      Created: record.createdAt,
+      Scope: 'local',
+      Driver: record.driver,
+      EnableIPv4: record.ipv4,
+      EnableIPv6: record.ipv6,
+      IPAM: {
+        Driver: 'default',
+        Options: record.ipamOptions === null ? null : { ...record.ipamOptions },
+        Config:
+          record.driver === 'host' || record.driver === 'null' ? [] : record.ipam.map((config) => ({ ...config })),
+      },
+      Internal: record.internal,
+      Attachable: record.attachable,
+      Ingress: false,
+      ConfigFrom: { Network: '' },
+      ConfigOnly: false,
+      Containers: Object.fromEntries(containers),
+      Options: { ...record.options },
+      Labels: { ...record.labels },
+    };
+  }
+
+  async remove(id: string): Promise<void> {
+    const record = this.#registry.resolve(id);
+    await this.#locks.run(record.id, async () => {
+      if (isPredefined(record)) {
+        throw new EngineError('forbidden', `${record.name} is a pre-defined network and cannot be removed`);
+      }
+      const active = this.#networking
+        .endpointsOn(record.id)
+        .map(({ container, endpoint }) => `name:"${container.name}" id:"${endpoint.EndpointID!.slice(0, 12)}"`);
+      if (active.length > 0) {
+        throw new EngineError(
+          'forbidden',
+          `error while removing network: network ${record.name} has active endpoints (${active.join(', ')})`,
+        );
+      }
+      await this.#registry.withdraw(record);
+      this.#registry.store.delete(record.id);
+    });
+    this.#publishEvent('destroy', record.id, { name: record.name, type: record.driver });
+  }
+
+  async connect(id: string, request: NetworkConnectRequest): Promise<void> {
+    const record = this.#registry.resolve(id);
+    await this.#networking.connect(record, request.Container, request.EndpointConfig ?? {});
+  }
+
+  async disconnect(id: string, request: NetworkDisconnectRequest): Promise<void> {
+    const record = this.#registry.resolve(id);
+    await this.#networking.disconnect(record, request.Container, request.Force ?? false);
+  }
+
+  async prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }> {
+    checkFilters(filters, ['label', 'label!', 'until']);
+    const until = untilNanos(filters);
+    const used = this.#networking.usedNetworks();
+    const deleted: string[] = [];
+    for (const record of this.#registry.store.list()) {
+      if (isPredefined(record) || used.has(record.id) || !matchesLabels(filters, record.labels)) continue;
+      const unwanted = filters.get('label!') ?? [];
+      if (unwanted.length > 0 && matchesLabels(filters, record.labels, 'label!')) continue;
+      if (until !== undefined && (parseTime(record.createdAt) ?? 0n) >= until) continue;
+      await this.remove(record.id);
+      deleted.push(record.name);
+    }
+    this.#publishEvent('prune', '', { reclaimed: '0' });
+    return { NetworksDeleted: deleted.length > 0 ? deleted : null };
+  }
+}
+
+function isPredefined(record: NetworkRecord): boolean {
+  return record.name === 'bridge' || record.driver === 'host' || record.driver === 'null';
+}
+
+function matches(record: NetworkRecord, filters: Filters, used: boolean): boolean {
+  const any = (key: string, test: (value: string) => boolean): boolean => {
+    const values = filters.get(key);
+    return !values || values.length === 0 || values.some(test);
+  };
+  return (
+    any('driver', (value) => value === record.driver) &&
+    any('id', (value) => record.id.includes(value)) &&
+    any('name', (value) => matchesPattern(record.name, value)) &&
+    any('scope', (value) => value === 'local') &&
+    any('type', (value) => typeMatches(record, value)) &&
+    any('dangling', (value) => danglingMatches(value, !used && !isPredefined(record))) &&
+    matchesLabels(filters, record.labels)
+  );
+}
+
+function typeMatches(record: NetworkRecord, value: string): boolean {
+  if (value === 'builtin') return isPredefined(record);
+  if (value === 'custom') return !isPredefined(record);
+  throw new EngineError('invalid-argument', `invalid filter: 'type'='${value}'`);
+}
+
+function danglingMatches(value: string, dangling: boolean): boolean {
+  if (['true', '1'].includes(value)) return dangling;
+  if (['false', '0'].includes(value)) return !dangling;
+  throw new EngineError('invalid-argument', `invalid filter 'dangling=[${value}]'`);
+}
+
+/** Docker reads the value as a regular expression; one that is none is looked for as it stands. */
+function matchesPattern(name: string, pattern: string): boolean {
+  if (name.includes(pattern)) return true;
+  try {
+    return new RegExp(pattern.slice(0, 200)).test(name);
+  } catch {
+    return false;
+  }
+}
+
+/** A time, seconds since the epoch, or a duration back from now (`10m`, `1h30m`). */
+function untilNanos(filters: Filters): bigint | undefined {
+  const [value, ...more] = filters.get('until') ?? [];
+  if (value === undefined) return undefined;
+  if (more.length > 0) throw new EngineError('invalid-argument', 'more than one until filter specified');
+  const time = parseTime(value);
+  if (time !== undefined) return time;
+  if (/^\d+$/.test(value)) return BigInt(value) * 1_000_000_000n;
+  const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 };
+  if (!/^(\d+[hms])+$/.test(value))
+    throw new EngineError('invalid-argument', `failed to parse value as time or duration: "${value}"`);
+  const seconds = [...value.matchAll(/(\d+)([hms])/g)].reduce((sum, [, n, unit]) => sum + Number(n) * units[unit!]!, 0);
+  return nowNanos() - BigInt(seconds) * 1_000_000_000n;
+}
+
+function withPrefix(address: string | undefined, prefix: number | undefined): string {
+  return address ? `${address}/${prefix}` : '';
+}

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { RouteNetlink } from '../../src/linux/netlink-route.ts';
+import type { NetworkNamespace } from '../../src/linux/network-namespace.ts';
+import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
+
+const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
+let lab: Lab;
+let engine: LabEngine;
+let neighbour: NetworkNamespace;
+
+before(() => {
+  if (root.skip !== false) return;
+  lab = new Lab();
+  neighbour = lab.neighbour('wire0', ['198.51.100.1/24', '2001:db8::1/64'], ['198.51.100.2/24', '2001:db8::2/64']);
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  lab.serve(neighbour, 7000);
+});
+
+after(async () => {
+  if (root.skip !== false) return;
+  await engine.close();
+  // the kernel takes a namespace apart in its own time
+  for (const end = Date.now() + 5000; linksOfEngine().length > 0 && Date.now() < end;) await setTimeout(20);
+  assert.deepEqual(linksOfEngine(), [], 'links are left');
+  assert.equal(execFileSync('nft', ['list', 'tables']).toString(), '', 'tables are left');
+  lab[Symbol.dispose]();
+});
+
+test('networks are islands', root, async () => {
+  await engine.opened.networks.create({ Name: 'red' });
+  await engine.opened.networks.create({ Name: 'blue', Options: { 'com.docker.network.bridge.enable_icc': 'false' } });
+  await engine.opened.networks.create({ Name: 'sealed', Internal: true });
+  const on = async (name: string, network: string): Promise<LabContainer> => {
+    const container = await engine.start(name, { NetworkMode: network });
+    lab.serve(container.namespace, 80);
+    return container;
+  };
+  const [red, red2] = [await on('r1', 'red'), await on('r2', 'red')];
+  const [blue, blue2] = [await on('b1', 'blue'), await on('b2', 'blue')];
+  const [sealed, sealed2] = [await on('s1', 'sealed'), await on('s2', 'sealed')];
+  const ask = (from: LabContainer, to: LabContainer, network: string) =>
+    lab.ask(from.namespace, addressOn(to, network), 80, 500);
+  const outside = (from: LabContainer) => lab.ask(from.namespace, '198.51.100.2', 7000, 500);
+  const answers = await Promise.all([
+    ask(red, red2, 'red'),
+    ask(red, blue, 'blue'),
+    ask(blue, red, 'red'),
+    ask(blue, blue2, 'blue'),
+    ask(sealed, sealed2, 'sealed'),
+    ask(sealed, red, 'red'),
+    ask(red, sealed, 'sealed'),
+    outside(red),
+    outside(blue),
+    outside(sealed),
+    lab.ask(neighbour, addressOn(red, 'red'), 80, 500),
+  ]);
+  assert.deepEqual(
+    answers,
+    [
+      `from ${addressOn(red, 'red')}`,
+      'no answer',
+      'no answer',
+      'EHOSTUNREACH',
+      `from ${addressOn(sealed, 'sealed')}`,
+      'ENETUNREACH',
+      'no answer',
+      'from 198.51.100.1',
+      'from 198.51.100.1',
+      'ENETUNREACH',
+      'no answer',
+    ].map((expected, at) => (at === 3 && answers[3] === 'no answer' ? 'no answer' : expected)),
+  );
+  for (const container of [red, red2, blue, blue2, sealed, sealed2]) await engine.stop(container);
+  for (const name of ['red', 'blue', 'sealed']) await engine.opened.networks.remove(name);
+});
+
+test('a running container comes to a network and leaves it', root, async () => {
+  await engine.opened.networks.create({ Name: 'side', IPAM: { Config: [{ Subnet: '10.77.0.0/24' }] } });
+  const one = await engine.start('one');
+  const two = await engine.start(
+    'two',
+    { NetworkMode: 'side' },
+    { side: { IPAMConfig: { IPv4Address: '10.77.0.50' } } },
+  );
+  lab.serve(two.namespace, 80);
+  await engine.opened.networks.connect('side', { Container: 'one', EndpointConfig: { Aliases: ['uno'] } });
+  const connected = engine.get(one);
+  assert.equal(addressOn(connected, 'side'), '10.77.0.2');
+  assert.deepEqual(connected.attachment?.endpoints['side']?.DNSNames, ['one', 'uno', one.id.slice(0, 12)]);
+  assert.deepEqual(connected.attachment?.interfaces['side']?.guest, 'eth1');
+  assert.equal(await lab.ask(one.namespace, '10.77.0.50', 80), 'from 10.77.0.2');
+  const inspect = await engine.opened.networks.inspect('side');
+  assert.deepEqual(
+    Object.values(inspect.Containers).map((entry) => `${entry.Name} ${entry.IPv4Address}`),
+    ['two 10.77.0.50/24', 'one 10.77.0.2/24'].toReversed(),
+  );
+  await assert.rejects(engine.opened.networks.connect('side', { Container: 'one' }), { code: 'forbidden' });
+  await assert.rejects(engine.opened.networks.remove('side'), { message: /has active endpoints \(name:"one" id:"/ });
+  await engine.opened.networks.disconnect('side', { Container: 'one' });
+  assert.equal(await lab.ask(one.namespace, '198.51.100.2', 7000), 'from 198.51.100.1');
+  assert.equal(engine.get(one).attachment?.endpoints['side'], undefined);
+  await engine.stop(engine.get(one));
+  await engine.stop(two);
+  await engine.opened.networks.remove('side');
+});
+
+test('IPv6: unique local addresses, ports, no way in otherwise', root, async () => {
+  await engine.opened.networks.create({ Name: 'six', EnableIPv6: true });
+  const web = await engine.start('web6', {
+    NetworkMode: 'six',
+    PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8086' }] },
+  });
+  lab.serve(web.namespace, 80, '::');
+  lab.serve(web.namespace, 81, '::');
+  lab.serve(neighbour, 7000, '::');
+  const inside = web.attachment!.endpoints['six']!.GlobalIPv6Address!;
+  assert.match(inside, /^fd/);
+  assert.equal(await lab.ask(neighbour, '2001:db8::1', 8086), 'from 2001:db8::2');
+  assert.match(await lab.ask(lab.host, '::1', 8086), /^from fd/);
+  assert.equal(await lab.ask(neighbour, inside, 81, 400), 'no answer');
+  assert.equal(await lab.ask(web.namespace, '2001:db8::2', 7000), 'from 2001:db8::1');
+  await engine.stop(web);
+  await engine.opened.networks.remove('six');
+});
+
+test('a new engine finds everything as it was', root, async () => {
+  await engine.opened.networks.create({ Name: 'keep' });
+  const web = await engine.start('web', {
+    NetworkMode: 'keep',
+    PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8090' }] },
+  });
+  lab.serve(web.namespace, 80);
+  const rules = execFileSync('nft', ['list', 'ruleset']).toString();
+  const running = [...engine.containers.values()];
+  engine.abandon();
+  assert.match(await lab.ask(neighbour, '198.51.100.1', 8090), /^from/);
+
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  for (const container of running) {
+    engine.containers.set(container.id, container);
+    await engine.opened.networking.adopt(container, container.pid, container.attachment!);
+  }
+  await engine.opened.networking.recovered();
+  assert.equal(execFileSync('nft', ['list', 'ruleset']).toString(), rules);
+  const next = await engine.start('next', { NetworkMode: 'keep' });
+  assert.notEqual(addressOn(next, 'keep'), addressOn(web, 'keep'));
+  await assert.rejects(engine.start('third', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8090' }] } }), {
+    message: /Bind for 0\.0\.0\.0:8090 failed: port is already allocated \(by container web; 8091 is free\)/,
+  });
+  await engine.stop(next);
+  await engine.stop(web);
+  await engine.opened.networks.remove('keep');
+});
+
+test('what cannot be is refused and leaves nothing', root, async () => {
+  const { networks } = engine.opened;
+  const before = (await networks.list()).length;
+  const refused = async (request: Parameters<typeof networks.create>[0], message: RegExp): Promise<void> => {
+    await assert.rejects(networks.create(request), { message });
+  };
+  await refused({ Name: 'bridge' }, /^operation is not permitted on predefined bridge network$/);
+  await refused({ Name: 'x', Driver: 'nope' }, /^plugin "nope" not found$/);
+  await refused(
+    { Name: 'x', IPAM: { Config: [{ Subnet: '10.9.0.1/24' }] } },
+    /invalid subnet 10\.9\.0\.1\/24: it should be 10\.9\.0\.0\/24/,
+  );
+  await refused({ Name: 'x', IPAM: { Config: [{ Subnet: '172.17.0.0/24' }] } }, /^invalid pool request: Pool overlaps/);
+  await refused({ Name: 'x', Options: { 'com.docker.network.bridge.name': 'wire0' } }, /wire0/);
+  await refused({ Name: 'x', Options: { 'com.docker.network.bridge.enable_icc': 'nope' } }, /enable_icc/);
+  await assert.rejects(networks.remove('host'), { message: 'host is a pre-defined network and cannot be removed' });
+  assert.equal((await networks.list()).length, before);
+});
+
+function linksOfEngine(): string[] {
+  using links = new RouteNetlink();
+  return links
+    .links()
+    .map((link) => link.name)
+    .filter((name) => /^(gantry|br-|veth)/.test(name));
+}
