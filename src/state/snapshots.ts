@@ -37,7 +37,7 @@ export class SnapshotRecords {
   /** `name` first, then its parent, down to the lowest. Throws `not-found`, `corrupt` when one of them is missing. */
   ancestry(name: string): SnapshotRecord[] {
     const records: SnapshotRecord[] = [];
-    for (let next: string | undefined = name; next !== undefined; ) {
+    for (let next: string | undefined = name; next !== undefined;) {
       const record = this.get(next);
       if (!record) {
         if (records.length === 0) throw new EngineError('not-found', `No such snapshot: ${next}`);

@@ -1,0 +1,108 @@
+import { EngineError } from '../base/errors.ts';
+import { expandWord, type Lookup } from './dockerfile/expand.ts';
+import type { Dockerfile, Instruction, Stage } from './dockerfile/instructions.ts';
+
+/** A stage with its base resolved among the stages, and the stages that its COPY --from name. */
+export interface PlannedStage {
+  readonly index: number;
+  readonly stage: Stage;
+  /** An earlier stage, an image's reference, or nothing at all. */
+  readonly base:
+    | { readonly kind: 'stage'; readonly index: number }
+    | { readonly kind: 'image'; readonly reference: string }
+    | { readonly kind: 'scratch' };
+  readonly platform: string | undefined;
+}
+
+export interface BuildPlan {
+  /** What has to be built for the target, in an order in which each finds what it needs; the target is the last. */
+  readonly stages: readonly PlannedStage[];
+  /** Values of the ARGs in front of the first FROM. */
+  readonly globalArgs: ReadonlyMap<string, string>;
+}
+
+export interface PlanOptions {
+  readonly target?: string | undefined;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  /** TARGETPLATFORM and its like. */
+  readonly platformArgs: ReadonlyMap<string, string>;
+}
+
+/** Chooses the stages that the target needs. Throws `invalid-argument`. */
+export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPlan {
+  const globalArgs = new Map<string, string>();
+  const lookup: Lookup = (name) => globalArgs.get(name) ?? options.platformArgs.get(name);
+  for (const instruction of dockerfile.globalArgs) {
+    for (const { name, value } of instruction.args) {
+      const given =
+        options.buildArgs.get(name) ??
+        (value === undefined ? undefined : expandWord(value, lookup, { escape: dockerfile.escape }));
+      if (given !== undefined) globalArgs.set(name, given);
+    }
+  }
+  const planned = dockerfile.stages.map((stage, index): PlannedStage => {
+    const base = expandWord(stage.base, lookup, { escape: dockerfile.escape });
+    if (base === '') throw fail(stage, `base name (${stage.base}) should not be blank`);
+    const platform =
+      stage.platform === undefined ? undefined : expandWord(stage.platform, lookup, { escape: dockerfile.escape });
+    const earlier = findStage(dockerfile.stages.slice(0, index), base);
+    if (earlier !== undefined) return { index, stage, base: { kind: 'stage', index: earlier }, platform };
+    return {
+      index,
+      stage,
+      base: base === 'scratch' ? { kind: 'scratch' } : { kind: 'image', reference: base },
+      platform,
+    };
+  });
+  const target = options.target ? findTarget(dockerfile.stages, options.target) : planned.length - 1;
+  const needed = new Set<number>();
+  const visit = (index: number): void => {
+    if (needed.has(index)) return;
+    const { base, stage } = planned[index]!;
+    if (base.kind === 'stage') visit(base.index);
+    for (const instruction of stage.instructions) {
+      const from = stageOf(dockerfile.stages, instruction, index);
+      if (from !== undefined) visit(from);
+    }
+    needed.add(index);
+  };
+  visit(target);
+  return { stages: [...needed].map((index) => planned[index]!), globalArgs };
+}
+
+/** The stage that a COPY --from names, when it names one: by name, or by number. */
+export function stageOf(stages: readonly Stage[], instruction: Instruction, before: number): number | undefined {
+  if (instruction.kind !== 'COPY' || instruction.from === undefined) return undefined;
+  const named = findStage(stages.slice(0, before), instruction.from);
+  if (named !== undefined) return named;
+  if (/^\d+$/.test(instruction.from)) {
+    const index = Number(instruction.from);
+    if (index >= before)
+      throw new EngineError(
+        'invalid-argument',
+        `dockerfile line ${instruction.range.start}: invalid stage index ${index}: it refers to itself or to a later stage`,
+      );
+    return index;
+  }
+  return undefined;
+}
+
+function findStage(stages: readonly Stage[], name: string): number | undefined {
+  const index = stages.findLastIndex((stage) => stage.name === name.toLowerCase());
+  return index < 0 ? undefined : index;
+}
+
+function findTarget(stages: readonly Stage[], target: string): number {
+  const named = findStage(stages, target);
+  if (named !== undefined) return named;
+  if (/^\d+$/.test(target) && Number(target) < stages.length) return Number(target);
+  const names = stages.map((stage) => stage.name).filter((name) => name !== undefined);
+  throw new EngineError(
+    'invalid-argument',
+    `target stage ${JSON.stringify(target)} could not be found${names.length > 0 ? ` (there are: ${names.join(', ')})` : ''}`,
+  );
+}
+
+function fail(stage: Stage, message: string): EngineError {
+  return new EngineError('invalid-argument', `dockerfile parse error on line ${stage.range.start}: ${message}`);
+}

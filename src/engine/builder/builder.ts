@@ -1,0 +1,246 @@
+import { lstat, mkdir, open, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { join } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import { newId } from '../../base/ids.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import type { Filters } from '../../api/filters.ts';
+import type { BuildCacheRecord } from '../../api/system.ts';
+import { readStages } from '../../build/dockerfile/instructions.ts';
+import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { planBuild } from '../../build/plan.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
+import type { ImageConfig } from '../../oci/image.ts';
+import type { Snapshotter } from '../../snapshot/snapshotter.ts';
+import type { BuildRecords } from '../../state/build-records.ts';
+import type { ResolvedImage } from '../containers/parts.ts';
+import type { BuildRequest, BuildService } from '../engine.ts';
+import { StageBuilder, type StageState } from './stage-builder.ts';
+import type { StepExecutor } from './step-executor.ts';
+
+/** What the builder needs of the other parts of the engine. */
+export interface BuilderParts {
+  readonly images: {
+    /** Throws `not-found`. */
+    resolve(reference: string, platform?: string): Promise<ResolvedImage>;
+    pull(reference: string, options: OperationOptions & { readonly platform?: string }): Promise<void>;
+    /** Registers the image of this configuration, whose layers are snapshots; idempotent. */
+    create(config: ImageConfig, chain: ChainId | undefined): Promise<Digest>;
+    tag(id: Digest, reference: string): Promise<void>;
+    /** Throws `invalid-argument`: `invalid reference format`. */
+    checkReference(reference: string): string;
+  };
+  readonly snapshotter: Snapshotter;
+  readonly records: BuildRecords;
+  readonly executor: Pick<StepExecutor, 'run'>;
+  /** Directory that is emptied at the engine's start. */
+  readonly temporary: string;
+  /** Unpacks a context: a tar, compressed or not, from a client that is not trusted. */
+  extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
+  digestLayer(
+    changes: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly diffId: DiffId; readonly size: number }>;
+  mountActive(name: string, target: string): Promise<void>;
+  mountView(chain: ChainId, target: string): Promise<void>;
+  unmount(target: string): Promise<void>;
+  /** Inside the root, never out of it. */
+  makeDirectory(rootfs: string, path: string): Promise<void>;
+  /** `user[:group]`, by name or number, from the root's own files. */
+  lookUpOwner(rootfs: () => Promise<string>, text: string): Promise<{ readonly uid: number; readonly gid: number }>;
+  /** Keeps chains from collection until it is disposed. */
+  lease(purpose: string): Promise<AsyncDisposable & { keep(chain: ChainId): void }>;
+  onBuilt(id: Digest, tags: readonly string[]): void;
+  /** Collects what nothing names any more. */
+  collect(): Promise<void>;
+}
+
+const MAX_DOCKERFILE = 16 * 1024 * 1024;
+
+/** BuildService over stages that run one after the other. */
+export class Builder implements BuildService {
+  readonly #parts: BuilderParts;
+  readonly #running = new Map<string, AbortController>();
+
+  constructor(parts: BuilderParts) {
+    this.#parts = parts;
+  }
+
+  async build(
+    context: Bytes,
+    request: BuildRequest & { readonly buildId?: string },
+    options: OperationOptions = {},
+  ): Promise<{ id: string }> {
+    if (request.remote)
+      throw new EngineError(
+        'unimplemented',
+        'building from a remote context is not supported yet: fetch it and send it as the context',
+      );
+    if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
+    const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
+    const stop = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    if (request.buildId) this.#running.set(request.buildId, stop);
+    const directory = join(this.#parts.temporary, `build-${newId().slice(0, 16)}`);
+    const announce = (text: string): void => options.onProgress?.({ id: '', status: '', stream: text });
+    await using lease = await this.#parts.lease('build');
+    try {
+      const root = join(directory, 'context');
+      await mkdir(root, { recursive: true });
+      await this.#parts.extract(context, root, signal);
+      const name = request.dockerfile || 'Dockerfile';
+      const parsed = parseDockerfile(await readContextFile(root, name));
+      for (const warning of parsed.warnings)
+        announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
+      const buildArgs = new Map(
+        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+      const platformArgs = platformArguments(request.platform);
+      const plan = planBuild(readStages(parsed), { target: request.target, buildArgs, platformArgs });
+      const ignore = await readIgnore(root, name);
+      const builder = new StageBuilder({
+        parts: this.#parts,
+        request,
+        plan,
+        directory,
+        contextRoot: root,
+        ignore,
+        buildArgs,
+        platformArgs,
+        keep: (chain) => lease.keep(chain),
+        announce,
+        options: { ...options, signal },
+      });
+      const state = await builder.build();
+      const id = await this.#finish(state, request);
+      for (const tag of tags) await this.#parts.images.tag(id, tag);
+      this.#parts.onBuilt(id, tags);
+      options.onProgress?.({ id: '', status: '', aux: { ID: id } });
+      announce(`Successfully built ${id.slice(7, 19)}\n`);
+      for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
+      return { id };
+    } finally {
+      if (request.buildId) this.#running.delete(request.buildId);
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  async cancel(buildId: string): Promise<void> {
+    this.#running.get(buildId)?.abort();
+  }
+
+  async prune(options: {
+    all?: boolean;
+    filters?: Filters;
+    keepBytes?: number;
+  }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }> {
+    const { records } = this.#parts;
+    const all = records.list();
+    let kept = all.reduce((sum, record) => sum + (record.layer?.size ?? 0), 0);
+    const deleted: string[] = [];
+    let reclaimed = 0;
+    // The longest unused first; what a later step was built on goes with it, since its key cannot be met without it.
+    for (const record of all) {
+      if (options.keepBytes !== undefined && kept <= options.keepBytes) break;
+      records.delete(record.key);
+      kept -= record.layer?.size ?? 0;
+      reclaimed += record.layer?.size ?? 0;
+      deleted.push(record.key.slice(7));
+    }
+    await this.#parts.collect();
+    return { CachesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: reclaimed };
+  }
+
+  async diskUsage(): Promise<BuildCacheRecord[]> {
+    return this.#parts.records.list().map((record) => ({
+      ID: record.key.slice(7, 32),
+      Type: 'regular',
+      ...(record.parent && { Parents: [record.parent.slice(7, 32)] }),
+      Description: record.text,
+      InUse: false,
+      Shared: false,
+      Size: record.layer?.size ?? 0,
+      CreatedAt: record.createdAt,
+      LastUsedAt: new Date(record.usedAt).toISOString(),
+      UsageCount: record.uses,
+    }));
+  }
+
+  async #finish(state: StageState, request: BuildRequest): Promise<Digest> {
+    const labels = request.labels ?? {};
+    const labelled = Object.keys(labels).length > 0;
+    if (state.imageId && !labelled) return state.imageId;
+    const config: ImageConfig = {
+      created: state.createdAt,
+      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      os: 'linux',
+      config: { ...state.config, ...(labelled && { Labels: { ...state.config.Labels, ...labels } }) },
+      rootfs: { type: 'layers', diff_ids: state.diffIds },
+      history: state.history,
+    };
+    return this.#parts.images.create(config, state.chain);
+  }
+}
+
+/** TARGETPLATFORM and its like for `linux/arm64/v8`; this host's without one. */
+function platformArguments(platform: string | undefined): Map<string, string> {
+  const host = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const describe = (prefix: string, text: string): [string, string][] => {
+    const [os = '', arch = '', variant = ''] = text.split('/');
+    return [
+      [`${prefix}PLATFORM`, text],
+      [`${prefix}OS`, os],
+      [`${prefix}ARCH`, arch],
+      [`${prefix}VARIANT`, variant],
+    ];
+  };
+  return new Map([...describe('TARGET', platform || host), ...describe('BUILD', host)]);
+}
+
+/** A file of the context that must be a plain one: the context comes from outside, and may hold links to anywhere. */
+async function readContextFile(root: string, name: string): Promise<string> {
+  const path = join(root, join('/', name));
+  const missing = new EngineError('invalid-argument', `Cannot locate specified Dockerfile: ${name}`);
+  let at = root;
+  for (const part of join('/', name)
+    .split('/')
+    .filter((text) => text !== '')) {
+    at = join(at, part);
+    const found = await lstat(at).catch(() => undefined);
+    if (!found) throw missing;
+    if (found.isSymbolicLink())
+      throw new EngineError(
+        'invalid-argument',
+        `the Dockerfile (${name}) is reached through a symbolic link: name the file itself`,
+      );
+  }
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => {
+    throw missing;
+  });
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) throw new EngineError('invalid-argument', `the Dockerfile (${name}) is not a file`);
+    if (found.size > MAX_DOCKERFILE)
+      throw new EngineError('too-large', `the Dockerfile (${name}) is larger than ${MAX_DOCKERFILE} bytes`);
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/** Lines of the ignore file: the Dockerfile's own, else the context's. */
+async function readIgnore(root: string, dockerfile: string): Promise<string[]> {
+  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+    const text = await readContextFile(root, name).catch(() => undefined);
+    if (text !== undefined) {
+      return text
+        .replace(/^\uFEFF/, '')
+        .split(/\r?\n/)
+        .filter((line) => !line.startsWith('#'))
+        .map((line) => line.trim())
+        .filter((line) => line !== '');
+    }
+  }
+  return [];
+}

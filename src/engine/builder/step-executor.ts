@@ -1,0 +1,140 @@
+import { newId } from '../../base/ids.ts';
+import { now } from '../../base/time.ts';
+import type { ImageRunConfig } from '../../oci/image.ts';
+import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
+import { type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
+import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
+import type { BuildRequest } from '../engine.ts';
+import type { Networking } from '../networks/networking.ts';
+
+export interface StepExecutorParts {
+  readonly tasks: TaskRunner;
+  readonly specs: ContainerSpecs;
+  readonly networking: Networking;
+  readonly logs: ContainerLogs;
+  readonly defaultRuntime: string;
+}
+
+export interface StepCommand {
+  /** Mounted read-write. */
+  readonly rootfs: string;
+  readonly config: ImageRunConfig;
+  readonly args: readonly string[];
+  /** Variables besides the configuration's own. */
+  readonly env: readonly string[];
+  readonly networkMode: string;
+  readonly privileged: boolean;
+  readonly limits: BuildRequest['limits'];
+  readonly request: Pick<BuildRequest, 'extraHosts' | 'shmSize' | 'ulimits'>;
+  /** Directory of the step's own files (hosts, resolv.conf, log), removed by the caller. */
+  readonly directory: string;
+  readonly onOutput: (text: string) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Runs a RUN step as a container is run: same confinement, same network, same monitor. It belongs to its build:
+ * an abort kills it, and what a dead engine left of it is swept as a task without a container.
+ */
+export class StepExecutor {
+  readonly #parts: StepExecutorParts;
+
+  constructor(parts: StepExecutorParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves to the exit code. Throws what a container's start throws, and `cancelled`. */
+  async run(command: StepCommand): Promise<number> {
+    const { tasks, specs, networking, logs } = this.#parts;
+    const record = this.#record(command);
+    const container = {
+      id: record.id,
+      name: record.name,
+      config: record.config,
+      hostConfig: record.hostConfig,
+      networks: {},
+      directory: command.directory,
+    };
+    const log: TaskLog = { path: `${command.directory}/log`, maxBytes: 0, maxFiles: 1 };
+    let task: Task | undefined;
+    const kill = (): void => void task?.kill(9, { all: true }).catch(() => undefined);
+    try {
+      command.signal?.throwIfAborted();
+      const network = await networking.prepare(container, command.signal);
+      const spec = await specs.build({ record, rootfs: command.rootfs, network, mounts: { mounts: [] }, joins: {} });
+      task = await tasks.start({
+        id: record.id,
+        name: record.name,
+        spec,
+        terminal: false,
+        stdin: false,
+        stdinOnce: false,
+        runtime: this.#parts.defaultRuntime,
+        log,
+      });
+      networking.started(record.id, task.pid);
+      command.signal?.addEventListener('abort', kill, { once: true });
+      if (command.signal?.aborted) kill();
+      const ended = new AbortController();
+      const output = logs.read(log, { stdout: true, stderr: true, follow: true, live: true, signal: ended.signal });
+      const reading = (async () => {
+        const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
+        for await (const chunk of output) command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }));
+      })();
+      const exit = await task.exited;
+      ended.abort();
+      await reading.catch((error: unknown) => {
+        if ((error as Error).name !== 'AbortError') throw error;
+      });
+      command.signal?.throwIfAborted();
+      return exit.exitCode;
+    } finally {
+      command.signal?.removeEventListener('abort', kill);
+      await networking.release(record.id);
+      await tasks.forget(record.id);
+      await logs.remove(log);
+    }
+  }
+
+  #record(command: StepCommand): ContainerRecord {
+    const id = newId();
+    const { limits } = command;
+    return {
+      id,
+      name: `build-${id.slice(0, 12)}`,
+      createdAt: now(),
+      imageId: '',
+      platform: { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch },
+      chain: undefined,
+      config: {
+        Hostname: 'buildkitsandbox',
+        User: command.config.User ?? '',
+        Env: [...(command.config.Env ?? []), ...command.env],
+        WorkingDir: command.config.WorkingDir ?? '/',
+        Entrypoint: null,
+        Cmd: [...command.args],
+      },
+      hostConfig: {
+        NetworkMode: command.networkMode,
+        Privileged: command.privileged,
+        ExtraHosts: [...(command.request.extraHosts ?? [])],
+        ...(command.request.shmSize && { ShmSize: command.request.shmSize }),
+        ...(command.request.ulimits && { Ulimits: command.request.ulimits.map((ulimit) => ({ ...ulimit })) }),
+        ...(limits?.memory && { Memory: limits.memory }),
+        ...(limits?.memorySwap && { MemorySwap: limits.memorySwap }),
+        ...(limits?.cpuShares && { CpuShares: limits.cpuShares }),
+        ...(limits?.cpuPeriod && { CpuPeriod: limits.cpuPeriod }),
+        ...(limits?.cpuQuota && { CpuQuota: limits.cpuQuota }),
+        ...(limits?.cpusetCpus && { CpusetCpus: limits.cpusetCpus }),
+        ...(limits?.cpusetMems && { CpusetMems: limits.cpusetMems }),
+        ...(limits?.cgroupParent && { CgroupParent: limits.cgroupParent }),
+      },
+      mounts: [],
+      networks: {},
+      attachment: undefined,
+      state: NEVER_RUN,
+      restartCount: 0,
+      stoppedByHand: false,
+    };
+  }
+}

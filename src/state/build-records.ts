@@ -1,0 +1,78 @@
+import type { ChainId, Digest, DiffId } from '../oci/digest.ts';
+import type { Database } from './database.ts';
+
+/** What a build step gave, kept under the key of everything it depended on. */
+export interface BuildRecord {
+  readonly key: Digest;
+  /** The step before, by its key; undefined for a base image. */
+  readonly parent: Digest | undefined;
+  /** `RUN npm install`, for people. */
+  readonly text: string;
+  /** Layer that the step made; undefined when it changed only configuration. */
+  readonly layer: { readonly chain: ChainId; readonly diffId: DiffId; readonly size: number } | undefined;
+  /** RFC 3339: the step's time in the image's history, the same each time the record is used. */
+  readonly createdAt: string;
+  /** Milliseconds since the epoch. */
+  readonly usedAt: number;
+  readonly uses: number;
+}
+
+/** The build cache's records: the database's part of it. The layers are snapshots, kept while a record names them. */
+export class BuildRecords {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Finds and counts the use. */
+  use(key: Digest): BuildRecord | undefined {
+    const found = this.get(key);
+    if (!found) return undefined;
+    const used = { ...found, usedAt: Date.now(), uses: found.uses + 1 };
+    this.#db.run('UPDATE build_records SET used = ?, uses = ? WHERE key = ?', used.usedAt, used.uses, key);
+    return used;
+  }
+
+  get(key: Digest): BuildRecord | undefined {
+    const row = this.#db.get('SELECT used, uses, doc FROM build_records WHERE key = ?', key);
+    return (
+      row && {
+        ...(JSON.parse(row['doc'] as string) as BuildRecord),
+        usedAt: Number(row['used']),
+        uses: Number(row['uses']),
+      }
+    );
+  }
+
+  save(record: BuildRecord): void {
+    this.#db.run(
+      'INSERT OR REPLACE INTO build_records (key, chain, created, used, uses, doc) VALUES (?, ?, ?, ?, ?, ?)',
+      record.key,
+      record.layer?.chain ?? null,
+      Date.parse(record.createdAt),
+      record.usedAt,
+      record.uses,
+      JSON.stringify(record),
+    );
+  }
+
+  list(): BuildRecord[] {
+    return this.#db.all('SELECT used, uses, doc FROM build_records ORDER BY used').map((row) => ({
+      ...(JSON.parse(row['doc'] as string) as BuildRecord),
+      usedAt: Number(row['used']),
+      uses: Number(row['uses']),
+    }));
+  }
+
+  delete(key: Digest): void {
+    this.#db.run('DELETE FROM build_records WHERE key = ?', key);
+  }
+
+  /** Chain ids that records name: roots for collection. */
+  chains(): ChainId[] {
+    return this.#db
+      .all('SELECT DISTINCT chain FROM build_records WHERE chain IS NOT NULL')
+      .map((row) => row['chain'] as ChainId);
+  }
+}
