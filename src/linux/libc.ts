@@ -45,6 +45,11 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
+/** Where a buffer's bytes are, for structures that hold pointers. Keep the buffer referenced until the call returned. */
+export function addressOf(buffer: Uint8Array): bigint {
+  return koffi.address(buffer);
+}
+
 const NAMES = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
 export function errnoName(errno: number): string {

@@ -1,0 +1,72 @@
+import { closeSync, readFileSync } from 'node:fs';
+import { bind, check, lastErrno } from './libc.ts';
+
+/** A process, beyond doubt: pids are given again, a pid with its start time is not. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat, in clock ticks since boot. */
+  readonly startTime: number;
+}
+
+/** The identity of the process that has this pid now; undefined when there is none, or only its zombie. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readStat(pid);
+  return stat === undefined || stat.state === 'Z' || stat.state === 'X'
+    ? undefined
+    : { pid, startTime: stat.startTime };
+}
+
+/** Whether it still runs; a zombie does not. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Sends a signal to exactly this process; false when it is gone. Throws SystemCallError (EPERM, EINVAL for a signal that does not exist). */
+export function signalProcess(identity: ProcessIdentity, signal: number): boolean {
+  const pidfd = Number(syscall(PIDFD_OPEN, identity.pid, 0, 0, 0));
+  if (pidfd < 0) {
+    if (lastErrno() === ESRCH) return false;
+    check(pidfd, 'pidfd_open');
+  }
+  try {
+    // The pidfd is of whoever had the pid when it was opened: only now does the start time prove that it is ours.
+    if (readStat(identity.pid)?.startTime !== identity.startTime) return false;
+    const result = Number(syscall(PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0));
+    if (result < 0 && lastErrno() === ESRCH) return false;
+    check(result, 'pidfd_send_signal');
+    return true;
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** A copy of descriptor `fd` of another process, close-on-exec. Throws SystemCallError. */
+export function takeDescriptor(identity: ProcessIdentity, fd: number): number {
+  const pidfd = check(Number(syscall(PIDFD_OPEN, identity.pid, 0, 0, 0)), 'pidfd_open');
+  try {
+    return check(Number(syscall(PIDFD_GETFD, pidfd, fd, 0, 0)), 'pidfd_getfd');
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+function readStat(pid: number): { state: string; startTime: number } | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0]!, startTime: Number(fields[19]) };
+}
+
+// The same on every architecture since Linux 5.1.
+const PIDFD_SEND_SIGNAL = 424;
+const PIDFD_OPEN = 434;
+const PIDFD_GETFD = 438;
+const ESRCH = 3;
+const syscall = bind<(number: number, a: number, b: number, c: number, d: number) => number | bigint>(
+  'long syscall(long number, long a, long b, long c, long d)',
+);

@@ -1,0 +1,267 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { EngineError } from '../base/errors.ts';
+import { CgroupHierarchy } from '../linux/cgroup.ts';
+import { unmount } from '../linux/mount.ts';
+import { identify, isAlive, signalProcess, type ProcessIdentity } from '../linux/process.ts';
+import { setTerminalSizeOf } from '../linux/terminal.ts';
+import {
+  adoptMonitor,
+  readMonitorRecord,
+  searchMonitor,
+  startMonitor,
+  writeMonitorRecord,
+  type Monitor,
+} from './conmon-monitor.ts';
+import { ConmonTask, killAll, readExitFile } from './conmon-task.ts';
+import { OciRuntime } from './oci-runtime.ts';
+import { runtimeError } from './runtime-error.ts';
+import type { OciSpec } from './spec/oci-spec.ts';
+import type { AdoptRequest, ExecProcess, ExecRequest, Task, TaskRequest, TaskRunner } from './task.ts';
+import { TaskPaths } from './task-paths.ts';
+
+export interface ConmonTaskRunnerOptions {
+  readonly execRoot: string;
+  /** For what can be kept over a reboot: `cache/`. */
+  readonly dataRoot: string;
+  /** Configured OCI runtimes by name: absolute path of the program, and arguments before its subcommand. */
+  readonly runtimes: Readonly<Record<string, { readonly path: string; readonly args: readonly string[] }>>;
+  readonly conmonPath: string;
+}
+
+/** Runs tasks with conmon as monitor of each (docs/decisions/0001). */
+export class ConmonTaskRunner implements TaskRunner {
+  readonly #options: ConmonTaskRunnerOptions;
+  readonly #paths: TaskPaths;
+  readonly #cgroups = new CgroupHierarchy();
+  readonly #runtimes = new Map<string, OciRuntime>();
+  readonly #tasks = new Map<string, ConmonTask>();
+
+  constructor(options: ConmonTaskRunnerOptions) {
+    this.#options = options;
+    this.#paths = new TaskPaths(options.execRoot);
+    for (const [name, runtime] of Object.entries(options.runtimes)) {
+      this.#runtimes.set(name, new OciRuntime({ name, ...runtime, root: this.#paths.runtimeRoot(name) }));
+    }
+    for (const directory of [this.#paths.tasks(), this.#paths.exits(), this.#paths.execs()]) {
+      mkdirSync(directory, { recursive: true, mode: 0o711 });
+    }
+  }
+
+  // The files here are small and on a memory filesystem: each synchronous call is a few µs, less than a promise of it.
+  async start(request: TaskRequest): Promise<Task> {
+    const { id, spec } = request;
+    const runtime = this.#runtime(request.runtime);
+    if (request.log.path.includes(':')) {
+      throw new EngineError('invalid-argument', `conmon takes no log path with a colon: ${request.log.path}`);
+    }
+    const bundle = this.#paths.bundle(id);
+    mkdirSync(bundle, { recursive: true, mode: 0o711 });
+    mkdirSync(runtime.root, { recursive: true, mode: 0o711 });
+    this.#clearBundle(id);
+    const cgroupsPath = spec.linux.cgroupsPath ?? `/gantry/${id}`;
+    writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, linux: { ...spec.linux, cgroupsPath } }), {
+      mode: 0o600,
+    });
+
+    const { monitor, created } = startMonitor({
+      conmonPath: this.#options.conmonPath,
+      id,
+      name: request.name,
+      runtime,
+      bundle,
+      exitDirectory: this.#paths.exits(),
+      log: request.log,
+      logLimit: 0,
+      terminal: request.terminal,
+      stdin: request.stdin,
+      leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
+    });
+    try {
+      writeMonitorRecord(bundle, { ...monitor.identity, stdin: request.stdin });
+      const result = await created;
+      if ('failure' in result) {
+        throw runtimeError({
+          doing: 'create',
+          runtime: runtime.name,
+          words: result.failure,
+          command: spec.process.args[0],
+        });
+      }
+      const process = identify(result.pid);
+      if (!process) throw new EngineError('internal', `the container’s process ${result.pid} was gone before it ran`);
+      if (request.terminal && request.consoleSize) setTerminalSizeOf(monitor.identity, request.consoleSize);
+      await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
+      return this.#task({ ...request, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
+    } catch (error) {
+      await this.#destroy(id, monitor);
+      this.#clearBundle(id);
+      if (entries(bundle).length === 0) removeDirectory(bundle);
+      throw error;
+    }
+  }
+
+  async adopt(request: AdoptRequest): Promise<Task | undefined> {
+    const known = this.#tasks.get(request.id);
+    if (known) return known;
+    const bundle = this.#paths.bundle(request.id);
+    const spec = readSpec(bundle);
+    const monitor = adoptMonitor(bundle);
+    if (!monitor && !spec && !readExitFile(this.#paths.exit(request.id))) return undefined;
+    return this.#task({
+      id: request.id,
+      terminal: request.terminal,
+      stdin: readMonitorRecord(bundle)?.stdin ?? false,
+      stdinOnce: request.stdinOnce,
+      process: { pid: request.pid, startTime: request.pidStartTime },
+      monitor: monitor ?? { identity: { pid: 0, startTime: 0 }, gone: Promise.resolve() },
+      runtime: this.#runtime(request.runtime),
+      cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
+    });
+  }
+
+  async forget(id: string): Promise<void> {
+    const task = this.#tasks.get(id);
+    await this.#destroy(id, task?.monitor);
+    this.#tasks.delete(id);
+    const rootfs = this.#paths.rootfs(id);
+    while (unmount(rootfs, { detach: true })); // mounts may lie on top of each other
+    this.#clearBundle(id);
+    removeDirectory(rootfs);
+    removeDirectory(this.#paths.bundle(id));
+  }
+
+  async list(): Promise<readonly string[]> {
+    const ids = new Set([...entries(this.#paths.tasks()), ...entries(this.#paths.exits())]);
+    for (const runtime of this.#runtimes.values()) for (const id of entries(runtime.root)) ids.add(id);
+    return [...ids].filter((id) => !id.includes('.')); // a dot: caches, and files about to be renamed
+  }
+
+  #runtime(name: string): OciRuntime {
+    const runtime = this.#runtimes.get(name);
+    if (!runtime) throw new EngineError('invalid-argument', `unknown or invalid runtime name: ${name}`);
+    return runtime;
+  }
+
+  #task(options: {
+    readonly id: string;
+    readonly terminal: boolean;
+    readonly stdin: boolean;
+    readonly stdinOnce: boolean;
+    readonly process: ProcessIdentity;
+    readonly monitor: Monitor;
+    readonly runtime: OciRuntime;
+    readonly cgroupPath: string | undefined;
+  }): ConmonTask {
+    const { id } = options;
+    const task = new ConmonTask({
+      ...options,
+      cgroups: this.#cgroups,
+      bundle: this.#paths.bundle(id),
+      exitFile: this.#paths.exit(id),
+      exec: (request) => this.#exec(id, options.runtime, request),
+    });
+    this.#tasks.set(id, task);
+    return task;
+  }
+
+  async #exec(_id: string, _runtime: OciRuntime, _request: ExecRequest): Promise<ExecProcess> {
+    throw new EngineError('unimplemented', 'exec is not there yet');
+  }
+
+  /**
+   * Ends whatever runs of the task and removes what the runtime and the kernel keep of it; the bundle stays. Where the
+   * container has ended and the runtime is one we know, that is two directories to remove, and no process to start.
+   */
+  async #destroy(id: string, known: Monitor | undefined): Promise<void> {
+    const bundle = this.#paths.bundle(id);
+    const spec = readSpec(bundle);
+    const cgroupPath = plainCgroup(spec?.linux.cgroupsPath);
+    const hooks = (spec?.hooks?.poststop?.length ?? 0) > 0;
+    const ended = existsSync(this.#paths.exit(id));
+    for (const runtime of this.#runtimes.values()) {
+      const state = `${runtime.root}/${id}`;
+      if (!existsSync(state)) continue;
+      const simple = ended && !hooks && /^(crun|runc) /.test(await runtime.version());
+      if (!simple || cgroupPath === undefined || !this.#cgroups.remove(cgroupPath)) await runtime.delete(id);
+      rmSync(state, { recursive: true, force: true });
+    }
+    await endMonitor(bundle, known ?? adoptMonitor(bundle));
+    if (cgroupPath === undefined) return;
+    if (!this.#cgroups.remove(cgroupPath)) {
+      await killAll(undefined, this.#cgroups, cgroupPath);
+      if (!this.#cgroups.remove(cgroupPath)) {
+        throw new EngineError('internal', `processes of container ${id} do not end: cgroup ${cgroupPath}`);
+      }
+    }
+  }
+
+  /** Removes the files of a run from the bundle; mount points and whatever else is a directory stay. */
+  #clearBundle(id: string): void {
+    const bundle = this.#paths.bundle(id);
+    for (const name of entries(bundle)) {
+      if (!lstatSync(`${bundle}/${name}`, { throwIfNoEntry: false })?.isDirectory()) unlinkIfThere(`${bundle}/${name}`);
+    }
+    unlinkIfThere(this.#paths.exit(id));
+  }
+}
+
+/** Waits until the monitor is gone; it goes by itself once its container has ended, and is killed when it does not. */
+async function endMonitor(bundle: string, monitor: Monitor | undefined): Promise<void> {
+  if (!existsSync(bundle)) return;
+  const identity = monitor?.identity.pid ? monitor.identity : (readMonitorRecord(bundle) ?? searchMonitor(bundle));
+  const gone = monitor?.gone ?? Promise.resolve();
+  if (monitor && (await Promise.race([gone.then(() => true), setTimeout(2000, false, { ref: false })]))) return;
+  if (!identity) return;
+  signalProcess(identity, 9);
+  for (let attempt = 0; isAlive(identity) && attempt < 100; attempt++) await setTimeout(5);
+}
+
+/** A cgroup we can find ourselves: a plain absolute path, and not a root or a systemd unit. */
+function plainCgroup(path: string | undefined): string | undefined {
+  return path !== undefined && /^\/[^/]/.test(path) && !path.split('/').includes('..') ? path : undefined;
+}
+
+function readSpec(bundle: string): OciSpec | undefined {
+  try {
+    return JSON.parse(readFileSync(`${bundle}/config.json`, 'utf8')) as OciSpec;
+  } catch {
+    return undefined;
+  }
+}
+
+function entries(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** Never recursive: below could be a mount with someone's data. */
+function removeDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { leftovers, TaskHost } from '../support/task-host.ts';
+
+const host = new TaskHost();
+after(() => host[Symbol.dispose]());
+const runner = host.runner();
+
+for (const runtime of ['crun', 'runc']) {
+  test(`${runtime}: a task runs, its exit code is known, nothing is left`, async () => {
+    const id = `exit-${runtime}`;
+    const task = await runner.start(host.request(id, ['sh', '-c', 'echo out; echo err >&2; exit 7'], { runtime }));
+    assert.ok(task.pid > 0 && task.pidStartTime > 0);
+    const exit = await task.exited;
+    assert.equal(exit.exitCode, 7);
+    assert.equal(exit.oomKilled, false);
+    assert.match(exit.exitedAt, /^\d{4}-.*Z$/);
+    const log = readFileSync(host.logPath(id), 'utf8');
+    assert.match(log, /^\S+ stdout F out$/m);
+    assert.match(log, /^\S+ stderr F err$/m);
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  });
+
+  test(`${runtime}: commands that cannot run fail in Docker's words and leave nothing`, async () => {
+    const cases = [
+      ['nosuch', 'no-such-command', 'exec: "nosuch": executable file not found in $PATH'],
+      ['/nosuch/x', 'no-such-command', 'exec: "/nosuch/x": stat /nosuch/x: no such file or directory'],
+      ['/etc', 'not-executable', 'exec: "/etc": '],
+      ['/etc/plain', 'not-executable', 'exec: "/etc/plain": permission denied'],
+    ] as const;
+    for (const [command, code, words] of cases) {
+      const id = `fail-${runtime}`;
+      await assert.rejects(
+        runner.start(host.request(id, [command], { runtime })),
+        (error: Error & { code: string }) => {
+          assert.equal(error.code, code, error.message);
+          const prefix = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${runtime} create failed: unable to start container process: `;
+          assert.ok(error.message.startsWith(prefix + words), error.message);
+          return true;
+        },
+      );
+      await runner.forget(id);
+      assert.deepEqual(leftovers(host, id), []);
+    }
+  });
+
+  test(`${runtime}: kill, kill all, forget of a running task`, async () => {
+    const id = `kill-${runtime}`;
+    const task = await runner.start(host.request(id, ['sh', '-c', 'sleep 1000 & sleep 1000'], { runtime }));
+    await task.kill(9);
+    assert.equal((await task.exited).exitCode, 137);
+    await assert.rejects(task.kill(9), { code: 'not-found' });
+    await runner.forget(id);
+    await runner.start(host.request(id, ['sleep', '1000'], { runtime }));
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  });
+}
