@@ -50,5 +50,5 @@ for (const [lines, start, expected] of CASES) {
 }
 
 test('changeConfig() refuses ports that are none', () => {
-  assert.throws(() => configOf('EXPOSE 99999'), /invalid containerPort: 99999/);
+  assert.throws(() => configOf('EXPOSE 99999'), /Invalid containerPort: 99999/);
 });

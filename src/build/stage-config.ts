@@ -137,7 +137,7 @@ export function portNames(text: string): string[] {
   const first = Number(match?.[1]);
   const last = Number(match?.[2] ?? match?.[1]);
   if (!match || first > last || last > 65535)
-    throw new EngineError('invalid-argument', `invalid containerPort: ${text}`);
+    throw new EngineError('invalid-argument', `Invalid containerPort: ${text}`);
   return Array.from(
     { length: last - first + 1 },
     (_, index) => `${first + index}/${(match[3] ?? 'tcp').toLowerCase()}`,

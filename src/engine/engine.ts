@@ -218,7 +218,7 @@ export interface BootstrapRequest {
   readonly include?: readonly string[];
   readonly suite?: string;
   readonly mirror?: string;
-  /** References to give it; none means the name of `base`, below `gantry/`. */
+  /** References to give it; none means `base` itself. Labels say that it was bootstrapped here. */
   readonly tags?: readonly string[];
 }
 

@@ -70,7 +70,10 @@ export class TreeArchive {
 
   *#children(fd: number, prefix: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
     if (depth > MAX_DEPTH) {
-      throw new EngineError('too-large', `directories are nested more than ${MAX_DEPTH} deep: ${textOf(prefix.slice(0, 200))}`);
+      throw new EngineError(
+        'too-large',
+        `directories are nested more than ${MAX_DEPTH} deep: ${textOf(prefix.slice(0, 200))}`,
+      );
     }
     for (const name of namesIn(fd)) yield* this.#entry(fd, name, prefix + name, depth);
   }
@@ -81,7 +84,10 @@ export class TreeArchive {
     if (!stat || stat.kind === 'socket') return;
     if (this.#options.overlay) {
       if (path.length > TAR_LIMITS.path) {
-        throw new EngineError('too-large', `a path is longer than ${TAR_LIMITS.path} bytes: ${textOf(path.slice(0, 200))}…`);
+        throw new EngineError(
+          'too-large',
+          `a path is longer than ${TAR_LIMITS.path} bytes: ${textOf(path.slice(0, 200))}…`,
+        );
       }
       if (isWhiteout(stat)) {
         const mark = path.slice(0, path.length - name.length) + WHITEOUT_PREFIX + name;
@@ -150,7 +156,7 @@ export class TreeArchive {
   }
 
   *#append(data: Buffer): Generator<Uint8Array<ArrayBuffer>> {
-    for (let position = 0; position < data.length; ) {
+    for (let position = 0; position < data.length;) {
       if (this.#used === CHUNK) yield this.#take();
       const length = data.copy(this.#chunk, this.#used, position);
       this.#used += length;

@@ -1,0 +1,119 @@
+import type { AuthConfig } from '../../api/auth.ts';
+import { EngineError, errorCode } from '../../base/errors.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import { parseManifest, readDocument } from '../../content/children.ts';
+import type { ChainId } from '../../oci/digest.ts';
+import {
+  familiarName,
+  familiarRepository,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from '../../oci/reference.ts';
+import type { ImageRecord } from '../../state/images.ts';
+import { builtInFor, makeBuiltIn } from './built-in.ts';
+import { recordImage, storeConfig } from './create-image.ts';
+import { unpackLayer } from './layers.ts';
+import { eventAttributes, nameImage } from './names.ts';
+import type { ImageParts } from './parts.ts';
+import type { FetchedImage, RegistryAccess } from './registry-access.ts';
+import { platformOf } from './resolve.ts';
+import { underLease } from './under-lease.ts';
+
+export interface PullOptions extends OperationOptions {
+  readonly auth?: AuthConfig | undefined;
+  readonly platform?: string | undefined;
+  /** Every tag of the repository. */
+  readonly all?: boolean;
+}
+
+/**
+ * `docker pull`. Names of images that are made here come from a registry where one is at hand and has them.
+ * Throws `not-found`, `unauthorized`, `unavailable`, `corrupt`.
+ */
+export async function pullImage(parts: ImageParts, name: string, options: PullOptions): Promise<void> {
+  const parsed = parseReference(name);
+  const registry = parts.registry;
+  if (options.all) {
+    if (parsed.tag !== undefined || parsed.digest !== undefined) {
+      throw new EngineError('invalid-argument', "tag can't be used with --all-tags/-a");
+    }
+    for (const tag of await needRegistry(registry, parsed).tags(parsed, options)) {
+      await pullOne(parts, needRegistry(registry, parsed), { ...parsed, tag }, options);
+    }
+    return;
+  }
+  const reference = withDefaultTag(parsed);
+  const builtIn = builtInFor(reference);
+  if (builtIn === undefined) return pullOne(parts, needRegistry(registry, reference), reference, options);
+  // No registry has the greeting, and nothing should wait for one to say so.
+  if (!registry || builtIn === 'hello-gantry') return provideBuiltIn(parts, reference, options);
+  try {
+    await pullOne(parts, registry, reference, options);
+  } catch (error) {
+    if (errorCode(error) !== 'unavailable') throw error;
+    await provideBuiltIn(parts, reference, options);
+  }
+}
+
+async function provideBuiltIn(parts: ImageParts, reference: Reference, options: PullOptions): Promise<void> {
+  const image = await makeBuiltIn(parts, reference, options);
+  parts.publish('pull', image.id, eventAttributes(image, reference));
+  options.onProgress?.({ id: '', status: `Status: Built ${familiarName(reference)} on this machine` });
+}
+
+async function pullOne(
+  parts: ImageParts,
+  registry: RegistryAccess,
+  reference: Reference,
+  options: PullOptions,
+): Promise<void> {
+  const { signal, onProgress, auth } = options;
+  const platform = options.platform ? platformOf(options.platform) : parts.platform;
+  onProgress?.({ id: reference.tag ?? reference.digest ?? '', status: `Pulling from ${reference.path}` });
+  const before = parts.images.reference(`${reference.repository}:${reference.tag}`)?.image;
+  await underLease(parts, 'pull', async (lease) => {
+    const { content } = parts;
+    const fetched = await registry.fetch(reference, { auth, signal, onProgress, platform, content, lease });
+    const manifest = parseManifest(await readDocument(content, fetched.manifest, signal));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readDocument(content, manifest.config, signal));
+    const config = await storeConfig(parts, text, lease);
+    const diffIds = config.config.rootfs.diff_ids;
+    if (diffIds.length !== manifest.layers.length) {
+      throw new EngineError(
+        'corrupt',
+        `invalid manifest, layers length mismatch: expected ${manifest.layers.length}, got ${diffIds.length}`,
+      );
+    }
+    let parent: ChainId | undefined;
+    for (const [index, diffId] of diffIds.entries()) {
+      parent = (await unpackLayer(parts, manifest.layers[index]!, diffId, { parent, lease, signal })).chain;
+    }
+    const image = parts.db.transaction(() => {
+      const recorded = recordImage(parts, config, { manifest: fetched.manifest });
+      nameAsPulled(parts, recorded, reference, fetched);
+      return recorded;
+    });
+    parts.publish('pull', image.id, eventAttributes(image, reference));
+    onProgress?.({ id: '', status: `Digest: ${fetched.target.digest}` });
+    const news = before === image.id ? 'Image is up to date' : 'Downloaded newer image';
+    onProgress?.({ id: '', status: `Status: ${news} for ${familiarName(reference)}` });
+  });
+}
+
+/** By the tag, and by the digest of what the registry has under it. */
+function nameAsPulled(parts: ImageParts, image: ImageRecord, reference: Reference, { target }: FetchedImage): void {
+  nameImage(parts, image.id, { ...reference, tag: undefined, digest: target.digest }, target);
+  if (reference.tag !== undefined && reference.digest === undefined) nameImage(parts, image.id, reference, target);
+}
+
+export function needRegistry(registry: RegistryAccess | undefined, reference: Reference): RegistryAccess {
+  if (registry) return registry;
+  const base = /^docker\.io\/library\/(?:debian|ubuntu)$/.test(reference.repository)
+    ? `; \`gantry image bootstrap ${familiarRepository(reference)}${reference.tag ? `:${reference.tag}` : ''}\` makes one from packages`
+    : '';
+  throw new EngineError(
+    'unavailable',
+    `cannot reach a registry for ${familiarName(reference)}: this engine has none yet; load or import an image instead${base}`,
+  );
+}

@@ -1,0 +1,41 @@
+import type { AuthConfig } from '../../api/auth.ts';
+import type { Filters } from '../../api/filters.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import type { ContentSource, ContentStore } from '../../content/content-store.ts';
+import type { Descriptor, Platform } from '../../oci/descriptor.ts';
+import type { Reference } from '../../oci/reference.ts';
+import type { Lease } from '../../state/leases.ts';
+
+/** What images need of registries. What it fetches is in the store and leased when it resolves; records are made by `Images`. */
+export interface RegistryAccess {
+  /**
+   * Copies the manifest for `platform` with its config and layers into `content`, putting every digest on `lease` before it is
+   * written. Throws `not-found`, `unauthorized`, `unavailable`, `corrupt`, in Docker's words.
+   */
+  fetch(reference: Reference, options: FetchOptions): Promise<FetchedImage>;
+  /** The tags of a repository, for `pull --all-tags`. */
+  tags(reference: Reference, options: RegistryOptions): Promise<string[]>;
+  /** Copies `manifest` and all it refers to from `source` to the registry, and names it there. */
+  push(reference: Reference, manifest: Descriptor, source: ContentSource, options: RegistryOptions): Promise<void>;
+  search(
+    term: string,
+    options: RegistryOptions & { readonly limit?: number; readonly filters?: Filters },
+  ): Promise<Record<string, unknown>[]>;
+  distribution(reference: Reference, options: RegistryOptions): Promise<Record<string, unknown>>;
+}
+
+export interface RegistryOptions extends OperationOptions {
+  readonly auth?: AuthConfig | undefined;
+}
+
+export interface FetchOptions extends RegistryOptions {
+  readonly platform: Platform;
+  readonly content: ContentStore;
+  readonly lease: Lease;
+}
+
+export interface FetchedImage {
+  /** What the registry calls by the name: a manifest, or the index that `manifest` was chosen from. */
+  readonly target: Descriptor;
+  readonly manifest: Descriptor;
+}
