@@ -156,7 +156,8 @@ export class Extractor implements TarHandler, Disposable {
     const resolved = [...this.#root.resolved, name];
     switch (header.type) {
       case 'file': {
-        const fd = this.#replacing(parent, name, resolved, false, () => openAt(parent, name, WRITE_NEW, 0o600));
+        const mode = this.#firstMode(header);
+        const fd = this.#replacing(parent, name, resolved, false, () => openAt(parent, name, WRITE_NEW, mode));
         this.#file = { fd, header, end: 0 };
         break;
       }
@@ -210,7 +211,8 @@ export class Extractor implements TarHandler, Disposable {
   #directory(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
     const there = statAt(parent, name);
     if (there?.kind !== 'directory') {
-      this.#replacing(parent, name, path, true, () => makeDirectoryAt(parent, name, 0o700));
+      const mode = this.#firstMode(header);
+      this.#replacing(parent, name, path, true, () => makeDirectoryAt(parent, name, mode));
     }
     const fd = openAt(parent, name, READ_DIRECTORY);
     try {
@@ -387,12 +389,20 @@ export class Extractor implements TarHandler, Disposable {
     this.#directoryTimes.set('', { path: [], mtime: header.mtime });
   }
 
-  /** Owner, attributes, mode, in this order: changing the owner drops capabilities and setuid bits. */
+  /** The mode to make it with: closed to others until it has its owner, or the right one at once where that saves a call. */
+  #firstMode(header: TarHeader): number {
+    const { uid, gid } = this.#options.owner ?? header;
+    return uid === 0 && gid === 0 ? header.mode & 0o777 : 0o700;
+  }
+
+  /** Owner, attributes, mode, in this order: changing the owner drops capabilities and setuid bits. What is right already costs no write. */
   #describe(fd: number, header: TarHeader): void {
     const { uid, gid } = this.#options.owner ?? header;
-    fchownSync(fd, uid, gid);
+    const now = statFd(fd);
+    const chown = now.uid !== uid || now.gid !== gid;
+    if (chown) fchownSync(fd, uid, gid);
     for (const [name, value] of header.xattrs) if (isPortableXattr(name)) setAttribute(fd, name, value, header);
-    fchmodSync(fd, header.mode);
+    if (now.mode !== header.mode || chown) fchmodSync(fd, header.mode);
   }
 
   /** Of what cannot be opened without side effects: symlinks, devices, FIFOs. */
