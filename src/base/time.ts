@@ -3,13 +3,15 @@ export function nowNanos(): bigint {
   return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
 }
 
+const MAX_SECONDS = 8_640_000_000_000;
+
 /** RFC 3339 with nanoseconds in UTC, as Docker prints times: `2026-01-02T03:04:05.678901234Z`. Trailing zeros are kept off, as in Go. */
 export function formatNanos(nanos: bigint): string {
-  const seconds = nanos / 1_000_000_000n;
-  const fraction = String(nanos % 1_000_000_000n)
-    .padStart(9, '0')
-    .replace(/0+$/, '');
-  const base = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  const part = ((nanos % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  // what files of strangers claim may be outside of what a Date can hold
+  const seconds = Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, Number((nanos - part) / 1_000_000_000n)));
+  const fraction = String(part).padStart(9, '0').replace(/0+$/, '');
+  const base = new Date(seconds * 1000).toISOString().slice(0, 19);
   return fraction === '' ? `${base}Z` : `${base}.${fraction}Z`;
 }
 

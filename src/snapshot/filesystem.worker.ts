@@ -1,10 +1,14 @@
 import { serveJobs } from '../base/worker-server.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
+import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archive-job.ts';
 import { archiveJob, digestJob } from './diff-layer-job.ts';
 import { changesJob, removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
 serveJobs({
   apply: applyLayerJob,
+  'archive-get': archiveGetJob,
+  'archive-put': archivePutJob,
+  'archive-stat': archiveStatJob,
   changes: changesJob,
   diff: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: true }, context),
   digest: digestJob,

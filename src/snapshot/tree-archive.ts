@@ -1,4 +1,4 @@
-import { constants, readSync } from 'node:fs';
+import { constants, readSync, statfsSync } from 'node:fs';
 import { type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
 import { padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
@@ -20,6 +20,8 @@ export interface TreeArchiveOptions {
   readonly overlay: boolean;
   /** The reader is done with a chunk when it asks for the next one, so one buffer serves for all. */
   readonly reuseChunks?: boolean;
+  /** Leave mounted `/proc`, `/sys` and their like empty: what is in them are no files. */
+  readonly skipKernelFilesystems?: boolean;
   /** Called for each name; may throw to stop. */
   readonly check: () => void;
 }
@@ -112,11 +114,13 @@ export class TreeArchive {
     const fd = tryOpen(parent, name, READ_DIRECTORY);
     if (fd === undefined) return;
     try {
-      yield* this.#append(encodeHeader(describe(`${path}/`, 'directory', statFd(fd), { xattrs: xattrsOf(fd) })));
+      const prefix = path.endsWith('/') ? path : `${path}/`;
+      yield* this.#append(encodeHeader(describe(prefix, 'directory', statFd(fd), { xattrs: xattrsOf(fd) })));
+      if (this.#options.skipKernelFilesystems && isKernelFilesystem(fd)) return;
       if (this.#options.overlay && isOpaque(fd)) {
-        yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: `${path}/${OPAQUE_MARK}`, mode: 0o600 })));
+        yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: `${prefix}${OPAQUE_MARK}`, mode: 0o600 })));
       }
-      yield* this.#children(fd, `${path}/`, depth + 1);
+      yield* this.#children(fd, prefix, depth + 1);
     } finally {
       closeFd(fd);
     }
@@ -190,6 +194,16 @@ function xattrsOf(fd: number): ReadonlyMap<ByteString, Uint8Array> {
     if (value) xattrs.set(name, value);
   }
   return xattrs;
+}
+
+/** `f_type` of statfs(2): proc, sysfs, cgroup, cgroup2, devpts, mqueue, debugfs, tracefs, securityfs, bpf, pstore, efivarfs, configfs. */
+const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
+  0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1, 0x19800202, 0x64626720, 0x74726163, 0x73636673, 0xcafe4a11,
+  0x6165676c, 0xde5e81e4, 0x62656570,
+]);
+
+function isKernelFilesystem(fd: number): boolean {
+  return KERNEL_FILESYSTEMS.has(statfsSync(`/proc/self/fd/${fd}`).type);
 }
 
 /** Undefined when it vanished, or something else took its place. */
