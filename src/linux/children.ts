@@ -13,15 +13,22 @@ export interface ProcessExit {
  * place of the project with state of its own. Each pid is waited for by itself: children that Node's own `child_process`
  * started are left to Node.
  *
- * `hold` keeps the event loop alive until the child ends.
+ * A child keeps the event loop alive until it ends or `releaseChild` was called.
  */
-export function childExit(pid: number, options: { readonly hold: boolean }): Promise<ProcessExit> {
+export function childExit(pid: number): Promise<ProcessExit> {
   const { promise, resolve } = Promise.withResolvers<ProcessExit>();
   if (children.size === 0) process.on('SIGCHLD', reap);
-  children.set(pid, { resolve, hold: options.hold });
+  children.set(pid, { resolve, hold: true });
   // A child that ended before it was registered sent its signal to nobody.
   queueMicrotask(reap);
   return promise;
+}
+
+/** Its end does not matter so much that this process should stay for it. */
+export function releaseChild(pid: number): void {
+  const child = children.get(pid);
+  if (child) child.hold = false;
+  reap();
 }
 
 /** The exit status as a shell shows it: 128 + n when signal n ended the process. */

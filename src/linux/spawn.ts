@@ -13,8 +13,6 @@ export interface SpawnRequest {
   readonly cwd?: string;
   /** A session of its own: signals of our terminal or process group do not reach it. */
   readonly newSession?: boolean;
-  /** Keep our event loop alive until it ends; the default. */
-  readonly hold?: boolean;
 }
 
 export interface SpawnedProcess {
@@ -50,7 +48,7 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
     const argv = [...request.argv, null];
     const env = [...request.env, null];
     must(posixSpawn(pid, request.path, actions, attributes, argv, env), 'posix_spawn', request.path);
-    return { pid: pid[0]!, exited: childExit(pid[0]!, { hold: request.hold ?? true }) };
+    return { pid: pid[0]!, exited: childExit(pid[0]!) };
   } finally {
     for (const fd of lifted) closeSync(fd);
     actionsDestroy(actions);

@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
+import { releaseChild } from '../linux/children.ts';
 import { pipe, readEnd } from '../linux/pipe.ts';
 import { identify, type ProcessIdentity } from '../linux/process.ts';
 import { spawnProcess } from '../linux/spawn.ts';
@@ -24,6 +25,8 @@ export interface Monitor {
   readonly identity: ProcessIdentity;
   /** Resolves when it is gone: after the exit file, if it wrote one. */
   readonly gone: Promise<void>;
+  /** From now on it does not keep our event loop alive. */
+  release(): void;
 }
 
 export interface MonitorRequest {
@@ -58,10 +61,13 @@ export function startMonitor(request: MonitorRequest): { monitor: Monitor; creat
       fds: [null0, null0, sync.write, sync.write],
       cwd: request.bundle, // it writes the file `oom` there
       newSession: true,
-      hold: false,
     });
     const identity = identify(child.pid) ?? { pid: child.pid, startTime: 0 };
-    const monitor = { identity, gone: child.exited.then(() => undefined) };
+    const monitor: Monitor = {
+      identity,
+      gone: child.exited.then(() => undefined),
+      release: () => releaseChild(child.pid),
+    };
     return { monitor, created: readReport(sync.read, monitor.gone) };
   } catch (error) {
     closeSync(sync.read);
@@ -93,10 +99,12 @@ export function adoptMonitor(bundle: string): Monitor | undefined {
     stream.on('error', () => stream.destroy());
     stream.once('end', () => stream.destroy());
     stream.resume();
-    stream.unref();
   });
-  return { identity: readMonitorRecord(bundle) ?? { pid: 0, startTime: 0 }, gone };
+  return { identity: readMonitorRecord(bundle) ?? NOBODY, gone, release: () => void stream.unref() };
 }
+
+/** Stands for a monitor that is not known, or was gone before we looked. */
+export const NOBODY: ProcessIdentity = { pid: 0, startTime: 0 };
 
 /** Kept in the bundle for a later engine. */
 export interface MonitorRecord extends ProcessIdentity {

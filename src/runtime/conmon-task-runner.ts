@@ -17,6 +17,7 @@ import { identify, isAlive, signalProcess, type ProcessIdentity } from '../linux
 import { setTerminalSizeOf } from '../linux/terminal.ts';
 import {
   adoptMonitor,
+  NOBODY,
   readMonitorRecord,
   searchMonitor,
   startMonitor,
@@ -26,6 +27,7 @@ import {
 import { ConmonTask, killAll, readExitFile } from './conmon-task.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { runtimeError } from './runtime-error.ts';
+import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
 import type { AdoptRequest, ExecProcess, ExecRequest, Task, TaskRequest, TaskRunner } from './task.ts';
 import { TaskPaths } from './task-paths.ts';
@@ -44,12 +46,14 @@ export class ConmonTaskRunner implements TaskRunner {
   readonly #options: ConmonTaskRunnerOptions;
   readonly #paths: TaskPaths;
   readonly #cgroups = new CgroupHierarchy();
+  readonly #seccomp: SeccompCache;
   readonly #runtimes = new Map<string, OciRuntime>();
   readonly #tasks = new Map<string, ConmonTask>();
 
   constructor(options: ConmonTaskRunnerOptions) {
     this.#options = options;
     this.#paths = new TaskPaths(options.execRoot);
+    this.#seccomp = new SeccompCache({ directory: `${options.dataRoot}/cache/seccomp`, architecture: process.arch });
     for (const [name, runtime] of Object.entries(options.runtimes)) {
       this.#runtimes.set(name, new OciRuntime({ name, ...runtime, root: this.#paths.runtimeRoot(name) }));
     }
@@ -70,9 +74,18 @@ export class ConmonTaskRunner implements TaskRunner {
     mkdirSync(runtime.root, { recursive: true, mode: 0o711 });
     this.#clearBundle(id);
     const cgroupsPath = spec.linux.cgroupsPath ?? `/gantry/${id}`;
-    writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, linux: { ...spec.linux, cgroupsPath } }), {
-      mode: 0o600,
-    });
+    const seccompKey =
+      spec.linux.seccomp && (await runtime.isCrun())
+        ? this.#seccomp.key(spec.linux.seccomp, await runtime.version())
+        : undefined;
+    const filter = seccompKey === undefined ? undefined : this.#seccomp.get(seccompKey);
+    const annotations: Record<string, string> = filter === undefined ? {} : { [SECCOMP_BPF_ANNOTATION]: filter };
+    const config: OciSpec = {
+      ...spec,
+      linux: { ...spec.linux, cgroupsPath },
+      annotations: { ...spec.annotations, ...annotations },
+    };
+    writeFileSync(`${bundle}/config.json`, JSON.stringify(config), { mode: 0o600 });
 
     const { monitor, created } = startMonitor({
       conmonPath: this.#options.conmonPath,
@@ -101,6 +114,9 @@ export class ConmonTaskRunner implements TaskRunner {
       const process = identify(result.pid);
       if (!process) throw new EngineError('internal', `the container’s process ${result.pid} was gone before it ran`);
       if (request.terminal && request.consoleSize) setTerminalSizeOf(monitor.identity, request.consoleSize);
+      if (seccompKey !== undefined && filter === undefined) {
+        this.#seccomp.put(seccompKey, `${runtime.root}/${id}/seccomp.bpf`);
+      }
       await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
       return this.#task({ ...request, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
     } catch (error) {
@@ -124,7 +140,7 @@ export class ConmonTaskRunner implements TaskRunner {
       stdin: readMonitorRecord(bundle)?.stdin ?? false,
       stdinOnce: request.stdinOnce,
       process: { pid: request.pid, startTime: request.pidStartTime },
-      monitor: monitor ?? { identity: { pid: 0, startTime: 0 }, gone: Promise.resolve() },
+      monitor: monitor ?? { identity: NOBODY, gone: Promise.resolve(), release: () => undefined },
       runtime: this.#runtime(request.runtime),
       cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
     });
@@ -139,6 +155,10 @@ export class ConmonTaskRunner implements TaskRunner {
     this.#clearBundle(id);
     removeDirectory(rootfs);
     removeDirectory(this.#paths.bundle(id));
+  }
+
+  close(): void {
+    for (const task of this.#tasks.values()) task.monitor.release();
   }
 
   async list(): Promise<readonly string[]> {

@@ -16,6 +16,8 @@ export interface TaskRunner {
   forget(id: string): Promise<void>;
   /** Ids that have something left on this host. */
   list(): Promise<readonly string[]>;
+  /** Lets go of the tasks, which go on: none keeps this process's event loop alive any more. */
+  close(): void;
 }
 
 export interface TaskRequest {

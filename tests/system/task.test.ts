@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import type { OciSpec } from '../../src/runtime/spec/oci-spec.ts';
 import { leftovers, TaskHost } from '../support/task-host.ts';
 
 const host = new TaskHost();
@@ -58,3 +59,25 @@ for (const runtime of ['crun', 'runc']) {
     assert.deepEqual(leftovers(host, id), []);
   });
 }
+
+test('crun: a compiled seccomp filter is kept, and confines as the first did', async () => {
+  const seccomp = {
+    defaultAction: 'SCMP_ACT_ALLOW',
+    architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_AARCH64'],
+    syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
+  };
+  for (const round of ['compiled', 'kept']) {
+    const id = `seccomp-${round}`;
+    const request = host.request(id, ['sh', '-c', 'grep ^Seccomp: /proc/self/status; mkdir /tmp/x']);
+    request.spec.linux.seccomp = seccomp;
+    const task = await host.runner().start(request);
+    assert.notEqual((await task.exited).exitCode, 0);
+    const log = readFileSync(host.logPath(id), 'utf8');
+    assert.match(log, /F Seccomp:\t2$/m);
+    assert.match(log, /Operation not permitted/);
+    const config = JSON.parse(readFileSync(`${host.execRoot}/tasks/${id}/config.json`, 'utf8')) as OciSpec;
+    assert.equal(typeof config.annotations?.['run.oci.seccomp_bpf_data'], round === 'kept' ? 'string' : 'undefined');
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  }
+});
