@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   writeFileSync,
 } from 'node:fs';
@@ -93,6 +94,11 @@ export function adoptMonitor(bundle: string): Monitor | undefined {
   } catch {
     return undefined;
   }
+  if (!hasWriter(fd)) {
+    // Polling such a fifo would wait for its first writer.
+    closeSync(fd);
+    return { identity: NOBODY, gone: Promise.resolve(), release: () => undefined };
+  }
   const stream = readEnd(fd);
   const gone = new Promise<void>((resolve) => {
     stream.once('close', resolve);
@@ -101,6 +107,14 @@ export function adoptMonitor(bundle: string): Monitor | undefined {
     stream.resume();
   });
   return { identity: readMonitorRecord(bundle) ?? NOBODY, gone, release: () => void stream.unref() };
+}
+
+function hasWriter(fifo: number): boolean {
+  try {
+    return readSync(fifo, Buffer.alloc(1)) !== 0;
+  } catch {
+    return true; // EAGAIN: open at the other end, and nothing to read
+  }
 }
 
 /** Stands for a monitor that is not known, or was gone before we looked. */
