@@ -101,6 +101,8 @@ export interface ExecRequest {
 export interface ExecProcess {
   readonly pid: number;
   readonly exited: Promise<{ readonly exitCode: number }>;
+  /** Does nothing once it has ended. */
+  kill(signal: number): Promise<void>;
   /** What the process prints, in order, until it closes its output. With a terminal everything is stream 1. Reading slowly slows only this process. */
   readonly output: AsyncIterable<OutputChunk>;
   write(data: Uint8Array): Promise<void>;

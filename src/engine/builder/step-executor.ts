@@ -75,24 +75,19 @@ export class StepExecutor {
       networking.started(record.id, task.pid);
       command.signal?.addEventListener('abort', kill, { once: true });
       if (command.signal?.aborted) kill();
-      const ended = new AbortController();
-      const output = logs.read(log, { stdout: true, stderr: true, follow: true, live: true, signal: ended.signal });
+      const output = logs.read(log, { stdout: true, stderr: true, follow: task.exited });
       const reading = (async () => {
         const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
         for await (const chunk of output) command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }));
       })();
       const exit = await task.exited;
-      ended.abort();
-      await reading.catch((error: unknown) => {
-        if ((error as Error).name !== 'AbortError') throw error;
-      });
+      await reading;
       command.signal?.throwIfAborted();
       return exit.exitCode;
     } finally {
       command.signal?.removeEventListener('abort', kill);
       await networking.release(record.id);
       await tasks.forget(record.id);
-      await logs.remove(log);
     }
   }
 

@@ -1,11 +1,12 @@
-import type { ContainerConfig, ContainerInspect, HostConfig } from '../../api/container.ts';
+import type { ContainerConfig, ContainerInspect, FilesystemChange, HostConfig, PathStat } from '../../api/container.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
 import type { ImageConfig, ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oci-spec.ts';
 import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
 import type { ContainerMount, ContainerRecord } from '../../state/containers.ts';
-import type { LogOptions } from '../engine.ts';
 import type { PreparedNetwork } from '../networks/networking.ts';
 
 /**
@@ -79,16 +80,77 @@ export interface ExecProcessRequest {
   readonly privileged: boolean;
 }
 
-/** Readers of the log record that the monitor writes. */
+/** Readers of the record of output that the monitors write. Each has its own cursor: reading slows no container. */
 export interface ContainerLogs {
-  read(log: TaskLog, options: LogOptions & { readonly live: boolean }): AsyncIterable<OutputChunk>;
-  remove(log: TaskLog): Promise<void>;
+  /** Behind the last byte written now: where a client begins that attaches. */
+  end(log: TaskLog): Promise<LogPosition>;
+  read(log: TaskLog, options: LogReadOptions): AsyncIterable<OutputChunk>;
 }
 
-/** The container's root filesystem, mounted where the task expects it. */
+/** A place in the record that rotation does not move. Its content is the reader's own. */
+export type LogPosition = object;
+
+export interface LogReadOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Undefined is the oldest line kept. */
+  readonly from?: LogPosition | undefined;
+  /** Lines from the end. */
+  readonly tail?: number | undefined;
+  /** Nanoseconds since the epoch, both included. */
+  readonly since?: bigint | undefined;
+  readonly until?: bigint | undefined;
+  readonly timestamps?: boolean | undefined;
+  /** Put before each line, after the time (`--details`). */
+  readonly details?: string | undefined;
+  /** Go on with what comes, until this resolves; then what is there is read to its end. Undefined: only what is there. */
+  readonly follow?: Promise<unknown> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Files of containers. `root` is hostile ground: no link in it leads out. `container` is what the user called it, for messages. */
+export interface ContainerFiles {
+  /** What the container's snapshot changed. */
+  changes(record: ContainerRecord): Promise<FilesystemChange[]>;
+  export(root: string, options?: OperationOptions): Promise<Bytes>;
+  /** Throws `not-found`: `Could not find the file … in container …`. */
+  stat(root: string, path: string, container: string): Promise<PathStat>;
+  get(
+    root: string,
+    path: string,
+    container: string,
+    options?: OperationOptions,
+  ): Promise<{ stat: PathStat; tar: Bytes }>;
+  put(
+    root: string,
+    path: string,
+    tar: Bytes,
+    container: string,
+    options?: OperationOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
+  ): Promise<void>;
+}
+
+/** Makes an image of a container's changes. */
+export interface ContainerCommitter {
+  /** `config` is the new image's run configuration, whole. Gives its id. */
+  commit(request: {
+    readonly record: ContainerRecord;
+    readonly config: ImageRunConfig;
+    readonly repository: string | undefined;
+    readonly tag: string | undefined;
+    readonly author: string;
+    readonly comment: string;
+  }): Promise<{ readonly id: string; readonly reference: string | undefined }>;
+}
+
+/**
+ * The containers' root filesystems, mounted where their tasks expect them. Several may hold one: a run, a copy out of
+ * a stopped container; the last to let go unmounts it.
+ */
 export interface ContainerRoots {
-  /** Idempotent. Gives the path. */
-  mount(id: string): Promise<string>;
-  /** Idempotent. */
-  unmount(id: string): Promise<void>;
+  /** Gives the path. */
+  hold(id: string): Promise<string>;
+  release(id: string): Promise<void>;
+  /** A run that an earlier engine started holds its root already. */
+  adopt(id: string): void;
 }

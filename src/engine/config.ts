@@ -1,0 +1,178 @@
+import { isAbsolute, join } from 'node:path';
+import type { LogConfig, Ulimit } from '../api/container.ts';
+import { EngineError } from '../base/errors.ts';
+
+/** Everything an engine is told at its start. Made by `engineConfig`, which fills in what is not said. */
+export interface EngineConfig {
+  /** Survives a reboot. */
+  readonly dataRoot: string;
+  /** May be gone after a reboot. */
+  readonly execRoot: string;
+  /** Programs by name; a path without a slash is looked up in PATH. */
+  readonly runtimes: Readonly<Record<string, RuntimeConfig>>;
+  /** `auto` is crun where it works, else runc. */
+  readonly defaultRuntime: string;
+  readonly logDriver: string;
+  /** For the default driver, as `--log-opt` takes them. */
+  readonly logOptions: Readonly<Record<string, string>>;
+  /** Below which cgroup containers run, unless they ask for another. */
+  readonly cgroupParent: string;
+  readonly bridge: { readonly name: string; readonly cidr: string };
+  /** Ranges that new networks take their subnets from, each split into subnets of `size` bits; undefined is the built-in list. */
+  readonly addressPools: readonly { readonly base: string; readonly size: number }[] | undefined;
+  /** Where ports are published that name no address. */
+  readonly publishAddress: string;
+  readonly dns: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly dnsSearch: readonly string[];
+  /** The engine's own, shown by `info`. */
+  readonly labels: readonly string[];
+  readonly init: boolean;
+  readonly initPath: string | undefined;
+  /** Bytes. */
+  readonly shmSize: number;
+  readonly ulimits: readonly Ulimit[];
+  readonly stopTimeoutSeconds: number;
+  readonly ipcMode: 'private' | 'shareable';
+  readonly cgroupNamespace: 'private' | 'host' | undefined;
+  readonly noNewPrivileges: boolean;
+  /** A JSON file, `unconfined`, or undefined for the built-in profile. */
+  readonly seccompProfile: string | undefined;
+  /** Hosts of registries that may be spoken to without TLS. */
+  readonly insecureRegistries: readonly string[];
+  readonly registryMirrors: readonly string[];
+  readonly debug: boolean;
+  /** One line for whoever looks after the engine. */
+  readonly report: (message: string) => void;
+}
+
+export interface RuntimeConfig {
+  readonly path: string;
+  readonly args?: readonly string[];
+}
+
+export type EngineOptions = Partial<EngineConfig>;
+
+/** Throws `invalid-argument`, naming the setting. */
+export function engineConfig(options: EngineOptions = {}): EngineConfig {
+  const dataRoot = options.dataRoot ?? '/var/lib/gantry';
+  const config: EngineConfig = {
+    execRoot: options.dataRoot === undefined ? '/run/gantry' : join(dataRoot, 'exec'),
+    defaultRuntime: 'auto',
+    logDriver: 'json-file',
+    logOptions: { 'max-size': '10m', 'max-file': '3' },
+    cgroupParent: '/gantry',
+    bridge: { name: 'gantry0', cidr: '172.20.0.1/16' },
+    addressPools: undefined,
+    publishAddress: '0.0.0.0',
+    dns: [],
+    dnsOptions: [],
+    dnsSearch: [],
+    labels: [],
+    init: false,
+    initPath: undefined,
+    shmSize: 64 << 20,
+    ulimits: [],
+    stopTimeoutSeconds: 10,
+    ipcMode: 'private',
+    cgroupNamespace: undefined,
+    noNewPrivileges: false,
+    seccompProfile: undefined,
+    insecureRegistries: [],
+    registryMirrors: [],
+    debug: false,
+    report: () => {},
+    ...withoutUndefined(options),
+    dataRoot,
+    runtimes: { crun: { path: 'crun' }, runc: { path: 'runc' }, ...options.runtimes },
+  };
+  check(config);
+  return Object.freeze(config);
+}
+
+function check(config: EngineConfig): void {
+  const wrong = (setting: string, words: string): never => {
+    throw new EngineError('invalid-argument', `engine configuration: ${setting} ${words}`);
+  };
+  for (const setting of ['dataRoot', 'execRoot'] as const) {
+    if (!isAbsolute(config[setting]))
+      wrong(setting, `must be an absolute path, not ${JSON.stringify(config[setting])}`);
+  }
+  if (config.defaultRuntime !== 'auto' && !Object.hasOwn(config.runtimes, config.defaultRuntime)) {
+    wrong(
+      'defaultRuntime',
+      `${config.defaultRuntime} is not among the runtimes (${Object.keys(config.runtimes).join(', ')})`,
+    );
+  }
+  for (const [name, runtime] of Object.entries(config.runtimes)) {
+    if (!/^[A-Za-z0-9._-]+$/.test(name) || runtime.path === '')
+      wrong('runtimes', `has a broken entry ${JSON.stringify(name)}`);
+  }
+  if (!/^[a-zA-Z0-9_.-]{1,15}$/.test(config.bridge.name)) {
+    wrong('bridge.name', `${JSON.stringify(config.bridge.name)} is no name for an interface (1 to 15 characters)`);
+  }
+  if (!Number.isInteger(config.stopTimeoutSeconds) || config.stopTimeoutSeconds < -1)
+    wrong('stopTimeoutSeconds', 'must be -1 or more');
+  if (!Number.isSafeInteger(config.shmSize) || config.shmSize <= 0) wrong('shmSize', 'must be a number of bytes');
+  for (const label of config.labels)
+    if (label === '' || label.startsWith('=')) wrong('labels', `has ${JSON.stringify(label)}`);
+  checkLogOptions({ Type: config.logDriver, Config: { ...config.logOptions } });
+}
+
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  'json-file': [
+    'max-size',
+    'max-file',
+    'compress',
+    'labels',
+    'labels-regex',
+    'env',
+    'env-regex',
+    'tag',
+    'mode',
+    'max-buffer-size',
+  ],
+  local: ['max-size', 'max-file', 'compress', 'mode', 'max-buffer-size'],
+  none: ['mode', 'max-buffer-size'],
+};
+
+/** Throws `invalid-argument` in Docker's words for a driver we do not have or an option it does not know. */
+export function checkLogOptions(log: LogConfig): void {
+  const driver = log.Type || 'json-file';
+  const known = Object.hasOwn(LOG_OPTIONS, driver) ? LOG_OPTIONS[driver]! : undefined;
+  if (!known) {
+    throw new EngineError(
+      'invalid-argument',
+      `logger: no log driver named '${driver}' is registered: use json-file, local or none`,
+    );
+  }
+  for (const [name, value] of Object.entries(log.Config ?? {})) {
+    if (!known.includes(name)) {
+      throw new EngineError('invalid-argument', `unknown log opt '${name}' for ${driver} log driver`);
+    }
+    if (name === 'max-size') parseSize(value);
+    if (name === 'max-file' && !(Number.isInteger(Number(value)) && Number(value) >= 1)) {
+      throw new EngineError('invalid-argument', `max-file must be a number of 1 or more, not ${JSON.stringify(value)}`);
+    }
+  }
+}
+
+/** Bytes and files of a container's log record. Without `max-size` an explicit json-file configuration keeps our bound: see docs. */
+export function logBounds(log: LogConfig, config: EngineConfig): { maxBytes: number; maxFiles: number } {
+  const options: Record<string, string> = { ...config.logOptions, ...log.Config };
+  const maxBytes = parseSize(options['max-size'] ?? '10m');
+  return { maxBytes: Math.max(maxBytes, 0), maxFiles: Number(options['max-file'] ?? 3) };
+}
+
+/** `10m`, `1.5G`, `4096` to bytes; -1 is unlimited. */
+export function parseSize(text: string): number {
+  if (text === '-1') return -1;
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgtp])?(?:i?b)?$/i.exec(text);
+  if (!match) throw new EngineError('invalid-argument', `invalid size: '${text}'`);
+  const unit = match[2] ? 1024 ** ('kmgtp'.indexOf(match[2].toLowerCase()) + 1) : 1;
+  return Math.floor(Number(match[1]) * unit);
+}

@@ -1,0 +1,79 @@
+import type { Task } from '../../runtime/task.ts';
+import type { HealthMonitor } from './health.ts';
+import { RestartBackoff } from './restart-policy.ts';
+
+export interface Outcome {
+  readonly exitCode: number;
+  readonly error?: string;
+}
+
+/** What this engine knows of a container beyond its record. Made again after a restart of the engine. */
+export class LiveContainer {
+  /** Of the present run. */
+  task: Task | undefined;
+  health: HealthMonitor | undefined;
+  readonly backoff = new RestartBackoff();
+  /** Awaiting an automatic restart. */
+  restartTimer: NodeJS.Timeout | undefined;
+  /** A person asked the present run to end: the restart policy keeps still. */
+  stopRequested = false;
+  /** A removal is under way. */
+  removing = false;
+  /** A restart is under way: the end of the run must not remove the container. */
+  keep = false;
+  /** Slow clean-up after the last run; never rejects. What needs the same resources waits for it. */
+  cleanup: Promise<void> | undefined;
+  readonly nextExit = new Signal<Outcome>();
+  readonly removed = new Signal<Outcome>();
+  /** Told the task when a run begins. */
+  readonly nextStart = new Signal<Task>();
+}
+
+/** Wakes all who wait, once each. */
+export class Signal<T> {
+  #waiters = new Set<(value: T) => void>();
+
+  wait(signal?: AbortSignal): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return promise;
+    }
+    const waiter = (value: T): void => {
+      signal?.removeEventListener('abort', abort);
+      resolve(value);
+    };
+    const abort = (): void => {
+      this.#waiters.delete(waiter);
+      reject(signal!.reason);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#waiters.add(waiter);
+    return promise;
+  }
+
+  tell(value: T): void {
+    const waiters = this.#waiters;
+    this.#waiters = new Set();
+    for (const waiter of waiters) waiter(value);
+  }
+}
+
+/** Those of all containers, by id. */
+export class LiveContainers {
+  readonly #byId = new Map<string, LiveContainer>();
+
+  of(id: string): LiveContainer {
+    let live = this.#byId.get(id);
+    if (!live) this.#byId.set(id, (live = new LiveContainer()));
+    return live;
+  }
+
+  all(): Iterable<[string, LiveContainer]> {
+    return this.#byId;
+  }
+
+  forget(id: string): void {
+    this.#byId.delete(id);
+  }
+}

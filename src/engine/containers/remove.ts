@@ -1,0 +1,91 @@
+import { rm } from 'node:fs/promises';
+import { EngineError } from '../../base/errors.ts';
+import type { ContainerRecord } from '../../state/containers.ts';
+import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
+import { endTask } from './kill.ts';
+import type { Outcome } from './live.ts';
+import { containerDirectory } from './networked.ts';
+import { countsAsRunning, hasProcess, restartCancelled } from './state.ts';
+
+/** Throws `conflict` while it runs, unless forced. */
+export async function removeContainer(
+  context: ContainerContext,
+  nameOrId: string,
+  options: { force?: boolean; volumes?: boolean; link?: boolean } = {},
+): Promise<void> {
+  const { id, name } = findContainer(context, nameOrId);
+  const live = context.live.of(id);
+  if (options.link) throw new EngineError('conflict', 'Conflict, cannot remove the default link name of the container');
+  if (live.removing) throw new EngineError('conflict', `removal of container ${nameOrId} is already in progress`);
+  if (!options.force) refuseRunning(currentRecord(context, id), nameOrId);
+  live.removing = true;
+  try {
+    await killIfRunning(context, id);
+    await context.locks.run(id, async () => {
+      const record = context.store.get(id);
+      if (!record) return; // auto-removed by the end of its run
+      await live.cleanup;
+      await dropContainer(context, record, { volumes: options.volumes === true }, { exitCode: record.state.exitCode });
+    });
+  } catch (error) {
+    live.removing = false;
+    throw new EngineError('internal', `cannot remove container "${name}": ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function refuseRunning({ state }: ContainerRecord, asked: string): void {
+  const refuse = (why: string): never => {
+    throw new EngineError('conflict', `cannot remove container "${asked}": ${why}`);
+  };
+  if (state.status === 'paused') refuse('container is paused and must be unpaused first');
+  if (state.status === 'restarting')
+    refuse('container is restarting: stop the container before removing or force remove');
+  if (countsAsRunning(state)) refuse('container is running: stop the container before removing or force remove');
+}
+
+async function killIfRunning(context: ContainerContext, id: string): Promise<void> {
+  const live = context.live.of(id);
+  await context.locks.run(id, async () => {
+    const record = context.store.get(id);
+    if (record?.state.status !== 'restarting') return;
+    clearTimeout(live.restartTimer);
+    context.store.updateInMemory({ ...record, state: restartCancelled(record.state) });
+  });
+  const record = context.store.get(id);
+  if (record && hasProcess(record.state)) await endTask(context, id, { signal: 9, timeoutMs: 10_000 });
+}
+
+/**
+ * The container is gone when this resolves: name and id are free. Its files go in the background; what a crash
+ * leaves of them is swept at the next start, as nothing in the database knows them.
+ */
+export async function dropContainer(
+  context: ContainerContext,
+  record: ContainerRecord,
+  options: { volumes: boolean },
+  outcome: Outcome,
+): Promise<void> {
+  const { id } = record;
+  const live = context.live.of(id);
+  live.removing = true;
+  clearTimeout(live.restartTimer);
+  live.health?.stop();
+  // anonymous volumes are known by this record alone: they go before it does
+  if (record.mounts.some((mount) => mount.point.Type === 'volume')) {
+    await live.cleanup;
+    await context.volumes.release(record, { anonymous: options.volumes });
+  }
+  context.store.delete(id);
+  publishContainerEvent(context, record, 'destroy');
+  live.removed.tell(outcome);
+  live.nextExit.tell(outcome);
+  const { cleanup } = live;
+  context.live.forget(id);
+  void context.background.run(`container ${id}: removal of its files`, async () => {
+    await cleanup;
+    await context.snapshots.remove(id);
+    await rm(containerDirectory(context, id), { recursive: true, force: true });
+  });
+}

@@ -1,0 +1,144 @@
+import { type EngineError, errorMessage } from '../../base/errors.ts';
+import { now, parseTime } from '../../base/time.ts';
+import type { Task, TaskExit } from '../../runtime/task.ts';
+import type { ContainerRecord } from '../../state/containers.ts';
+import type { PreparedNetwork } from '../networks/networking.ts';
+import { type ContainerContext, publishContainerEvent } from './context.ts';
+import { startHealthMonitor } from './health.ts';
+import type { Outcome } from './live.ts';
+import { dropContainer } from './remove.ts';
+import { shouldRestart } from './restart-policy.ts';
+import { setUpRun, startExitCode, tearDown } from './set-up.ts';
+import { ended, running, startFailed } from './state.ts';
+
+/**
+ * Brings up everything a run needs, and the run; inside the lock. `record` has no process. When it fails nothing is
+ * left on the host, the reason is in the record, and it is thrown.
+ */
+export async function beginRun(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const { id } = record;
+  const live = context.live.of(id);
+  await live.cleanup;
+  live.stopRequested = false;
+  let task: Task;
+  let network: PreparedNetwork;
+  try {
+    [network, task] = await setUpRun(context, record);
+  } catch (error) {
+    await startHasFailed(context, record, error as EngineError);
+    throw error;
+  }
+  const started = { ...record, attachment: network.attachment, state: running(record.state, task, now()) };
+  context.store.update(started);
+  publishContainerEvent(context, started, 'start');
+  followTask(context, started, task);
+}
+
+async function startHasFailed(context: ContainerContext, record: ContainerRecord, error: EngineError): Promise<void> {
+  const exitCode = startExitCode(error);
+  const failed = { ...record, state: startFailed(record.state, error.message, exitCode) };
+  if (record.hostConfig.AutoRemove) {
+    await dropContainer(context, failed, { volumes: true }, { exitCode, error: error.message });
+  } else context.store.update(failed);
+}
+
+/** Takes the task as the container's present run, and sees to the container when it ends: record, events, those who wait, what it held, and the restart policy. */
+export function followTask(context: ContainerContext, record: ContainerRecord, task: Task): void {
+  const { id } = record;
+  const live = context.live.of(id);
+  live.task = task;
+  live.health = startHealthMonitor(context, record, task);
+  live.nextStart.tell(task);
+  void task.exited.then((exit) => {
+    if (context.closing.aborted) return; // the next engine finds the exit file
+    return context.background.run(`container ${id}: exit`, () =>
+      context.locks.run(id, () => taskEnded(context, id, task, exit)),
+    );
+  });
+}
+
+/** Inside the lock. */
+export async function taskEnded(context: ContainerContext, id: string, task: Task, exit: TaskExit): Promise<void> {
+  const { store } = context;
+  const live = context.live.of(id);
+  const before = store.get(id);
+  if (!before || live.task !== task) return;
+  live.task = undefined;
+  live.health?.stop();
+  live.health = undefined;
+
+  const restart =
+    !live.stopRequested &&
+    !live.removing &&
+    shouldRestart(before.hostConfig.RestartPolicy, { ...before, exitCode: exit.exitCode });
+  const record: ContainerRecord = {
+    ...before,
+    attachment: undefined,
+    state: ended(before.state, exit, restart ? 'restarting' : 'exited'),
+  };
+  const outcome: Outcome = { exitCode: exit.exitCode, ...(record.state.error && { error: record.state.error }) };
+  const removeNow = !restart && before.hostConfig.AutoRemove === true && !live.removing && !live.keep;
+  // a container that goes at once is not written once more: the next start would find its exit file and remove it too
+  if (removeNow) store.updateInMemory(record);
+  else store.update(record);
+  if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
+  publishContainerEvent(context, record, 'die', {
+    execDuration: String(ranSeconds(record)),
+    exitCode: String(exit.exitCode),
+  });
+  live.cleanup = context.background
+    .run(`container ${id}: clean-up after its run`, () => tearDown(context, record))
+    .finally(() => {
+      live.cleanup = undefined;
+    });
+  live.nextExit.tell(outcome);
+  if (removeNow) await dropContainer(context, record, { volumes: true }, outcome);
+  else if (restart) awaitRestart(context, record, Math.max(0, ranMs(record)));
+}
+
+/** Starts it again after the back-off, unless somebody stops, removes or starts it before. */
+export function awaitRestart(context: ContainerContext, record: ContainerRecord, lastRunMs: number): void {
+  const { id } = record;
+  const live = context.live.of(id);
+  clearTimeout(live.restartTimer);
+  live.restartTimer = setTimeout(() => {
+    live.restartTimer = undefined;
+    if (context.closing.aborted) return;
+    void context.background.run(`container ${record.name}: restart`, () =>
+      context.locks.run(id, () => restartNow(context, id)),
+    );
+  }, live.backoff.next(lastRunMs));
+}
+
+async function restartNow(context: ContainerContext, id: string): Promise<void> {
+  const record = context.store.get(id);
+  if (!record || record.state.status !== 'restarting') return;
+  const counted = { ...record, restartCount: record.restartCount + 1 };
+  try {
+    await beginRun(context, counted);
+  } catch (error) {
+    // a command that is not there will not appear by waiting; a lack of the host's may pass
+    const failed = context.store.get(id);
+    if (!failed) return;
+    const { exitCode } = failed.state;
+    const again = exitCode === 128 && shouldRestart(failed.hostConfig.RestartPolicy, { ...failed, exitCode });
+    context.config.report(`container ${record.name}: restart: ${errorMessage(error)}`);
+    if (!again) {
+      context.live.of(id).nextExit.tell({ exitCode, error: failed.state.error });
+      return;
+    }
+    const waiting: ContainerRecord = { ...failed, state: { ...failed.state, status: 'restarting' } };
+    context.store.update(waiting);
+    awaitRestart(context, waiting, 0);
+  }
+}
+
+function ranMs({ state }: ContainerRecord): number {
+  const from = parseTime(state.startedAt);
+  const to = parseTime(state.finishedAt);
+  return from === undefined || to === undefined ? 0 : Number((to - from) / 1_000_000n);
+}
+
+function ranSeconds(record: ContainerRecord): number {
+  return Math.max(0, Math.trunc(ranMs(record) / 1000));
+}

@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
+import type { Task, TaskLog } from '../../runtime/task.ts';
+import type { ContainerRecord } from '../../state/containers.ts';
+import { logBounds } from '../config.ts';
+import type { PreparedNetwork } from '../networks/networking.ts';
+import { type ContainerContext, findContainer } from './context.ts';
+import { containerDirectory, networkedContainer } from './networked.ts';
+import { hasProcess } from './state.ts';
+
+/** Everything a run needs, in the order in which each needs the one before, and the run. A failure leaves nothing on the host. */
+export async function setUpRun(context: ContainerContext, record: ContainerRecord): Promise<[PreparedNetwork, Task]> {
+  try {
+    return await setUp(context, record);
+  } catch (error) {
+    await tearDown(context, record);
+    throw startError(error);
+  }
+}
+
+async function setUp(context: ContainerContext, record: ContainerRecord): Promise<[PreparedNetwork, Task]> {
+  const { id, config, hostConfig } = record;
+  const preparing = prepareNetwork(context, record);
+  // both may fail: neither failure may go without an owner
+  const [prepared, mounted] = await Promise.allSettled([preparing, context.roots.hold(id)]);
+  if (mounted.status === 'rejected') throw mounted.reason;
+  if (prepared.status === 'rejected') throw prepared.reason;
+  const network = prepared.value;
+  const rootfs = mounted.value;
+  const mounts = await context.volumes.prepare(record, rootfs);
+  const spec = await context.specs.build({ record, rootfs, network, mounts, joins: joinedPids(context, record) });
+  const [rows = 0, columns = 0] = hostConfig.ConsoleSize ?? [];
+  const task = await context.tasks.start({
+    id,
+    name: record.name,
+    spec,
+    terminal: config.Tty === true,
+    stdin: config.OpenStdin === true,
+    stdinOnce: config.StdinOnce === true,
+    runtime: hostConfig.Runtime!,
+    log: taskLog(context, record),
+    consoleSize: rows > 0 && columns > 0 ? { rows, columns } : undefined,
+  });
+  context.networking.started(id, task.pid);
+  return [network, task];
+}
+
+/** A port or address that only a run's unfinished clean-up still holds is waited for, not refused. */
+async function prepareNetwork(context: ContainerContext, record: ContainerRecord): Promise<PreparedNetwork> {
+  const networked = networkedContainer(context, record);
+  try {
+    return await context.networking.prepare(networked);
+  } catch (error) {
+    const cleanups = [...context.live.all()].map(([, live]) => live.cleanup).filter((cleanup) => cleanup !== undefined);
+    if (cleanups.length === 0) throw error;
+    await Promise.all(cleanups);
+    return await context.networking.prepare(networked);
+  }
+}
+
+/** Frees what a run held, or a failed start left, in the order in which each needs the next. Every part is idempotent. */
+export async function tearDown(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const { id } = record;
+  for (const undo of [
+    () => context.networking.release(id),
+    () => context.volumes.unmount(record),
+    () => context.roots.release(id),
+    () => context.tasks.forget(id),
+  ]) {
+    try {
+      await undo();
+    } catch (error) {
+      context.config.report(`container ${id}: clean-up after its run: ${errorMessage(error)}`);
+    }
+  }
+}
+
+/** Docker's words around the runtime's, which clients look into for the exit code. */
+function startError(error: unknown): EngineError {
+  const code = errorCode(error);
+  const message = errorMessage(error);
+  if (code === 'no-such-command' || code === 'not-executable') {
+    const words = message.startsWith('failed to create task')
+      ? message
+      : `failed to create task for container: failed to create shim task: OCI runtime create failed: ${message}`;
+    return new EngineError(code, words, { cause: error });
+  }
+  return error instanceof EngineError ? error : new EngineError(code, message, { cause: error });
+}
+
+/** The code that a shell gives for a command that could not be started; Docker's 128 for all else. */
+export function startExitCode(error: EngineError): number {
+  return error.code === 'no-such-command' ? 127 : error.code === 'not-executable' ? 126 : 128;
+}
+
+function joinedPids(context: ContainerContext, record: ContainerRecord): { ipc?: number; pid?: number } {
+  const { IpcMode, PidMode } = record.hostConfig;
+  return {
+    ...(IpcMode?.startsWith('container:') && { ipc: joinedPid(context, IpcMode) }),
+    ...(PidMode?.startsWith('container:') && { pid: joinedPid(context, PidMode) }),
+  };
+}
+
+function joinedPid(context: ContainerContext, mode: string): number {
+  const other = findContainer(context, mode.slice('container:'.length));
+  if (!hasProcess(other.state)) {
+    throw new EngineError(
+      'conflict',
+      `cannot join namespace of a non running container: container ${other.id} is ${other.state.status}`,
+    );
+  }
+  return other.state.pid;
+}
+
+/** The record of output of a container's runs. */
+export function taskLog(context: Pick<ContainerContext, 'config'>, record: ContainerRecord): TaskLog {
+  return {
+    path: join(containerDirectory(context, record.id), 'log'),
+    ...logBounds(record.hostConfig.LogConfig ?? {}, context.config),
+  };
+}

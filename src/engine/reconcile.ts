@@ -1,0 +1,169 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorMessage } from '../base/errors.ts';
+import { now } from '../base/time.ts';
+import { readMounts } from '../linux/mountinfo.ts';
+import { unmount } from '../linux/mount.ts';
+import type { Task } from '../runtime/task.ts';
+import type { ContainerRecord } from '../state/containers.ts';
+import type { ContainerContext } from './containers/context.ts';
+import { networkedContainer } from './containers/networked.ts';
+import { dropContainer } from './containers/remove.ts';
+import { shouldStartWithEngine } from './containers/restart-policy.ts';
+import { awaitRestart, beginRun, followTask } from './containers/run.ts';
+import { taskLog } from './containers/set-up.ts';
+import { ended, hasProcess, paused, resumed } from './containers/state.ts';
+
+/**
+ * Makes host and database agree after a start, whatever the engine before was doing when it ended:
+ * runs that go on are taken over, those that ended get their code and time, and what nobody knows is swept.
+ */
+export async function reconcile(context: ContainerContext): Promise<void> {
+  const known = new Set(context.store.list().map((record) => record.id));
+  await sweepTasks(context, known);
+  await Promise.all(context.store.list().map((record) => recoverContainer(context, record)));
+  await context.networking.recovered();
+  await sweepFiles(context, known);
+  startByPolicy(context);
+}
+
+/** Tasks of containers that do not run, as far as the database knows: starts that were cut off, clean-ups that were not finished. */
+async function sweepTasks(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
+  const runs = new Set(
+    context.store
+      .list()
+      .filter((record) => hasProcess(record.state))
+      .map((record) => record.id),
+  );
+  const left = (await context.tasks.list()).filter((id) => !runs.has(id));
+  for (const mount of readMounts().toReversed()) {
+    const id = taskOfMount(context, mount.mountPoint);
+    if (id !== undefined && !(runs.has(id) && known.has(id))) unmount(mount.mountPoint, { detach: true });
+  }
+  await Promise.all(left.map((id) => context.tasks.forget(id)));
+}
+
+/** The id in `<exec-root>/tasks/<id>/…`. */
+function taskOfMount(context: ContainerContext, mountPoint: string): string | undefined {
+  const tasks = `${join(context.config.execRoot, 'tasks')}/`;
+  return mountPoint.startsWith(tasks) ? mountPoint.slice(tasks.length).split('/')[0] : undefined;
+}
+
+async function recoverContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  const { id, state } = record;
+  if (!hasProcess(state)) {
+    // its end was recorded, its removal was not
+    if (state.status === 'exited' && record.hostConfig.AutoRemove) await autoRemove(context, record);
+    return;
+  }
+  const task = await adopt(context, record);
+  if (!task) {
+    await endedUnseen(context, record, {
+      exitCode: 255,
+      oomKilled: false,
+      exitedAt: now(),
+      lost: 'the host was restarted',
+    });
+    return;
+  }
+  const exit = await endOf(task);
+  if (exit) {
+    await endedUnseen(context, record, exit);
+    return;
+  }
+  context.roots.adopt(id);
+  if (record.attachment) {
+    await context.networking.adopt(networkedContainer(context, record), task.pid, record.attachment);
+  }
+  const frozen = await context.isFrozen(task.pid);
+  const current =
+    frozen === (state.status === 'paused') ? record : { ...record, state: frozen ? paused(state) : resumed(state) };
+  if (current !== record) context.store.update(current);
+  followTask(context, current, task);
+}
+
+async function adopt(context: ContainerContext, record: ContainerRecord): Promise<Task | undefined> {
+  const { id, state, config, hostConfig } = record;
+  try {
+    return await context.tasks.adopt({
+      id,
+      pid: state.pid,
+      pidStartTime: state.pidStartTime,
+      terminal: config.Tty === true,
+      stdinOnce: config.StdinOnce === true,
+      runtime: hostConfig.Runtime!,
+      log: taskLog(context, record),
+    });
+  } catch (error) {
+    context.config.report(`container ${record.name}: its run cannot be taken over: ${errorMessage(error)}`);
+    return undefined;
+  }
+}
+
+/** The exit when it is known already, without waiting. */
+async function endOf(task: Task): Promise<Awaited<Task['exited']> | undefined> {
+  const pending = Symbol('pending');
+  // adopt has settled `exited` of a task that ended; one turn of the loop lets it be seen
+  const first = await Promise.race([
+    task.exited,
+    new Promise<typeof pending>((resolve) => setImmediate(resolve, pending)),
+  ]);
+  return typeof first === 'symbol' ? undefined : first;
+}
+
+/** The run ended while no engine looked. */
+async function endedUnseen(
+  context: ContainerContext,
+  record: ContainerRecord,
+  exit: Awaited<Task['exited']>,
+): Promise<void> {
+  const { id } = record;
+  for (const mount of readMounts().toReversed()) {
+    if (taskOfMount(context, mount.mountPoint) === id) unmount(mount.mountPoint, { detach: true });
+  }
+  await context.tasks.forget(id);
+  const after: ContainerRecord = { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') };
+  if (after.hostConfig.AutoRemove) await autoRemove(context, after);
+  else context.store.update(after);
+}
+
+async function autoRemove(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  await dropContainer(context, record, { volumes: true }, { exitCode: record.state.exitCode });
+}
+
+/** Directories and snapshots of containers that are gone. */
+async function sweepFiles(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
+  const containers = join(context.config.dataRoot, 'containers');
+  for (const name of await readdir(containers).catch(() => [])) {
+    if (!known.has(name)) await rm(join(containers, name), { recursive: true, force: true });
+  }
+  for (const { name, kind } of context.snapshots.list()) {
+    // build steps and other users have keys of other forms
+    if (kind === 'active' && /^[0-9a-f]{64}$/.test(name) && !known.has(name)) await context.snapshots.remove(name);
+  }
+}
+
+/** What restart policies ask for: at once for those that ran, with its back-off for one that was about to be restarted. */
+function startByPolicy(context: ContainerContext): void {
+  for (const record of context.store.list()) {
+    const { id, state, hostConfig, stoppedByHand, restartCount } = record;
+    if (hasProcess(state)) continue;
+    if (state.status === 'restarting') {
+      awaitRestart(context, record, 0);
+      continue;
+    }
+    const start = shouldStartWithEngine(hostConfig.RestartPolicy, {
+      everStarted: state.startedAt !== '0001-01-01T00:00:00Z',
+      stoppedByHand,
+      exitCode: state.exitCode,
+      restartCount,
+    });
+    if (!start) continue;
+    void context.background.run(`container ${record.name}: start by its restart policy`, () =>
+      context.locks.run(id, async () => {
+        const current = context.store.get(id);
+        if (current && !hasProcess(current.state) && !context.live.of(id).removing) await beginRun(context, current);
+      }),
+    );
+  }
+}
