@@ -9,7 +9,7 @@ import { type Descriptor, MEDIA_TYPES, type Platform } from '../../oci/descripto
 import type { ChainId, Digest } from '../../oci/digest.ts';
 import { formatPlatform, platformDistance } from '../../oci/platform.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
-import { canonicalName, familiarName, parseReference, type Reference, withDefaultTag } from '../../oci/reference.ts';
+import { familiarName, parseReference, type Reference, withDefaultTag } from '../../oci/reference.ts';
 import type { Lease } from '../../state/leases.ts';
 import { ArchiveIndex, type ArchiveMember } from './archive-index.ts';
 import { recordImage, storeConfig, type StoredConfig } from './create-image.ts';
@@ -248,12 +248,9 @@ function record(
           );
         }
         say(`Loaded image: ${familiarName(reference)}\n`);
-        said.push(() => parts.publish('load', image.id, eventAttributes(image, canonicalName(reference))));
       }
-      if (references.length === 0) {
-        say(`Loaded image ID: ${image.id}\n`);
-        said.push(() => parts.publish('load', image.id, eventAttributes(image, image.id)));
-      }
+      if (references.length === 0) say(`Loaded image ID: ${image.id}\n`);
+      said.push(() => parts.publish('load', image.id, eventAttributes(image, image.id)));
     }
   });
   for (const line of said) line();

@@ -119,7 +119,7 @@ class Removal {
     }
     images.delete(image.id);
     this.items.push({ Deleted: image.id });
-    this.events.push(() => publish('delete', image.id, eventAttributes(image, image.id)));
+    this.events.push(() => publish('delete', image.id, { name: image.id }));
     this.garbage.blobs.push(image.id);
     if (image.manifest) this.garbage.blobs.push(image.manifest.digest);
     const kept = collector.reachable().snapshots;
