@@ -10,6 +10,9 @@ const bind = bindLibc<(fd: number, address: Uint8Array, length: number) => numbe
   'int bind(int fd, const void *address, uint32_t length)',
 );
 const listen = bindLibc<(fd: number, backlog: number) => number>('int listen(int fd, int backlog)');
+const getsockname = bindLibc<(fd: number, address: Uint8Array, length: Uint32Array) => number>(
+  'int getsockname(int fd, void *address, void *length)',
+);
 const setsockopt = bindLibc<(fd: number, level: number, name: number, value: Int32Array, length: number) => number>(
   'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
 );
@@ -43,6 +46,13 @@ export function boundSocket(where: SocketAddress, namespace?: NetworkNamespace):
     closeSync(fd);
     throw error;
   }
+}
+
+/** The port that the kernel chose for a socket bound to port 0. */
+export function socketPort(fd: number): number {
+  const address = Buffer.alloc(28);
+  check(getsockname(fd, address, Uint32Array.of(address.length)), 'getsockname');
+  return address.readUInt16BE(2);
 }
 
 /** struct sockaddr_in, sockaddr_in6 */

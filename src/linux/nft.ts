@@ -1,12 +1,17 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
 
 /**
- * Applies nftables text as one transaction: all of it or nothing. In the network namespace of the engine.
+ * Applies nftables text as one transaction: all of it or nothing. In the network namespace of the engine, or another.
  * Throws `unavailable` when nft is not installed, `internal` with its words.
  */
-export async function applyNftables(text: string, command = 'nft'): Promise<void> {
-  const child = spawn(command, ['-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+export async function applyNftables(text: string, namespace?: NetworkNamespace): Promise<void> {
+  const command = 'nft';
+  const start = (): ChildProcessByStdio<Writable, null, Readable> =>
+    spawn(command, ['-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+  const child = namespace ? namespace.run<ReturnType<typeof start>>(start) : start();
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.once('error', reject);
   child.once('close', resolve);

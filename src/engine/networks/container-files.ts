@@ -13,7 +13,9 @@ import {
   resolvConfText,
   type ResolvConf,
 } from '../../network/container-files.ts';
+import { SERVER_ADDRESS } from '../../network/dns/name-server.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
+import { ContainerNames } from './container-names.ts';
 import type { NetworkedContainer, PreparedNetwork } from './networking.ts';
 
 export function filePaths(directory: string): PreparedNetwork['files'] {
@@ -79,7 +81,11 @@ async function resolvConf(container: NetworkedContainer, attachment: NetworkAtta
   const asked = { servers: Dns ?? [], search: DnsSearch ?? [], options: DnsOptions ?? [] };
   if (attachment.mode === 'host')
     return resolvConfText(mergeDns(parseResolvConf(await read('/etc/resolv.conf')), asked));
-  return resolvConfText(mergeDns(await hostResolvConf(), asked));
+  const conf = mergeDns(await hostResolvConf(), asked);
+  if (!ContainerNames.applies(attachment)) return resolvConfText(conf);
+  // names without a dot are ours in the first place, not the search domains'
+  const ndots = conf.options.some((option) => option.startsWith('ndots:')) ? [] : ['ndots:0'];
+  return resolvConfText({ ...conf, nameservers: [SERVER_ADDRESS], options: [...conf.options, ...ndots] });
 }
 
 /** The host's own settings, as far as they are of use in another namespace. */

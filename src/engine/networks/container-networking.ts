@@ -11,6 +11,7 @@ import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-all
 import { parsePort, portRequests } from '../../network/ports.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
+import { ContainerNames } from './container-names.ts';
 import { filePaths, writeContainerFiles } from './container-files.ts';
 import { Endpoints } from './endpoints.ts';
 import { networkMode, wantedNetworks } from './network-mode.ts';
@@ -40,11 +41,13 @@ interface Run {
 export class ContainerNetworking implements Networking {
   readonly #options: ContainerNetworkingOptions;
   readonly #endpoints: Endpoints;
+  readonly #names: ContainerNames;
   readonly #runs = new Map<string, Run>();
 
   constructor(options: ContainerNetworkingOptions) {
     this.#options = options;
     this.#endpoints = new Endpoints(options.registry);
+    this.#names = new ContainerNames(options.notify);
   }
 
   check(container: NetworkedContainer): string[] {
@@ -117,6 +120,7 @@ export class ContainerNetworking implements Networking {
       const [files] = await Promise.all([
         writeContainerFiles(container, run.attachment, this.#hostGateway()),
         this.#publish(run),
+        this.#names.serve(run, namespace),
       ]);
       const { attachment } = run;
       this.#setGateway(namespace, attachment);
@@ -191,6 +195,7 @@ export class ContainerNetworking implements Networking {
     if (!run) return;
     this.#runs.delete(containerId);
     run.namespace?.close();
+    this.#names.withdraw(containerId);
     this.#options.ports.release(containerId);
     await this.#options.firewall.removePorts(containerId).catch((error: unknown) => {
       // the address rests for a while before it is given out again, and the next change puts the table right
@@ -202,10 +207,15 @@ export class ContainerNetworking implements Networking {
     }
   }
 
-  async adopt(container: NetworkedContainer, _pid: number, attachment: NetworkAttachment): Promise<void> {
-    this.#runs.set(container.id, { container, namespace: undefined, attachment });
+  async adopt(container: NetworkedContainer, pid: number, attachment: NetworkAttachment): Promise<void> {
+    const run: Run = { container, namespace: undefined, attachment };
+    this.#runs.set(container.id, run);
     for (const [name, endpoint] of Object.entries(attachment.endpoints)) {
       if (attachment.interfaces[name]) this.#endpoints.adopt(endpoint);
+    }
+    if (ContainerNames.applies(attachment)) {
+      using namespace = NetworkNamespace.open(`/proc/${pid}/ns/net`);
+      await this.#names.serve(run, namespace);
     }
     const target = this.#portTarget(attachment);
     if (!target) return;
@@ -247,6 +257,7 @@ export class ContainerNetworking implements Networking {
     const endpoints = Object.entries(run.attachment.endpoints).map(([network, end]) => [network, rename(end)] as const);
     run.attachment = { ...run.attachment, endpoints: Object.fromEntries(endpoints) };
     run.container = { ...run.container, name };
+    this.#names.update(run);
   }
 
   /** Ids of networks that running containers are on. */
@@ -346,7 +357,13 @@ export class ContainerNetworking implements Networking {
       this.#options.ports.adopt(run.container.id, held, target);
       await this.#options.firewall.addPorts(run.container.id, publishedPorts(held, target));
     }
+    await this.#names.serve(run, namespace);
     await writeContainerFiles(run.container, run.attachment, this.#hostGateway());
+  }
+
+  /** Closes this process's sockets in the containers. */
+  close(): void {
+    this.#names.close();
   }
 
   /** What `host-gateway` stands for. */

@@ -43,7 +43,7 @@ export interface OpenedNetworks {
 /** The engine's networks. Nothing is changed on the host until a container or a person needs it. */
 export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   const hash = createHash('sha256').update(options.dataRoot).digest('hex');
-  const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, applyNftables);
+  const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, (text) => applyNftables(text));
   const registry = new NetworkRegistry(new NetworkStore(options.db), firewall, {
     bridge: options.bridge ?? `gantry-${hash.slice(0, 6)}`,
     bridgeAddress: options.bridgeAddress,
@@ -58,6 +58,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   const { containers, publishEvent, notify } = options;
   const networking = new ContainerNetworking({ registry, firewall, ports, containers, publishEvent, notify });
   const abandon = (): void => {
+    networking.close();
     ports.close();
     registry.close();
   };

@@ -1,0 +1,142 @@
+import { readFile } from 'node:fs/promises';
+import type { EndpointSettings } from '../../api/network.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { applyNftables } from '../../linux/nft.ts';
+import { parseResolvConf } from '../../network/container-files.ts';
+import { type Client, NameServer } from '../../network/dns/name-server.ts';
+import { type NamedEndpoint, NameTable } from '../../network/dns/name-table.ts';
+import { Upstream, type UpstreamServer } from '../../network/dns/upstream.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
+import type { NetworkedContainer } from './networking.ts';
+
+/** What names need to know of a container that runs. */
+export interface NamedRun {
+  readonly container: NetworkedContainer;
+  readonly attachment: NetworkAttachment;
+}
+
+interface Served {
+  run: NamedRun;
+  readonly server: NameServer;
+  /** Held only for name servers on the container's own loopback. */
+  readonly inside: NetworkNamespace | undefined;
+}
+
+/** The host's name servers are read again when what is known of them is so old (milliseconds). */
+const HOST_SERVERS_AGE = 5000;
+
+/** Names of containers on user-defined networks, and the server in each of them that answers. */
+export class ContainerNames {
+  readonly #table = new NameTable();
+  readonly #upstream = new Upstream();
+  readonly #served = new Map<string, Served>();
+  readonly #notify: (sentence: string) => void;
+  #host: readonly UpstreamServer[] = [];
+  #hostRead = Number.NEGATIVE_INFINITY;
+
+  constructor(notify: (sentence: string) => void) {
+    this.#notify = notify;
+  }
+
+  /** Whether the container's resolv.conf is to name this engine's server: on the default network alone there are no names. */
+  static applies(attachment: NetworkAttachment): boolean {
+    return attachment.mode === 'bridge' && Object.keys(attachment.endpoints).some((network) => network !== 'bridge');
+  }
+
+  /** Makes its names known, and answers it; called again after every change of its networks. */
+  async serve(run: NamedRun, namespace: NetworkNamespace): Promise<void> {
+    const { id, name, hostConfig } = run.container;
+    this.#table.set(id, namedEndpoints(run));
+    if (!ContainerNames.applies(run.attachment)) return;
+    const served = this.#served.get(id);
+    if (served) {
+      served.run = run;
+      return;
+    }
+    await this.#readHostServers();
+    const inside = (hostConfig.Dns ?? []).some(isLoopback) ? NetworkNamespace.open(namespace.path) : undefined;
+    const client = (): Client => this.#client(id);
+    const server = new NameServer({ namespace, table: this.#table, upstream: this.#upstream, client });
+    this.#served.set(id, { run, server, inside });
+    try {
+      await applyNftables(server.rules, namespace);
+    } catch (error) {
+      this.#notify(`container ${name} cannot ask for names: ${errorMessage(error)}`);
+    }
+  }
+
+  /** A new name, new aliases. */
+  update(run: NamedRun): void {
+    this.#table.set(run.container.id, namedEndpoints(run));
+    const served = this.#served.get(run.container.id);
+    if (served) served.run = run;
+  }
+
+  /** Idempotent. */
+  withdraw(containerId: string): void {
+    this.#table.remove(containerId);
+    const served = this.#served.get(containerId);
+    if (!served) return;
+    this.#served.delete(containerId);
+    served.server.close();
+    served.inside?.close();
+  }
+
+  /** Closes the sockets only: names are asked for again from the next engine. */
+  close(): void {
+    for (const id of this.#served.keys()) this.withdraw(id);
+  }
+
+  #client(id: string): Client {
+    const served = this.#served.get(id);
+    if (!served) return { networks: [], links: new Map(), upstream: [] };
+    const { container, attachment } = served.run;
+    const endpoints = Object.values(attachment.endpoints);
+    const hasWayOut = endpoints.some((endpoint) => endpoint.Gateway || endpoint.IPv6Gateway);
+    return {
+      networks: endpoints.map((endpoint) => endpoint.NetworkID ?? ''),
+      links: linksOf(endpoints),
+      upstream: hasWayOut ? this.#servers(container, served.inside) : [],
+    };
+  }
+
+  #servers(container: NetworkedContainer, inside: NetworkNamespace | undefined): readonly UpstreamServer[] {
+    const asked = container.hostConfig.Dns ?? [];
+    if (asked.length > 0) {
+      return asked.map((address) => ({ address, namespace: isLoopback(address) ? inside : undefined }));
+    }
+    if (performance.now() - this.#hostRead > HOST_SERVERS_AGE) void this.#readHostServers();
+    return this.#host;
+  }
+
+  async #readHostServers(): Promise<void> {
+    if (performance.now() - this.#hostRead < HOST_SERVERS_AGE) return;
+    this.#hostRead = performance.now();
+    const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+    this.#host = parseResolvConf(text).nameservers.map((address) => ({ address }));
+  }
+}
+
+function namedEndpoints({ container, attachment }: NamedRun): NamedEndpoint[] {
+  return Object.entries(attachment.endpoints)
+    .filter(([network, endpoint]) => network !== 'bridge' && endpoint.NetworkID)
+    .map(([network, endpoint]) => ({
+      networkId: endpoint.NetworkID!,
+      network,
+      containerId: container.id,
+      names: endpoint.DNSNames ?? [],
+      ipv4: endpoint.IPAddress || undefined,
+      ipv6: endpoint.GlobalIPv6Address || undefined,
+    }));
+}
+
+/** `other:alias` of every network's links. */
+function linksOf(endpoints: readonly EndpointSettings[]): Map<string, string> {
+  const pairs = endpoints.flatMap((endpoint) => endpoint.Links ?? []).map((link) => link.split(':'));
+  return new Map(pairs.map(([name, alias = name]) => [alias!.toLowerCase(), name!]));
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}

@@ -1,0 +1,131 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createServer, type Server, type Socket } from 'node:net';
+import { boundSocket, socketPort } from '../../linux/bound-socket.ts';
+import type { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { type Answer, makeAnswer, parseQuery, type Query, RCODE, reverseAddress, TYPE, wireName } from './message.ts';
+import { bytesOf, type NameTable } from './name-table.ts';
+import { framed, type Upstream, type UpstreamServer } from './upstream.ts';
+
+/** Where containers on networks of their own find it. */
+export const SERVER_ADDRESS = '127.0.0.11';
+/** In the container's namespace. */
+const TABLE = 'gantry_dns';
+const TTL = 600;
+const MAX_TCP_CLIENTS = 64;
+const TCP_IDLE = 10_000;
+
+/** What one container may ask about. Read at every query: it changes when the container comes to a network. */
+export interface Client {
+  /** Ids of the networks it is on, in their order. */
+  readonly networks: readonly string[];
+  /** Names that only this container knows (`--link`), by alias: the other's own name. */
+  readonly links: ReadonlyMap<string, string>;
+  /** Empty when it has no way out: nothing of an internal network leaks. */
+  readonly upstream: readonly UpstreamServer[];
+}
+
+/** Answers one container, on sockets in its own namespace. */
+export class NameServer {
+  readonly #table: NameTable;
+  readonly #upstream: Upstream;
+  readonly #client: () => Client;
+  readonly #udp: UdpSocket;
+  readonly #tcp: Server;
+  readonly #ports: { readonly udp: number; readonly tcp: number };
+
+  constructor(options: {
+    readonly namespace: NetworkNamespace;
+    readonly table: NameTable;
+    readonly upstream: Upstream;
+    readonly client: () => Client;
+  }) {
+    this.#table = options.table;
+    this.#upstream = options.upstream;
+    this.#client = options.client;
+    const address = bytesOf(SERVER_ADDRESS);
+    const udp = boundSocket({ protocol: 'udp', address, port: 0 }, options.namespace);
+    const tcp = boundSocket({ protocol: 'tcp', address, port: 0 }, options.namespace);
+    this.#udp = createSocket('udp4').bind({ fd: udp }).unref();
+    this.#udp.on('error', () => undefined);
+    this.#udp.on('message', (message, peer) => {
+      void this.answer(message, 'udp').then(
+        (answer) => answer && this.#udp.send(answer, peer.port, peer.address, () => undefined),
+      );
+    });
+    this.#tcp = createServer((socket) => this.#serve(socket));
+    this.#tcp.maxConnections = MAX_TCP_CLIENTS;
+    this.#tcp.on('error', () => undefined);
+    this.#tcp.listen({ fd: tcp }).unref();
+    this.#ports = { udp: socketPort(udp), tcp: socketPort(tcp) };
+  }
+
+  /**
+   * nftables text for the namespace: its sockets have ports of their own, so that a container can be a name server itself, and
+   * port 53 of the address leads to them. Packet by packet, without connection tracking, which would cost all its traffic.
+   */
+  get rules(): string {
+    const lines = (['udp', 'tcp'] as const).flatMap((protocol) => [
+      `ip daddr ${SERVER_ADDRESS} ${protocol} dport 53 ${protocol} dport set ${this.#ports[protocol]}`,
+      `ip saddr ${SERVER_ADDRESS} ${protocol} sport ${this.#ports[protocol]} ${protocol} sport set 53`,
+    ]);
+    const chain = ['type filter hook output priority raw; policy accept;', ...lines].join('\n');
+    return `table ip ${TABLE} {}\ndelete table ip ${TABLE}\ntable ip ${TABLE} {\nchain output {\n${chain}\n}\n}\n`;
+  }
+
+  /** Never rejects. Undefined for what is no query at all. */
+  async answer(message: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
+    const query = parseQuery(message);
+    if (!query) return undefined;
+    const limit = transport === 'udp' ? query.udpSize : 65535;
+    if (query.opcode !== 0) return makeAnswer(message, query, { code: RCODE.notImplemented });
+    const client = this.#client();
+    const own = ownAnswers(this.#table, client, query);
+    if (own) return makeAnswer(message, query, { code: RCODE.noError, answers: own, ttl: TTL, limit });
+    const answer = await this.#upstream.ask(message, query, client.upstream, transport).catch(() => undefined);
+    return answer ?? makeAnswer(message, query, { code: RCODE.serverFailure });
+  }
+
+  #serve(socket: Socket): void {
+    let received = Buffer.alloc(0);
+    socket.setTimeout(TCP_IDLE, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (data) => {
+      received = Buffer.concat([received, data]);
+      while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+        const size = received.readUInt16BE(0);
+        const message = received.subarray(2, 2 + size);
+        received = received.subarray(2 + size);
+        void this.answer(Buffer.from(message), 'tcp').then((answer) =>
+          answer ? socket.write(framed(answer)) : socket.destroy(),
+        );
+      }
+    });
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (!this.#tcp.listening) return;
+    this.#udp.close();
+    this.#tcp.close();
+  }
+}
+
+/** What the containers' own names answer; undefined when the question is about somebody else. */
+export function ownAnswers(table: NameTable, client: Client, query: Query): Answer[] | undefined {
+  const { name, type } = query.question;
+  if (type === TYPE.PTR) {
+    const address = reverseAddress(name);
+    const found = address && table.reverse(client.networks, address);
+    return found === undefined ? undefined : [{ type: TYPE.PTR, data: wireName(found) }];
+  }
+  const endpoints = table.find(client.networks, client.links.get(name) ?? name);
+  if (endpoints.length === 0) return undefined;
+  const family = (wanted: typeof TYPE.A | typeof TYPE.AAAA): Answer[] =>
+    endpoints.flatMap(({ ipv4, ipv6 }) => {
+      const address = wanted === TYPE.A ? ipv4 : ipv6;
+      return address ? [{ type: wanted, data: bytesOf(address) }] : [];
+    });
+  // a name that is ours has no records but these: other types are empty, never somebody else's
+  if (type === TYPE.A || type === TYPE.AAAA) return family(type);
+  return type === TYPE.ANY ? [...family(TYPE.A), ...family(TYPE.AAAA)] : [];
+}

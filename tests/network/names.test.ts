@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { boundSocket } from '../../src/linux/bound-socket.ts';
+import { newSocket, type NetworkNamespace } from '../../src/linux/network-namespace.ts';
+import { answerCode, makeQuery, TYPE } from '../../src/network/dns/message.ts';
+import { framed } from '../../src/network/dns/upstream.ts';
+import { addressOn, Lab, LabEngine } from './lab.ts';
+
+const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
+let lab: Lab;
+let engine: LabEngine;
+
+before(async () => {
+  if (root.skip !== false) return;
+  lab = new Lab();
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  await engine.opened.networks.create({ Name: 'front' });
+  await engine.opened.networks.create({ Name: 'back', Internal: true });
+});
+
+after(async () => {
+  if (root.skip !== false) return;
+  await engine.close();
+  lab[Symbol.dispose]();
+});
+
+/** Addresses that 127.0.0.11 gives inside, or the code it answers with. */
+async function lookup(from: NetworkNamespace, name: string, type: number = TYPE.A): Promise<string[] | number> {
+  const socket = createSocket('udp4');
+  socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 0 }, from) });
+  socket.send(makeQuery(77, name, type), 53, '127.0.0.11');
+  try {
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(2000) })) as [Buffer];
+    return parse(answer);
+  } finally {
+    socket.close();
+  }
+}
+
+function parse(answer: Buffer): string[] | number {
+  const count = answer.readUInt16BE(6);
+  if (count === 0) return answerCode(answer);
+  return Array.from({ length: count }, (_, at) =>
+    answer
+      .subarray(answer.length - 16 * (count - at) + 12)
+      .subarray(0, 4)
+      .join('.'),
+  );
+}
+
+test('containers find each other by name, alias and id, on their networks only', root, async () => {
+  const web = await engine.start('web', { NetworkMode: 'front' }, { front: { Aliases: ['www'] } });
+  const db = await engine.start('db', { NetworkMode: 'back' }, { back: { Aliases: ['store'] } });
+  const app = await engine.start('app', { NetworkMode: 'front' }, { front: {}, back: {} });
+  const conf = readFileSync(join(app.directory, 'resolv.conf'), 'utf8');
+  assert.match(conf, /^nameserver 127\.0\.0\.11$/m);
+  assert.match(conf, /ndots:0/);
+  assert.deepEqual(await lookup(app.namespace, 'web'), [addressOn(web, 'front')]);
+  assert.deepEqual(await lookup(app.namespace, 'WWW.front'), [addressOn(web, 'front')]);
+  assert.deepEqual(await lookup(app.namespace, 'store'), [addressOn(db, 'back')]);
+  assert.deepEqual(await lookup(app.namespace, db.id.slice(0, 12)), [addressOn(db, 'back')]);
+  assert.equal(await lookup(app.namespace, 'web', TYPE.AAAA), 0);
+  assert.deepEqual(await lookup(db.namespace, 'app'), [addressOn(app, 'back')]);
+  assert.equal(await lookup(db.namespace, 'web'), 2, 'another network, and no way out to ask elsewhere');
+
+  engine.opened.networking.renamed(web.id, 'renamed');
+  assert.deepEqual(await lookup(app.namespace, 'renamed'), [addressOn(web, 'front')]);
+  await engine.opened.networks.connect('back', { Container: web.id, EndpointConfig: {} });
+  assert.deepEqual(await lookup(db.namespace, 'renamed'), [addressOn(engine.get(web), 'back')]);
+  for (const container of [web, db, app]) await engine.stop(engine.get(container));
+});
+
+test('by tcp, and beside a name server of the container itself', root, async () => {
+  const one = await engine.start('one', { NetworkMode: 'front' });
+  const mine = boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 53 }, one.namespace);
+  const socket = new Socket({ fd: one.namespace.run<number>(() => newSocket(2, 1, 0)) });
+  socket.connect(53, '127.0.0.11');
+  await once(socket, 'connect');
+  socket.write(framed(makeQuery(5, 'one', TYPE.A)));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  assert.deepEqual(parse(answer.subarray(2)), [addressOn(one, 'front')]);
+  socket.destroy();
+  const own = createSocket('udp4');
+  own.bind({ fd: mine });
+  own.close();
+  await engine.stop(one);
+});
+
+test('a new engine answers the containers of the old one', root, async () => {
+  const one = await engine.start('one', { NetworkMode: 'front' });
+  const two = await engine.start('two', { NetworkMode: 'front' });
+  const running = [one, two];
+  engine.abandon();
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  for (const container of running) {
+    engine.containers.set(container.id, container);
+    await engine.opened.networking.adopt(container, container.pid, container.attachment!);
+  }
+  await engine.opened.networking.recovered();
+  assert.deepEqual(await lookup(one.namespace, 'two'), [addressOn(two, 'front')]);
+  for (const container of running) await engine.stop(container);
+});
+
+test('many containers of one alias are answered in turn, quickly', root, async () => {
+  const containers = [];
+  for (let at = 0; at < 3; at++) {
+    containers.push(await engine.start(`c${at}`, { NetworkMode: 'front' }, { front: { Aliases: ['pool'] } }));
+  }
+  const firsts = new Set<string>();
+  for (let at = 0; at < 6; at++) firsts.add(((await lookup(containers[0]!.namespace, 'pool')) as string[])[0]!);
+  assert.equal(firsts.size, 3);
+  for (const container of containers) await engine.stop(container);
+});
