@@ -11,7 +11,7 @@ export function formatNanos(nanos: bigint): string {
   // what files of strangers claim may be outside of what a Date can hold
   const seconds = Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, Number((nanos - part) / 1_000_000_000n)));
   const fraction = String(part).padStart(9, '0').replace(/0+$/, '');
-  const base = new Date(seconds * 1000).toISOString().slice(0, 19);
+  const base = new Date(seconds * 1000).toISOString().slice(0, -5);
   return fraction === '' ? `${base}Z` : `${base}.${fraction}Z`;
 }
 

@@ -2,9 +2,9 @@ import type { FilesystemChange } from '../api/container.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 
 /**
- * What `docker diff` shows: the paths of a snapshot's changes directory (kind 1 when none of `lowerDirs`, top first, has
- * it; 0 when one has) and those it hides (kind 2), in the order of a walk, parents first. A directory that is only there
- * to hold something else that was added or deleted counts as changed, as in Docker.
+ * What `docker diff` shows of a snapshot: paths that are new over the layers below (kind 1), gone (2), or different (0) in
+ * type, mode, owner, and, unless they are directories, in size or time. A directory counts as changed when something in
+ * it did, and is listed before it. `lowerDirs` are the changes directories of the layers below, top first.
  */
 export async function changes(
   changesDir: string,

@@ -1,8 +1,9 @@
 import { serveJobs } from '../base/worker-server.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
+import { changesJob } from './changes-job.ts';
 import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archive-job.ts';
 import { archiveJob, digestJob } from './diff-layer-job.ts';
-import { changesJob, removeJob, syncJob, usageJob } from './tree-jobs.ts';
+import { removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
 serveJobs({
   apply: applyLayerJob,

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -97,12 +106,16 @@ describe('OverlaySnapshotter', { skip: isRoot ? false : 'needs root' }, () => {
     mkdirSync(join(root, 'old'));
     writeFileSync(join(root, 'old/z'), 'z');
     rmSync(join(root, 'old/z'));
+    writeFileSync(join(root, 'same'), '');
+    rmSync(join(root, 'same'));
 
     const seen = await changes(snapshotter.changesDir('c1'), snapshotter.lowerDirs('c1'));
-    assert.deepEqual(seen.slice(0, 3), [
+    assert.deepEqual(seen, [
       { Path: '/etc', Kind: 0 },
       { Path: '/etc/a', Kind: 0 },
       { Path: '/etc/new', Kind: 1 },
+      { Path: '/old', Kind: 0 },
+      { Path: '/old/y', Kind: 2 },
     ]);
     fixture.unmount(root);
 
@@ -166,6 +179,32 @@ describe('OverlaySnapshotter', { skip: isRoot ? false : 'needs root' }, () => {
     assert.throws(() => statSync(join(fixture.directory, 'snapshots/77')), { code: 'ENOENT' });
     await fixture.snapshotter.prepare('d', base);
     assert.notEqual(fixture.snapshotter.changesDir('d'), changesDir);
+  });
+
+  test('mount points of a container are there, and no changes of it', async () => {
+    await using fixture = await Fixture.open();
+    const { snapshotter } = fixture;
+    const base = await fixture.layer(undefined, { 'etc/': '', 'etc/hosts': 'mine' });
+    const scaffold = [
+      { path: '/etc/hosts', kind: 'file' },
+      { path: '/etc/resolv.conf', kind: 'file' },
+      { path: '/dev/shm', kind: 'directory' },
+      { path: '/etc/mtab', kind: 'symlink', target: '/proc/mounts' },
+    ] as const;
+    await snapshotter.prepare('c', base, { scaffold: [...scaffold, { path: '/etc/hosts/below', kind: 'file' }] });
+    await snapshotter.prepare('empty', undefined, { scaffold });
+    const root = fixture.mount(await snapshotter.mounts('c'));
+    assert.equal(readFileSync(join(root, 'etc/hosts'), 'utf8'), 'mine');
+    assert.equal(readFileSync(join(root, 'etc/resolv.conf'), 'utf8'), '');
+    assert.equal(readlinkSync(join(root, 'etc/mtab')), '/proc/mounts');
+    assert.equal(statSync(join(root, 'etc')).mtimeMs, 1000);
+    assert.deepEqual(await changes(snapshotter.changesDir('c'), snapshotter.lowerDirs('c')), []);
+    writeFileSync(join(root, 'etc/resolv.conf'), 'x');
+    assert.deepEqual(await changes(snapshotter.changesDir('c'), snapshotter.lowerDirs('c')), [
+      { Path: '/etc', Kind: 0 },
+      { Path: '/etc/resolv.conf', Kind: 0 },
+    ]);
+    assert.ok(statSync(join(fixture.mount(await snapshotter.mounts('empty')), 'dev/shm')).isDirectory());
   });
 
   test('a path that mount options cannot carry is refused', async () => {

@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
@@ -6,11 +7,13 @@ import type { Database } from '../state/database.ts';
 import { type SnapshotRecord, SnapshotRecords } from '../state/snapshots.ts';
 import { diskUsage } from './disk-usage.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
+import { makeScaffold, type ScaffoldEntry } from './scaffold.ts';
 import type { LayerInfo, Mount, SnapshotInfo, Snapshotter } from './snapshotter.ts';
 import { Trash } from './trash.ts';
 
 /**
- * Snapshots as directories that overlayfs stacks: `<root>/<n>/fs` holds the changes, `<root>/<n>/work` is overlayfs's own.
+ * Snapshots as directories that overlayfs stacks: `<root>/<n>/fs` holds the changes, `<root>/<n>/work` is overlayfs's own,
+ * `<root>/<n>/scaffold` a layer of mount points that is nobody's change.
  * A directory keeps its place for life; what it is called and what lies below it are rows of the database.
  *
  * Order of effects: a directory is made before its row and renamed to the trash after its row is gone, so a directory
@@ -51,7 +54,11 @@ export class OverlaySnapshotter implements Snapshotter {
     return snapshotter;
   }
 
-  async prepare(key: string, parent: ChainId | undefined): Promise<void> {
+  async prepare(
+    key: string,
+    parent: ChainId | undefined,
+    { scaffold = [] }: { scaffold?: readonly ScaffoldEntry[] } = {},
+  ): Promise<void> {
     if (this.#records.get(key)) throw new EngineError('already-exists', `the snapshot ${key} exists`);
     const below = parent === undefined ? undefined : this.#records.get(parent);
     if (parent !== undefined && below?.kind !== 'committed') {
@@ -60,6 +67,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const directory = String(this.#next++);
     try {
       await this.#makeDirectories(directory, below);
+      if (scaffold.length > 0) this.#makeScaffold(directory, parent, scaffold);
       const createdAt = new Date();
       this.#records.insert({ name: key, kind: 'active', parent, directory, createdAt, layer: undefined });
     } catch (error) {
@@ -85,15 +93,17 @@ export class OverlaySnapshotter implements Snapshotter {
       return;
     }
     await this.#trash.throwAway(this.#work(record));
+    await this.#trash.throwAway(join(this.#root, record.directory, 'scaffold'));
   }
 
   async mounts(name: string): Promise<readonly Mount[]> {
     const [top, ...below] = this.#records.ancestry(name) as [SnapshotRecord, ...SnapshotRecord[]];
     const writable = top.kind === 'active';
-    if (below.length === 0) {
+    const lowerDirs = [...this.#scaffold(top), ...below.map((record) => this.#fs(record))];
+    if (lowerDirs.length === 0) {
       return [{ type: 'bind', source: this.#fs(top), options: ['bind', writable ? 'rw' : 'ro'] }];
     }
-    const lower = (writable ? below : [top, ...below]).map((record) => this.#fs(record)).join(':');
+    const lower = (writable ? lowerDirs : [this.#fs(top), ...lowerDirs]).join(':');
     const options = writable
       ? [`lowerdir=${lower}`, `upperdir=${this.#fs(top)}`, `workdir=${this.#work(top)}`]
       : ['ro', `lowerdir=${lower}`];
@@ -107,10 +117,8 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   lowerDirs(name: string): string[] {
-    return this.#records
-      .ancestry(name)
-      .slice(1)
-      .map((record) => this.#fs(record));
+    const [top, ...below] = this.#records.ancestry(name) as [SnapshotRecord, ...SnapshotRecord[]];
+    return [...this.#scaffold(top), ...below.map((record) => this.#fs(record))];
   }
 
   stat(name: string): SnapshotInfo | undefined {
@@ -151,6 +159,19 @@ export class OverlaySnapshotter implements Snapshotter {
 
   #work(record: Pick<SnapshotRecord, 'directory'>): string {
     return join(this.#root, record.directory, 'work');
+  }
+
+  #makeScaffold(directory: string, parent: ChainId | undefined, entries: readonly ScaffoldEntry[]): void {
+    const lowerDirs = parent === undefined ? [] : this.#records.ancestry(parent).map((record) => this.#fs(record));
+    const target = join(this.#root, directory, 'scaffold');
+    mkdirSync(target, { mode: 0o755 });
+    if (!makeScaffold(target, lowerDirs, entries)) rmdirSync(target);
+  }
+
+  /** The layer of mount points right below an active snapshot, if it has one. */
+  #scaffold({ kind, directory }: SnapshotRecord): string[] {
+    const path = join(this.#root, directory, 'scaffold');
+    return kind === 'active' && existsSync(path) ? [path] : [];
   }
 
   /** The root of an overlay mount is the upper directory's own: it starts as a copy of the one below. */

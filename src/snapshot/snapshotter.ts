@@ -1,4 +1,5 @@
 import type { ChainId, DiffId } from '../oci/digest.ts';
+import type { ScaffoldEntry } from './scaffold.ts';
 
 /** A mount to perform, as `mount(2)` wants it; `options` keeps `lowerdir=` and the like whole, one per entry. */
 export interface Mount {
@@ -21,8 +22,16 @@ export interface Mount {
  */
 export interface Snapshotter {
   readonly name: string;
-  /** Creates a writable snapshot over `parent` (`undefined`: empty). Throws `already-exists`, `not-found` (parent). */
-  prepare(key: string, parent: ChainId | undefined): Promise<void>;
+  /**
+   * Creates a writable snapshot over `parent` (`undefined`: empty). The entries of `scaffold` that the layers lack are there
+   * too, and are no changes: mount points of a container, which `docker diff` and `commit` do not show.
+   * Throws `already-exists`, `not-found` (parent).
+   */
+  prepare(
+    key: string,
+    parent: ChainId | undefined,
+    options?: { readonly scaffold?: readonly ScaffoldEntry[] },
+  ): Promise<void>;
   /**
    * Turns the active snapshot `key` into the committed `chainId`; `key` is gone afterwards. The files are synced first:
    * a committed snapshot survives a power cut. Idempotent by content: when `chainId` exists already, `key` is removed.
