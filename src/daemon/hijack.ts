@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { AttachSession } from '../engine/engine.ts';
+import { hasHungUp } from '../linux/hang-up.ts';
 
 export const RAW_STREAM = 'application/vnd.docker.raw-stream';
 export const MULTIPLEXED_STREAM = 'application/vnd.docker.multiplexed-stream';
 
+/** How often a client that sends no more is looked at. */
+const HANG_UP_CHECK_MS = 2000;
 /** How long a client may go on sending after its session ended. */
 const LINGER_MS = 5000;
 
@@ -35,6 +38,7 @@ export async function joinSession(
   socket.on('error', gone);
   socket.on('close', gone);
   options.signal.addEventListener('abort', gone, { once: true });
+  const stopWatching = watchHangUp(socket);
   const input = passInput(socket, head, session, options.stdin);
   try {
     await passOutput(socket, session, options.multiplexed);
@@ -42,6 +46,7 @@ export async function joinSession(
     // The output failed or the client is gone: either way nothing more can be said on this connection.
   } finally {
     session.close();
+    stopWatching();
     options.signal.removeEventListener('abort', gone);
     await finish(socket);
     await input;
@@ -81,6 +86,27 @@ async function passInput(socket: Duplex, head: Buffer, session: AttachSession, s
     // Input that can no longer be delivered is dropped, as by a pipe without a reader; the output goes on.
     socket.resume();
   }
+}
+
+/**
+ * A client that was killed looks like one that half-closed, until something is written to it; to a container that
+ * prints nothing nobody writes. Destroys the socket of such a client. Gives what ends the watching.
+ */
+function watchHangUp(socket: Duplex): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
+    if (fd !== undefined && fd >= 0 && hasHungUp(fd)) socket.destroy();
+  };
+  const begin = (): void => {
+    timer ??= setInterval(look, HANG_UP_CHECK_MS);
+    look();
+  };
+  socket.once('end', begin);
+  return () => {
+    socket.off('end', begin);
+    clearInterval(timer);
+  };
 }
 
 /** Flushes, ends our side, and lets the other side end. */

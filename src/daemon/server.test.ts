@@ -315,6 +315,26 @@ test('a client that goes ends its session, and a slow one is waited for alone', 
   await closed.promise;
 });
 
+test('a client that half-closed and was then killed is noticed, though nothing is written to it', async () => {
+  const [ended, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  async function* silence(): AttachSession['output'] {
+    await closed.promise;
+    yield* [];
+  }
+  await using server = await TestServer.start({
+    containers: {
+      attach: async () => session(silence(), { endInput: async () => ended.resolve(), close: () => closed.resolve() }),
+    },
+  });
+  const socket = connect({ path: server.socketPath, allowHalfOpen: true });
+  socket.end(
+    'POST /containers/x/attach?stdin=1&stdout=1&stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+  );
+  await ended.promise;
+  socket.destroy();
+  await closed.promise;
+});
+
 test('wait sends its headers before the container ends', async () => {
   const outcome = Promise.withResolvers<{ exitCode: number }>();
   await using server = await TestServer.start({ containers: { wait: async () => ({ outcome: outcome.promise }) } });

@@ -150,6 +150,7 @@ export function imageSummary(document: ImageSummary, version: ApiVersion): unkno
   if (version >= 48 && Descriptor) summary['Descriptor'] = Descriptor;
   if (version < 44) summary['VirtualSize'] = document.Size;
   if (version < 51) summary['Containers'] = -1;
+  if (version < 43 && document.RepoDigests.length === 0) summary['RepoDigests'] = null;
   if (version < 43 && document.RepoTags.length === 0 && document.RepoDigests.length === 0) {
     summary['RepoTags'] = ['<none>:<none>'];
     summary['RepoDigests'] = ['<none>@<none>'];

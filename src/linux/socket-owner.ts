@@ -6,9 +6,14 @@ export function socketOwner(path: string): { readonly pid: number; readonly comm
   if (inodes.size === 0) return undefined;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     if (!holds(pid, inodes)) continue;
-    return { pid: Number(pid), command: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() };
+    return { pid: Number(pid), command: commandLine(pid) };
   }
   return undefined;
+}
+
+function commandLine(pid: string): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  return words.join(' ').trim().slice(0, 120) || readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
 function listenerInodes(path: string): Set<string> {

@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs';
+import { EngineError, errorMessage } from '../base/errors.ts';
+import { type EngineOptions, engineConfig, parseSize } from '../engine/config.ts';
+import type { CommandLine } from './command-line.ts';
+import { parseJson } from './json/parse.ts';
+import { isLogLevel, type LogLevel } from './log.ts';
+import { parseHost, type ListenAddress } from './listen-address.ts';
+import { SETTING_NAMES, type SettingName, type Settings, settingsShape } from './settings.ts';
+
+/** Everything the daemon is told, from flags and file together. */
+export interface DaemonConfig {
+  readonly engine: EngineOptions;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly hosts: readonly ListenAddress[];
+  readonly pidfile: string | undefined;
+  /** Of the unix socket; undefined is `docker`, when there is such a group. */
+  readonly group: string | undefined;
+  readonly log: { readonly level: LogLevel; readonly format: 'text' | 'json' };
+  /** How long requests may take to end when the daemon is stopped. */
+  readonly shutdownSeconds: number;
+  readonly tls: TlsConfig | undefined;
+  /** TCP without TLS was asked for in so many words. */
+  readonly allowPlainTcp: boolean;
+}
+
+export interface TlsConfig {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Clients must have a certificate signed by it. */
+  readonly clientCaFile: string | undefined;
+}
+
+const DEFAULT_CONFIG_FILE = '/etc/gantry/daemon.json';
+const DEFAULT_HOST = 'unix:///run/gantry/gantry.sock';
+const DEFAULT_TLS_DIRECTORY = '/etc/gantry/tls';
+
+/** Merges flags and settings file. Throws `invalid-argument`, in Docker's words where it has some. */
+export function loadConfig(commandLine: CommandLine): DaemonConfig {
+  const file = commandLine.configFile ?? DEFAULT_CONFIG_FILE;
+  const fromFile = readSettings(file, commandLine.configFile !== undefined);
+  refuseConflicts(file, commandLine.settings, fromFile);
+  return daemonConfig({ ...fromFile, ...commandLine.settings });
+}
+
+/** The settings file; an absent one that was not asked for is empty. */
+function readSettings(file: string, asked: boolean): Settings {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    if (!asked && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    const why =
+      (error as NodeJS.ErrnoException).code === 'ENOENT'
+        ? `open ${file}: no such file or directory`
+        : errorMessage(error);
+    throw unable(file, why, error);
+  }
+  if (bytes.toString().trim() === '') return {};
+  try {
+    const value = parseJson(bytes);
+    const settings = settingsShape.decode(value === null ? {} : value, 'Config');
+    const unknown = Object.keys(value ?? {}).filter((name) => !SETTING_NAMES.has(name));
+    if (unknown.length === 0) return settings;
+    throw new EngineError(
+      'invalid-argument',
+      `the following directives don't match any configuration option: ${unknown.join(', ')}`,
+    );
+  } catch (error) {
+    throw unable(file, errorMessage(error), error);
+  }
+}
+
+function refuseConflicts(file: string, flags: Settings, settings: Settings): void {
+  const show = (value: unknown): string => (Array.isArray(value) ? `[${value.join(' ')}]` : showPlain(value));
+  const conflicts = (Object.keys(flags) as SettingName[])
+    .filter((name) => settings[name] !== undefined)
+    .map((name) => `${name}: (from flag: ${show(flags[name])}, from file: ${show(settings[name])})`);
+  if (conflicts.length === 0) return;
+  throw unable(
+    file,
+    `the following directives are specified both as a flag and in the configuration file: ${conflicts.join(', ')}`,
+  );
+}
+
+function showPlain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function unable(file: string, why: string, cause?: unknown): EngineError {
+  return new EngineError('invalid-argument', `unable to configure the daemon with file ${file}: ${why}`, { cause });
+}
+
+function daemonConfig(settings: Settings): DaemonConfig {
+  const level = settings.debug ? 'debug' : (settings['log-level'] ?? 'info');
+  if (!isLogLevel(level)) throw new EngineError('invalid-argument', `invalid logging level: ${level}`);
+  const format = settings['log-format'] ?? 'text';
+  if (format !== 'text' && format !== 'json') {
+    throw new EngineError('invalid-argument', `invalid log format: ${format}`);
+  }
+  if (settings['live-restore'] === false) {
+    throw new EngineError(
+      'invalid-argument',
+      'live-restore cannot be false: containers always go on without the daemon',
+    );
+  }
+  const engine = engineOptions(settings, level === 'debug');
+  const { dataRoot, execRoot } = engineConfig(engine);
+  return {
+    engine,
+    dataRoot,
+    execRoot,
+    hosts: (settings.hosts?.length ? settings.hosts : [DEFAULT_HOST]).map((host) => parseHost(host)),
+    pidfile: settings.pidfile || undefined,
+    group: settings.group,
+    log: { level, format },
+    shutdownSeconds: settings['shutdown-timeout'] ?? 2,
+    tls: tlsConfig(settings),
+    allowPlainTcp: settings.tls === false && settings.tlsverify !== true,
+  };
+}
+
+/** What is left out is the engine's to choose. */
+function engineOptions(settings: Settings, debug: boolean): EngineOptions {
+  if (settings.icc === false) {
+    throw new EngineError(
+      'unimplemented',
+      'icc=false is not supported: put containers that must not meet on networks of their own',
+    );
+  }
+  if (settings.mtu) throw new EngineError('unimplemented', 'mtu is not supported yet: leave it out');
+  const ipcMode = settings['default-ipc-mode'];
+  if (ipcMode !== undefined && ipcMode !== 'private' && ipcMode !== 'shareable') {
+    throw new EngineError('invalid-argument', `IPC mode "${ipcMode}" is not supported as default`);
+  }
+  const cgroupNamespace = settings['default-cgroupns-mode'];
+  if (cgroupNamespace !== undefined && cgroupNamespace !== 'private' && cgroupNamespace !== 'host') {
+    throw new EngineError(
+      'invalid-argument',
+      `default cgroup namespace mode (${cgroupNamespace}) is invalid; valid values are "host" or "private"`,
+    );
+  }
+  const options: { -readonly [K in keyof EngineOptions]: EngineOptions[K] | undefined } = {
+    dataRoot: settings['data-root'],
+    execRoot: settings['exec-root'] ?? (settings['data-root'] === undefined ? undefined : '/run/gantry'),
+    runtimes: mapValues(settings.runtimes, ({ path, runtimeArgs }) => ({
+      path,
+      ...(runtimeArgs ? { args: runtimeArgs } : {}),
+    })),
+    defaultRuntime: settings['default-runtime'],
+    logDriver: settings['log-driver'],
+    logOptions: settings['log-opts'],
+    cgroupParent: settings['cgroup-parent'],
+    bridge:
+      settings.bridge === undefined && settings.bip === undefined
+        ? undefined
+        : {
+            ...engineConfig().bridge,
+            ...(settings.bridge ? { name: settings.bridge } : {}),
+            ...(settings.bip ? { cidr: settings.bip } : {}),
+          },
+    addressPools: settings['default-address-pools'],
+    publishAddress: settings.ip,
+    dns: settings.dns,
+    dnsOptions: settings['dns-opts'],
+    dnsSearch: settings['dns-search'],
+    labels: settings.labels,
+    init: settings.init,
+    initPath: settings['init-path'],
+    shmSize: settings['default-shm-size'] === undefined ? undefined : parseSize(settings['default-shm-size']),
+    ulimits: settings['default-ulimits'] && Object.values(settings['default-ulimits']),
+    stopTimeoutSeconds: settings['default-stop-timeout'],
+    ipcMode,
+    cgroupNamespace,
+    noNewPrivileges: settings['no-new-privileges'],
+    seccompProfile: settings['seccomp-profile'],
+    insecureRegistries: settings['insecure-registries'],
+    registryMirrors: settings['registry-mirrors'],
+    debug,
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as EngineOptions;
+}
+
+function tlsConfig(settings: Settings): TlsConfig | undefined {
+  if (!settings.tls && !settings.tlsverify) return undefined;
+  const file = (name: 'tlscacert' | 'tlscert' | 'tlskey', fallback: string): string =>
+    settings[name] ?? `${DEFAULT_TLS_DIRECTORY}/${fallback}`;
+  return {
+    certificateFile: file('tlscert', 'cert.pem'),
+    keyFile: file('tlskey', 'key.pem'),
+    clientCaFile: settings.tlsverify ? file('tlscacert', 'ca.pem') : undefined,
+  };
+}
+
+function mapValues<T, U>(
+  record: Record<string, T> | undefined,
+  change: (value: T) => U,
+): Record<string, U> | undefined {
+  return record && Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
