@@ -17,7 +17,13 @@ export interface EngineConfig {
   readonly logOptions: Readonly<Record<string, string>>;
   /** Below which cgroup containers run, unless they ask for another. */
   readonly cgroupParent: string;
-  readonly bridge: { readonly name: string; readonly cidr: string };
+  /** The default network: its interface, and the host's address on it with its prefix. What is not said is chosen so that engines and routes of the host do not collide. */
+  readonly bridge: {
+    readonly name?: string | undefined;
+    readonly cidr?: string | undefined;
+    readonly mtu?: number | undefined;
+    readonly icc?: boolean | undefined;
+  };
   /** Ranges that new networks take their subnets from, each split into subnets of `size` bits; undefined is the built-in list. */
   readonly addressPools: readonly { readonly base: string; readonly size: number }[] | undefined;
   /** Where ports are published that name no address. */
@@ -62,7 +68,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     logDriver: 'json-file',
     logOptions: { 'max-size': '10m', 'max-file': '3' },
     cgroupParent: '/gantry',
-    bridge: { name: 'gantry0', cidr: '172.20.0.1/16' },
+    bridge: {},
     addressPools: undefined,
     publishAddress: '0.0.0.0',
     dns: [],
@@ -108,7 +114,7 @@ function check(config: EngineConfig): void {
     if (!/^[A-Za-z0-9._-]+$/.test(name) || runtime.path === '')
       wrong('runtimes', `has a broken entry ${JSON.stringify(name)}`);
   }
-  if (!/^[a-zA-Z0-9_.-]{1,15}$/.test(config.bridge.name)) {
+  if (config.bridge.name !== undefined && !/^[a-zA-Z0-9_.-]{1,15}$/.test(config.bridge.name)) {
     wrong('bridge.name', `${JSON.stringify(config.bridge.name)} is no name for an interface (1 to 15 characters)`);
   }
   if (!Number.isInteger(config.stopTimeoutSeconds) || config.stopTimeoutSeconds < -1)

@@ -7,6 +7,7 @@ import type { HostConfig } from '../../src/api/container.ts';
 import type { EndpointSettings } from '../../src/api/network.ts';
 import { EngineError } from '../../src/base/errors.ts';
 import { newId } from '../../src/base/ids.ts';
+import { engineConfig } from '../../src/engine/config.ts';
 import { type OpenedNetworks, openNetworks } from '../../src/engine/networks/open.ts';
 import type { NetworkedContainer } from '../../src/engine/networks/networking.ts';
 import { boundSocket } from '../../src/linux/bound-socket.ts';
@@ -112,7 +113,12 @@ export class LabEngine {
     this.#db = Database.open(options.database ?? ':memory:');
     this.opened = openNetworks({
       db: this.#db,
-      dataRoot: lab.directory,
+      config: engineConfig({
+        dataRoot: lab.directory,
+        bridge: { name: 'gantry0' },
+        ...(options.publishAddress !== undefined && { publishAddress: options.publishAddress }),
+        report: (sentence) => this.notes.push(sentence),
+      }),
       containers: {
         find: (name) => this.#find(name),
         all: () => this.containers.values(),
@@ -121,9 +127,6 @@ export class LabEngine {
         },
       },
       publishEvent: (action, _id, attributes) => this.events.push(`${action} ${attributes['name']}`),
-      notify: (sentence) => this.notes.push(sentence),
-      bridge: 'gantry0',
-      publishAddress: options.publishAddress,
     });
   }
 

@@ -4,6 +4,7 @@ import { EngineError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import { tryParseAddress } from '../../network/address.ts';
 import {
+  type DnsRequest,
   hostsText,
   type HostsEntry,
   isReachableServer,
@@ -26,19 +27,26 @@ export function filePaths(directory: string): PreparedNetwork['files'] {
   };
 }
 
-/** Writes hosts, hostname and resolv.conf anew, in place: the running container has them mounted. `hostGateway` is the host's address as containers see it. */
+export interface FileDefaults {
+  /** The host's address as containers see it. */
+  readonly hostGateway: string;
+  /** For containers that ask for none. */
+  readonly dns: DnsRequest;
+}
+
+/** Writes hosts, hostname and resolv.conf anew, in place: the running container has them mounted. */
 export async function writeContainerFiles(
   container: NetworkedContainer,
   attachment: NetworkAttachment,
-  hostGateway: string,
+  defaults: FileDefaults,
 ): Promise<PreparedNetwork['files']> {
   const paths = filePaths(container.directory);
   await mkdir(container.directory, { recursive: true });
   const hostname = container.config.Hostname || shortId(container.id);
   await Promise.all([
-    writeFile(paths.hosts, await hosts(container, attachment, hostname, hostGateway)),
+    writeFile(paths.hosts, await hosts(container, attachment, hostname, defaults.hostGateway)),
     writeFile(paths.hostname, `${hostname}\n`),
-    writeFile(paths.resolvConf, await resolvConf(container, attachment)),
+    writeFile(paths.resolvConf, await resolvConf(container, attachment, defaults.dns)),
   ]);
   return paths;
 }
@@ -76,9 +84,17 @@ export function extraHost(text: string, hostGateway: string): HostsEntry {
   return { address, names: [name] };
 }
 
-async function resolvConf(container: NetworkedContainer, attachment: NetworkAttachment): Promise<string> {
+async function resolvConf(
+  container: NetworkedContainer,
+  attachment: NetworkAttachment,
+  defaults: DnsRequest,
+): Promise<string> {
   const { Dns, DnsSearch, DnsOptions } = container.hostConfig;
-  const asked = { servers: Dns ?? [], search: DnsSearch ?? [], options: DnsOptions ?? [] };
+  const asked = {
+    servers: Dns?.length ? Dns : defaults.servers,
+    search: DnsSearch?.length ? DnsSearch : defaults.search,
+    options: DnsOptions?.length ? DnsOptions : defaults.options,
+  };
   if (attachment.mode === 'host')
     return resolvConfText(mergeDns(parseResolvConf(await read('/etc/resolv.conf')), asked));
   const conf = mergeDns(await hostResolvConf(), asked);

@@ -31,11 +31,14 @@ export class ContainerNames {
   readonly #table = new NameTable();
   readonly #upstream = new Upstream();
   readonly #served = new Map<string, Served>();
+  readonly #servers: readonly string[];
   readonly #notify: (sentence: string) => void;
   #host: readonly UpstreamServer[] = [];
   #hostRead = Number.NEGATIVE_INFINITY;
 
-  constructor(notify: (sentence: string) => void) {
+  /** `servers` are asked for containers that name none; without any, those of the host. */
+  constructor(servers: readonly string[], notify: (sentence: string) => void) {
+    this.#servers = servers;
     this.#notify = notify;
   }
 
@@ -97,12 +100,13 @@ export class ContainerNames {
     return {
       networks: endpoints.map((endpoint) => endpoint.NetworkID ?? ''),
       links: linksOf(endpoints),
-      upstream: hasWayOut ? this.#servers(container, served.inside) : [],
+      upstream: hasWayOut ? this.#upstreamOf(container, served.inside) : [],
     };
   }
 
-  #servers(container: NetworkedContainer, inside: NetworkNamespace | undefined): readonly UpstreamServer[] {
-    const asked = container.hostConfig.Dns ?? [];
+  #upstreamOf(container: NetworkedContainer, inside: NetworkNamespace | undefined): readonly UpstreamServer[] {
+    const own = container.hostConfig.Dns ?? [];
+    const asked = own.length > 0 ? own : this.#servers;
     if (asked.length > 0) {
       return asked.map((address) => ({ address, namespace: isLoopback(address) ? inside : undefined }));
     }

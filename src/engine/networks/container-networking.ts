@@ -4,6 +4,7 @@ import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
+import type { DnsRequest } from '../../network/container-files.ts';
 import { newSandbox, setDefaultRoutes } from '../../network/bridge.ts';
 import type { PublishedPort } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
@@ -12,7 +13,7 @@ import { parsePort, portRequests } from '../../network/ports.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import { ContainerNames } from './container-names.ts';
-import { filePaths, writeContainerFiles } from './container-files.ts';
+import { type FileDefaults, filePaths, writeContainerFiles } from './container-files.ts';
 import { Endpoints } from './endpoints.ts';
 import { networkMode, wantedNetworks } from './network-mode.ts';
 import type { NetworkRegistry } from './network-registry.ts';
@@ -24,6 +25,8 @@ export interface ContainerNetworkingOptions {
   readonly firewall: FirewallTable;
   readonly ports: PortAllocator;
   readonly containers: ContainerDirectory;
+  /** For containers that ask for none. */
+  readonly dns: DnsRequest;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
   /** A sentence that the operator should read. */
   readonly notify: (sentence: string) => void;
@@ -47,7 +50,7 @@ export class ContainerNetworking implements Networking {
   constructor(options: ContainerNetworkingOptions) {
     this.#options = options;
     this.#endpoints = new Endpoints(options.registry);
-    this.#names = new ContainerNames(options.notify);
+    this.#names = new ContainerNames(options.dns.servers, options.notify);
   }
 
   check(container: NetworkedContainer): string[] {
@@ -74,7 +77,7 @@ export class ContainerNetworking implements Networking {
         const endpoint = { ...this.#endpoints.empty({}), NetworkID: network.id, EndpointID: newId() };
         const attachment = bareAttachment(mode.kind, { [network.name]: endpoint });
         this.#runs.set(container.id, { container, namespace: undefined, attachment });
-        const files = await writeContainerFiles(container, attachment, this.#hostGateway());
+        const files = await writeContainerFiles(container, attachment, this.#fileDefaults());
         return {
           namespace: mode.kind === 'host' ? 'host' : 'new',
           files,
@@ -118,7 +121,7 @@ export class ContainerNetworking implements Networking {
       undo.defer(async () => await this.release(container.id));
       for (const [name, wanted] of wantedNetworks(container)) await this.#connect(run, namespace, name, wanted);
       const [files] = await Promise.all([
-        writeContainerFiles(container, run.attachment, this.#hostGateway()),
+        writeContainerFiles(container, run.attachment, this.#fileDefaults()),
         this.#publish(run),
         this.#names.serve(run, namespace),
       ]);
@@ -211,11 +214,13 @@ export class ContainerNetworking implements Networking {
     const run: Run = { container, namespace: undefined, attachment };
     this.#runs.set(container.id, run);
     for (const [name, endpoint] of Object.entries(attachment.endpoints)) {
-      if (attachment.interfaces[name]) this.#endpoints.adopt(endpoint);
+      if (attachment.interfaces[name]) await this.#attempt(container, () => this.#endpoints.adopt(endpoint));
     }
     if (ContainerNames.applies(attachment)) {
-      using namespace = NetworkNamespace.open(`/proc/${pid}/ns/net`);
-      await this.#names.serve(run, namespace);
+      await this.#attempt(container, async () => {
+        using namespace = NetworkNamespace.open(`/proc/${pid}/ns/net`);
+        await this.#names.serve(run, namespace);
+      });
     }
     const target = this.#portTarget(attachment);
     if (!target) return;
@@ -224,6 +229,15 @@ export class ContainerNetworking implements Networking {
       this.#options.notify(`container ${container.name}: ${lost}`);
     }
     this.#options.firewall.adopt(container.id, publishedPorts(held, target));
+  }
+
+  /** One container's trouble does not keep the engine from the others. */
+  async #attempt(container: NetworkedContainer, work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#options.notify(`container ${container.name}: network after the restart: ${errorMessage(error)}`);
+    }
   }
 
   async recovered(): Promise<void> {
@@ -280,7 +294,7 @@ export class ContainerNetworking implements Networking {
   async connect(network: NetworkRecord, nameOrId: string, wanted: EndpointSettings): Promise<void> {
     const container = this.#options.containers.find(nameOrId);
     this.#checkConnect(network, container, wanted);
-    const networks = { ...container.networks, [network.name]: wanted };
+    const networks = { ...Object.fromEntries(wantedNetworks(container)), [network.name]: wanted };
     const run = this.#runs.get(container.id);
     if (!run || container.pid === 0) {
       this.#options.containers.save(container.id, networks, container.attachment);
@@ -329,7 +343,7 @@ export class ContainerNetworking implements Networking {
       throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`);
     }
     const networks = Object.fromEntries(
-      Object.entries(container.networks).filter(([name]) => this.#options.registry.find(name)?.id !== network.id),
+      wantedNetworks(container).filter(([name]) => this.#options.registry.find(name)?.id !== network.id),
     );
     const run = this.#runs.get(container.id);
     const link = run?.attachment.interfaces[network.name];
@@ -358,7 +372,7 @@ export class ContainerNetworking implements Networking {
       await this.#options.firewall.addPorts(run.container.id, publishedPorts(held, target));
     }
     await this.#names.serve(run, namespace);
-    await writeContainerFiles(run.container, run.attachment, this.#hostGateway());
+    await writeContainerFiles(run.container, run.attachment, this.#fileDefaults());
   }
 
   /** Closes this process's sockets in the containers. */
@@ -366,9 +380,9 @@ export class ContainerNetworking implements Networking {
     this.#names.close();
   }
 
-  /** What `host-gateway` stands for. */
-  #hostGateway(): string {
-    return this.#options.registry.resolve('bridge').ipam[0]?.Gateway ?? '';
+  #fileDefaults(): FileDefaults {
+    const hostGateway = this.#options.registry.resolve('bridge').ipam[0]?.Gateway ?? '';
+    return { hostGateway, dns: this.#options.dns };
   }
 
   #event(action: 'connect' | 'disconnect', name: string, id: string, container: string): void {

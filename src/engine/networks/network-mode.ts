@@ -20,7 +20,10 @@ export function networkMode(hostConfig: HostConfig, disabled = false): NetworkMo
 export function wantedNetworks(container: NetworkedContainer): [string, EndpointSettings][] {
   const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
   if (mode.kind !== 'networks') return [];
-  const wanted = new Map<string, EndpointSettings>([[mode.first, {}]]);
+  // the first one may have been disconnected meanwhile
+  const names = Object.keys(container.networks);
+  const hasFirst = names.length === 0 || names.includes(mode.first) || names.includes('default');
+  const wanted = new Map<string, EndpointSettings>(hasFirst ? [[mode.first, {}]] : []);
   for (const [name, settings] of Object.entries(container.networks)) {
     wanted.set(name === 'default' ? 'bridge' : name, settings ?? {});
   }

@@ -30,6 +30,8 @@ export interface RegistryOptions {
   readonly bridgeAddress: string | undefined;
   readonly pools?: readonly SubnetPool[] | undefined;
   readonly mtu: number;
+  /** Containers on the default network may talk to each other. */
+  readonly communication: boolean;
   /** A sentence that the operator should read. */
   readonly notify: (sentence: string) => void;
 }
@@ -57,7 +59,9 @@ export class NetworkRegistry {
   }
 
   #addDefaults(): void {
-    if (!this.store.byName('bridge')) this.store.insert(this.#defaultBridge());
+    const known = this.store.byName('bridge');
+    if (!known) this.store.insert(this.#defaultBridge());
+    else if (known.interface !== this.#options.bridge || this.#addressChanged(known)) this.#followConfiguration(known);
     for (const [name, driver] of [
       ['host', 'host'],
       ['none', 'null'],
@@ -67,8 +71,21 @@ export class NetworkRegistry {
     }
   }
 
+  #addressChanged(known: NetworkRecord): boolean {
+    const { bridgeAddress } = this.#options;
+    return bridgeAddress !== undefined && known.ipam[0]?.Gateway !== ipamOfGateway(bridgeAddress).Gateway;
+  }
+
+  /** The engine was told of another bridge or address than last time. */
+  #followConfiguration(known: NetworkRecord): void {
+    const { id, createdAt, mac } = known;
+    const { bridgeAddress } = this.#options;
+    const fresh = this.#defaultBridge();
+    this.store.update({ ...fresh, id, createdAt, mac, ipam: bridgeAddress === undefined ? known.ipam : fresh.ipam });
+  }
+
   #defaultBridge(): NetworkRecord {
-    const { bridge, bridgeAddress, mtu } = this.#options;
+    const { bridge, bridgeAddress, mtu, communication } = this.#options;
     return {
       ...BARE,
       id: newId(),
@@ -78,7 +95,7 @@ export class NetworkRegistry {
       ipam: [bridgeAddress === undefined ? this.freeSubnet(4) : ipamOfGateway(bridgeAddress)],
       options: {
         [OPTION.defaultBridge]: 'true',
-        [OPTION.communication]: 'true',
+        [OPTION.communication]: String(communication),
         [OPTION.masquerade]: 'true',
         [OPTION.hostBinding]: '0.0.0.0',
         [OPTION.name]: bridge,

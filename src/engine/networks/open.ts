@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { applyNftables } from '../../linux/nft.ts';
+import { parseCidr } from '../../network/address.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
 import { DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
 import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
 import { NetworkStore } from '../../state/networks.ts';
+import type { EngineConfig } from '../config.ts';
 import type { NetworkService } from '../engine.ts';
 import { ContainerNetworking } from './container-networking.ts';
 import { NetworkRegistry } from './network-registry.ts';
@@ -14,21 +16,13 @@ import { Networks } from './networks.ts';
 
 export interface OpenNetworksOptions {
   readonly db: Database;
-  /** Absolute. Names the engine's table and default bridge: two engines on a host never share them. */
-  readonly dataRoot: string;
+  /** The data root names the engine's table and default bridge: two engines on a host never share them. */
+  readonly config: Pick<
+    EngineConfig,
+    'dataRoot' | 'bridge' | 'addressPools' | 'publishAddress' | 'dns' | 'dnsOptions' | 'dnsSearch' | 'report'
+  >;
   readonly containers: ContainerDirectory;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
-  /** A sentence that the operator should read. */
-  readonly notify: (sentence: string) => void;
-  /** `--bridge`: the default network's interface. */
-  readonly bridge?: string | undefined;
-  /** `--bip`: the host's address on it, with prefix. */
-  readonly bridgeAddress?: string | undefined;
-  readonly mtu?: number | undefined;
-  /** Where ports are published when no address is given; empty (the default) is everywhere. */
-  readonly publishAddress?: string | undefined;
-  /** `default-address-pools`. */
-  readonly pools?: readonly SubnetPool[] | undefined;
 }
 
 export interface OpenedNetworks {
@@ -42,21 +36,25 @@ export interface OpenedNetworks {
 
 /** The engine's networks. Nothing is changed on the host until a container or a person needs it. */
 export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
-  const hash = createHash('sha256').update(options.dataRoot).digest('hex');
+  const { config, containers, publishEvent } = options;
+  const { dataRoot, bridge, report: notify } = config;
+  const hash = createHash('sha256').update(dataRoot).digest('hex');
   const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, (text) => applyNftables(text));
   const registry = new NetworkRegistry(new NetworkStore(options.db), firewall, {
-    bridge: options.bridge ?? `gantry-${hash.slice(0, 6)}`,
-    bridgeAddress: options.bridgeAddress,
-    pools: [...(options.pools ?? DEFAULT_POOLS), uniqueLocalPool(options.dataRoot)],
-    mtu: options.mtu ?? 1500,
-    notify: options.notify,
+    bridge: bridge.name ?? (dataRoot === DEFAULT_ROOT ? 'gantry0' : `gantry-${hash.slice(0, 6)}`),
+    bridgeAddress: bridge.cidr,
+    pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
+    mtu: bridge.mtu ?? 1500,
+    communication: bridge.icc ?? true,
+    notify,
   });
   const ports = new PortAllocator({
-    defaultAddress: options.publishAddress ?? '',
+    // as in Docker, 0.0.0.0 is everywhere, in both families
+    defaultAddress: config.publishAddress === '0.0.0.0' ? '' : config.publishAddress,
     nameOf: (id) => options.containers.find(id).name,
   });
-  const { containers, publishEvent, notify } = options;
-  const networking = new ContainerNetworking({ registry, firewall, ports, containers, publishEvent, notify });
+  const dns = { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions };
+  const networking = new ContainerNetworking({ registry, firewall, ports, containers, dns, publishEvent, notify });
   const abandon = (): void => {
     networking.close();
     ports.close();
@@ -71,4 +69,11 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     },
     abandon,
   };
+}
+
+const DEFAULT_ROOT = '/var/lib/gantry';
+
+function subnetPools(pools: EngineConfig['addressPools']): readonly SubnetPool[] {
+  if (!pools || pools.length === 0) return DEFAULT_POOLS;
+  return pools.map(({ base, size }) => ({ base: parseCidr(base).subnet, size }));
 }
