@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { shortId } from '../../src/base/ids.ts';
 import type { Digest } from '../../src/oci/digest.ts';
@@ -23,13 +24,12 @@ async function image(text: string, repository?: string): Promise<Digest> {
   return (await store.images.import(archive, repository ? { repository } : {})).id as Digest;
 }
 
-/** An image made from another on this machine. */
+/** An image made from another on this machine: a commit of a container without changes. */
 async function child(parent: Digest, repository?: string): Promise<Digest> {
-  const key = `test-${Math.random()}`;
+  const key = randomUUID();
   await store.parts.snapshotter.prepare(key, store.parts.images.get(parent)!.chain);
-  const changes = store.parts.snapshotter.changesDir(key);
-  const request = { parent, changes, config: { Cmd: ['x'] }, createdBy: 'sh', ...(repository && { repository }) };
-  const { id } = await store.images.commit(request);
+  const record = { id: key, imageId: parent, config: { Cmd: ['sh', '-c', 'x'] } };
+  const { id } = await store.images.commit({ record, config: { Cmd: ['x'] }, repository });
   await store.parts.snapshotter.remove(key);
   return id as Digest;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationOptions } from '../../base/operation.ts';
 import { formatNanos } from '../../base/time.ts';
@@ -104,15 +104,16 @@ async function installPackages(
         '--format=directory',
         '--skip=output/dev',
         ...filters,
+        ...(await mergedUsr(base.suite)),
         ...(include.length > 0 ? [`--include=${include.join(',')}`] : []),
         base.suite,
         root,
         ...sources,
       ],
       {
-        // A fixed time for what packages stamp while they are installed; files get theirs afterwards.
+        // A fixed time (2000-01-01) for what packages stamp while they are installed; files get theirs afterwards.
         env: {
-          SOURCE_DATE_EPOCH: '0',
+          SOURCE_DATE_EPOCH: '946684800',
           TMPDIR: temporary,
           LC_ALL: 'C.UTF-8',
           HOME: '/root',
@@ -131,6 +132,16 @@ async function installPackages(
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+/** Suites from before /bin became a link to /usr/bin. */
+const SPLIT_USR = new Set(['buster', 'bullseye', 'focal', 'jammy']);
+const MERGED_USR_HOOK = '/usr/share/mmdebstrap/hooks/merged-usr';
+
+/** Has /bin merged from the beginning: otherwise the package that does it comes, and brings 50 MB of Perl with it. */
+async function mergedUsr(suite: string): Promise<string[]> {
+  if (SPLIT_USR.has(suite) || !(await stat(MERGED_USR_HOOK).catch(() => undefined))) return [];
+  return [`--hook-directory=${MERGED_USR_HOOK}`, '--include=usr-is-merged'];
 }
 
 function commandLine(base: DistributionBase, include: readonly string[]): string {

@@ -2,38 +2,42 @@ import { notFound } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
+import { familiarName } from '../../oci/reference.ts';
+import type { ContainerRecord } from '../../state/containers.ts';
 import { createImage } from './create-image.ts';
 import { copyLayer } from './layers.ts';
-import { nameImage, targetReference } from './names.ts';
+import { eventAttributes, nameImage, targetReference } from './names.ts';
 import type { ImageParts } from './parts.ts';
 import { underLease } from './under-lease.ts';
 
 export interface CommitRequest extends OperationOptions {
-  /** Id of the image the container was made from; undefined when it is gone. */
-  readonly parent: string | undefined;
-  /** The directory of the container's changes, in overlay form; nothing in it is changed. */
-  readonly changes: string;
-  /** What containers of the new image start with: the container's own configuration after `--change`. */
+  readonly record: Pick<ContainerRecord, 'id' | 'imageId' | 'config'>;
+  /** What containers of the new image start with, whole. */
   readonly config: ImageRunConfig;
-  /** The container's command, for the history. */
-  readonly createdBy: string;
-  readonly author?: string | undefined;
-  readonly comment?: string | undefined;
   readonly repository?: string | undefined;
   readonly tag?: string | undefined;
+  readonly author?: string;
+  readonly comment?: string;
 }
 
-/** `docker commit` */
-export async function commitImage(parts: ImageParts, request: CommitRequest): Promise<{ id: string }> {
-  const { author, comment, config, createdBy, signal } = request;
-  const reference = request.repository ? targetReference(request.repository, request.tag) : undefined;
+/**
+ * `docker commit`: a layer of a copy of the container's changes, and a document with it. Nothing of the container is
+ * changed; it should not write meanwhile. Throws `not-found` when its image is gone, `invalid-argument`.
+ */
+export async function commitImage(
+  parts: ImageParts,
+  { record, config, author, comment, signal, ...target }: CommitRequest,
+): Promise<{ id: string; reference: string | undefined }> {
+  const reference = target.repository ? targetReference(target.repository, target.tag) : undefined;
   return underLease(parts, 'commit', async (lease) => {
-    const parent = request.parent === undefined ? undefined : parts.images.get(request.parent);
+    lease.add('image', record.imageId);
+    const parent = record.imageId === '' ? undefined : parts.images.get(record.imageId);
     // Its layers may outlive an image that was deleted by force, but not what was known of them.
-    if (request.parent !== undefined && !parent) throw notFound('image', request.parent);
-    if (parent) lease.add('image', parent.id);
-    const layer = await copyLayer(parts, request.changes, { parent: parent?.chain, lease, signal });
+    if (record.imageId !== '' && !parent) throw notFound('image', record.imageId);
+    const changes = parts.snapshotter.changesDir(record.id);
+    const layer = await copyLayer(parts, changes, { parent: parent?.chain, lease, signal });
     const created = now();
+    const createdBy = (record.config.Cmd ?? []).join(' ');
     const image = await createImage(parts, {
       parent,
       layers: [layer],
@@ -45,7 +49,9 @@ export async function commitImage(parts: ImageParts, request: CommitRequest): Pr
       keepParent: true,
       lease,
     });
-    if (reference) nameImage(parts, image.id, reference);
-    return { id: image.id };
+    if (!reference) return { id: image.id, reference: undefined };
+    nameImage(parts, image.id, reference);
+    parts.publish('tag', image.id, eventAttributes(image, reference));
+    return { id: image.id, reference: familiarName(reference) };
   });
 }

@@ -14,7 +14,7 @@ import type { ChainId, Digest } from '../../oci/digest.ts';
 import type { ImageConfig } from '../../oci/image.ts';
 import { familiarName, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { ImageRecord } from '../../state/images.ts';
-import type { ContainerImages, ResolvedImage } from '../containers/parts.ts';
+import type { ContainerCommitter, ContainerImages, ResolvedImage } from '../containers/parts.ts';
 import type { BootstrapRequest, FsckReport, ImageService } from '../engine.ts';
 import { chainsOf } from '../gc.ts';
 import { bootstrapImage } from './bootstrap.ts';
@@ -36,7 +36,7 @@ import { resolveImage } from './resolve.ts';
 import { saveImages, type SaveOptions } from './save.ts';
 
 /** The verbs on images: their table of contents, each in a file of its own. */
-export class Images implements ImageService, ContainerImages {
+export class Images implements ImageService, ContainerImages, ContainerCommitter {
   readonly #parts: ImageParts;
 
   constructor(parts: ImageParts) {
@@ -151,11 +151,8 @@ export class Images implements ImageService, ContainerImages {
     return this.#parts.images.size;
   }
 
-  /**
-   * The image's half of a commit: a layer of a copy of `changes`, the directory of a container's changes over `parent`, and
-   * the document with it.
-   */
-  commit(request: CommitRequest): Promise<{ id: string }> {
+  /** The image's half of `docker commit`. */
+  commit(request: CommitRequest): Promise<{ id: string; reference: string | undefined }> {
     return commitImage(this.#parts, request);
   }
 

@@ -35,7 +35,10 @@ export async function importImage(parts: ImageParts, archive: Bytes, options: Im
       platform,
       lease,
     });
-    if (reference) nameImage(parts, image.id, reference);
+    if (reference) {
+      nameImage(parts, image.id, reference);
+      parts.publish('tag', image.id, eventAttributes(image, reference));
+    }
     parts.publish('import', image.id, eventAttributes(image, reference ?? image.id));
     return { id: image.id };
   });
