@@ -9,6 +9,7 @@ import {
   type BigIntStats,
 } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
+import { closeFd, O_CLOEXEC, O_PATH } from './files.ts';
 import { bind, check, errnoName, lastErrno, SystemCallError } from './libc.ts';
 
 /**
@@ -21,8 +22,7 @@ import { bind, check, errnoName, lastErrno, SystemCallError } from './libc.ts';
  */
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
+const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_IN_ROOT = 0x10n;
@@ -48,7 +48,10 @@ export interface RootedOptions {
   readonly openat2?: boolean;
 }
 
-/** Opens `path` below `rootDir` as `open(2)` would inside. The caller closes the descriptor; it is close-on-exec. */
+/**
+ * Opens `path` below `rootDir` as `open(2)` would inside. The descriptor is close-on-exec, and the caller's to close: by
+ * `closeFd` in worker threads, where Node keeps account of those that it opened itself.
+ */
 export function openInRoot(
   rootDir: string,
   path: string,
@@ -62,7 +65,7 @@ export function openInRoot(
     if (options.openat2 !== false && kernelHasOpenat2(root)) return openByKernel(root, path, flags, mode);
     return openByWalk(root, path, flags, mode);
   } finally {
-    closeSync(root);
+    closeFd(root);
   }
 }
 
@@ -78,7 +81,7 @@ export function readFileInRoot(rootDir: string, path: string, options: { maxByte
     if (!fstatSync(found).isFile()) throw new EngineError('invalid-argument', `${path} is not a regular file`);
     file = openSync(`/proc/self/fd/${found}`, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   } finally {
-    closeSync(found);
+    closeFd(found);
   }
   try {
     // the size that stat tells may be 0 (procfs) or grow: what counts is what is read
@@ -103,7 +106,7 @@ export function statInRoot(rootDir: string, path: string, options: { follow?: bo
   try {
     return fstatSync(found, { bigint: true });
   } finally {
-    closeSync(found);
+    closeFd(found);
   }
 }
 
@@ -160,7 +163,7 @@ export function openParentInRoot(rootDir: string, path: string): { fd: number; n
 }
 
 function openRoot(rootDir: string): number {
-  return openSync(rootDir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return check(openat(AT_FDCWD, rootDir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0), 'open', rootDir);
 }
 
 function checkPath(path: string): void {
@@ -174,7 +177,7 @@ function kernelHasOpenat2(root: number): boolean {
   if (openat2Works === undefined) {
     const how = openHow(O_PATH | O_CLOEXEC, 0);
     const fd = openat2(SYS_OPENAT2, root, '.', how, how.length);
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) closeFd(fd);
     openat2Works = fd >= 0;
   }
   return openat2Works;
@@ -242,7 +245,7 @@ class Place implements Disposable {
   /** `..`: back to the descriptor we came from, whatever became of the directory since; never above the root. */
   pop(): void {
     if (this.#stack.length === 1) return;
-    closeSync(this.#stack.pop()!);
+    closeFd(this.#stack.pop()!);
     this.names.pop();
   }
 
@@ -251,7 +254,7 @@ class Place implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const fd of this.#stack.splice(0)) closeSync(fd);
+    for (const fd of this.#stack.splice(0)) closeFd(fd);
   }
 }
 
@@ -288,7 +291,7 @@ function walk(root: number, path: string, options: { follow: boolean; asFile?: b
       try {
         target = readlinkSync(`/proc/self/fd/${place.fd}/${name}`);
       } finally {
-        closeSync(fd);
+        closeFd(fd);
       }
       if (++links > MAX_SYMLINKS) throw failure('openat', 'ELOOP', path);
       if (target.startsWith('/')) place.toRoot();

@@ -12,6 +12,7 @@ import { linuxResources } from '../../runtime/spec/resources.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { validateCreate, type ValidationFacts } from '../../runtime/spec/validate.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
+import { bindWarnings } from '../volumes/bind-warnings.ts';
 import type { ContainerSpecs, ExecProcessRequest, SpecRequest } from '../containers/parts.ts';
 
 export interface EngineSpecsOptions {
@@ -37,7 +38,8 @@ export class EngineSpecs implements ContainerSpecs {
   }
 
   check(config: ContainerConfig, hostConfig: HostConfig): readonly string[] {
-    return validateCreate({ ...config, HostConfig: hostConfig }, this.#facts).warnings;
+    const { warnings } = validateCreate({ ...config, HostConfig: hostConfig }, this.#facts);
+    return [...warnings, ...bindWarnings(hostConfig, this.#host)];
   }
 
   async build(request: SpecRequest): Promise<OciSpec> {

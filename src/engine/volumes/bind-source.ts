@@ -1,0 +1,64 @@
+import { statSync } from 'node:fs';
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import type { MountRequest } from '../../api/container.ts';
+import type { MountPoint } from '../../api/volume.ts';
+import { EngineError } from '../../base/errors.ts';
+import { mountOf, readMounts } from '../../linux/mountinfo.ts';
+
+/** `--mount` never makes its source. Throws `invalid-argument` in Docker's words. */
+export function checkBindSource(request: MountRequest): void {
+  if (request.BindOptions?.CreateMountpoint === true) return;
+  try {
+    statSync(request.Source!);
+  } catch (error) {
+    throw noSource(request.Source!, error);
+  }
+}
+
+/**
+ * Before a run: the source is there, made as a directory where `-v` asked for it, and passes mounts on as the mount
+ * wants. Gives the propagation that the mount can have.
+ */
+export async function requireBindSource(point: MountPoint, request: MountRequest | undefined): Promise<string> {
+  const create = request === undefined || request.BindOptions?.CreateMountpoint === true;
+  try {
+    await stat(point.Source);
+  } catch (error) {
+    if (!create || (error as { code?: string }).code !== 'ENOENT') throw noSource(point.Source, error);
+    try {
+      await mkdir(point.Source, { recursive: true });
+    } catch (failure) {
+      throw new EngineError(
+        'invalid-argument',
+        `error while creating mount source path '${point.Source}': mkdir ${point.Source}: ${(failure as Error).message}`,
+        { cause: failure },
+      );
+    }
+  }
+  return checkPropagation(point, request?.BindOptions?.Propagation);
+}
+
+function noSource(source: string, cause: unknown): EngineError {
+  return new EngineError(
+    'invalid-argument',
+    `invalid mount config for type "bind": bind source path does not exist: ${source}`,
+    { cause },
+  );
+}
+
+/** Mounts can only be passed on from a mount that passes them on itself. A mode that nobody asked for gives way. */
+async function checkPropagation(point: MountPoint, asked: string | undefined): Promise<string> {
+  const { Propagation: mode, Source } = point;
+  if (!mode.includes('shared') && !mode.includes('slave')) return mode;
+  const mount = mountOf(readMounts(), await realpath(Source));
+  const peers = mount?.propagation ?? [];
+  const shared = peers.some((field) => field.startsWith('shared:'));
+  const slave = peers.some((field) => field.startsWith('master:'));
+  if (shared || (slave && mode.includes('slave'))) return mode;
+  if (!asked) return 'rprivate';
+  const wanted = mode.includes('shared') ? 'shared' : 'shared or slave';
+  throw new EngineError(
+    'invalid-argument',
+    `path ${Source} is mounted on ${mount?.mountPoint ?? '/'} but it is not a ${wanted} mount`,
+  );
+}

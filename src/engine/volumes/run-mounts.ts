@@ -1,0 +1,99 @@
+import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync, rmdirSync, writeFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import { bindMount, mount, unmount } from '../../linux/mount.ts';
+import { openInRoot } from '../../linux/rooted.ts';
+
+const O_PATH = 0o10000000;
+
+/**
+ * Mounts that the engine makes on the host for a run, below `<exec-root>/mounts/<id>`: shared memory that other
+ * containers may join, and parts of volumes, held by mounts so that nobody can swap them for a symlink.
+ */
+export class RunMounts {
+  readonly #root: string;
+
+  /** @param root `<exec-root>/mounts` */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Shared memory of `size` bytes for a container, which others may join. */
+  makeSharedMemory(id: string, size: number): string {
+    const target = this.#shm(id);
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    // what a failed start left
+    unmount(target, { detach: true });
+    const options = ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${size}`];
+    mount({ type: 'tmpfs', source: 'shm', options }, target);
+    return target;
+  }
+
+  /** What `makeSharedMemory` made for a container that runs. */
+  sharedMemory(id: string): string | undefined {
+    return existsSync(this.#shm(id)) ? this.#shm(id) : undefined;
+  }
+
+  /** Holds `subpath` of the volume at `data`, found without ever leaving the volume. Throws `invalid-argument` when it is not there. */
+  subpath(id: string, data: string, subpath: string): string {
+    const held = openSubpath(data, subpath);
+    try {
+      const directory = join(this.#root, id);
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const target = join(directory, `volume-${readdirSync(directory).length}`);
+      if (fstatSync(held).isDirectory()) mkdirSync(target);
+      else writeFileSync(target, '');
+      bindMount(`/proc/self/fd/${held}`, target);
+      return target;
+    } finally {
+      closeSync(held);
+    }
+  }
+
+  /** Idempotent. */
+  release(id: string): void {
+    const directory = join(this.#root, id);
+    let names: string[];
+    try {
+      names = readdirSync(directory);
+    } catch {
+      return;
+    }
+    for (const name of names) {
+      const path = join(directory, name);
+      while (unmount(path, { detach: true }));
+      removeMountPoint(path);
+    }
+    rmdirSync(directory);
+  }
+
+  /** Releases all but those of `keep`. */
+  sweep(keep: ReadonlySet<string>): void {
+    if (!existsSync(this.#root)) return;
+    for (const id of readdirSync(this.#root)) if (!keep.has(id)) this.release(id);
+  }
+
+  #shm(id: string): string {
+    return join(this.#root, id, 'shm');
+  }
+}
+
+/** Never recursively: were something still mounted there, it would be emptied. */
+function removeMountPoint(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ENOTDIR') throw error;
+    rmSync(path, { force: true });
+  }
+}
+
+function openSubpath(data: string, subpath: string): number {
+  try {
+    return openInRoot(data, subpath, O_PATH);
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    const reason = code === 'ENOENT' ? 'no such file or directory' : (error as Error).message;
+    throw new EngineError('invalid-argument', `cannot access path ${join(data, subpath)}: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,300 @@
+import { type Filters, checkFilters, matchesLabels, NO_FILTERS } from '../../api/filters.ts';
+import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../../api/volume.ts';
+import { EngineError } from '../../base/errors.ts';
+import { newId } from '../../base/ids.ts';
+import { KeyedMutex } from '../../base/mutex.ts';
+import { formatNanos, nowNanos } from '../../base/time.ts';
+import type { ContainerStore } from '../../state/containers.ts';
+import { ANONYMOUS_LABEL, isAnonymous, type VolumeRecord, type VolumeStore } from '../../state/volumes.ts';
+import type { LocalDriver } from '../../volume/local-driver.ts';
+import { checkLocalOptions } from '../../volume/local-options.ts';
+import { checkVolumeName } from '../../volume/volume-name.ts';
+import type { EventService, VolumeService } from '../engine.ts';
+
+export interface VolumesOptions {
+  readonly store: VolumeStore;
+  readonly containers: Pick<ContainerStore, 'list'>;
+  readonly driver: LocalDriver;
+  readonly events: Pick<EventService, 'publish'>;
+  /** Bytes below a directory. */
+  readonly usage: (directory: string, signal?: AbortSignal) => Promise<number>;
+}
+
+/**
+ * Volumes by name. A volume is in use by every container whose record names it, running or not, and by those that are
+ * being created just now.
+ */
+export class Volumes implements VolumeService {
+  readonly #store: VolumeStore;
+  readonly #containers: Pick<ContainerStore, 'list'>;
+  readonly #driver: LocalDriver;
+  readonly #events: Pick<EventService, 'publish'>;
+  readonly #usage: VolumesOptions['usage'];
+  readonly #locks = new KeyedMutex();
+  /** Volume → containers whose create has named it, and whose record is not written yet. */
+  readonly #reserved = new Map<string, Set<string>>();
+
+  constructor(options: VolumesOptions) {
+    this.#store = options.store;
+    this.#containers = options.containers;
+    this.#driver = options.driver;
+    this.#events = options.events;
+    this.#usage = options.usage;
+  }
+
+  /** Idempotent by name. Throws `invalid-argument`, `not-found` (driver), `conflict` (it exists with other options). */
+  async create(request: VolumeCreateRequest): Promise<Volume> {
+    return this.#document(await this.ensure(request));
+  }
+
+  /** As `create`; `pendingFor` is the container on whose create it is made, and which has it reserved until `unreserve`. */
+  async ensure(request: VolumeCreateRequest, pendingFor?: string): Promise<VolumeRecord> {
+    const name = request.Name || newId();
+    const options = emptyToNull(request.DriverOpts);
+    checkDriver(name, request.Driver);
+    checkVolumeName(name);
+    checkLocalOptions(name, options ?? {});
+    return this.#locks.run(name, async () => {
+      const existing = this.#store.get(name);
+      if (existing?.removing) await this.#delete(existing);
+      else if (existing) {
+        if (options !== null && !sameOptions(options, existing.options)) {
+          throw new EngineError(
+            'conflict',
+            `create ${name}: a volume of this name exists with other options: remove it first, or use another name`,
+          );
+        }
+        if (pendingFor !== undefined) this.#reserve(name, pendingFor);
+        else this.#settle(existing);
+        return existing;
+      }
+      const labels = request.Name ? emptyToNull(request.Labels) : { ...request.Labels, [ANONYMOUS_LABEL]: '' };
+      const record: VolumeRecord = {
+        id: name,
+        name,
+        createdAt: wholeSeconds(),
+        driver: 'local',
+        options,
+        labels,
+        ...(pendingFor !== undefined && { pendingFor }),
+      };
+      this.#store.insert(record);
+      await this.#driver.create(name);
+      if (pendingFor !== undefined) this.#reserve(name, pendingFor);
+      this.#events.publish('volume', 'create', name, { driver: 'local' });
+      return record;
+    });
+  }
+
+  async list(filters: Filters = NO_FILTERS): Promise<VolumeListResponse> {
+    checkFilters(filters, ['dangling', 'driver', 'label', 'name']);
+    const dangling = truthFilter(filters, 'dangling');
+    const used = dangling === undefined ? new Set<string>() : this.#usedNames();
+    const found = this.#store
+      .list()
+      .filter((record) => matches(record, filters) && (dangling === undefined || used.has(record.name) !== dangling));
+    return { Volumes: found.map((record) => this.#document(record)), Warnings: null };
+  }
+
+  async inspect(name: string): Promise<Volume> {
+    return this.#document(this.#get(name));
+  }
+
+  /** Throws `conflict` while a container has it (`volume is in use - [id]`). */
+  async remove(name: string, options: { force?: boolean } = {}): Promise<void> {
+    if (options.force === true && !this.#store.get(name)) return;
+    this.#get(name);
+    await this.#locks.run(name, async () => {
+      const record = this.#get(name);
+      const users = this.usersOf(name);
+      if (users.length > 0) {
+        throw new EngineError('conflict', `remove ${name}: volume is in use - [${users.join(', ')}]`);
+      }
+      await this.#delete(record);
+    });
+  }
+
+  /** Without `all=1` only volumes that nobody named. */
+  async prune(filters: Filters): Promise<PruneVolumesReport> {
+    checkFilters(filters, ['all', 'label', 'label!']);
+    const all = truthFilter(filters, 'all') ?? false;
+    const deleted: string[] = [];
+    let reclaimed = 0;
+    for (const { name } of this.#store.list()) {
+      await this.#locks.run(name, async () => {
+        const record = this.#store.get(name);
+        if (!record || (!all && !isAnonymous(record)) || this.usersOf(name).length > 0) return;
+        if (!matchesLabels(filters, record.labels) || excluded(record, filters)) return;
+        const bytes = await this.#usage(this.#driver.dataPath(name));
+        // the walk took its time: a container may have been created with it
+        if (this.usersOf(name).length > 0) return;
+        await this.#delete(record);
+        deleted.push(name);
+        reclaimed += bytes;
+      });
+    }
+    this.#events.publish('volume', 'prune', '', { reclaimed: String(reclaimed) });
+    return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed };
+  }
+
+  /** For `system df`: with sizes and numbers of users. */
+  async diskUsage(signal?: AbortSignal): Promise<Volume[]> {
+    const volumes: Volume[] = [];
+    for (const record of this.#store.list()) {
+      const Size = await this.#usage(this.#driver.dataPath(record.name), signal);
+      volumes.push({ ...this.#document(record), UsageData: { Size, RefCount: this.usersOf(record.name).length } });
+    }
+    return volumes;
+  }
+
+  /** Ids of the containers that have it. */
+  usersOf(name: string, except?: string): string[] {
+    const users = new Set(this.#reserved.get(name));
+    for (const container of this.#containers.list()) {
+      if (container.mounts.some(({ point }) => point.Type === 'volume' && point.Name === name)) users.add(container.id);
+    }
+    if (except !== undefined) users.delete(except);
+    return [...users];
+  }
+
+  /** The container's record is written, or never will be. */
+  unreserve(containerId: string): void {
+    for (const [name, ids] of this.#reserved) {
+      if (ids.delete(containerId) && ids.size === 0) this.#reserved.delete(name);
+    }
+  }
+
+  /** A run is about to write into it: it is no longer to be forgotten with the container that it was made for. */
+  settle(name: string): void {
+    const record = this.#store.get(name);
+    if (record) this.#settle(record);
+  }
+
+  /** Removes an anonymous volume that nobody but `containerId` has. Idempotent. */
+  async removeAnonymous(name: string, containerId: string): Promise<void> {
+    await this.#locks.run(name, async () => {
+      const record = this.#store.get(name);
+      if (record && isAnonymous(record) && this.usersOf(name, containerId).length === 0) await this.#delete(record);
+    });
+  }
+
+  /** A create that failed: what it made is taken back, unless somebody else has taken it up meanwhile. Idempotent. */
+  async removePending(containerId: string): Promise<void> {
+    for (const { name, pendingFor } of this.#store.list()) {
+      if (pendingFor !== containerId) continue;
+      await this.#locks.run(name, async () => {
+        const record = this.#store.get(name);
+        if (record?.pendingFor !== containerId) return;
+        if (this.usersOf(name, containerId).length === 0) await this.#delete(record);
+        else this.#settle(record);
+      });
+    }
+  }
+
+  /** At the engine's start: finishes removals, and forgets volumes whose container never came to be. */
+  async recover(): Promise<void> {
+    const used = this.#usedNames();
+    for (const record of this.#store.list()) {
+      if (record.removing || (record.pendingFor !== undefined && !used.has(record.name))) await this.#delete(record);
+      else if (!this.#driver.isMounted(record.name)) await this.#driver.create(record.name);
+    }
+  }
+
+  #get(name: string): VolumeRecord {
+    const record = this.#store.get(name);
+    if (!record || record.removing) throw new EngineError('not-found', `get ${name}: no such volume`);
+    return record;
+  }
+
+  #settle(record: VolumeRecord): void {
+    if (record.pendingFor === undefined) return;
+    const { pendingFor: _, ...settled } = record;
+    this.#store.update(settled);
+  }
+
+  /** Its intent first: a crash in between leaves a volume that the next start goes on removing. */
+  async #delete(record: VolumeRecord): Promise<void> {
+    if (this.#driver.isMounted(record.name)) this.#driver.unmount(record.name);
+    this.#store.update({ ...record, removing: true });
+    await this.#driver.remove(record.name);
+    this.#store.delete(record.name);
+    this.#events.publish('volume', 'destroy', record.name, { driver: 'local' });
+  }
+
+  #reserve(name: string, containerId: string): void {
+    const ids = this.#reserved.get(name);
+    if (ids) ids.add(containerId);
+    else this.#reserved.set(name, new Set([containerId]));
+  }
+
+  #usedNames(): Set<string> {
+    const names = new Set(this.#reserved.keys());
+    for (const { mounts } of this.#containers.list()) {
+      for (const { point } of mounts) if (point.Type === 'volume' && point.Name !== undefined) names.add(point.Name);
+    }
+    return names;
+  }
+
+  #document(record: VolumeRecord): Volume {
+    return {
+      CreatedAt: record.createdAt,
+      Driver: record.driver,
+      Labels: record.labels === null ? null : { ...record.labels },
+      Mountpoint: this.#driver.dataPath(record.name),
+      Name: record.name,
+      Options: record.options === null ? null : { ...record.options },
+      Scope: 'local',
+    };
+  }
+}
+
+function checkDriver(name: string, driver: string | undefined): void {
+  if (driver === undefined || driver === '' || driver === 'local') return;
+  throw new EngineError(
+    'not-found',
+    `create ${name}: error looking up volume plugin ${driver}: plugin "${driver}" not found`,
+  );
+}
+
+function matches(record: VolumeRecord, filters: Filters): boolean {
+  if (record.removing) return false;
+  const names = filters.get('name') ?? [];
+  const drivers = filters.get('driver') ?? [];
+  return (
+    (names.length === 0 || names.some((name) => record.name.includes(name))) &&
+    (drivers.length === 0 || drivers.includes(record.driver)) &&
+    matchesLabels(filters, record.labels)
+  );
+}
+
+function excluded(record: VolumeRecord, filters: Filters): boolean {
+  const unwanted = filters.get('label!') ?? [];
+  return unwanted.some((label) => matchesLabels(new Map([['label', [label]]]), record.labels));
+}
+
+function truthFilter(filters: Filters, key: string): boolean | undefined {
+  const values = filters.get(key);
+  if (values === undefined || values.length === 0) return undefined;
+  const truths = values.map((value) =>
+    ['1', 'true'].includes(value) ? true : ['0', 'false'].includes(value) ? false : undefined,
+  );
+  if (truths.some((truth) => truth === undefined || truth !== truths[0])) {
+    throw new EngineError('invalid-argument', `invalid filter '${key}=[${values.join(' ')}]'`);
+  }
+  return truths[0];
+}
+
+function emptyToNull(map: Record<string, string> | undefined): Readonly<Record<string, string>> | null {
+  return map && Object.keys(map).length > 0 ? map : null;
+}
+
+function sameOptions(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>> | null): boolean {
+  const entries = Object.entries(a);
+  if (b === null || entries.length !== Object.keys(b).length) return false;
+  return entries.every(([key, value]) => Object.hasOwn(b, key) && b[key] === value);
+}
+
+/** As Docker shows a volume's age. */
+function wholeSeconds(): string {
+  return formatNanos((nowNanos() / 1_000_000_000n) * 1_000_000_000n);
+}

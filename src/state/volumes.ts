@@ -1,0 +1,63 @@
+import type { Database } from './database.ts';
+import { Documents } from './documents.ts';
+
+/** Everything that is known of a volume; its files are below the data root. Who uses it is in the containers' records. */
+export interface VolumeRecord {
+  /** The name: volumes have no other id. */
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly driver: 'local';
+  /** What to mount there (`type`, `o`, `device`); null is a plain directory. */
+  readonly options: Readonly<Record<string, string>> | null;
+  readonly labels: Readonly<Record<string, string>> | null;
+  /** Made for this container by its create, and nothing was ever in it: when the container never came to be, it goes. */
+  readonly pendingFor?: string;
+  /** Its removal has begun: only the end of it is left to do. */
+  readonly removing?: true;
+}
+
+/** Docker's mark of a volume that nobody named. */
+export const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
+
+export function isAnonymous(record: VolumeRecord): boolean {
+  return record.labels !== null && Object.hasOwn(record.labels, ANONYMOUS_LABEL);
+}
+
+/** The volumes of the database, kept in memory as well. Writing is durable when the call returns. */
+export class VolumeStore {
+  readonly #documents: Documents<VolumeRecord>;
+  readonly #byName = new Map<string, VolumeRecord>();
+
+  constructor(db: Database) {
+    this.#documents = new Documents(db, 'volumes');
+    for (const record of this.#documents.list()) this.#byName.set(record.name, record);
+  }
+
+  get(name: string): VolumeRecord | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** By name. */
+  list(): VolumeRecord[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Throws `already-exists`. */
+  insert(record: VolumeRecord): void {
+    this.#documents.insert(record);
+    this.#byName.set(record.name, record);
+  }
+
+  /** Throws `not-found` when it is gone. */
+  update(record: VolumeRecord): void {
+    this.#documents.update(record);
+    this.#byName.set(record.name, record);
+  }
+
+  /** Idempotent. */
+  delete(name: string): void {
+    this.#documents.delete(name);
+    this.#byName.delete(name);
+  }
+}

@@ -1,0 +1,76 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EngineError } from '../base/errors.ts';
+import { mount, unmount } from '../linux/mount.ts';
+import { mountOf, readMounts } from '../linux/mountinfo.ts';
+import { localMount } from './local-options.ts';
+
+/** Volumes as directories of this host, `<root>/<name>/_data`; with options, as what is mounted there while it is used. */
+export class LocalDriver {
+  readonly #root: string;
+
+  /** @param root `<data-root>/volumes` */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  dataPath(name: string): string {
+    return join(this.#root, name, '_data');
+  }
+
+  /** The directory beside `_data`: what is in it was never given to a container. */
+  stagePath(name: string): string {
+    return join(this.#root, name, '_copy');
+  }
+
+  /** Idempotent. */
+  async create(name: string): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o711 });
+    await mkdir(join(this.#root, name), { recursive: true, mode: 0o711 });
+    await mkdir(this.dataPath(name), { recursive: true, mode: 0o755 });
+  }
+
+  /** With everything in it, but nothing of what is mounted there. Idempotent. Throws `conflict` while something is mounted. */
+  async remove(name: string): Promise<void> {
+    if (this.isMounted(name)) throw new EngineError('conflict', `remove ${name}: ${this.dataPath(name)} is mounted`);
+    await rm(join(this.#root, name), { recursive: true, force: true });
+  }
+
+  /** Mounts what the options say, unless it is mounted already. Throws `invalid-argument` in Docker's words. */
+  async mount(name: string, options: Readonly<Record<string, string>>): Promise<void> {
+    if (this.isMounted(name)) return;
+    const target = this.dataPath(name);
+    const request = await localMount(options);
+    try {
+      mount(request, target);
+    } catch (error) {
+      const data = request.options.length > 0 ? `, data: ${request.options.join(',')}` : '';
+      throw new EngineError(
+        'invalid-argument',
+        `error while mounting volume '${target}': failed to mount local volume: ` +
+          `mount ${request.source}:${target}${data}: ${reason(error, request.type)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Idempotent. */
+  unmount(name: string): void {
+    unmount(this.dataPath(name), { detach: true });
+  }
+
+  isMounted(name: string): boolean {
+    const path = this.dataPath(name);
+    return mountOf(readMounts(), path)?.mountPoint === path;
+  }
+}
+
+function reason(error: unknown, type: string): string {
+  const code = (error as { code?: string }).code;
+  if (code === 'ENOENT') return 'no such file or directory';
+  if (code === 'ENODEV') return `the kernel has no filesystem of type "${type}"`;
+  if (code === 'EINVAL') return 'invalid argument';
+  if (code === 'EPERM' || code === 'EACCES') return 'permission denied';
+  if (code === 'ENOTBLK') return 'block device required';
+  return (error as Error).message;
+}
