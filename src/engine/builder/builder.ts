@@ -14,6 +14,7 @@ import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import type { ImageConfig } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
+import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildRequest, BuildService } from '../engine.ts';
 import { StageBuilder, type StageState } from './stage-builder.ts';
@@ -38,10 +39,15 @@ export interface BuilderParts {
   readonly temporary: string;
   /** Unpacks a context: a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
-  digestLayer(
-    changes: string,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly diffId: DiffId; readonly size: number }>;
+  /** The active snapshot becomes a layer and is gone; on failure it is the caller's still. */
+  commitLayer(
+    key: string,
+    options: {
+      readonly parent: ChainId | undefined;
+      readonly lease: Lease;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
   mountActive(name: string, target: string): Promise<void>;
   mountView(chain: ChainId, target: string): Promise<void>;
   unmount(target: string): Promise<void>;
@@ -49,8 +55,8 @@ export interface BuilderParts {
   makeDirectory(rootfs: string, path: string): Promise<void>;
   /** `user[:group]`, by name or number, from the root's own files. */
   lookUpOwner(rootfs: () => Promise<string>, text: string): Promise<{ readonly uid: number; readonly gid: number }>;
-  /** Keeps chains from collection until it is disposed. */
-  lease(purpose: string): Promise<AsyncDisposable & { keep(chain: ChainId): void }>;
+  /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
+  underLease<T>(purpose: string, work: (lease: Lease) => Promise<T>): Promise<T>;
   onBuilt(id: Digest, tags: readonly string[]): void;
   /** Collects what nothing names any more. */
   collect(): Promise<void>;
@@ -84,46 +90,67 @@ export class Builder implements BuildService {
     if (request.buildId) this.#running.set(request.buildId, stop);
     const directory = join(this.#parts.temporary, `build-${newId().slice(0, 16)}`);
     const announce = (text: string): void => options.onProgress?.({ id: '', status: '', stream: text });
-    await using lease = await this.#parts.lease('build');
     try {
-      const root = join(directory, 'context');
-      await mkdir(root, { recursive: true });
-      await this.#parts.extract(context, root, signal);
-      const name = request.dockerfile || 'Dockerfile';
-      const parsed = parseDockerfile(await readContextFile(root, name));
-      for (const warning of parsed.warnings)
-        announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
-      const buildArgs = new Map(
-        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+      return await this.#parts.underLease('build', (lease) =>
+        this.#build(context, request, { directory, lease, tags, announce, options: { ...options, signal } }),
       );
-      const platformArgs = platformArguments(request.platform);
-      const plan = planBuild(readStages(parsed), { target: request.target, buildArgs, platformArgs });
-      const ignore = await readIgnore(root, name);
-      const builder = new StageBuilder({
-        parts: this.#parts,
-        request,
-        plan,
-        directory,
-        contextRoot: root,
-        ignore,
-        buildArgs,
-        platformArgs,
-        keep: (chain) => lease.keep(chain),
-        announce,
-        options: { ...options, signal },
-      });
-      const state = await builder.build();
-      const id = await this.#finish(state, request);
-      for (const tag of tags) await this.#parts.images.tag(id, tag);
-      this.#parts.onBuilt(id, tags);
-      options.onProgress?.({ id: '', status: '', aux: { ID: id } });
-      announce(`Successfully built ${id.slice(7, 19)}\n`);
-      for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
-      return { id };
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
       await rm(directory, { recursive: true, force: true });
     }
+  }
+
+  async #build(
+    context: Bytes,
+    request: BuildRequest,
+    {
+      directory,
+      lease,
+      tags,
+      announce,
+      options,
+    }: {
+      directory: string;
+      lease: Lease;
+      tags: readonly string[];
+      announce: (text: string) => void;
+      options: OperationOptions;
+    },
+  ): Promise<{ id: string }> {
+    const root = join(directory, 'context');
+    await mkdir(root, { recursive: true });
+    await this.#parts.extract(context, root, options.signal);
+    const name = request.dockerfile || 'Dockerfile';
+    const parsed = parseDockerfile(await readContextFile(root, name));
+    for (const warning of parsed.warnings)
+      announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
+    const buildArgs = new Map(
+      Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+    );
+    const platformArgs = platformArguments(request.platform);
+    const plan = planBuild(readStages(parsed), { target: request.target, buildArgs, platformArgs });
+    const ignore = await readIgnore(root, name);
+    const builder = new StageBuilder({
+      parts: this.#parts,
+      request,
+      plan,
+      directory,
+      contextRoot: root,
+      ignore,
+      buildArgs,
+      platformArgs,
+      lease,
+      announce,
+      options,
+    });
+    const state = await builder.build();
+    const id = await this.#finish(state, request);
+    for (const tag of tags) await this.#parts.images.tag(id, tag);
+    this.#parts.onBuilt(id, tags);
+    options.onProgress?.({ id: '', status: '', aux: { ID: id } });
+    announce(`Successfully built ${id.slice(7, 19)}\n`);
+    for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
+    return { id };
   }
 
   async cancel(buildId: string): Promise<void> {

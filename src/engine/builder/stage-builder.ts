@@ -14,9 +14,10 @@ import {
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { type BuildPlan, type PlannedStage, stageOf } from '../../build/plan.ts';
 import { changeConfig, commandArgv, variable } from '../../build/stage-config.ts';
-import { type ChainId, chainIds, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
+import { type ChainId, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
 import type { HistoryEntry, ImageRunConfig } from '../../oci/image.ts';
 import type { BuildRecord } from '../../state/build-records.ts';
+import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
 import type { BuilderParts } from './builder.ts';
@@ -46,8 +47,8 @@ export interface StageContext {
   readonly ignore: readonly string[];
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly platformArgs: ReadonlyMap<string, string>;
-  /** Layers of this build are kept from collection by this lease. */
-  readonly keep: (chain: ChainId) => void;
+  /** Keeps the layers of this build from collection. */
+  readonly lease: Lease;
   readonly announce: (text: string) => void;
   readonly options: OperationOptions;
 }
@@ -145,7 +146,7 @@ export class StageBuilder {
     }
     const image = await this.#image(base.reference, planned.platform);
     const { OnBuild: triggers, ...config } = image.config.config ?? {};
-    if (image.chain) this.#context.keep(image.chain);
+    if (image.chain) this.#context.lease.add('snapshot', image.chain);
     return {
       state: {
         config,
@@ -432,7 +433,7 @@ export class StageBuilder {
     if (this.#context.request.noCache !== true) {
       const record = records.use(key);
       if (record && (record.layer === undefined || snapshotter.stat(record.layer.chain) !== undefined)) {
-        if (record.layer) this.#context.keep(record.layer.chain);
+        if (record.layer) this.#context.lease.add('snapshot', record.layer.chain);
         this.#context.announce(' ---> Using cache\n');
         return record;
       }
@@ -449,7 +450,7 @@ export class StageBuilder {
     key: Digest,
     work: (rootfs: string) => Promise<unknown>,
   ): Promise<BuildRecord> {
-    const { parts, directory, keep } = this.#context;
+    const { parts, directory, lease, options } = this.#context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
     const rootfs = join(directory, `root-${++this.#snapshots}`);
     await mkdir(rootfs);
@@ -461,18 +462,12 @@ export class StageBuilder {
       } finally {
         await parts.unmount(rootfs);
       }
-      const { diffId, size } = await parts.digestLayer(
-        parts.snapshotter.changesDir(name),
-        this.#context.options.signal,
-      );
-      const chain = chainIds([...(state.chain ? [state.chain] : []), diffId]).at(-1)!;
-      keep(chain);
-      await parts.snapshotter.commit(chain, name, { diffId, size });
+      const layer = await parts.commitLayer(name, { parent: state.chain, lease, signal: options.signal });
       return {
         key,
         parent: state.key,
         text,
-        layer: { chain, diffId, size },
+        layer,
         createdAt: now(),
         usedAt: Date.now(),
         uses: 0,

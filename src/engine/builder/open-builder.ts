@@ -1,0 +1,60 @@
+import { mkdir } from 'node:fs/promises';
+import { mkdirAllInRoot } from '../../linux/rooted.ts';
+import { mount, unmount } from '../../linux/mount.ts';
+import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
+import { applyLayer } from '../../snapshot/apply-layer.ts';
+import type { BuildRecords } from '../../state/build-records.ts';
+import type { Images } from '../images/images.ts';
+import { commitLayer } from '../images/layers.ts';
+import type { ImageParts } from '../images/parts.ts';
+import { underLease } from '../images/under-lease.ts';
+import { Builder } from './builder.ts';
+import { StepExecutor, type StepExecutorParts } from './step-executor.ts';
+
+export interface OpenBuilderParts extends StepExecutorParts {
+  readonly images: Images;
+  readonly imageParts: ImageParts;
+  readonly records: BuildRecords;
+  readonly publishBuilt: (id: string, tags: readonly string[]) => void;
+}
+
+/** The builder on the engine's own parts. */
+export function openBuilder(parts: OpenBuilderParts): Builder {
+  const { images, imageParts } = parts;
+  return new Builder({
+    images: {
+      resolve: (reference, platform) => images.resolve(reference, platform),
+      pull: (reference, options) => images.pull(reference, options),
+      create: (config, chain) => images.create(config, chain),
+      tag: (id, reference) => images.tag(id, reference),
+      checkReference: (reference) => images.checkReference(reference),
+    },
+    snapshotter: imageParts.snapshotter,
+    records: parts.records,
+    executor: new StepExecutor(parts),
+    temporary: imageParts.temporary,
+    extract: async (archive, directory, signal) => {
+      await applyLayer(archive, directory, { whiteouts: 'literal', allowExternal: true, signal });
+    },
+    commitLayer: (key, options) => commitLayer(imageParts, key, options),
+    mountActive: (name, target) => mountSnapshot(imageParts, name, target),
+    mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
+    unmount: async (target) => void unmount(target, { detach: true }),
+    makeDirectory: async (rootfs, path) => void mkdirAllInRoot(rootfs, path),
+    lookUpOwner: async (rootfs, text) => {
+      // Numbers need no files, and then the root is not mounted for them.
+      const numbers = /^(\d+)(?::(\d+))?$/.exec(text);
+      if (numbers) return { uid: Number(numbers[1]), gid: Number(numbers[2] ?? numbers[1]) };
+      const { uid, gid } = resolveUser(text, [], readUserFiles(await rootfs()));
+      return { uid, gid };
+    },
+    underLease: (purpose, work) => underLease(imageParts, purpose, work),
+    onBuilt: parts.publishBuilt,
+    collect: async () => void (await imageParts.collector.collectAll()),
+  });
+}
+
+async function mountSnapshot({ snapshotter }: ImageParts, name: string, target: string): Promise<void> {
+  await mkdir(target, { recursive: true });
+  for (const request of await snapshotter.mounts(name)) mount(request, target);
+}
