@@ -175,8 +175,12 @@ export class Exchange {
    * Turns the connection into a raw one in both directions and sends its head: `101 UPGRADED` where the client asked
    * to upgrade, otherwise `200 OK`. `contentType` is what an upgraded client is told; others always get Docker's old word.
    */
-  hijack(contentType: string): { readonly socket: Duplex; readonly head: Buffer } {
+  async hijack(contentType: string): Promise<{ readonly socket: Duplex; readonly head: Buffer }> {
     const upgrade = this.request.headers.upgrade !== undefined;
+    if (!upgrade && this.request.headers['transfer-encoding'] !== undefined) {
+      throw new EngineError('invalid-argument', 'a chunked body cannot become a raw stream: send Upgrade: tcp');
+    }
+    if (!upgrade && !this.request.complete) await this.bytes();
     const taken = this.takeSocket();
     taken.socket.write(
       upgrade

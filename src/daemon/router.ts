@@ -7,7 +7,7 @@ export interface Route {
   readonly method: Method;
   /** `/containers/{id}/json`; a parameter takes slashes too, because images are named with them. */
   readonly path: string;
-  /** How the request may end before its answer does: see `Exchange.signal`. */
+  /** A client may ask to upgrade here, and gets the connection as a raw stream. */
   readonly hijacks?: boolean;
   readonly handle: (exchange: Exchange) => Promise<void>;
 }

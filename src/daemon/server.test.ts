@@ -162,6 +162,7 @@ test('a body without end costs no memory and ends with a word and the connection
   await using server = await TestServer.start({});
   const socket = connect({ path: server.socketPath, allowHalfOpen: true });
   socket.on('error', () => {});
+  socket.setMaxListeners(0);
   socket.write('POST /containers/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
   const before = process.memoryUsage().rss;
   const piece = Buffer.alloc(1 << 20, 0x20);

@@ -134,7 +134,8 @@ export class ApiServer {
     takeSocket: () => { socket: Duplex; head: Buffer },
     early?: Buffer,
   ): void {
-    const { controller, release } = this.#abortOnDisconnect(request, response);
+    response.on('error', () => {});
+    const { controller, release } = this.#abortOnDisconnect(request);
     const running = this.#answer(door, request, response, controller.signal, takeSocket, early)
       .catch((error: unknown) => this.#answerError(request, response, error))
       .finally(release);
@@ -175,10 +176,7 @@ export class ApiServer {
     };
   }
 
-  #abortOnDisconnect(
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): { controller: AbortController; release: () => void } {
+  #abortOnDisconnect(request: IncomingMessage): { controller: AbortController; release: () => void } {
     const controller = new AbortController();
     const gone = (): void => controller.abort(new EngineError('cancelled', 'the client is gone'));
     const stop = (): void => controller.abort(this.#stop.signal.reason);
@@ -193,7 +191,6 @@ export class ApiServer {
       socket.off('close', gone);
       socket.off('end', gone);
     };
-    response.on('error', () => {});
     return { controller, release };
   }
 

@@ -1,6 +1,6 @@
 import type { WaitResponse } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
-import type { AttachOptions, EngineServices } from '../../engine/engine.ts';
+import type { AttachOptions, AttachSession, EngineServices } from '../../engine/engine.ts';
 import type { Exchange } from '../exchange.ts';
 import { frameHeader, joinSession, streamType } from '../hijack.ts';
 import { containerCreate, containerUpdate } from '../json/container.ts';
@@ -258,7 +258,7 @@ async function wait(engine: EngineServices, exchange: Exchange): Promise<void> {
 async function attach(engine: EngineServices, exchange: Exchange): Promise<void> {
   const options = attachOptions(exchange);
   const session = await engine.containers.attach(exchange.param('id'), options);
-  const connection = exchange.hijack(streamType(session.tty, exchange.version));
+  const connection = await closingOnError(session, () => exchange.hijack(streamType(session.tty, exchange.version)));
   await joinSession(connection, session, {
     multiplexed: !session.tty,
     stdin: options.stdin,
@@ -269,8 +269,18 @@ async function attach(engine: EngineServices, exchange: Exchange): Promise<void>
 async function attachWebsocket(engine: EngineServices, exchange: Exchange): Promise<void> {
   const options = attachOptions(exchange);
   const session = await engine.containers.attach(exchange.param('id'), options);
-  const connection = websocketConnection(exchange);
+  const connection = await closingOnError(session, () => websocketConnection(exchange));
   await joinSession(connection, session, { multiplexed: false, stdin: options.stdin, signal: exchange.signal });
+}
+
+/** Nobody else knows of the session yet. */
+async function closingOnError<T>(session: AttachSession, take: () => T | Promise<T>): Promise<T> {
+  try {
+    return await take();
+  } catch (error) {
+    session.close();
+    throw error;
+  }
 }
 
 function attachOptions(exchange: Exchange): AttachOptions {

@@ -49,7 +49,7 @@ async function start(engine: EngineServices, exchange: Exchange): Promise<void> 
   const tty = request.Tty ?? false;
   const size = request.ConsoleSize;
   // The connection is the client's before anything runs: what goes wrong from here on is said in the stream.
-  const connection = exchange.hijack(streamType(tty, exchange.version));
+  const connection = await exchange.hijack(streamType(tty, exchange.version));
   let session: AttachSession;
   try {
     session = await engine.execs.start(id, {
