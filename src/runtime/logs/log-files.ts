@@ -1,0 +1,69 @@
+import { readdirSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+
+/** One file of a log: the current one, or one that was rotated away. */
+export interface LogFile {
+  readonly path: string;
+  readonly inode: bigint;
+  readonly size: number;
+}
+
+/** A byte in a log, also after its file was rotated. */
+export interface LogPosition {
+  /** 0: the beginning of whatever file comes first. */
+  readonly inode: bigint;
+  readonly offset: number;
+}
+
+/**
+ * The files that hold a log, oldest first; none when there is no log yet. Names: `<log>.3`, `<log>.2`, `<log>.1`, and,
+ * until the engine has noticed a rotation, `<log>.current` (what was current when it last looked) and `<log>.next` (what
+ * became current then); see rotation.ts.
+ */
+export function logFiles(path: string): readonly LogFile[] {
+  const name = basename(path);
+  const directory = dirname(path);
+  const ranked: { rank: number; path: string }[] = [];
+  for (const entry of listDirectory(directory)) {
+    if (!entry.startsWith(name)) continue;
+    const rank = rankOf(entry.slice(name.length));
+    if (rank !== undefined) ranked.push({ rank, path: `${directory}/${entry}` });
+  }
+  ranked.sort((a, b) => b.rank - a.rank);
+  const spare = inodeOf(`${path}.tmp`); // prepared for a rotation to come: not part of the log
+  const files = new Map<bigint, LogFile>();
+  for (const { path: file } of ranked) {
+    const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+    if (!stat?.isFile() || stat.ino === spare) continue;
+    files.delete(stat.ino); // two names of one file: the later place is the true one
+    files.set(stat.ino, { path: file, inode: stat.ino, size: Number(stat.size) });
+  }
+  return [...files.values()];
+}
+
+/** The end of what is in the log now. Taken before a start, it is where that run's output begins. */
+export function logEnd(path: string): LogPosition {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat ? { inode: stat.ino, offset: Number(stat.size) } : { inode: 0n, offset: 0 };
+}
+
+export function inodeOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
+/** The older, the higher. */
+function rankOf(suffix: string): number | undefined {
+  if (suffix === '') return 0;
+  if (suffix === '.next') return 1;
+  if (suffix === '.current') return 2;
+  const number = /^\.([1-9]\d{0,5})$/.exec(suffix)?.[1];
+  return number === undefined ? undefined : 2 + Number(number);
+}
+
+function listDirectory(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
