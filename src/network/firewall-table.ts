@@ -76,6 +76,11 @@ export class FirewallTable {
     await this.#flush();
   }
 
+  /** Resolves, never rejects, when nothing is under way. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#running.catch(() => undefined);
+  }
+
   get #state(): FirewallState {
     // in an order that does not depend on who came first: a new engine makes the same table
     const bridges = [...this.#bridges.values()].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -48,7 +48,7 @@ export class ContainerNames {
   }
 
   /** Makes its names known, and answers it; called again after every change of its networks. */
-  async serve(run: NamedRun, namespace: NetworkNamespace): Promise<void> {
+  async serve(run: NamedRun, namespace: NetworkNamespace, options: { readonly fresh?: boolean } = {}): Promise<void> {
     const { id, name, hostConfig } = run.container;
     this.#table.set(id, namedEndpoints(run));
     if (!ContainerNames.applies(run.attachment)) return;
@@ -63,7 +63,7 @@ export class ContainerNames {
     const server = new NameServer({ namespace, table: this.#table, upstream: this.#upstream, client });
     this.#served.set(id, { run, server, inside });
     try {
-      await applyNftables(server.rules, namespace);
+      await applyNftables(server.rules(!options.fresh), namespace);
     } catch (error) {
       this.#notify(`container ${name} cannot ask for names: ${errorMessage(error)}`);
     }

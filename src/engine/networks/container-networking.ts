@@ -123,7 +123,7 @@ export class ContainerNetworking implements Networking {
       const [files] = await Promise.all([
         writeContainerFiles(container, run.attachment, this.#fileDefaults()),
         this.#publish(run),
-        this.#names.serve(run, namespace),
+        this.#names.serve(run, namespace, { fresh: true }),
       ]);
       const { attachment } = run;
       this.#setGateway(namespace, attachment);
@@ -200,8 +200,8 @@ export class ContainerNetworking implements Networking {
     run.namespace?.close();
     this.#names.withdraw(containerId);
     this.#options.ports.release(containerId);
-    await this.#options.firewall.removePorts(containerId).catch((error: unknown) => {
-      // the address rests for a while before it is given out again, and the next change puts the table right
+    // not waited for: whoever gets the port next asks the same table, and the address rests for a while
+    void this.#options.firewall.removePorts(containerId).catch((error: unknown) => {
       this.#options.notify(`rules of ${run.container.name} are still in place: ${errorMessage(error)}`);
     });
     for (const [name, endpoint] of Object.entries(run.attachment.endpoints)) {

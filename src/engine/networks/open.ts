@@ -65,6 +65,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     networking,
     close: async () => {
       if (networking.usedNetworks().size === 0) await registry.withdrawAll();
+      await firewall.settled();
       abandon();
     },
     abandon,
