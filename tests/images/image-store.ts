@@ -1,17 +1,12 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Progress } from '../../src/base/operation.ts';
-import { FileContentStore } from '../../src/content/file-content-store.ts';
-import { Collector } from '../../src/engine/gc.ts';
-import { Images } from '../../src/engine/images/images.ts';
+import type { Images } from '../../src/engine/images/images.ts';
+import { type OpenedImages, openImages } from '../../src/engine/images/open.ts';
 import type { ImageParts, ImageUser } from '../../src/engine/images/parts.ts';
-import { hostPlatform } from '../../src/oci/platform.ts';
 import { OverlaySnapshotter } from '../../src/snapshot/overlay-snapshotter.ts';
 import { Database } from '../../src/state/database.ts';
-import { ImageStore } from '../../src/state/images.ts';
-import { LayerStore } from '../../src/state/layers.ts';
-import { Leases } from '../../src/state/leases.ts';
 
 /** Images on a private data root, without the rest of an engine. */
 export class TestImages implements AsyncDisposable {
@@ -19,51 +14,39 @@ export class TestImages implements AsyncDisposable {
   readonly parts: ImageParts;
   readonly images: Images;
   /** What the images say they are used by. */
-  readonly users: ImageUser[] = [];
+  readonly users: ImageUser[];
   /** `tag busybox:latest`, … */
-  readonly events: string[] = [];
+  readonly events: string[];
   readonly #snapshotter: OverlaySnapshotter;
 
   private constructor(
-    root: string,
-    parts: Omit<ImageParts, 'collector' | 'publish' | 'containers'>,
-    snapshotter: OverlaySnapshotter,
+    opened: OpenedImages,
+    own: { root: string; users: ImageUser[]; events: string[]; snapshotter: OverlaySnapshotter },
   ) {
-    this.root = root;
-    this.#snapshotter = snapshotter;
-    this.parts = {
-      ...parts,
-      collector: new Collector(parts),
-      publish: (action, _id, attributes) => void this.events.push(`${action} ${attributes['name'] ?? ''}`),
-      containers: () => this.users,
-    };
-    this.images = new Images(this.parts);
+    this.parts = opened.parts;
+    this.images = opened.images;
+    this.root = own.root;
+    this.users = own.users;
+    this.events = own.events;
+    this.#snapshotter = own.snapshotter;
   }
 
-  /** Opens `root` as an engine would after a crash; a new one without it. */
-  static async open(root?: string): Promise<TestImages> {
-    const at = root ?? (await mkdtemp(join(tmpdir(), 'gantry-images-')));
-    await mkdir(join(at, 'tmp'), { recursive: true });
-    const db = Database.open(join(at, 'state.db'));
-    const snapshotter = await OverlaySnapshotter.open(join(at, 'snapshots'), db);
-    const test = new TestImages(
-      at,
-      {
-        db,
-        images: new ImageStore(db),
-        layers: new LayerStore(db),
-        leases: new Leases(),
-        content: await FileContentStore.open(at),
-        snapshotter,
-        registry: undefined,
-        platform: hostPlatform(),
-        temporary: join(at, 'tmp'),
-      },
+  /** Opens `at` as an engine would after a crash; a new one without it. */
+  static async open(at?: string): Promise<TestImages> {
+    const root = at ?? (await mkdtemp(join(tmpdir(), 'gantry-images-')));
+    const db = Database.open(join(root, 'state.db'));
+    const snapshotter = await OverlaySnapshotter.open(join(root, 'snapshots'), db);
+    const users: ImageUser[] = [];
+    const events: string[] = [];
+    const opened = await openImages({
+      root,
+      db,
       snapshotter,
-    );
-    await test.parts.collector.collectActive(() => false);
-    await test.parts.collector.collectAll();
-    return test;
+      temporary: join(root, 'tmp'),
+      publish: (action, _id, attributes) => void events.push(`${action} ${attributes['name'] ?? ''}`),
+      containers: () => users,
+    });
+    return new TestImages(opened, { root, users, events, snapshotter });
   }
 
   /** Lines of progress that a client would print. */

@@ -1,6 +1,7 @@
 import { errorMessage } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
+import { blobDigest } from '../../content/blob-digest.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import type { BlobInfo } from '../../content/content-store.ts';
 import type { Digest } from '../../oci/digest.ts';
@@ -71,10 +72,11 @@ class Check {
     }
   }
 
+  /** What is wrong with the blob; undefined when nothing is. */
   async #damage(blob: BlobInfo): Promise<string | undefined> {
     try {
-      for await (const _ of this.#parts.content.read(blob, this.#signal())) continue;
-      return undefined;
+      const found = await blobDigest(this.#parts.content.path(blob.digest), blob.digest, this.#signal());
+      return found.digest === blob.digest ? undefined : `content is ${found.digest} now (${found.size} bytes)`;
     } catch (error) {
       this.#options.signal?.throwIfAborted();
       return errorMessage(error);

@@ -62,7 +62,9 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     this.#parts.publish('tag', image.id, eventAttributes(image, reference));
   }
 
-  remove(name: string, options?: RemoveOptions): Promise<ImageDeleteItem[]> {
+  async remove(name: string, options: RemoveOptions & { platforms?: string[] } = {}): Promise<ImageDeleteItem[]> {
+    // An image is of one platform here: another one is not there to be removed.
+    for (const platform of options.platforms ?? []) this.record(name, platform);
     return removeImage(this.#parts, name, options);
   }
 

@@ -146,15 +146,19 @@ export async function* layerTar(parts: LayerParts, layer: LayerRecord, chain: Ch
     return;
   }
   const hash = hasherFor(layer.diffId);
+  let size = 0;
   for await (const chunk of diffLayer(parts.snapshotter.changesDir(chain), { signal })) {
     hash.update(chunk);
+    size += chunk.byteLength;
+    // Readers were told a size: more must not reach them as if it were fine.
+    if (size > layer.blob.size) throw damaged(layer.diffId);
     yield chunk;
   }
   const found = `sha256:${hash.digest('hex')}`;
   if (found !== layer.diffId) throw damaged(layer.diffId, found);
 }
 
-function damaged(diffId: DiffId, found: string): EngineError {
+function damaged(diffId: DiffId, found = 'others'): EngineError {
   return new EngineError(
     'corrupt',
     `the files of layer ${diffId} were changed, they are ${found} now: run \`gantry image fsck\``,

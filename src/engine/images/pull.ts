@@ -38,6 +38,8 @@ export async function pullImage(parts: ImageParts, name: string, options: PullOp
     if (parsed.tag !== undefined || parsed.digest !== undefined) {
       throw new EngineError('invalid-argument', "tag can't be used with --all-tags/-a");
     }
+    const latest = withDefaultTag(parsed);
+    if (!registry && builtInFor(latest)) return provideBuiltIn(parts, latest, options);
     for (const tag of await needRegistry(registry, parsed).tags(parsed, options)) {
       await pullOne(parts, needRegistry(registry, parsed), { ...parsed, tag }, options);
     }
