@@ -84,6 +84,11 @@ export class EventLog implements EventService {
     return queue;
   }
 
+  /** How many follow. */
+  get listeners(): number {
+    return this.#readers.size;
+  }
+
   /** Ends every stream. */
   close(): void {
     for (const reader of this.#readers) reader.end();

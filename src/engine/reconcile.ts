@@ -17,6 +17,7 @@ import { ended, hasProcess, paused, resumed } from './containers/state.ts';
 /**
  * Makes host and database agree after a start, whatever the engine before was doing when it ended:
  * runs that go on are taken over, those that ended get their code and time, and what nobody knows is swept.
+ * Nothing is started yet: `startByPolicy` does that once every part has recovered.
  */
 export async function reconcile(context: ContainerContext): Promise<void> {
   const known = new Set(context.store.list().map((record) => record.id));
@@ -24,7 +25,6 @@ export async function reconcile(context: ContainerContext): Promise<void> {
   await Promise.all(context.store.list().map((record) => recoverContainer(context, record)));
   await context.networking.recovered();
   await sweepFiles(context, known);
-  startByPolicy(context);
 }
 
 /** Tasks of containers that do not run, as far as the database knows: starts that were cut off, clean-ups that were not finished. */
@@ -144,7 +144,7 @@ async function sweepFiles(context: ContainerContext, known: ReadonlySet<string>)
 }
 
 /** What restart policies ask for: at once for those that ran, with its back-off for one that was about to be restarted. */
-function startByPolicy(context: ContainerContext): void {
+export function startByPolicy(context: ContainerContext): void {
   for (const record of context.store.list()) {
     const { id, state, hostConfig, stoppedByHand, restartCount } = record;
     if (hasProcess(state)) continue;

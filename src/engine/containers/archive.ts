@@ -1,4 +1,5 @@
 import type { FilesystemChange, PathStat } from '../../api/container.ts';
+import { EngineError } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
@@ -56,7 +57,14 @@ export async function archivePut(
   options?: OperationOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
 ): Promise<void> {
   const record = findContainer(context, nameOrId);
-  await withRoot(context, record, (root) => context.files.put(root, path, tar, nameOrId, options));
+  if (record.hostConfig.ReadonlyRootfs) {
+    throw new EngineError('forbidden', 'container rootfs is marked read-only');
+  }
+  const { copyUidGid, ...rest } = options ?? {};
+  await withRoot(context, record, async (root) => {
+    const owner = copyUidGid ? await context.specs.user(record, root) : undefined;
+    await context.files.put(root, path, tar, nameOrId, { ...rest, ...(owner && { owner }) });
+  });
   publishContainerEvent(context, record, 'extract-to-dir');
 }
 

@@ -113,9 +113,10 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       process: async (_record: unknown, _root: unknown, request: { args: readonly string[] }) =>
         ({ args: request.args }) as never,
       resources: () => ({}),
+      user: async () => ({ uid: 0, gid: 0 }),
     },
     tasks,
-    logs: { end: async () => ({}), async *read() {} },
+    logs: { end: () => ({}), async *read() {} },
     files: {} as never,
     committer: {} as never,
     execIds: () => [],
@@ -127,10 +128,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     calls,
     async close() {
       closing.abort();
-      for (const [, live] of context.live.all()) {
-        clearTimeout(live.restartTimer);
-        live.health?.stop();
-      }
+      context.live.rest();
       await background.settled();
       database.close();
       await rm(options.dataRoot, { recursive: true, force: true });

@@ -23,6 +23,8 @@ export class LiveContainer {
   keep = false;
   /** Slow clean-up after the last run; never rejects. What needs the same resources waits for it. */
   cleanup: Promise<void> | undefined;
+  /** Clients that read its output. */
+  readonly readers = new Crowd();
   readonly nextExit = new Signal<Outcome>();
   readonly removed = new Signal<Outcome>();
   /** Told the task when a run begins. */
@@ -59,6 +61,28 @@ export class Signal<T> {
   }
 }
 
+/** Counts those inside. */
+export class Crowd {
+  #inside = 0;
+  readonly #empty = new Signal<void>();
+
+  /** Gives the way out, to be taken once or more. */
+  enter(): () => void {
+    this.#inside++;
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      if (--this.#inside === 0) this.#empty.tell();
+    };
+  }
+
+  /** Resolves when nobody is inside, rejects with the reason of `signal`. */
+  async empty(signal?: AbortSignal): Promise<void> {
+    if (this.#inside > 0) await this.#empty.wait(signal);
+  }
+}
+
 /** Those of all containers, by id. */
 export class LiveContainers {
   readonly #byId = new Map<string, LiveContainer>();
@@ -71,6 +95,14 @@ export class LiveContainers {
 
   all(): Iterable<[string, LiveContainer]> {
     return this.#byId;
+  }
+
+  /** Nothing happens by itself any more: no probe, no automatic restart. */
+  rest(): void {
+    for (const live of this.#byId.values()) {
+      clearTimeout(live.restartTimer);
+      live.health?.stop();
+    }
   }
 
   forget(id: string): void {

@@ -1,7 +1,9 @@
 import { EngineError } from '../../base/errors.ts';
 import type { OutputChunk } from '../../runtime/task.ts';
+import type { ContainerRecord } from '../../state/containers.ts';
 import type { LogOptions } from '../engine.ts';
 import { type ContainerContext, findContainer } from './context.ts';
+import type { LogReadOptions } from './parts.ts';
 import { taskLog } from './set-up.ts';
 import { hasProcess } from './state.ts';
 
@@ -20,7 +22,8 @@ export async function containerLogs(
     throw new EngineError('unimplemented', 'configured logging driver does not support reading');
   }
   const running = hasProcess(record.state);
-  const output = context.logs.read(taskLog(context, record), {
+  const live = context.live.of(record.id);
+  const output = readOutput(context, record, {
     stdout: options.stdout,
     stderr: options.stderr,
     since: options.since,
@@ -28,10 +31,30 @@ export async function containerLogs(
     tail: options.tail,
     timestamps: options.timestamps,
     details: options.details ? logDetails(LogConfig?.Config, record.config) : undefined,
-    follow: options.follow && running ? context.live.of(record.id).nextExit.wait(options.signal) : undefined,
+    follow: options.follow && running ? live.nextExit.wait(options.signal) : undefined,
     signal: options.signal,
   });
   return { tty: record.config.Tty === true, output };
+}
+
+/** Reads the container's record of output; its files are kept until the reader is done, also when the container goes. */
+export function readOutput(
+  context: ContainerContext,
+  record: ContainerRecord,
+  options: LogReadOptions,
+): AsyncIterable<OutputChunk> {
+  const done = context.live.of(record.id).readers.enter();
+  options.signal?.addEventListener('abort', done, { once: true });
+  if (options.signal?.aborted) done();
+  options.follow?.catch(() => {}); // its signal ends the reading too
+  const source = context.logs.read(taskLog(context, record), options);
+  return (async function* () {
+    try {
+      yield* source;
+    } finally {
+      done();
+    }
+  })();
 }
 
 /** The labels and variables that the log options `labels` and `env` name, as `--details` shows them. */

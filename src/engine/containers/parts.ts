@@ -60,6 +60,8 @@ export interface ContainerSpecs {
   /** A further process in the running container: its user looked up in the container's own files. */
   process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec>;
   resources(hostConfig: HostConfig): LinuxResources;
+  /** Ids of the container's user, looked up in its files. */
+  user(record: ContainerRecord, rootfs: string): Promise<{ readonly uid: number; readonly gid: number }>;
 }
 
 export interface SpecRequest {
@@ -83,7 +85,7 @@ export interface ExecProcessRequest {
 /** Readers of the record of output that the monitors write. Each has its own cursor: reading slows no container. */
 export interface ContainerLogs {
   /** Behind the last byte written now: where a client begins that attaches. */
-  end(log: TaskLog): Promise<LogPosition>;
+  end(log: TaskLog): LogPosition;
   read(log: TaskLog, options: LogReadOptions): AsyncIterable<OutputChunk>;
 }
 
@@ -126,7 +128,10 @@ export interface ContainerFiles {
     path: string,
     tar: Bytes,
     container: string,
-    options?: OperationOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
+    options?: OperationOptions & {
+      noOverwriteDirNonDir?: boolean;
+      owner?: { readonly uid: number; readonly gid: number };
+    },
   ): Promise<void>;
 }
 

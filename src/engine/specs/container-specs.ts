@@ -82,6 +82,11 @@ export class EngineSpecs implements ContainerSpecs {
     });
   }
 
+  async user({ config, hostConfig }: ContainerRecord, rootfs: string): Promise<{ uid: number; gid: number }> {
+    const { uid, gid } = resolveUser(config.User ?? '', hostConfig.GroupAdd ?? [], readUserFiles(rootfs));
+    return { uid, gid };
+  }
+
   resources(hostConfig: HostConfig): LinuxResources {
     return linuxResources(hostConfig, this.#host.cgroup);
   }

@@ -1,0 +1,252 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { newId } from '../base/ids.ts';
+import { KeyedMutex } from '../base/mutex.ts';
+import { FileContentStore } from '../content/file-content-store.ts';
+import { isFrozen } from '../linux/cgroup-stats.ts';
+import { readHostFacts } from '../linux/host-facts.ts';
+import { unmount } from '../linux/mount.ts';
+import { isBelow, readMounts } from '../linux/mountinfo.ts';
+import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
+import { diskUsage } from '../snapshot/disk-usage.ts';
+import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
+import { BuildRecords } from '../state/build-records.ts';
+import { ContainerStore } from '../state/containers.ts';
+import { Database } from '../state/database.ts';
+import { ImageStore } from '../state/images.ts';
+import { LayerStore } from '../state/layers.ts';
+import { Leases } from '../state/leases.ts';
+import { VolumeStore } from '../state/volumes.ts';
+import { LocalDriver } from '../volume/local-driver.ts';
+import { BackgroundWork } from './background.ts';
+import { openBuilder } from './builder/open-builder.ts';
+import { type EngineConfig, type EngineOptions, engineConfig } from './config.ts';
+import { Containers } from './containers/containers.ts';
+import type { ContainerContext } from './containers/context.ts';
+import { StoredContainers } from './containers/directory.ts';
+import { SnapshotFiles } from './containers/files.ts';
+import { LiveContainers } from './containers/live.ts';
+import { recordLogs } from './containers/record-logs.ts';
+import { SnapshotRoots } from './containers/roots.ts';
+import { readContainerSample } from './containers/sample.ts';
+import { hasProcess } from './containers/state.ts';
+import type { EngineServices } from './engine.ts';
+import { EventLog } from './events.ts';
+import { Execs } from './execs/execs.ts';
+import { Collector } from './gc.ts';
+import { Images } from './images/images.ts';
+import type { ImageParts } from './images/parts.ts';
+import { lockDataRoot } from './lock.ts';
+import { openNetworks } from './networks/open.ts';
+import { findPrograms } from './programs.ts';
+import { reconcile, startByPolicy } from './reconcile.ts';
+import { EngineSpecs } from './specs/container-specs.ts';
+import { System } from './system/system.ts';
+import { EngineContainerVolumes } from './volumes/container-volumes.ts';
+import { RunMounts } from './volumes/run-mounts.ts';
+import { Volumes } from './volumes/volumes.ts';
+
+/**
+ * Builds the engine of a data root, each part from those before it, and takes up what an earlier engine left. Throws
+ * `unavailable` when another one owns the root or the host lacks a program, `invalid-argument` for a wrong setting,
+ * `corrupt` when the database is; then nothing is held.
+ */
+export async function openEngine(options: EngineOptions = {}): Promise<EngineServices> {
+  await using opened = new AsyncDisposableStack();
+  const asked = engineConfig(options);
+  await mkdir(asked.dataRoot, { recursive: true, mode: 0o711 });
+  await mkdir(asked.execRoot, { recursive: true, mode: 0o711 });
+  opened.use(lockDataRoot(asked.dataRoot));
+  const programs = await findPrograms(asked);
+  const host = readHostFacts();
+  const config: EngineConfig = {
+    ...asked,
+    defaultRuntime: programs.defaultRuntime,
+    cgroupNamespace: asked.cgroupNamespace ?? (host.cgroup.version === 2 ? 'private' : 'host'),
+  };
+  const { dataRoot, execRoot, report } = config;
+  const temporary = join(dataRoot, 'tmp');
+  await emptyDirectory(temporary);
+
+  // what is remembered
+  const db = opened.use(Database.open(join(dataRoot, 'state.db')));
+  const events = new EventLog();
+  opened.defer(() => events.close());
+  const publish =
+    (type: string) =>
+    (action: string, id: string, attributes: Record<string, string>): void =>
+      events.publish(type, action, id, attributes);
+  const containerStore = new ContainerStore(db);
+  const buildRecords = new BuildRecords(db);
+
+  // content and layers
+  const content = await FileContentStore.open(dataRoot);
+  const snapshotter = await OverlaySnapshotter.open(join(dataRoot, 'snapshots'), db);
+  opened.defer(() => snapshotter.close());
+  const images = new ImageStore(db);
+  const layers = new LayerStore(db);
+  const leases = new Leases();
+  const collector = new Collector({
+    images,
+    layers,
+    leases,
+    content,
+    snapshotter,
+    otherChains: () => buildRecords.chains(),
+  });
+  const imageParts: ImageParts = {
+    db,
+    images,
+    layers,
+    leases,
+    content,
+    snapshotter,
+    collector,
+    publish: publish('image'),
+    containers: () =>
+      containerStore.list().map(({ id, imageId, state }) => ({ id, imageId, running: hasProcess(state) })),
+    registry: undefined,
+    platform: { os: 'linux', architecture: host.architecture },
+    temporary,
+  };
+  const imageService = new Images(imageParts);
+
+  // volumes and networks
+  const volumeStore = new VolumeStore(db);
+  const driver = new LocalDriver(join(dataRoot, 'volumes'));
+  const volumes = new Volumes({
+    store: volumeStore,
+    containers: containerStore,
+    driver,
+    events,
+    usage: async (directory, signal) => (await diskUsage(directory, { signal })).bytes,
+  });
+  const containerVolumes = new EngineContainerVolumes({
+    volumes,
+    store: volumeStore,
+    containers: containerStore,
+    driver,
+    runMounts: new RunMounts(join(execRoot, 'mounts')),
+    dataRoot,
+    report,
+  });
+  const {
+    networks,
+    networking,
+    close: closeNetworks,
+  } = openNetworks({
+    db,
+    config,
+    containers: new StoredContainers(containerStore, config),
+    publishEvent: publish('network'),
+  });
+  opened.defer(closeNetworks);
+
+  // processes
+  const tasks = new ConmonTaskRunner({
+    execRoot,
+    dataRoot,
+    runtimes: programs.runtimes,
+    conmonPath: programs.conmon,
+  });
+  opened.defer(() => tasks.close());
+  const specs = new EngineSpecs({
+    host,
+    runtimes: Object.keys(programs.runtimes),
+    cgroupParent: config.cgroupParent,
+  });
+
+  // containers
+  const background = new BackgroundWork(report);
+  const closing = new AbortController();
+  const context: ContainerContext = {
+    config,
+    store: containerStore,
+    live: new LiveContainers(),
+    locks: new KeyedMutex(),
+    background,
+    events,
+    images: imageService,
+    snapshots: snapshotter,
+    roots: new SnapshotRoots(snapshotter, execRoot),
+    volumes: containerVolumes,
+    networking,
+    specs,
+    tasks,
+    logs: recordLogs,
+    files: new SnapshotFiles(snapshotter),
+    committer: imageService,
+    execIds: (id) => execs.idsOf(id),
+    isFrozen,
+    readStats: readContainerSample,
+    closing: closing.signal,
+  };
+  const execs = new Execs(context);
+  const containers = new Containers(context);
+  opened.defer(async () => {
+    closing.abort();
+    context.live.rest();
+    await background.settled();
+  });
+
+  const builder = openBuilder({
+    tasks,
+    specs,
+    networking,
+    logs: recordLogs,
+    defaultRuntime: config.defaultRuntime,
+    images: imageService,
+    imageParts,
+    records: buildRecords,
+    publishBuilt: () => {},
+  });
+  const system = new System({
+    id: engineId(db),
+    config,
+    host,
+    containers: containerStore,
+    imageCount: () => imageService.count,
+    listenerCount: () => events.listeners,
+    runtimes: programs.runtimes,
+    services: { containers, images: imageService, volumes, builder },
+    components: programs.components,
+    authenticate: undefined,
+  });
+
+  await reconcile(context);
+  containerVolumes.recover();
+  await volumes.recover();
+  startByPolicy(context);
+
+  const resources = opened.move();
+  const close = (): Promise<void> => resources.disposeAsync();
+  return {
+    containers,
+    execs,
+    images: imageService,
+    networks,
+    volumes,
+    builder,
+    system,
+    events,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** What was being made when an engine ended. Nothing may be mounted below when files are deleted: it could be someone's data. */
+async function emptyDirectory(directory: string): Promise<void> {
+  for (const { mountPoint } of readMounts().toReversed()) {
+    if (mountPoint !== directory && isBelow(mountPoint, directory)) unmount(mountPoint, { detach: true });
+  }
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+}
+
+function engineId(db: Database): string {
+  const known = db.get("SELECT value FROM meta WHERE key = 'engine-id'")?.['value'];
+  if (typeof known === 'string') return known;
+  const id = newId();
+  db.run("INSERT INTO meta (key, value) VALUES ('engine-id', ?)", id);
+  return id;
+}
