@@ -130,17 +130,14 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     dataRoot,
     report,
   });
-  const {
-    networks,
-    networking,
-    close: closeNetworks,
-  } = openNetworks({
+  const network = openNetworks({
     db,
     config,
     containers: new StoredContainers(containerStore, config),
     publishEvent: publish('network'),
   });
-  opened.defer(closeNetworks);
+  const { networks, networking } = network;
+  opened.defer(() => network.close());
 
   // processes
   const tasks = new ConmonTaskRunner({

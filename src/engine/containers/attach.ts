@@ -106,6 +106,11 @@ class RecordSession implements AttachSession {
 
 function nothing(): void {}
 
-async function* onceOver(over: Promise<void>): AsyncGenerator<OutputChunk> {
-  await over;
+/** No output, until its end. */
+function onceOver(over: Promise<void>): AsyncIterable<OutputChunk> {
+  const next = async (): Promise<IteratorResult<OutputChunk>> => {
+    await over;
+    return { done: true, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
