@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The installed command: the command line, or for `gantry daemon` the daemon, from the bundle.
+const [major] = process.versions.node.split('.');
+if (Number(major) < 24) {
+  console.error(`gantry needs Node >= 24, this is ${process.version}`);
+  process.exit(1);
+}
+if (process.argv[2] === 'daemon') {
+  process.argv.splice(2, 1);
+  await import('../dist/daemon/main.js');
+} else {
+  await import('../dist/cli/main.js');
+}

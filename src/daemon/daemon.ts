@@ -1,0 +1,98 @@
+import { errorMessage } from '../base/errors.ts';
+import { VERSION } from '../base/version.ts';
+import type { EngineServices } from '../engine/engine.ts';
+import { openEngine } from '../engine/open.ts';
+import { notifyService } from '../linux/service-notify.ts';
+import type { CommandLine } from './command-line.ts';
+import { type DaemonConfig, loadConfig } from './config.ts';
+import { inheritedSockets, listen, refuseLiveSockets } from './listen.ts';
+import type { Logger } from './log.ts';
+import { removePidfile, writePidfile } from './pidfile.ts';
+import { routeTable } from './routes/table.ts';
+import { ApiServer } from './server.ts';
+
+export interface DaemonOptions {
+  readonly commandLine: CommandLine;
+  readonly config: DaemonConfig;
+  readonly log: Logger;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** An engine and the sockets it is reached by, for as long as the process lives. */
+export class Daemon {
+  readonly #options: DaemonOptions;
+  #engine: EngineServices | undefined;
+  #server: ApiServer | undefined;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once clients can connect. Throws what keeps it from starting, with nothing left open. */
+  async start(): Promise<void> {
+    const { config, log, env } = this.#options;
+    try {
+      // Before the engine, which may start containers: a second daemon on the same socket must not get so far.
+      await refuseLiveSockets(config.hosts);
+      if (config.pidfile !== undefined) writePidfile(config.pidfile);
+      const engine = await openEngine({ ...config.engine, report: (message) => log.info(message) });
+      this.#engine = engine;
+      this.#server = new ApiServer({
+        routes: routeTable(engine),
+        product: `Gantry/${VERSION} (linux)`,
+        log,
+      });
+      await listen(this.#server, config.hosts, {
+        tls: config.tls,
+        allowPlainTcp: config.allowPlainTcp,
+        group: config.group,
+        log,
+        inherited: inheritedSockets(env, process.pid),
+      });
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    log.info('Daemon has completed initialization', { version: VERSION, pid: process.pid });
+    this.#notify('READY=1');
+  }
+
+  /** Takes over what can change without a restart: the log level. */
+  reload(): void {
+    const { commandLine, log } = this.#options;
+    try {
+      const config = loadConfig(commandLine);
+      log.level = config.log.level;
+      log.info(`Reloaded configuration: log level ${config.log.level}; other settings take effect with a restart`);
+    } catch (error) {
+      log.error(`Configuration not reloaded: ${errorMessage(error)}`);
+    }
+  }
+
+  /** Stops accepting, ends requests, lets go of the engine. Containers go on. Idempotent. */
+  async close(): Promise<void> {
+    const { config, log } = this.#options;
+    this.#notify('STOPPING=1');
+    const [server, engine] = [this.#server, this.#engine];
+    this.#server = undefined;
+    this.#engine = undefined;
+    try {
+      await server?.close(config.shutdownSeconds * 500);
+      await engine?.close();
+    } catch (error) {
+      log.error(`while closing: ${errorMessage(error)}`);
+    }
+    if (config.pidfile !== undefined) removePidfile(config.pidfile);
+    await log.flush();
+  }
+
+  #notify(state: string): void {
+    const path = this.#options.env['NOTIFY_SOCKET'];
+    if (!path) return;
+    try {
+      notifyService(path, state);
+    } catch (error) {
+      this.#options.log.warn(`the service manager could not be told ${state}: ${errorMessage(error)}`);
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** `gantry daemon`: flags and settings, then the engine, then the doors to it. */
+import { enableCompileCache } from 'node:module';
+import { dirname, join } from 'node:path';
+import { errorMessage } from '../base/errors.ts';
+import { VERSION } from '../base/version.ts';
+import { enterOwnNamespace } from '../engine/own-namespace.ts';
+import { type CommandLine, helpText, parseCommandLine } from './command-line.ts';
+import { type DaemonConfig, loadConfig } from './config.ts';
+import { createLogger, type Logger } from './log.ts';
+
+// Beside the bundle, where only its owner writes: what is cached there is run.
+if (import.meta.filename.endsWith('.js')) enableCompileCache(join(dirname(import.meta.dirname), 'cache'));
+
+function main(): void {
+  let commandLine: CommandLine;
+  let config: DaemonConfig;
+  try {
+    commandLine = parseCommandLine(process.argv.slice(2));
+    if (commandLine.help) return void process.stdout.write(helpText());
+    if (commandLine.version) return void process.stdout.write(`Gantry version ${VERSION}\n`);
+    config = loadConfig(commandLine);
+  } catch (error) {
+    process.stderr.write(`${errorMessage(error)}\nSee 'gantry daemon --help'.\n`);
+    process.exitCode = 1;
+    return;
+  }
+  if (commandLine.validate) return void process.stdout.write('configuration OK\n');
+
+  const log = createLogger(config.log);
+  void run(commandLine, config, log).catch(async (error: unknown) => {
+    log.error(`failed to start the daemon: ${errorMessage(error)}`);
+    await log.flush();
+    process.exit(1);
+  });
+}
+
+async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger): Promise<void> {
+  // Replaces this process: everything above happens once more, everything below only inside.
+  const { dataRoot, execRoot } = config;
+  log.debug(enterOwnNamespace({ dataRoot, execRoot, env: process.env }));
+
+  const { Daemon } = await import('./daemon.ts');
+  const daemon = new Daemon({ commandLine, config, log, env: process.env });
+  let ending = false;
+  const end = (signal: string): void => {
+    if (ending) process.exit(1);
+    ending = true;
+    log.info(`Processing signal '${signal}'`);
+    // Whatever still hangs then is not worth waiting for: containers do not need us.
+    setTimeout(() => process.exit(0), config.shutdownSeconds * 1000).unref();
+    void daemon.close().finally(() => process.exit(0));
+  };
+  process.on('SIGTERM', () => end('terminated'));
+  process.on('SIGINT', () => end('interrupt'));
+  process.on('SIGHUP', () => daemon.reload());
+  process.on('unhandledRejection', (reason) => {
+    log.error(`unhandled rejection: ${errorMessage(reason)}`, { stack: stackOf(reason) });
+  });
+  process.on('uncaughtException', (error) => {
+    log.error(`uncaught exception: ${errorMessage(error)}`, { stack: stackOf(error) });
+    // A connection that broke where nobody listened harms nobody; anything else leaves us in a state we do not know.
+    if (['EPIPE', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    void log.flush().then(() => process.exit(1));
+  });
+  await daemon.start();
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}
+
+main();

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { leftBehind } from '../support/leak-check.ts';
+import { CASES } from './cases.ts';
+import { DIFFERENCES } from './differences.ts';
+import { type ApiResult, runCase } from './run-case.ts';
+
+const expected = JSON.parse(readFileSync(new URL('expected.json', import.meta.url), 'utf8')) as (ApiResult & {
+  name: string;
+})[];
+
+/** Raw requests to a real engine: status, words and fields must be as recorded from dockerd 28.5. */
+describe('requests as to dockerd', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-requests-'));
+  const daemon = new DaemonProcess({ directory });
+
+  before(async () => {
+    await daemon.start();
+    await daemon.importBusybox();
+  });
+  after(async () => {
+    await daemon.stop();
+    const left = await leftBehind(daemon);
+    rmSync(directory, { recursive: true, force: true });
+    assert.deepEqual(left, []);
+  });
+
+  for (const [index, one] of CASES.entries()) {
+    const { name, ...recorded } = expected[index]!;
+    const differs = DIFFERENCES[name];
+    test(differs ? `${name} (differs: ${differs.why})` : name, async () => {
+      assert.equal(name, one.name, 'expected.json was recorded from other cases: record it again');
+      const result = await runCase(one, daemon.socket, `api${process.pid}`);
+      assert.deepEqual(result, { ...recorded, ...differs?.result });
+    });
+  }
+});
