@@ -76,7 +76,7 @@ test('what is wrong is said in Docker’s words', async (t) => {
     ['{}', ['--mtu', 'x'], /^invalid argument "x" for "--mtu" flag: strconv\.ParseInt: parsing "x": invalid syntax$/],
     ['{}', ['--tls=x'], /^invalid argument "x" for "--tls" flag: strconv\.ParseBool: parsing "x": invalid syntax$/],
     ['{}', ['--shutdown-timeout'], /^flag needs an argument: --shutdown-timeout$/],
-    ['{}', ['--log-driver', 'foo'], /no log driver named 'foo'/],
+    ['{}', ['--log-driver', 'foo'], /plugin "foo" not found/],
     ['{}', ['--default-runtime', 'foo'], /foo is not among the runtimes/],
     ['{}', ['--icc=false'], /icc=false is not supported/],
     ['{}', ['--data-root', 'relative'], /must be an absolute path/],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { EngineError, errorMessage } from '../base/errors.ts';
-import { type EngineOptions, engineConfig, parseSize } from '../engine/config.ts';
+import { parseSize } from '../base/size.ts';
+import { type EngineOptions, engineConfig } from '../engine/config.ts';
 import type { CommandLine } from './command-line.ts';
 import { parseJson } from './json/parse.ts';
 import { isLogLevel, type LogLevel } from './log.ts';
@@ -167,7 +168,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     labels: settings.labels,
     init: settings.init,
     initPath: settings['init-path'],
-    shmSize: settings['default-shm-size'] === undefined ? undefined : parseSize(settings['default-shm-size']),
+    shmSize: sizeOf(settings['default-shm-size']),
     ulimits: settings['default-ulimits'] && Object.values(settings['default-ulimits']),
     stopTimeoutSeconds: settings['default-stop-timeout'],
     ipcMode,
@@ -197,4 +198,11 @@ function mapValues<T, U>(
   change: (value: T) => U,
 ): Record<string, U> | undefined {
   return record && Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
+
+function sizeOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes === undefined) throw new EngineError('invalid-argument', `invalid size: '${text}'`);
+  return bytes;
 }

@@ -1,6 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
+import { checkLogConfig } from '../runtime/spec/validate-log.ts';
 
 /** Everything an engine is told at its start. Made by `engineConfig`, which fills in what is not said. */
 export interface EngineConfig {
@@ -122,63 +123,17 @@ function check(config: EngineConfig): void {
   if (!Number.isSafeInteger(config.shmSize) || config.shmSize <= 0) wrong('shmSize', 'must be a number of bytes');
   for (const label of config.labels)
     if (label === '' || label.startsWith('=')) wrong('labels', `has ${JSON.stringify(label)}`);
-  checkLogOptions({ Type: config.logDriver, Config: { ...config.logOptions } });
+  checkLogConfig({ Type: config.logDriver, Config: { ...config.logOptions } });
 }
 
 function withoutUndefined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
-const LOG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
-  'json-file': [
-    'max-size',
-    'max-file',
-    'compress',
-    'labels',
-    'labels-regex',
-    'env',
-    'env-regex',
-    'tag',
-    'mode',
-    'max-buffer-size',
-  ],
-  local: ['max-size', 'max-file', 'compress', 'mode', 'max-buffer-size'],
-  none: ['mode', 'max-buffer-size'],
-};
-
-/** Throws `invalid-argument` in Docker's words for a driver we do not have or an option it does not know. */
-export function checkLogOptions(log: LogConfig): void {
-  const driver = log.Type || 'json-file';
-  const known = Object.hasOwn(LOG_OPTIONS, driver) ? LOG_OPTIONS[driver]! : undefined;
-  if (!known) {
-    throw new EngineError(
-      'invalid-argument',
-      `logger: no log driver named '${driver}' is registered: use json-file, local or none`,
-    );
-  }
-  for (const [name, value] of Object.entries(log.Config ?? {})) {
-    if (!known.includes(name)) {
-      throw new EngineError('invalid-argument', `unknown log opt '${name}' for ${driver} log driver`);
-    }
-    if (name === 'max-size') parseSize(value);
-    if (name === 'max-file' && !(Number.isInteger(Number(value)) && Number(value) >= 1)) {
-      throw new EngineError('invalid-argument', `max-file must be a number of 1 or more, not ${JSON.stringify(value)}`);
-    }
-  }
-}
-
 /** Bytes and files of a container's log record. Without `max-size` an explicit json-file configuration keeps our bound: see docs. */
 export function logBounds(log: LogConfig, config: EngineConfig): { maxBytes: number; maxFiles: number } {
-  const options: Record<string, string> = { ...config.logOptions, ...log.Config };
-  const maxBytes = parseSize(options['max-size'] ?? '10m');
-  return { maxBytes: Math.max(maxBytes, 0), maxFiles: Number(options['max-file'] ?? 3) };
-}
-
-/** `10m`, `1.5G`, `4096` to bytes; -1 is unlimited. */
-export function parseSize(text: string): number {
-  if (text === '-1') return -1;
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgtp])?(?:i?b)?$/i.exec(text);
-  if (!match) throw new EngineError('invalid-argument', `invalid size: '${text}'`);
-  const unit = match[2] ? 1024 ** ('kmgtp'.indexOf(match[2].toLowerCase()) + 1) : 1;
-  return Math.floor(Number(match[1]) * unit);
+  const type = log.Type || config.logDriver;
+  const defaults = type === config.logDriver ? config.logOptions : {};
+  const { maxBytes, maxFiles } = checkLogConfig({ Type: type, Config: { ...defaults, ...log.Config } });
+  return { maxBytes, maxFiles };
 }

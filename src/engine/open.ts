@@ -150,7 +150,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const specs = new EngineSpecs({
     host,
     runtimes: Object.keys(programs.runtimes),
-    cgroupParent: config.cgroupParent,
+    config,
   });
 
   // containers

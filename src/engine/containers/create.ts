@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type {
   ContainerConfig,
   ContainerCreateRequest,
@@ -9,7 +10,9 @@ import { newId, shortId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import { type ContainerMount, type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
-import { checkLogOptions, type EngineConfig } from '../config.ts';
+import { DEFAULT_READONLY_PATHS, defaultMaskedPaths } from '../../runtime/spec/mounts.ts';
+import { checkLogConfig } from '../../runtime/spec/validate-log.ts';
+import type { EngineConfig } from '../config.ts';
 import { checkContainerName, generateName } from '../names.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
 import { networkedContainer } from './networked.ts';
@@ -30,12 +33,14 @@ export async function createContainer(
   const image = await context.images.resolve(asked.Image ?? '', options.platform);
 
   const id = newId();
-  const config = mergeConfig(asked, image.config.config, id);
   const hostConfig = fillHostConfig(askedHost ?? {}, context.config);
+  const defaultHostname = hostConfig.NetworkMode === 'host' ? hostname() : shortId(id);
+  const config = mergeConfig({ ...asked, Hostname: asked.Hostname || defaultHostname }, image.config.config);
+  hostConfig.CgroupnsMode = context.specs.cgroupNamespace(hostConfig);
   if ((config.Entrypoint ?? []).length === 0 && (config.Cmd ?? []).length === 0) {
     throw new EngineError('invalid-argument', 'no command specified');
   }
-  const warnings = [...context.specs.check(config, hostConfig)];
+  const warnings = [...context.specs.check({ ...config, Hostname: asked.Hostname ?? '' }, hostConfig)];
   let record: ContainerRecord = {
     id,
     name: name ?? generateName((candidate) => store.byName(candidate) !== undefined),
@@ -108,7 +113,7 @@ function checkRequest(config: ContainerConfig, hostConfig: HostConfig): void {
   if (hostConfig.AutoRemove && policy.Name && policy.Name !== 'no') {
     invalid("can't create 'AutoRemove' container with restart policy");
   }
-  if (hostConfig.LogConfig) checkLogOptions(hostConfig.LogConfig);
+  checkLogConfig(hostConfig.LogConfig);
   checkHealthcheck(config, invalid);
 }
 
@@ -127,10 +132,10 @@ function checkHealthcheck({ Healthcheck: check }: ContainerConfig, invalid: (mes
 }
 
 /** The request, with what it leaves open taken from the image: Docker's rules, field by field. */
-export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | undefined, id: string): ContainerConfig {
+export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | undefined): ContainerConfig {
   const config: ContainerConfig = {
     ...asked,
-    Hostname: asked.Hostname || shortId(id),
+    Hostname: asked.Hostname ?? '',
     Domainname: asked.Domainname ?? '',
     User: asked.User || image?.User || '',
     AttachStdin: asked.AttachStdin ?? false,
@@ -254,8 +259,6 @@ export function fillHostConfig(asked: HostConfig, config: EngineConfig): HostCon
     CpuPercent: 0,
     IOMaximumIOps: 0,
     IOMaximumBandwidth: 0,
-    MaskedPaths: [...MASKED_PATHS],
-    ReadonlyPaths: [...READONLY_PATHS],
     ...asked,
     NetworkMode: networkMode,
     LogConfig: logConfig(asked, config),
@@ -263,7 +266,6 @@ export function fillHostConfig(asked: HostConfig, config: EngineConfig): HostCon
       Name: asked.RestartPolicy?.Name || 'no',
       MaximumRetryCount: asked.RestartPolicy?.MaximumRetryCount ?? 0,
     },
-    CgroupnsMode: asked.CgroupnsMode || (asked.Privileged ? 'host' : (config.cgroupNamespace ?? 'host')),
     IpcMode: asked.IpcMode || config.ipcMode,
     ShmSize: asked.ShmSize || config.shmSize,
     Runtime: asked.Runtime || config.defaultRuntime,
@@ -275,8 +277,8 @@ export function fillHostConfig(asked: HostConfig, config: EngineConfig): HostCon
     filled.MaskedPaths = asked.MaskedPaths ?? [];
     filled.ReadonlyPaths = asked.ReadonlyPaths ?? [];
   } else {
-    filled.MaskedPaths = asked.MaskedPaths ?? [...MASKED_PATHS];
-    filled.ReadonlyPaths = asked.ReadonlyPaths ?? [...READONLY_PATHS];
+    filled.MaskedPaths = asked.MaskedPaths ?? defaultMaskedPaths();
+    filled.ReadonlyPaths = asked.ReadonlyPaths ?? [...DEFAULT_READONLY_PATHS];
   }
   return filled;
 }
@@ -286,29 +288,6 @@ function logConfig(asked: HostConfig, config: EngineConfig): NonNullable<HostCon
   const defaults = type === config.logDriver && !asked.LogConfig?.Type ? config.logOptions : {};
   return { Type: type, Config: { ...defaults, ...asked.LogConfig?.Config } };
 }
-
-export const MASKED_PATHS: readonly string[] = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-
-export const READONLY_PATHS: readonly string[] = [
-  '/proc/bus',
-  '/proc/fs',
-  '/proc/irq',
-  '/proc/sys',
-  '/proc/sysrq-trigger',
-];
 
 function askedNetworks(
   endpoints: NonNullable<ContainerCreateRequest['NetworkingConfig']>['EndpointsConfig'],

@@ -109,6 +109,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     } satisfies Networking,
     specs: {
       check: () => [],
+      cgroupNamespace: () => 'private',
       build: async () => ({}) as never,
       process: async (_record: unknown, _root: unknown, request: { args: readonly string[] }) =>
         ({ args: request.args }) as never,

@@ -54,8 +54,10 @@ export interface VolumePlanRequest {
 
 /** From Docker's options to the runtime's documents. */
 export interface ContainerSpecs {
-  /** Refuses what can never start; gives the warnings for what this host will not honour. Throws `invalid-argument`. */
+  /** Refuses what can never start; gives the warnings for what this host will not honour. A host name is there only when it was asked for. Throws `invalid-argument`. */
   check(config: ContainerConfig, hostConfig: HostConfig): readonly string[];
+  /** What was asked, or this host's default. */
+  cgroupNamespace(hostConfig: HostConfig): 'private' | 'host';
   build(request: SpecRequest): Promise<OciSpec>;
   /** A further process in the running container: its user looked up in the container's own files. */
   process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec>;

@@ -36,7 +36,7 @@ export async function updateContainer(
       hostConfig.RestartPolicy = { Name: RestartPolicy.Name, MaximumRetryCount: RestartPolicy.MaximumRetryCount ?? 0 };
     }
     checkTogether(record.hostConfig, hostConfig, resources, refuse);
-    const warnings = context.specs.check(record.config, hostConfig);
+    const warnings = context.specs.check({ ...record.config, Hostname: '' }, hostConfig);
     const { task } = context.live.of(id);
     if (task && hasProcess(record.state) && Object.keys(resources).length > 0) {
       try {

@@ -1,55 +1,84 @@
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ContainerConfig, HostConfig } from '../../api/container.ts';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
 import { mkdirAllInRoot } from '../../linux/rooted.ts';
 import { buildSpec } from '../../runtime/spec/build.ts';
 import { execProcess } from '../../runtime/spec/exec.ts';
 import { findInitBinary } from '../../runtime/spec/init.ts';
+import { cgroupNamespace } from '../../runtime/spec/namespaces.ts';
 import type { LinuxResources, OciSpec, ProcessSpec } from '../../runtime/spec/oci-spec.ts';
 import { containerHostname, processDirectory } from '../../runtime/spec/process.ts';
 import { linuxResources } from '../../runtime/spec/resources.ts';
+import { parseSeccompProfile } from '../../runtime/spec/seccomp.ts';
+import { parseSecurityOptions } from '../../runtime/spec/security.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { validateCreate, type ValidationFacts } from '../../runtime/spec/validate.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { bindWarnings } from '../volumes/bind-warnings.ts';
+import type { EngineConfig } from '../config.ts';
 import type { ContainerSpecs, ExecProcessRequest, SpecRequest } from '../containers/parts.ts';
 
 export interface EngineSpecsOptions {
   readonly host: HostFacts;
-  /** Names of the configured OCI runtimes. */
+  /** Names of the OCI runtimes that are there. */
   readonly runtimes: readonly string[];
-  /** The cgroup below which containers are, when they do not say. */
-  readonly cgroupParent: string;
+  readonly config: Pick<
+    EngineConfig,
+    'cgroupParent' | 'cgroupNamespace' | 'ulimits' | 'initPath' | 'noNewPrivileges' | 'seccompProfile'
+  >;
 }
 
 /** From records to the runtime's documents: reads the container's own files and makes its working directory. */
 export class EngineSpecs implements ContainerSpecs {
   readonly #host: HostFacts;
-  readonly #facts: ValidationFacts;
-  readonly #cgroupParent: string;
+  readonly #config: EngineSpecsOptions['config'];
+  readonly #runtimes: readonly string[];
   readonly #initBinary: string | undefined;
+  /** The engine's own `seccompProfile`, as `--security-opt` would have it. */
+  readonly #seccomp: string | undefined;
 
+  /** Throws `invalid-argument` when the configured seccomp profile cannot be used. */
   constructor(options: EngineSpecsOptions) {
     this.#host = options.host;
-    this.#cgroupParent = options.cgroupParent;
-    this.#initBinary = findInitBinary();
-    this.#facts = { host: options.host, runtimes: options.runtimes, hasInit: this.#initBinary !== undefined };
+    this.#config = options.config;
+    this.#runtimes = options.runtimes;
+    this.#initBinary = options.config.initPath ?? findInitBinary();
+    this.#seccomp = readSeccompProfile(options.config.seccompProfile);
   }
 
   check(config: ContainerConfig, hostConfig: HostConfig): readonly string[] {
-    const { warnings } = validateCreate({ ...config, HostConfig: hostConfig }, this.#facts);
+    const facts: ValidationFacts = {
+      host: this.#host,
+      runtimes: this.#runtimes,
+      hasInit: this.#initBinary !== undefined,
+    };
+    const { warnings } = validateCreate({ ...config, HostConfig: this.#withDefaults(hostConfig) }, facts);
     return [...warnings, ...bindWarnings(hostConfig, this.#host)];
+  }
+
+  cgroupNamespace(hostConfig: HostConfig): 'private' | 'host' {
+    const { CgroupnsMode: asked } = hostConfig;
+    if (asked === 'private' || asked === 'host') return asked;
+    // privileged containers of cgroup v1 are there to see the host's
+    if (hostConfig.Privileged === true && this.#host.cgroup.version === 1) return 'host';
+    return cgroupNamespace({ CgroupnsMode: this.#config.cgroupNamespace ?? '' }, this.#host);
   }
 
   async build(request: SpecRequest): Promise<OciSpec> {
     const { record, rootfs, network, mounts } = request;
-    const { config, hostConfig } = record;
+    const { config } = record;
     const { files } = network;
+    const hostConfig = this.#withDefaults(record.hostConfig);
     makeWorkingDirectory(rootfs, config.WorkingDir);
     const { spec } = buildSpec({
       id: record.id,
-      config: { ...config, Env: [...network.env, ...(config.Env ?? [])] },
+      config: {
+        ...config,
+        Hostname: joinedHostname(hostConfig, files.hostname) ?? config.Hostname ?? '',
+        Env: [...network.env, ...(config.Env ?? [])],
+      },
       hostConfig,
       host: this.#host,
       hostHostname: hostname(),
@@ -65,13 +94,14 @@ export class EngineSpecs implements ContainerSpecs {
       joins: request.joins,
       shm: mounts.shm,
       initBinary: this.#initBinary,
-      cgroupParent: this.#cgroupParent,
+      cgroupParent: this.#config.cgroupParent,
     });
     return spec;
   }
 
   async process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec> {
-    const { config, hostConfig } = record;
+    const { config } = record;
+    const hostConfig = this.#withDefaults(record.hostConfig);
     return execProcess({
       ...request,
       user: resolveUser(request.user || (config.User ?? ''), hostConfig.GroupAdd ?? [], readUserFiles(rootfs)),
@@ -90,6 +120,46 @@ export class EngineSpecs implements ContainerSpecs {
   resources(hostConfig: HostConfig): LinuxResources {
     return linuxResources(hostConfig, this.#host.cgroup);
   }
+
+  /** What the engine's configuration says where the container does not. */
+  #withDefaults(hostConfig: HostConfig): HostConfig {
+    const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+    const added: string[] = [];
+    if (
+      this.#config.noNewPrivileges &&
+      !hostConfig.SecurityOpt?.some((option) => option.startsWith('no-new-privileges'))
+    ) {
+      added.push('no-new-privileges');
+    }
+    if (this.#seccomp !== undefined && security.seccomp === undefined) added.push(`seccomp=${this.#seccomp}`);
+    const named = new Set(hostConfig.Ulimits?.map(({ Name }) => Name.toLowerCase()));
+    const ulimits = this.#config.ulimits.filter(({ Name }) => !named.has(Name.toLowerCase()));
+    return {
+      ...hostConfig,
+      SecurityOpt: [...(hostConfig.SecurityOpt ?? []), ...added],
+      Ulimits: [...ulimits, ...(hostConfig.Ulimits ?? [])],
+    };
+  }
+}
+
+function readSeccompProfile(setting: string | undefined): string | undefined {
+  if (setting === undefined || setting === 'unconfined' || setting === 'builtin') return setting;
+  let text: string;
+  try {
+    text = readFileSync(setting, 'utf8');
+  } catch (error) {
+    throw new EngineError('invalid-argument', `opening seccomp profile (${setting}) failed: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+  parseSeccompProfile(text);
+  return text;
+}
+
+/** Who shares another container's network has that one's name: the file it has in common with it tells. */
+function joinedHostname(hostConfig: HostConfig, file: string): string | undefined {
+  if (hostConfig.NetworkMode?.startsWith('container:') !== true || file === '') return undefined;
+  return readFileSync(file, 'utf8').trim() || undefined;
 }
 
 /** An image's WORKDIR need not exist: it is made, as root's. Throws `invalid-argument` when something else is there. */

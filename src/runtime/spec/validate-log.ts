@@ -1,5 +1,6 @@
 import type { LogConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
+import { parseSize } from '../../base/size.ts';
 
 /** What is taken from a log configuration; sizes in bytes. */
 export interface LogLimits {
@@ -75,14 +76,6 @@ function checkTruth(text: string | undefined): void {
   if (text !== undefined && !/^(1|0|t|f|true|false)$/i.test(text)) {
     throw invalid(`invalid value for compress: "${text}" is neither true nor false`);
   }
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
-
-/** `10m`, `1.5g`, `100kb`, `2 GiB`: binary units in any spelling; undefined when it is none. */
-export function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text);
-  return match ? Math.floor(Number(match[1]) * UNITS[match[2]!.toLowerCase()]!) : undefined;
 }
 
 function invalid(message: string): EngineError {

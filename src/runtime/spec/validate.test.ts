@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ContainerCreateRequest, HostConfig } from '../../api/container.ts';
+import { parseSize } from '../../base/size.ts';
 import { testHost } from './fixtures.ts';
 import { isSignal } from './validate-config.ts';
-import { checkLogConfig, parseSize } from './validate-log.ts';
+import { checkLogConfig } from './validate-log.ts';
 import { parseNumberList, validateResources } from './validate-resources.ts';
 import { validateCreate } from './validate.ts';
 
