@@ -1,6 +1,7 @@
 import { Readable, type Transform } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { EngineError } from '../base/errors.ts';
+import { zstdFrames } from './zstd-frames.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz';
 
@@ -15,6 +16,8 @@ export const SNIFF_BYTES = 6;
 
 /** What `start`, the first bytes of something, is compressed with. */
 export function sniffCompression(start: Uint8Array): Compression {
+  // A zstd file may begin with a frame to skip, whose magic has sixteen forms.
+  if ((start[0]! & 0xf0) === 0x50 && start[1] === 0x2a && start[2] === 0x4d && start[3] === 0x18) return 'zstd';
   return MAGICS.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0] ?? 'none';
 }
 
@@ -23,8 +26,8 @@ const CHUNK = 256 << 10;
 /** Window of a zstd frame that is accepted: 128 MiB. */
 const ZSTD_WINDOW_LOG = 27;
 
-/** A stream that undoes gzip (all members) or zstd (all frames), in process. */
-export function createDecompressor(compression: 'gzip' | 'zstd'): Transform {
+/** A stream that undoes gzip (all members), or zstd (all frames, when each begins with a chunk: see `zstdFrames`). */
+function createDecompressor(compression: 'gzip' | 'zstd'): Transform {
   if (compression === 'gzip') return createGunzip({ chunkSize: CHUNK });
   return createZstdDecompress({ chunkSize: CHUNK, params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG } });
 }
@@ -65,7 +68,7 @@ export async function* decompress(
   }
   const plain =
     compression === 'gzip' || compression === 'zstd'
-      ? inflate(rest, createDecompressor(compression))
+      ? inflate(compression === 'zstd' ? zstdFrames(rest) : rest, createDecompressor(compression))
       : external!(compression, rest);
   let bytesOut = 0;
   try {
@@ -82,7 +85,8 @@ export async function* decompress(
 }
 
 async function* inflate(source: AsyncIterable<Uint8Array>, transform: Transform): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(source, { objectMode: false, highWaterMark: CHUNK });
+  // object mode: chunks must arrive as they are cut
+  const input = Readable.from(source, { objectMode: true, highWaterMark: 2 });
   input.on('error', (error) => transform.destroy(error));
   input.pipe(transform);
   try {

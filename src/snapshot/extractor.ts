@@ -61,7 +61,7 @@ export class Extractor implements TarHandler, Disposable {
   readonly #options: ExtractorOptions;
   /** Times are set last, as every file made inside changes them. */
   readonly #directoryTimes = new Map<string, { readonly path: readonly ByteString[]; readonly mtime: bigint }>();
-  /** In mode `remove`: what this archive made, which its own whiteouts leave alone. */
+  /** In mode `remove`: what this archive made, and what that is in: its own whiteouts leave them alone. */
   readonly #made = new Set<string>();
   #lowers: RootedDirectory[] | undefined;
   #entries = 0;
@@ -184,7 +184,16 @@ export class Extractor implements TarHandler, Disposable {
         break;
       }
     }
-    if (this.#options.whiteouts === 'remove') this.#made.add(resolved.join('/'));
+    this.#remember(resolved);
+  }
+
+  #remember(path: readonly ByteString[]): void {
+    if (this.#options.whiteouts !== 'remove') return;
+    for (let depth = path.length; depth > 0; depth--) {
+      const key = path.slice(0, depth).join('/');
+      if (this.#made.has(key)) return;
+      this.#made.add(key);
+    }
   }
 
   /** Makes an object at `name`; what is there already makes room for it. */
@@ -359,7 +368,7 @@ export class Extractor implements TarHandler, Disposable {
     } finally {
       closeFd(fd);
     }
-    if (this.#options.whiteouts === 'remove') this.#made.add(path.join('/'));
+    this.#remember(path);
     return true;
   }
 
