@@ -32,7 +32,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['base', 'api', 'oci', 'linux', 'engine'],
   client: ['base', 'api'],
   compose: ['base', 'api', 'client'],
-  cli: ['base', 'api', 'oci', 'client', 'compose'],
+  cli: ['base', 'api', 'oci', 'content', 'client', 'compose'], // of content only the tar format, for cp and build contexts
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */

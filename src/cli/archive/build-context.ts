@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { PathPatterns } from '../../base/path-patterns.ts';
+import { tarHeader } from '../../content/tar/header.ts';
+import { type TarSource, writeTar } from '../../content/tar/writer.ts';
+import { CommandError } from '../command.ts';
+import { packTree } from './pack.ts';
+
+export interface BuildContext {
+  readonly tar: AsyncIterable<Uint8Array>;
+  /** The Dockerfile's name in it. */
+  readonly dockerfile: string;
+}
+
+const ROOT = { uid: 0, gid: 0 };
+
+/**
+ * A directory as a build context: without what its .dockerignore leaves out, everything owned by root. `dockerfile` is
+ * the path given by `-f` (from where the command runs, or below the context), empty for the default; or the text itself.
+ */
+export function directoryContext(folder: string, dockerfile: string | { readonly text: Uint8Array }): BuildContext {
+  const root = resolve(folder);
+  if (fs.statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new CommandError(
+      fs.existsSync(root)
+        ? `unable to prepare context: context must be a directory: ${root}`
+        : `unable to prepare context: path ${JSON.stringify(folder)} not found`,
+    );
+  }
+  const place =
+    typeof dockerfile === 'string'
+      ? placeOf(root, dockerfile)
+      : { name: `.dockerfile.${randomBytes(10).toString('hex')}`, text: dockerfile.text };
+  const patterns = ignorePatterns(root, place.name);
+  async function* entries(): AsyncGenerator<TarSource, void, void> {
+    yield* packTree(root, {
+      name: '.',
+      owner: ROOT,
+      excluded: (path) => patterns.matches(path),
+      enter: patterns.hasExceptions,
+    });
+    if (place.text) {
+      yield {
+        header: tarHeader({ type: 'file', name: place.name, size: place.text.byteLength, mode: 0o600 }),
+        body: [place.text],
+      };
+    }
+  }
+  return { tar: writeTar(entries()), dockerfile: place.name };
+}
+
+/** A context that is nothing but a Dockerfile. */
+export function textContext(text: Uint8Array): BuildContext {
+  return {
+    tar: writeTar([{ header: tarHeader({ type: 'file', name: 'Dockerfile', size: text.byteLength }), body: [text] }]),
+    dockerfile: 'Dockerfile',
+  };
+}
+
+/** Where the Dockerfile is in the context; one from elsewhere is sent along under a name that hides nothing. */
+function placeOf(root: string, given: string): { name: string; text?: Uint8Array } {
+  if (given === '') {
+    for (const name of ['Dockerfile', 'dockerfile']) if (fs.existsSync(join(root, name))) return { name };
+    throw new CommandError(
+      `unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat ${join(root, 'Dockerfile')}: no such file or directory`,
+    );
+  }
+  const path = isAbsolute(given) || fs.existsSync(resolve(given)) ? resolve(given) : resolve(root, given);
+  if (!fs.existsSync(path)) {
+    throw new CommandError(
+      `unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat ${path}: no such file or directory`,
+    );
+  }
+  const below = relative(fs.realpathSync(root), fs.realpathSync(path));
+  if (below !== '' && !below.startsWith('..') && !isAbsolute(below))
+    return { name: relative(root, path).split(sep).join('/').startsWith('..') ? below : relative(root, path) };
+  return { name: `.dockerfile.${randomBytes(10).toString('hex')}`, text: fs.readFileSync(path) };
+}
+
+/** `<Dockerfile>.dockerignore` before `.dockerignore`. The Dockerfile and the file itself are always sent: the builder reads them. */
+function ignorePatterns(root: string, dockerfile: string): PathPatterns {
+  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+    let text: string;
+    try {
+      text = fs.readFileSync(join(root, name), 'utf8');
+    } catch {
+      continue;
+    }
+    try {
+      const written = PathPatterns.parse(text);
+      const keep = [dockerfile, name].filter((path) => written.matches(path)).map((path) => `!${path}`);
+      return keep.length === 0 ? written : PathPatterns.parse(`${text}\n${keep.join('\n')}\n`);
+    } catch (error) {
+      throw new CommandError(
+        `unable to prepare context: error checking context: ${basename(name)}: ${(error as Error).message}`,
+        1,
+        { cause: error },
+      );
+    }
+  }
+  return new PathPatterns([]);
+}

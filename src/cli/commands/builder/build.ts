@@ -1,0 +1,227 @@
+import fs from 'node:fs';
+import { directoryContext, textContext } from '../../archive/build-context.ts';
+import { CountedBytes } from '../../archive/counted.ts';
+import type { Cli } from '../../cli.ts';
+import { command, CommandError } from '../../command.ts';
+import { allCredentials } from '../../credentials.ts';
+import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
+import { toRecord } from '../../options/environment.ts';
+import { parseUlimit } from '../../options/resource.ts';
+import { readStream } from '../../output/file.ts';
+import { showProgress } from '../../output/progress.ts';
+import { humanSize } from '../../output/units.ts';
+
+export const build = command({
+  usage: '[OPTIONS] PATH | URL | -',
+  examples: `# An image from the Dockerfile in this directory
+gantry build -t myapp:1.0 .
+
+# Another Dockerfile, a value for its ARG
+gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
+  flags: {
+    'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
+    'build-arg': list('Set build-time variables'),
+    'cache-from': strings('Images to consider as cache sources'),
+    'cgroup-parent': string('Set the parent cgroup for the "RUN" instructions during build'),
+    compress: bool('Compress the build context using gzip'),
+    'cpu-period': int('Limit the CPU CFS (Completely Fair Scheduler) period'),
+    'cpu-quota': int('Limit the CPU CFS (Completely Fair Scheduler) quota'),
+    'cpu-shares': int('CPU shares (relative weight)', { short: 'c' }),
+    'cpuset-cpus': string('CPUs in which to allow execution (0-3, 0,1)'),
+    'cpuset-mems': string('MEMs in which to allow execution (0-3, 0,1)'),
+    'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
+    file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
+    'force-rm': bool('Always remove intermediate containers'),
+    iidfile: string('Write the image ID to the file', { complete: 'file' }),
+    isolation: string('Container isolation technology'),
+    label: list('Set metadata for an image'),
+    load: bool('The image goes to the image store (it always does)', { hidden: true }),
+    memory: bytes('Memory limit', { short: 'm' }),
+    'memory-swap': swapBytes('Swap limit equal to memory plus swap: -1 to enable unlimited swap'),
+    network: string('Set the networking mode for the RUN instructions during build', { initial: 'default' }),
+    'no-cache': bool('Do not use cache when building the image'),
+    platform: string('Set platform if server is multi-platform capable'),
+    progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "rawjson")', {
+      initial: 'auto',
+      complete: ['auto', 'plain', 'tty', 'quiet', 'rawjson'],
+    }),
+    pull: bool('Always attempt to pull a newer version of the image'),
+    quiet: bool('Suppress the build output and print image ID on success', { short: 'q' }),
+    rm: bool('Remove intermediate containers after a successful build', { initial: true }),
+    'security-opt': strings('Security options'),
+    'shm-size': bytes('Size of "/dev/shm"'),
+    squash: bool('Squash newly built layers into a single new layer'),
+    tag: list('Name and optionally a tag in the "name:tag" format', { short: 't' }),
+    target: string('Set the target build stage to build.'),
+    ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
+  },
+  args: { min: 1, max: 1 },
+  complete: 'file',
+  async run(cli, { flags, args }) {
+    const progress = flags.progress || cli.env['BUILDKIT_PROGRESS'] || 'auto';
+    if (!['auto', 'plain', 'tty', 'quiet', 'rawjson'].includes(progress))
+      throw new CommandError(
+        `invalid progress type ${JSON.stringify(progress)}: use auto, plain, tty, quiet or rawjson`,
+      );
+    const quiet = flags.quiet || progress === 'quiet';
+    const place = args[0]!;
+    const remote = isRemote(place);
+    if (remote && flags.file === '-')
+      throw new CommandError('invalid argument: a Dockerfile from stdin needs a local context');
+    const context = remote ? { tar: undefined, dockerfile: flags.file } : await localContext(cli, place, flags.file);
+    const client = await cli.client();
+    const credentials = await allCredentials(cli);
+    const sent = context.tar ? new CountedBytes(context.tar, sending(cli, quiet)) : undefined;
+    let id = '';
+    const messages = client.builder.build({
+      query: {
+        t: flags.tag,
+        dockerfile: context.dockerfile || undefined,
+        remote: remote ? place : undefined,
+        buildargs:
+          flags['build-arg'].length === 0 ? undefined : JSON.stringify(buildArguments(flags['build-arg'], cli)),
+        labels: flags.label.length === 0 ? undefined : JSON.stringify(toRecord(flags.label)),
+        target: flags.target || undefined,
+        nocache: flags['no-cache'] || undefined,
+        pull: flags.pull || undefined,
+        q: quiet || undefined,
+        rm: flags.rm,
+        forcerm: flags['force-rm'] || undefined,
+        squash: flags.squash || undefined,
+        memory: flags.memory || undefined,
+        memswap: flags['memory-swap'] || undefined,
+        cpushares: flags['cpu-shares'] || undefined,
+        cpuperiod: flags['cpu-period'] || undefined,
+        cpuquota: flags['cpu-quota'] || undefined,
+        cpusetcpus: flags['cpuset-cpus'] || undefined,
+        cpusetmems: flags['cpuset-mems'] || undefined,
+        cgroupparent: flags['cgroup-parent'] || undefined,
+        shmsize: flags['shm-size'] || undefined,
+        ulimits: flags.ulimit.length === 0 ? undefined : JSON.stringify(flags.ulimit),
+        networkmode: flags.network,
+        cachefrom: flags['cache-from'].length === 0 ? undefined : JSON.stringify(flags['cache-from']),
+        extrahosts: flags['add-host'].length === 0 ? undefined : flags['add-host'].join(','),
+        securityopt: flags['security-opt'].length === 0 ? undefined : JSON.stringify(flags['security-opt']),
+        isolation: flags.isolation || undefined,
+        platform: flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined,
+        version: '1',
+      },
+      context: sent && flags.compress ? compressed(sent) : sent,
+      registryConfig:
+        Object.keys(credentials).length === 0
+          ? undefined
+          : Buffer.from(JSON.stringify(credentials)).toString('base64url'),
+    });
+    const onAux = (aux: unknown): void => {
+      id = (aux as { ID?: string }).ID ?? id;
+    };
+    if (progress === 'rawjson') {
+      for await (const message of messages) {
+        cli.print(JSON.stringify(message));
+        if (message.aux !== undefined) onAux(message.aux);
+        if (message.error !== undefined) return message.errorDetail?.code || 1;
+      }
+    } else if (quiet) {
+      let log = '';
+      const collect = {
+        isTTY: false,
+        columns: 80,
+        rows: 24,
+        write: (data: string | Uint8Array) => void (log += String(data)),
+      };
+      await showProgress(collect, messages, { onAux });
+      id ||= log.trim();
+      cli.print(id);
+    } else {
+      await showProgress(cli.io.stdout, messages, { onAux });
+    }
+    if (flags.iidfile !== '') {
+      if (id === '') throw new CommandError(`cannot write ${flags.iidfile} because no image ID was found`);
+      fs.writeFileSync(flags.iidfile, id);
+    }
+    return 0;
+  },
+});
+
+/** Git repositories and archives on a web server: fetched by the engine. */
+function isRemote(place: string): boolean {
+  return /^(https?:\/\/|git:\/\/|git@|github\.com\/)/.test(place);
+}
+
+async function localContext(
+  cli: Cli,
+  place: string,
+  file: string,
+): Promise<{ tar: AsyncIterable<Uint8Array>; dockerfile: string }> {
+  if (place === '-') {
+    if (file === '-') throw new CommandError("invalid argument: can't use stdin for both build context and dockerfile");
+    return stdinContext(cli, file);
+  }
+  if (file !== '-') return directoryContext(place, file);
+  return directoryContext(place, { text: await whole(cli.io.stdin()) });
+}
+
+/** What comes on stdin is a tar, compressed or not, or else a Dockerfile. */
+async function stdinContext(cli: Cli, file: string): Promise<{ tar: AsyncIterable<Uint8Array>; dockerfile: string }> {
+  const source = readStream(cli, '-')[Symbol.asyncIterator]();
+  let head = Buffer.alloc(0);
+  while (head.length < 512) {
+    const next = await source.next();
+    if (next.done === true) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  const rest: AsyncIterable<Uint8Array> = {
+    async *[Symbol.asyncIterator]() {
+      yield head;
+      for (let next = await source.next(); next.done !== true; next = await source.next()) yield next.value;
+    },
+  };
+  if (isArchive(head)) return { tar: rest, dockerfile: file };
+  return textContext(await whole(rest));
+}
+
+/** ustar, or the first bytes of gzip, bzip2, xz, zstd. */
+function isArchive(head: Buffer): boolean {
+  if (head.toString('latin1', 257, 262) === 'ustar') return true;
+  return ['1f8b', '425a68', 'fd377a585a00', '28b52ffd'].some(
+    (magic) => head.toString('hex', 0, magic.length / 2) === magic,
+  );
+}
+
+async function whole(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of source) {
+    size += part.byteLength;
+    if (size > 32 * 2 ** 20)
+      throw new CommandError('the Dockerfile on stdin is larger than 32 MiB: is it an archive of an unknown kind?');
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+async function* compressed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  const [{ createGzip }, { Readable }] = await Promise.all([import('node:zlib'), import('node:stream')]);
+  yield* Readable.from(source, { objectMode: false }).pipe(createGzip()) as AsyncIterable<Uint8Array>;
+}
+
+/** `--build-arg NAME` takes its value from the environment; without one there it is not passed. */
+function buildArguments(given: readonly string[], cli: Cli): Record<string, string | null> {
+  return Object.fromEntries(
+    given.map((item) => {
+      const cut = item.indexOf('=');
+      return cut < 0 ? [item, cli.env[item] ?? null] : [item.slice(0, cut), item.slice(cut + 1)];
+    }),
+  );
+}
+
+/** `Sending build context`: on a terminal while it grows, otherwise once. */
+function sending(cli: Cli, quiet: boolean): (bytes: number) => void {
+  if (quiet || !cli.io.stdout.isTTY) return () => {};
+  let last = 0;
+  return (bytes) => {
+    if (Date.now() - last < 200) return;
+    last = Date.now();
+    cli.io.stdout.write(`\r\x1b[2KSending build context to the engine  ${humanSize(bytes)}\r`);
+  };
+}

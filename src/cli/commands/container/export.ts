@@ -1,0 +1,19 @@
+import { command } from '../../command.ts';
+import { string } from '../../flag.ts';
+import { writeStream } from '../../output/file.ts';
+
+export const exportContainer = command({
+  usage: '[OPTIONS] CONTAINER',
+  flags: { output: string('Write to a file, instead of STDOUT', { short: 'o', complete: 'file' }) },
+  args: { min: 1, max: 1 },
+  complete: 'container',
+  async run(cli, { flags, args }) {
+    await writeStream(
+      cli,
+      flags.output,
+      async () => (await (await cli.client()).containers.export(args[0]!)).body,
+      'export',
+    );
+    return 0;
+  },
+});

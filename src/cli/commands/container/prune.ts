@@ -1,0 +1,21 @@
+import { command } from '../../command.ts';
+import { confirmPrune } from '../../confirm.ts';
+import { bool, filters } from '../../flag.ts';
+import { pruneFilters } from '../../options/prune-filters.ts';
+import { printPruned } from '../../output/reclaimed.ts';
+
+export const prune = command({
+  usage: '[OPTIONS]',
+  flags: {
+    filter: filters('Provide filter values (e.g. "until=<timestamp>")'),
+    force: bool('Do not prompt for confirmation', { short: 'f' }),
+  },
+  args: { min: 0, max: 0 },
+  async run(cli, { flags }) {
+    if (!(await confirmPrune(cli, flags.force, 'WARNING! This will remove all stopped containers.'))) return 0;
+    const client = await cli.client();
+    const report = await client.containers.prune(pruneFilters(cli, flags.filter));
+    printPruned(cli, 'Deleted Containers:', report.ContainersDeleted ?? [], report.SpaceReclaimed);
+    return 0;
+  },
+});

@@ -1,0 +1,36 @@
+import { parseReference } from '../../../oci/reference.ts';
+import { command } from '../../command.ts';
+import { list, string } from '../../flag.ts';
+import { readStream } from '../../output/file.ts';
+import { showProgress } from '../../output/progress.ts';
+
+export const importImage = command({
+  usage: '[OPTIONS] file|URL|- [REPOSITORY[:TAG]]',
+  flags: {
+    change: list('Apply Dockerfile instruction to the created image', { short: 'c' }),
+    message: string('Set commit message for imported image', { short: 'm' }),
+    platform: string('Set platform if server is multi-platform capable'),
+  },
+  args: { min: 1, max: 2 },
+  complete: 'file',
+  async run(cli, { flags, args }) {
+    const [source, name] = args;
+    const reference = name === undefined ? undefined : parseReference(name);
+    const remote = /^https?:\/\//.test(source!);
+    const body = remote ? undefined : readStream(cli, source!);
+    const client = await cli.client();
+    await showProgress(
+      cli.io.stdout,
+      client.images.import({
+        source: remote ? source! : '-',
+        ...(body ? { body } : {}),
+        repository: reference?.repository,
+        tag: reference?.tag,
+        message: flags.message || undefined,
+        changes: flags.change,
+        platform: flags.platform || undefined,
+      }),
+    );
+    return 0;
+  },
+});

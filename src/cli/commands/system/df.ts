@@ -1,0 +1,149 @@
+import type { DiskUsage } from '../../../api/system.ts';
+import { command, CommandError } from '../../command.ts';
+import { bool, string } from '../../flag.ts';
+import { CONTAINER_FORMAT, containerRow } from '../../output/container-row.ts';
+import { FORMAT_HELP } from '../../output/format-help.ts';
+import { imageRows } from '../../output/image-row.ts';
+import { formatRows, printRows, type Row } from '../../output/rows.ts';
+import { layOut } from '../../output/table.ts';
+import { humanSize, timeAgo } from '../../output/units.ts';
+
+export const df = command({
+  usage: '[OPTIONS]',
+  flags: {
+    format: string(FORMAT_HELP),
+    verbose: bool('Show detailed information on space usage', { short: 'v' }),
+  },
+  args: { min: 0, max: 0 },
+  async run(cli, { flags }) {
+    if (flags.verbose && flags.format !== '' && flags.format !== 'json' && flags.format !== 'table')
+      throw new CommandError('the format and verbose flags conflict');
+    const client = await cli.client();
+    const usage = await client.system.diskUsage();
+    if (flags.verbose) {
+      cli.io.stdout.write(cli.clean(details(usage)));
+      return 0;
+    }
+    printRows(
+      cli,
+      {
+        columns: ['Type', 'TotalCount', 'Active', 'Size', 'Reclaimable'],
+        headers: { TotalCount: 'TOTAL' },
+        typeName: '*formatter.diskUsageContext',
+      },
+      [imagesRow(usage), containersRow(usage), volumesRow(usage), cacheRow(usage)],
+      { template: flags.format },
+    );
+    return 0;
+  },
+});
+
+function summary(
+  Type: string,
+  total: number,
+  active: number,
+  size: number,
+  reclaimable: number,
+  percent = size > 0,
+): Row {
+  const share = percent ? ` (${Math.trunc((reclaimable / size) * 100)}%)` : '';
+  return {
+    Type,
+    TotalCount: String(total),
+    Active: String(active),
+    Size: humanSize(size),
+    Reclaimable: `${humanSize(reclaimable)}${share}`,
+  };
+}
+
+function imagesRow(usage: DiskUsage): Row {
+  const images = usage.Images ?? [];
+  const active = images.filter((image) => image.Containers > 0);
+  let used = 0;
+  for (const image of images) {
+    if (image.Containers === 0) continue;
+    if (image.Size === -1 || image.SharedSize === -1) continue;
+    used += image.Size - image.SharedSize;
+  }
+  return summary('Images', images.length, active.length, usage.LayersSize, Math.max(0, usage.LayersSize - used));
+}
+
+function containersRow(usage: DiskUsage): Row {
+  const containers = usage.Containers ?? [];
+  const active = containers.filter(({ State }) => /running|paused|restarting/.test(State));
+  const size = (list: typeof containers): number => list.reduce((sum, item) => sum + (item.SizeRw ?? 0), 0);
+  return summary('Containers', containers.length, active.length, size(containers), size(containers) - size(active));
+}
+
+function volumesRow(usage: DiskUsage): Row {
+  const volumes = usage.Volumes ?? [];
+  const known = volumes.filter((volume) => (volume.UsageData?.Size ?? -1) !== -1);
+  const size = known.reduce((sum, volume) => sum + volume.UsageData!.Size, 0);
+  const used = known
+    .filter((volume) => volume.UsageData!.RefCount > 0)
+    .reduce((sum, volume) => sum + volume.UsageData!.Size, 0);
+  const active = volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0);
+  return summary('Local Volumes', volumes.length, active.length, size, size - used);
+}
+
+function cacheRow(usage: DiskUsage): Row {
+  const records = usage.BuildCache ?? [];
+  const size = records.filter(({ Shared }) => !Shared).reduce((sum, item) => sum + item.Size, 0);
+  const inUse = records.filter(({ Shared, InUse }) => !Shared && InUse).reduce((sum, item) => sum + item.Size, 0);
+  return summary('Build Cache', records.length, records.filter(({ InUse }) => InUse).length, size, size - inUse, false);
+}
+
+function details(usage: DiskUsage): string {
+  const images = (usage.Images ?? []).flatMap((image) =>
+    imageRows(image, { truncate: true, digests: false }).map((row) =>
+      [
+        row['Repository'],
+        row['Tag'],
+        row['ID'],
+        row['CreatedSince'],
+        row['VirtualSize'],
+        row['SharedSize'],
+        row['UniqueSize'],
+        row['Containers'],
+      ].map(String),
+    ),
+  );
+  const containers = (usage.Containers ?? []).map((container) => ({
+    ...containerRow(container, { truncate: true }),
+    Size: humanSize(container.SizeRw ?? 0, 3),
+  }));
+  const volumes = (usage.Volumes ?? []).map((volume) => [
+    volume.Name,
+    String(volume.UsageData?.RefCount ?? 'N/A'),
+    volume.UsageData ? humanSize(volume.UsageData.Size) : 'N/A',
+  ]);
+  const cache = (usage.BuildCache ?? []).map((item) => [
+    item.ID.slice(0, 12),
+    item.Type,
+    humanSize(item.Size, 3),
+    timeAgo(Date.parse(item.CreatedAt) / 1000),
+    item.LastUsedAt === null ? '' : timeAgo(Date.parse(item.LastUsedAt) / 1000),
+    String(item.UsageCount),
+    String(item.Shared),
+  ]);
+  const size = cacheRow(usage)['Size'];
+  return [
+    'Images space usage:\n',
+    layOut([
+      ['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE', 'SHARED SIZE', 'UNIQUE SIZE', 'CONTAINERS'],
+      ...images,
+    ]),
+    'Containers space usage:\n',
+    formatRows(
+      {
+        ...CONTAINER_FORMAT,
+        columns: ['ID', 'Image', 'Command', 'LocalVolumes', 'Size', 'RunningFor', 'Status', 'Names'],
+      },
+      containers,
+    ),
+    'Local Volumes space usage:\n',
+    layOut([['VOLUME NAME', 'LINKS', 'SIZE'], ...volumes]),
+    `Build cache usage: ${String(size)}\n`,
+    layOut([['CACHE ID', 'CACHE TYPE', 'SIZE', 'CREATED', 'LAST USED', 'USAGE', 'SHARED'], ...cache]),
+  ].join('\n');
+}

@@ -1,0 +1,44 @@
+import { command } from '../../command.ts';
+import { bool, filters, string } from '../../flag.ts';
+import { FORMAT_HELP } from '../../output/format-help.ts';
+import { labelFields } from '../../output/labels.ts';
+import { printRows } from '../../output/rows.ts';
+import { humanSize } from '../../output/units.ts';
+
+export const ls = command({
+  usage: '[OPTIONS]',
+  flags: {
+    filter: filters('Provide filter values (e.g. "dangling=true")', { short: 'f' }),
+    format: string(FORMAT_HELP),
+    quiet: bool('Only display volume names', { short: 'q' }),
+  },
+  args: { min: 0, max: 0 },
+  async run(cli, { flags }) {
+    const client = await cli.client();
+    const { Volumes } = await client.volumes.list(flags.filter);
+    const volumes = (Volumes ?? []).toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+    printRows(
+      cli,
+      {
+        columns: ['Driver', 'Name'],
+        headers: { Name: 'VOLUME NAME' },
+        typeName: '*formatter.volumeContext',
+        quiet: 'Name',
+      },
+      volumes.map((volume) => ({
+        Name: volume.Name,
+        Driver: volume.Driver,
+        Scope: volume.Scope,
+        Mountpoint: volume.Mountpoint,
+        ...labelFields(volume.Labels),
+        Links: volume.UsageData ? String(volume.UsageData.RefCount) : 'N/A',
+        Size: volume.UsageData ? humanSize(volume.UsageData.Size) : 'N/A',
+        Group: 'N/A',
+        Availability: 'N/A',
+        Status: 'N/A',
+      })),
+      { template: flags.format || (flags.quiet ? '' : (cli.config.document.volumesFormat ?? '')), quiet: flags.quiet },
+    );
+    return 0;
+  },
+});

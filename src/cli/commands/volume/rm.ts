@@ -1,0 +1,14 @@
+import { command } from '../../command.ts';
+import { bool } from '../../flag.ts';
+import { forEachName } from '../../names.ts';
+
+export const rm = command({
+  usage: '[OPTIONS] VOLUME [VOLUME...]',
+  flags: { force: bool('Force the removal of one or more volumes', { short: 'f' }) },
+  args: { min: 1 },
+  complete: 'volume',
+  async run(cli, { flags, args }) {
+    const client = await cli.client();
+    return forEachName(cli, args, (name) => client.volumes.remove(name, { force: flags.force }), { atOnce: 1 });
+  },
+});

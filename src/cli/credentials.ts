@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process';
+import type { AuthConfig } from '../api/auth.ts';
+import { parseReference } from '../oci/reference.ts';
+import type { Cli } from './cli.ts';
+import { CommandError } from './command.ts';
+
+export const DOCKER_HUB = 'https://index.docker.io/v1/';
+
+/** `X-Registry-Auth` for the registry that an image's name points to. */
+export async function authHeaderFor(cli: Cli, image: string): Promise<string> {
+  return encodeAuth(await credentialsFor(cli, registryOf(image)));
+}
+
+/** The key under which a registry's credentials are kept: its host, and an address of old for Docker Hub. */
+export function registryOf(image: string): string {
+  const { domain } = parseReference(image);
+  return domain === 'docker.io' ? DOCKER_HUB : domain;
+}
+
+export function encodeAuth(auth: AuthConfig): string {
+  return Buffer.from(JSON.stringify(auth)).toString('base64url');
+}
+
+/** The credentials kept for a registry; empty when there are none. */
+export async function credentialsFor(cli: Cli, registry: string): Promise<AuthConfig> {
+  const { document } = cli.config;
+  const helper = document.credHelpers?.[registry] ?? document.credsStore;
+  if (helper !== undefined && helper !== '') {
+    const found = await runHelper(helper, 'get', registry);
+    if (found !== undefined) {
+      const { Username, Secret } = JSON.parse(found) as { Username: string; Secret: string };
+      return Username === '<token>'
+        ? { identitytoken: Secret, serveraddress: registry }
+        : { username: Username, password: Secret, serveraddress: registry };
+    }
+  }
+  const kept =
+    document.auths?.[registry] ??
+    document.auths?.[`https://${registry}`] ??
+    document.auths?.[`https://${registry}/v1/`];
+  return kept === undefined ? {} : decodeKept(kept, registry);
+}
+
+/** All that is kept, for builds. */
+export async function allCredentials(cli: Cli): Promise<Record<string, AuthConfig>> {
+  const { document } = cli.config;
+  const registries = new Set([...Object.keys(document.auths ?? {}), ...Object.keys(document.credHelpers ?? {})]);
+  const found = await Promise.all(
+    [...registries].map(async (registry) => [registry, await credentialsFor(cli, registry)] as const),
+  );
+  return Object.fromEntries(found);
+}
+
+/** Keeps credentials. Gives where. */
+export async function storeCredentials(cli: Cli, registry: string, auth: AuthConfig): Promise<'helper' | 'file'> {
+  const { document } = cli.config;
+  const helper = document.credHelpers?.[registry] ?? document.credsStore;
+  if (helper !== undefined && helper !== '') {
+    const secret = auth.identitytoken
+      ? { Username: '<token>', Secret: auth.identitytoken }
+      : { Username: auth.username, Secret: auth.password };
+    await runHelper(helper, 'store', JSON.stringify({ ServerURL: registry, ...secret }));
+    cli.config.write({ auths: { ...document.auths, [registry]: {} } });
+    return 'helper';
+  }
+  const basic = Buffer.from(`${auth.username ?? ''}:${auth.password ?? ''}`).toString('base64');
+  const kept = auth.identitytoken
+    ? { auth: Buffer.from(`${auth.username ?? ''}:`).toString('base64'), identitytoken: auth.identitytoken }
+    : { auth: basic };
+  cli.config.write({ auths: { ...document.auths, [registry]: kept } });
+  return 'file';
+}
+
+/** Forgets them. False when there were none. */
+export async function eraseCredentials(cli: Cli, registry: string): Promise<boolean> {
+  const { document } = cli.config;
+  const helper = document.credHelpers?.[registry] ?? document.credsStore;
+  if (helper !== undefined && helper !== '') await runHelper(helper, 'erase', registry);
+  if (document.auths?.[registry] === undefined) return false;
+  cli.config.write({ auths: Object.fromEntries(Object.entries(document.auths).filter(([name]) => name !== registry)) });
+  return true;
+}
+
+function decodeKept(kept: AuthConfig, registry: string): AuthConfig {
+  const text = Buffer.from(kept.auth ?? '', 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  return {
+    ...(colon > 0 ? { username: text.slice(0, colon), password: text.slice(colon + 1).replace(/\0+$/, '') } : {}),
+    ...(kept.username === undefined ? {} : { username: kept.username }),
+    ...(kept.password === undefined ? {} : { password: kept.password }),
+    ...(kept.identitytoken === undefined ? {} : { identitytoken: kept.identitytoken }),
+    ...(kept.registrytoken === undefined ? {} : { registrytoken: kept.registrytoken }),
+    serveraddress: registry,
+  };
+}
+
+/** Speaks the credential helpers' protocol; undefined when the helper knows nothing of the registry. */
+async function runHelper(name: string, action: 'get' | 'store' | 'erase', input: string): Promise<string | undefined> {
+  if (!/^[\w.-]+$/.test(name))
+    throw new CommandError(`the name of the credential helper ${JSON.stringify(name)} is not valid`);
+  const program = `docker-credential-${name}`;
+  const child = spawn(program, [action], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stdin.on('error', () => {}); // a helper may answer without reading
+  child.stdin.end(input);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new CommandError(
+          error.code === 'ENOENT'
+            ? `error getting credentials - err: exec: "${program}": executable file not found in $PATH`
+            : `error getting credentials - ${error.message}`,
+        ),
+      ),
+    );
+    child.once('close', resolve);
+  });
+  if (code === 0) return output;
+  if (/credentials not found/.test(output) || action === 'erase') return undefined;
+  throw new CommandError(`error getting credentials - ${program} ${action}: ${output.trim()}`);
+}

@@ -1,0 +1,139 @@
+/** Lists of things as docker shows them: a table of columns, JSON lines, or a template for each. */
+import type { Cli } from '../cli.ts';
+import { CommandError } from '../command.ts';
+import { Template } from '../template/template.ts';
+import { escapeControls } from './escape.ts';
+import { layOut, layOutText } from './table.ts';
+
+/** The fields of one line, by the names templates use. A function is computed when asked for, or takes arguments. */
+export type Row = Readonly<Record<string, RowField>>;
+export type RowField = string | ((...args: unknown[]) => string);
+
+export interface RowFormat {
+  /** The columns of the default table: field names. */
+  readonly columns: readonly string[];
+  /** What stands above each field. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** How Go calls the type in its complaints. */
+  readonly typeName: string;
+  /** Fields of the JSON form, where they are not all. */
+  readonly json?: readonly string[];
+  /** What `--quiet` prints. */
+  readonly quiet?: string;
+}
+
+/** Prints `rows` in the form that `--format` and `--quiet` ask for. */
+export function printRows(
+  cli: Cli,
+  format: RowFormat,
+  rows: readonly Row[],
+  options: { template?: string; quiet?: boolean } = {},
+): void {
+  cli.io.stdout.write(formatRows(format, rows, { ...options, escape: cli.io.stdout.isTTY }));
+}
+
+export function formatRows(
+  format: RowFormat,
+  rows: readonly Row[],
+  options: { template?: string; quiet?: boolean; escape?: boolean } = {},
+): string {
+  const safe = options.escape === true ? rows.map(escapeRow) : rows;
+  const template = (options.template ?? '').trim();
+  if (options.quiet === true && format.quiet !== undefined && (template === '' || template === 'table')) {
+    return safe.map((row) => `${valueOf(row, format.quiet!)}\n`).join('');
+  }
+  if (template === 'json') return safe.map((row) => `${rowJson(format, row)}\n`).join('');
+  if (template === '' || template === 'table') {
+    const head = format.columns.map((name) => format.headers[name] ?? name.toUpperCase());
+    return layOut([head, ...safe.map((row) => format.columns.map((name) => valueOf(row, name)))]);
+  }
+  const table = /^table\s/.test(template);
+  const source = unescapeTemplate(table ? template.slice(6).trim() : template);
+  const compiled = compile(source, format.typeName);
+  const lines = safe.map((row) => execute(compiled, withJson(format, row)));
+  if (!table) return lines.map((line) => `${line}\n`).join('');
+  const headers = Object.fromEntries(
+    Object.keys({ ...safe[0], ...format.headers }).map((name) => [name, format.headers[name] ?? name.toUpperCase()]),
+  );
+  const labelled = {
+    ...headers,
+    Label: (name: unknown) =>
+      String(name)
+        .split(/[.\-_/]/)
+        .at(-1) ?? '',
+  };
+  // In the head, `{{json .X}}` and the like show the header as it is.
+  const head = new Template(source, { functions: HEADER_FUNCTIONS });
+  return layOutText([execute(head, labelled), ...lines].map((line) => `${line}\n`).join(''));
+}
+
+const HEADER_FUNCTIONS = new Map([
+  ['json', (value: unknown) => String(value)],
+  ['truncate', (value: unknown) => String(value)],
+  ['pad', (value: unknown) => String(value)],
+  ['split', (value: unknown) => String(value)],
+  ['join', (value: unknown) => String(value)],
+  ['title', (value: unknown) => String(value)],
+  ['lower', (value: unknown) => String(value)],
+  ['upper', (value: unknown) => String(value)],
+]);
+
+/** Throws in docker's words. */
+export function compile(source: string, typeName?: string): Template {
+  try {
+    return new Template(source, typeName === undefined ? {} : { typeName });
+  } catch (error) {
+    throw new CommandError(`failed to parse template: ${(error as Error).message}`, 1, { cause: error });
+  }
+}
+
+function execute(template: Template, data: unknown): string {
+  try {
+    return template.execute(data);
+  } catch (error) {
+    throw new CommandError(`failed to execute template: ${(error as Error).message}`, 1, { cause: error });
+  }
+}
+
+/** `\t` and `\n` typed in a shell are meant as tab and line end. */
+export function unescapeTemplate(source: string): string {
+  return source.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
+}
+
+function withJson(format: RowFormat, row: Row): Record<string, unknown> {
+  const fields: Record<string, unknown> = { ...row };
+  Object.defineProperty(fields, 'toJSON', { enumerable: false, value: () => jsonFields(format, row) });
+  return fields;
+}
+
+function rowJson(format: RowFormat, row: Row): string {
+  return JSON.stringify(jsonFields(format, row)).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
+}
+
+function jsonFields(format: RowFormat, row: Row): Record<string, string | null> {
+  const names = (
+    format.json ??
+    Object.keys(row).filter((name) => typeof row[name] === 'string' || (row[name] as () => string).length === 0)
+  ).toSorted();
+  return Object.fromEntries(
+    names.map((name) => [name, name === 'Platform' && row[name] === '' ? null : valueOf(row, name)]),
+  );
+}
+
+function valueOf(row: Row, name: string): string {
+  const value = row[name] ?? '';
+  return typeof value === 'string' ? value : value();
+}
+
+function escapeRow(row: Row): Row {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name,
+      typeof value === 'string'
+        ? escapeControls(value)
+        : Object.defineProperty((...args: unknown[]) => escapeControls(value(...args)), 'length', {
+            value: value.length,
+          }),
+    ]),
+  );
+}

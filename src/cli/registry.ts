@@ -1,0 +1,455 @@
+/** Every command: where it hangs, one line about it, and the file that is loaded when it is called. */
+import type { Command } from './command.ts';
+
+export interface Entry {
+  /** All the ways to call it, the full one first: `['container run', 'run']`. */
+  readonly paths: readonly string[];
+  readonly summary: string;
+  /** Shown under 'Common Commands' of the top help. */
+  readonly common?: boolean;
+  /** Left out of help and completion. */
+  readonly hidden?: boolean;
+  load(): Promise<Command>;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly summary: string;
+}
+
+export const GROUPS: readonly Group[] = [
+  { name: 'builder', summary: 'Manage builds' },
+  { name: 'container', summary: 'Manage containers' },
+  { name: 'context', summary: 'Manage contexts' },
+  { name: 'image', summary: 'Manage images' },
+  { name: 'network', summary: 'Manage networks' },
+  { name: 'system', summary: 'Manage the engine' },
+  { name: 'volume', summary: 'Manage volumes' },
+];
+
+export const COMMANDS: readonly Entry[] = [
+  // containers
+  {
+    paths: ['container run', 'run'],
+    summary: 'Create and run a new container from an image',
+    common: true,
+    load: async () => (await import('./commands/container/run.ts')).run,
+  },
+  {
+    paths: ['container exec', 'exec'],
+    summary: 'Execute a command in a running container',
+    common: true,
+    load: async () => (await import('./commands/container/exec.ts')).exec,
+  },
+  {
+    paths: ['container ls', 'container list', 'container ps', 'ps'],
+    summary: 'List containers',
+    common: true,
+    load: async () => (await import('./commands/container/ls.ts')).ls,
+  },
+  {
+    paths: ['container attach', 'attach'],
+    summary: 'Attach local standard input, output, and error streams to a running container',
+    load: async () => (await import('./commands/container/attach.ts')).attach,
+  },
+  {
+    paths: ['container commit', 'commit'],
+    summary: "Create a new image from a container's changes",
+    load: async () => (await import('./commands/container/commit.ts')).commit,
+  },
+  {
+    paths: ['container cp', 'cp'],
+    summary: 'Copy files/folders between a container and the local filesystem',
+    load: async () => (await import('./commands/container/cp.ts')).cp,
+  },
+  {
+    paths: ['container create', 'create'],
+    summary: 'Create a new container',
+    load: async () => (await import('./commands/container/create.ts')).create,
+  },
+  {
+    paths: ['container diff', 'diff'],
+    summary: "Inspect changes to files or directories on a container's filesystem",
+    load: async () => (await import('./commands/container/diff.ts')).diff,
+  },
+  {
+    paths: ['container export', 'export'],
+    summary: "Export a container's filesystem as a tar archive",
+    load: async () => (await import('./commands/container/export.ts')).exportContainer,
+  },
+  {
+    paths: ['container inspect'],
+    summary: 'Display detailed information on one or more containers',
+    load: async () => (await import('./commands/container/inspect.ts')).inspect,
+  },
+  {
+    paths: ['container kill', 'kill'],
+    summary: 'Kill one or more running containers',
+    load: async () => (await import('./commands/container/kill.ts')).kill,
+  },
+  {
+    paths: ['container logs', 'logs'],
+    summary: 'Fetch the logs of a container',
+    load: async () => (await import('./commands/container/logs.ts')).logs,
+  },
+  {
+    paths: ['container pause', 'pause'],
+    summary: 'Pause all processes within one or more containers',
+    load: async () => (await import('./commands/container/pause.ts')).pause,
+  },
+  {
+    paths: ['container port', 'port'],
+    summary: 'List port mappings or a specific mapping for the container',
+    load: async () => (await import('./commands/container/port.ts')).port,
+  },
+  {
+    paths: ['container prune'],
+    summary: 'Remove all stopped containers',
+    load: async () => (await import('./commands/container/prune.ts')).prune,
+  },
+  {
+    paths: ['container rename', 'rename'],
+    summary: 'Rename a container',
+    load: async () => (await import('./commands/container/rename.ts')).rename,
+  },
+  {
+    paths: ['container restart', 'restart'],
+    summary: 'Restart one or more containers',
+    load: async () => (await import('./commands/container/stop.ts')).restart,
+  },
+  {
+    paths: ['container rm', 'container remove', 'rm'],
+    summary: 'Remove one or more containers',
+    load: async () => (await import('./commands/container/rm.ts')).rm,
+  },
+  {
+    paths: ['container start', 'start'],
+    summary: 'Start one or more stopped containers',
+    load: async () => (await import('./commands/container/start.ts')).start,
+  },
+  {
+    paths: ['container stats', 'stats'],
+    summary: 'Display a live stream of container(s) resource usage statistics',
+    load: async () => (await import('./commands/container/stats.ts')).stats,
+  },
+  {
+    paths: ['container stop', 'stop'],
+    summary: 'Stop one or more running containers',
+    load: async () => (await import('./commands/container/stop.ts')).stop,
+  },
+  {
+    paths: ['container top', 'top'],
+    summary: 'Display the running processes of a container',
+    load: async () => (await import('./commands/container/top.ts')).top,
+  },
+  {
+    paths: ['container unpause', 'unpause'],
+    summary: 'Unpause all processes within one or more containers',
+    load: async () => (await import('./commands/container/pause.ts')).unpause,
+  },
+  {
+    paths: ['container update', 'update'],
+    summary: 'Update configuration of one or more containers',
+    load: async () => (await import('./commands/container/update.ts')).update,
+  },
+  {
+    paths: ['container wait', 'wait'],
+    summary: 'Block until one or more containers stop, then print their exit codes',
+    load: async () => (await import('./commands/container/wait.ts')).wait,
+  },
+  // images
+  {
+    paths: ['image build', 'build', 'builder build'],
+    summary: 'Build an image from a Dockerfile',
+    common: true,
+    load: async () => (await import('./commands/builder/build.ts')).build,
+  },
+  {
+    paths: ['image pull', 'pull'],
+    summary: 'Download an image from a registry',
+    common: true,
+    load: async () => (await import('./commands/image/pull.ts')).pull,
+  },
+  {
+    paths: ['image push', 'push'],
+    summary: 'Upload an image to a registry',
+    common: true,
+    load: async () => (await import('./commands/image/push.ts')).push,
+  },
+  {
+    paths: ['image ls', 'image list', 'images'],
+    summary: 'List images',
+    common: true,
+    load: async () => (await import('./commands/image/ls.ts')).ls,
+  },
+  {
+    paths: ['image bootstrap'],
+    summary: "Make a base image from a distribution's packages, without a registry",
+    load: async () => (await import('./commands/image/bootstrap.ts')).bootstrap,
+  },
+  {
+    paths: ['image fsck'],
+    summary: 'Read every blob and layer again, and report what is damaged',
+    load: async () => (await import('./commands/image/fsck.ts')).fsck,
+  },
+  {
+    paths: ['image history', 'history'],
+    summary: 'Show the history of an image',
+    load: async () => (await import('./commands/image/history.ts')).history,
+  },
+  {
+    paths: ['image import', 'import'],
+    summary: 'Import the contents from a tarball to create a filesystem image',
+    load: async () => (await import('./commands/image/import.ts')).importImage,
+  },
+  {
+    paths: ['image inspect'],
+    summary: 'Display detailed information on one or more images',
+    load: async () => (await import('./commands/image/inspect.ts')).inspect,
+  },
+  {
+    paths: ['image load', 'load'],
+    summary: 'Load an image from a tar archive or STDIN',
+    load: async () => (await import('./commands/image/load.ts')).load,
+  },
+  {
+    paths: ['image prune'],
+    summary: 'Remove unused images',
+    load: async () => (await import('./commands/image/prune.ts')).prune,
+  },
+  {
+    paths: ['image rm', 'image remove', 'rmi'],
+    summary: 'Remove one or more images',
+    load: async () => (await import('./commands/image/rm.ts')).rm,
+  },
+  {
+    paths: ['image save', 'save'],
+    summary: 'Save one or more images to a tar archive (streamed to STDOUT by default)',
+    load: async () => (await import('./commands/image/save.ts')).save,
+  },
+  {
+    paths: ['image tag', 'tag'],
+    summary: 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE',
+    load: async () => (await import('./commands/image/tag.ts')).tag,
+  },
+  {
+    paths: ['builder prune'],
+    summary: 'Remove build cache',
+    load: async () => (await import('./commands/builder/prune.ts')).prune,
+  },
+  // registries
+  {
+    paths: ['login'],
+    summary: 'Authenticate to a registry',
+    common: true,
+    load: async () => (await import('./commands/registry/login.ts')).login,
+  },
+  {
+    paths: ['logout'],
+    summary: 'Log out from a registry',
+    common: true,
+    load: async () => (await import('./commands/registry/logout.ts')).logout,
+  },
+  {
+    paths: ['search'],
+    summary: 'Search Docker Hub for images',
+    common: true,
+    load: async () => (await import('./commands/registry/search.ts')).search,
+  },
+  // networks and volumes
+  {
+    paths: ['network connect'],
+    summary: 'Connect a container to a network',
+    load: async () => (await import('./commands/network/connect.ts')).connect,
+  },
+  {
+    paths: ['network create'],
+    summary: 'Create a network',
+    load: async () => (await import('./commands/network/create.ts')).create,
+  },
+  {
+    paths: ['network disconnect'],
+    summary: 'Disconnect a container from a network',
+    load: async () => (await import('./commands/network/connect.ts')).disconnect,
+  },
+  {
+    paths: ['network inspect'],
+    summary: 'Display detailed information on one or more networks',
+    load: async () => (await import('./commands/network/inspect.ts')).inspect,
+  },
+  {
+    paths: ['network ls', 'network list'],
+    summary: 'List networks',
+    load: async () => (await import('./commands/network/ls.ts')).ls,
+  },
+  {
+    paths: ['network prune'],
+    summary: 'Remove all unused networks',
+    load: async () => (await import('./commands/network/prune.ts')).prune,
+  },
+  {
+    paths: ['network rm', 'network remove'],
+    summary: 'Remove one or more networks',
+    load: async () => (await import('./commands/network/rm.ts')).rm,
+  },
+  {
+    paths: ['volume create'],
+    summary: 'Create a volume',
+    load: async () => (await import('./commands/volume/create.ts')).create,
+  },
+  {
+    paths: ['volume inspect'],
+    summary: 'Display detailed information on one or more volumes',
+    load: async () => (await import('./commands/volume/inspect.ts')).inspect,
+  },
+  {
+    paths: ['volume ls', 'volume list'],
+    summary: 'List volumes',
+    load: async () => (await import('./commands/volume/ls.ts')).ls,
+  },
+  {
+    paths: ['volume prune'],
+    summary: 'Remove unused local volumes',
+    load: async () => (await import('./commands/volume/prune.ts')).prune,
+  },
+  {
+    paths: ['volume rm', 'volume remove'],
+    summary: 'Remove one or more volumes. You cannot remove a volume that is in use by a container.',
+    load: async () => (await import('./commands/volume/rm.ts')).rm,
+  },
+  // the engine
+  {
+    paths: ['version'],
+    summary: 'Show the version information of client and engine',
+    common: true,
+    load: async () => (await import('./commands/system/version.ts')).version,
+  },
+  {
+    paths: ['system info', 'info'],
+    summary: 'Display system-wide information',
+    common: true,
+    load: async () => (await import('./commands/system/info.ts')).info,
+  },
+  {
+    paths: ['system events', 'events'],
+    summary: 'Get real time events from the server',
+    load: async () => (await import('./commands/system/events.ts')).events,
+  },
+  {
+    paths: ['inspect'],
+    summary: 'Return low-level information on Docker objects',
+    load: async () => (await import('./commands/system/inspect.ts')).inspect,
+  },
+  { paths: ['system df'], summary: 'Show disk usage', load: async () => (await import('./commands/system/df.ts')).df },
+  {
+    paths: ['system prune'],
+    summary: 'Remove unused data',
+    load: async () => (await import('./commands/system/prune.ts')).prune,
+  },
+  {
+    paths: ['system start'],
+    summary: 'Start the engine in the background',
+    load: async () => (await import('./commands/system/start.ts')).start,
+  },
+  {
+    paths: ['system stop'],
+    summary: 'Stop the engine that runs in the background; containers go on',
+    load: async () => (await import('./commands/system/stop.ts')).stop,
+  },
+  {
+    paths: ['system status'],
+    summary: 'Say whether the engine runs, and where',
+    load: async () => (await import('./commands/system/status.ts')).status,
+  },
+  {
+    paths: ['system install'],
+    summary: 'Install the engine as a systemd service',
+    load: async () => (await import('./commands/system/install.ts')).install,
+  },
+  {
+    paths: ['system dial-stdio'],
+    summary: 'Proxy the stdio stream to the engine',
+    hidden: true,
+    load: async () => (await import('./commands/system/dial-stdio.ts')).dialStdio,
+  },
+  {
+    paths: ['context create'],
+    summary: 'Create a context',
+    load: async () => (await import('./commands/context/create.ts')).create,
+  },
+  {
+    paths: ['context inspect'],
+    summary: 'Display detailed information on one or more contexts',
+    load: async () => (await import('./commands/context/inspect.ts')).inspect,
+  },
+  {
+    paths: ['context ls', 'context list'],
+    summary: 'List contexts',
+    load: async () => (await import('./commands/context/ls.ts')).ls,
+  },
+  {
+    paths: ['context rm', 'context remove'],
+    summary: 'Remove one or more contexts',
+    load: async () => (await import('./commands/context/rm.ts')).rm,
+  },
+  {
+    paths: ['context show'],
+    summary: 'Print the name of the current context',
+    load: async () => (await import('./commands/context/show.ts')).show,
+  },
+  {
+    paths: ['context update'],
+    summary: 'Update a context',
+    load: async () => (await import('./commands/context/create.ts')).update,
+  },
+  {
+    paths: ['context use'],
+    summary: 'Set the current context',
+    load: async () => (await import('./commands/context/use.ts')).use,
+  },
+  // help
+  {
+    paths: ['demo'],
+    summary: 'Build, run, look into and remove a small web app, each command shown',
+    common: true,
+    load: async () => (await import('./commands/demo.ts')).demo,
+  },
+  {
+    paths: ['completion'],
+    summary: 'Generate the autocompletion script for bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
+  {
+    paths: ['__complete'],
+    summary: 'Words that may come next, for completion scripts',
+    hidden: true,
+    load: async () => (await import('./commands/completion.ts')).complete,
+  },
+];
+
+/** The command that `path` (`container run`) calls. */
+export function findCommand(path: string): Entry | undefined {
+  return COMMANDS.find((entry) => entry.paths.includes(path));
+}
+
+export function findGroup(name: string): Group | undefined {
+  return GROUPS.find((group) => group.name === name);
+}
+
+/** What stands in a group's help: each command once, by its first name there. */
+export function commandsIn(group: string): { name: string; entry: Entry }[] {
+  return COMMANDS.filter((entry) => entry.hidden !== true)
+    .flatMap((entry) => {
+      const path = entry.paths.find((candidate) => candidate.startsWith(`${group} `));
+      return path === undefined ? [] : [{ name: path.slice(group.length + 1), entry }];
+    })
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** What can be called without a group. */
+export function topCommands(): { name: string; entry: Entry }[] {
+  return COMMANDS.filter((entry) => entry.hidden !== true).flatMap((entry) => {
+    const name = entry.paths.find((path) => !path.includes(' '));
+    return name === undefined ? [] : [{ name, entry }];
+  });
+}
