@@ -74,7 +74,8 @@ export function contentStoreSuite(name: string, make: () => Promise<ContentStore
     assert.equal(again.offset, 0);
     await again.append(Buffer.from('y'));
     await assert.rejects(again.commit({ digest: sha256('z') }), { code: 'corrupt' });
-    assert.equal((await store.ingest('n')).offset, 0);
+    await using third = await store.ingest('n');
+    assert.equal(third.offset, 0);
   });
 
   check('sha512 is checked as well', async (store) => {

@@ -45,8 +45,9 @@ test('files: opening sweeps what a crash left, and keeps what a name can continu
 
   const again = await FileContentStore.open(root);
   assert.equal((await readdir(join(root, 'ingest'))).length, 1);
-  assert.equal((await again.ingest('pull a')).offset, 4);
-  await Promise.all([named, stale, unnamed].map((ingest) => ingest.abort()));
+  const continued = await again.ingest('pull a');
+  assert.equal(continued.offset, 4);
+  await Promise.all([named, stale, unnamed, continued].map((ingest) => ingest.abort()));
 });
 
 test('files: a digest that is none never becomes a path', async () => {

@@ -1,6 +1,6 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { renameSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -8,6 +8,9 @@ import { type Digest, hasherFor, isDigest } from '../oci/digest.ts';
 import type { BlobInfo, Bytes, ContentStore, Ingest } from './content-store.ts';
 
 const CHUNK_BYTES = 256 * 1024;
+/** Free space is looked at each time so much was written, and so much is left free. */
+const SPACE_CHECK_BYTES = 8 << 20;
+const RESERVED_BYTES = 64 << 20;
 const ALGORITHMS = ['sha256', 'sha512'] as const;
 
 /**
@@ -166,6 +169,7 @@ class FileIngest implements Ingest {
   readonly #handle: FileHandle;
   readonly #hashes: Readonly<Record<(typeof ALGORITHMS)[number], Hash>>;
   #offset = 0;
+  #unchecked = 0;
   #done = false;
 
   private constructor(file: string, place: IngestPlace, handle: FileHandle) {
@@ -192,12 +196,23 @@ class FileIngest implements Ingest {
   }
 
   async append(chunk: Uint8Array): Promise<void> {
+    await this.#checkSpace(chunk.byteLength);
     for (let written = 0; written < chunk.byteLength;) {
       const { bytesWritten } = await this.#handle.write(chunk, written, chunk.byteLength - written, null);
       written += bytesWritten;
     }
     this.#hashes.sha256.update(chunk);
     this.#offset += chunk.byteLength;
+  }
+
+  /** The database and removals go on with what is left of the disk, whoever fills it. */
+  async #checkSpace(bytes: number): Promise<void> {
+    this.#unchecked += bytes;
+    if (this.#unchecked < SPACE_CHECK_BYTES) return;
+    this.#unchecked = 0;
+    const { bavail, bsize } = await statfs(this.#file);
+    if (bavail * bsize < RESERVED_BYTES)
+      throw new EngineError('no-space', 'no space left on the disk of the data root');
   }
 
   async commit(

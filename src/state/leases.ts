@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-/** What a lease keeps: a blob by digest, a committed snapshot by chain id, an image by id. */
-export type LeasedKind = 'blob' | 'snapshot' | 'image';
+/** What a lease keeps: a blob by digest, a committed snapshot by chain id. */
+export type LeasedKind = 'blob' | 'snapshot';
 
 /**
  * "Keep this until I say so", for work in progress: content that nothing refers to yet is not collected while it is
@@ -39,7 +39,6 @@ export class Lease implements Disposable {
   readonly #names: Readonly<Record<LeasedKind, Set<string>>> = {
     blob: new Set(),
     snapshot: new Set(),
-    image: new Set(),
   };
   readonly #release: () => void;
 

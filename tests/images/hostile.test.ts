@@ -190,10 +190,10 @@ test('kill -9 in the middle of a load leaves nothing for the next start', async 
     await once(child.stdout, 'data');
     child.kill('SIGKILL');
     await exit;
-    const next = await TestImages.open(first.root);
+    const next = await TestImages.open({ root: first.root });
     assert.deepEqual(await next.contents(), NOTHING);
     assert.deepEqual(await next.images.list({ all: true }), []);
     await next.close();
   }
-  await (await TestImages.open(first.root))[Symbol.asyncDispose]();
+  await (await TestImages.open({ root: first.root }))[Symbol.asyncDispose]();
 });

@@ -5,6 +5,7 @@ import type { Progress } from '../../src/base/operation.ts';
 import type { Images } from '../../src/engine/images/images.ts';
 import { type OpenedImages, openImages } from '../../src/engine/images/open.ts';
 import type { ImageParts, ImageUser } from '../../src/engine/images/parts.ts';
+import type { RegistryAccess } from '../../src/engine/images/registry-access.ts';
 import { OverlaySnapshotter } from '../../src/snapshot/overlay-snapshotter.ts';
 import { Database } from '../../src/state/database.ts';
 
@@ -31,9 +32,9 @@ export class TestImages implements AsyncDisposable {
     this.#snapshotter = own.snapshotter;
   }
 
-  /** Opens `at` as an engine would after a crash; a new one without it. */
-  static async open(at?: string): Promise<TestImages> {
-    const root = at ?? (await mkdtemp(join(tmpdir(), 'gantry-images-')));
+  /** Opens `root` as an engine would after a crash; a new one without it. */
+  static async open(options: { root?: string; registry?: RegistryAccess } = {}): Promise<TestImages> {
+    const root = options.root ?? (await mkdtemp(join(tmpdir(), 'gantry-images-')));
     const db = Database.open(join(root, 'state.db'));
     const snapshotter = await OverlaySnapshotter.open(join(root, 'snapshots'), db);
     const users: ImageUser[] = [];
@@ -45,6 +46,7 @@ export class TestImages implements AsyncDisposable {
       temporary: join(root, 'tmp'),
       publish: (action, _id, attributes) => void events.push(`${action} ${attributes['name'] ?? ''}`),
       containers: () => users,
+      registry: options.registry,
     });
     return new TestImages(opened, { root, users, events, snapshotter });
   }

@@ -1,7 +1,7 @@
 /** Loads an archive from stdin into the store at `argv[2]`, and says so once it has begun to read. For tests that kill it. */
 import { TestImages } from './image-store.ts';
 
-const store = await TestImages.open(process.argv[2]);
+const store = await TestImages.open({ root: process.argv[2]! });
 
 async function* announced(): AsyncIterable<Uint8Array> {
   let bytes = 0;

@@ -30,7 +30,6 @@ export async function commitImage(
 ): Promise<{ id: string; reference: string | undefined }> {
   const reference = target.repository ? targetReference(target.repository, target.tag) : undefined;
   return underLease(parts, 'commit', async (lease) => {
-    lease.add('image', record.imageId);
     const parent = record.imageId === '' ? undefined : parts.images.get(record.imageId);
     // Its layers may outlive an image that was deleted by force, but not what was known of them.
     if (record.imageId !== '' && !parent) throw notFound('image', record.imageId);

@@ -88,7 +88,6 @@ export async function storeConfig(
   const bytes = Buffer.from(text);
   const id = sha256(bytes);
   lease.add('blob', id);
-  lease.add('image', id);
   await parts.content.write({ digest: id, size: bytes.byteLength }, bytesOf(bytes));
   return { id, text, config: parseImageConfig(text) };
 }

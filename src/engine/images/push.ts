@@ -32,7 +32,6 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
     const image = resolveImage(parts.images, familiarName(reference), options.platform);
     using lease = parts.leases.acquire('push');
     const { manifest, source } = await imageSource(parts, image, options.signal);
-    lease.add('image', image.id);
     lease.add('blob', manifest.digest);
     await registry.push(reference, manifest, source, options);
     nameImage(parts, image.id, { ...reference, tag: undefined, digest: manifest.digest }, manifest);

@@ -110,13 +110,7 @@ class Removal {
   }
 
   #forget(image: ImageRecord): void {
-    const { collector, images, leases, snapshotter, publish } = this.#parts;
-    if (leases.has('image', image.id)) {
-      throw new EngineError(
-        'conflict',
-        `conflict: unable to delete ${shortId(image.id)} (cannot be forced) - image is being used by an operation that is not finished`,
-      );
-    }
+    const { collector, images, snapshotter, publish } = this.#parts;
     images.delete(image.id);
     this.items.push({ Deleted: image.id });
     this.events.push(() => publish('delete', image.id, { name: image.id }));

@@ -116,7 +116,6 @@ async function describe(
   lease: Lease,
   signal: AbortSignal | undefined,
 ): Promise<Described> {
-  lease.add('image', image.id);
   lease.add('blob', image.id);
   const chains = chainsOf(image.config);
   for (const chain of chains) lease.add('snapshot', chain);
