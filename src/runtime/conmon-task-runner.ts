@@ -25,11 +25,12 @@ import {
   type Monitor,
 } from './conmon-monitor.ts';
 import { ConmonTask, killAll, readExitFile } from './conmon-task.ts';
+import { startExec } from './exec-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { runtimeError } from './runtime-error.ts';
 import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
-import type { AdoptRequest, ExecProcess, ExecRequest, Task, TaskRequest, TaskRunner } from './task.ts';
+import type { AdoptRequest, Task, TaskRequest, TaskRunner } from './task.ts';
 import { TaskPaths } from './task-paths.ts';
 
 export interface ConmonTaskRunnerOptions {
@@ -189,14 +190,11 @@ export class ConmonTaskRunner implements TaskRunner {
       cgroups: this.#cgroups,
       bundle: this.#paths.bundle(id),
       exitFile: this.#paths.exit(id),
-      exec: (request) => this.#exec(id, options.runtime, request),
+      exec: (request) =>
+        startExec({ runtime: options.runtime, containerId: id, request, directory: this.#paths.execs() }),
     });
     this.#tasks.set(id, task);
     return task;
-  }
-
-  async #exec(_id: string, _runtime: OciRuntime, _request: ExecRequest): Promise<ExecProcess> {
-    throw new EngineError('unimplemented', 'exec is not there yet');
   }
 
   /**

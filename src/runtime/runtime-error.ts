@@ -15,7 +15,7 @@ export interface RuntimeFailure {
  * `executable file not found`, `no such file or directory` and `permission denied`.
  */
 export function runtimeError(failure: RuntimeFailure): EngineError {
-  const reason = lowerSystemWords(lastError(failure.words));
+  const reason = lastWords(failure.words) || 'it ended without a word';
   const detail = /^(runc|crun) \w+ failed:|^exec failed:|^unable to start/.test(reason)
     ? reason
     : `${failure.doing === 'exec' ? 'exec' : `${failure.runtime} ${failure.doing}`} failed: unable to start container process: ${asRuncSays(reason, failure.command)}`;
@@ -49,15 +49,14 @@ function asRuncSays(reason: string, command: string | undefined): string {
   return reason;
 }
 
-/** The last error among log lines: logfmt (`level=error msg="…"`), JSON (`{"msg": "…"}`), or plain text. */
-function lastError(words: string): string {
+/** The last error among a runtime's lines: logfmt (`level=error msg="…"`), JSON (`{"msg": "…"}`), or plain text; empty when there is none. */
+export function lastWords(words: string): string {
   const lines = words
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '');
   const messages = lines.map(messageOf).filter((message) => message !== undefined);
-  const last = messages.at(-1) ?? lines.at(-1);
-  return last ?? 'it ended without a word';
+  return lowerSystemWords(messages.at(-1) ?? lines.at(-1) ?? '');
 }
 
 function messageOf(line: string): string | undefined {
