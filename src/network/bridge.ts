@@ -102,6 +102,12 @@ export function setGuestAddresses(
   inside.setUp(index);
 }
 
+/** Takes a link out of a container, and with a veth its other end. Idempotent. */
+export function removeGuestLink(namespace: NetworkNamespace, guest: string): void {
+  using inside = new RouteNetlink(namespace);
+  inside.removeLink(guest);
+}
+
 /** The container's way out. A gateway of each family, or none. */
 export function setDefaultRoutes(namespace: NetworkNamespace, guest: string, gateways: readonly Uint8Array[]): void {
   using inside = new RouteNetlink(namespace);

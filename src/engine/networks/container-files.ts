@@ -39,12 +39,13 @@ export async function writeContainerFiles(
   container: NetworkedContainer,
   attachment: NetworkAttachment,
   defaults: FileDefaults,
+  links: readonly HostsEntry[] = [],
 ): Promise<PreparedNetwork['files']> {
   const paths = filePaths(container.directory);
   await mkdir(container.directory, { recursive: true });
   const hostname = container.config.Hostname || shortId(container.id);
   await Promise.all([
-    writeFile(paths.hosts, await hosts(container, attachment, hostname, defaults.hostGateway)),
+    writeFile(paths.hosts, await hosts(container, attachment, hostname, defaults.hostGateway, links)),
     writeFile(paths.hostname, `${hostname}\n`),
     writeFile(paths.resolvConf, await resolvConf(container, attachment, defaults.dns)),
   ]);
@@ -56,8 +57,9 @@ async function hosts(
   attachment: NetworkAttachment,
   hostname: string,
   hostGateway: string,
+  links: readonly HostsEntry[],
 ): Promise<string> {
-  const extra = (container.hostConfig.ExtraHosts ?? []).map((text) => extraHost(text, hostGateway));
+  const extra = [...(container.hostConfig.ExtraHosts ?? []).map((text) => extraHost(text, hostGateway)), ...links];
   if (attachment.mode === 'host') {
     const lines = extra.map(({ address, names }) => `${address}\t${names.join(' ')}\n`).join('');
     return (await read('/etc/hosts')) + lines;

@@ -175,17 +175,19 @@ export class Endpoints {
   }
 
   /** Takes the addresses that a running container has. */
-  adopt(settings: EndpointSettings): void {
-    const network = this.#registry.store.get(settings.NetworkID ?? '');
-    if (!network) return;
-    this.#registry.count(network.id, 1);
-    for (const text of [settings.IPAddress, settings.GlobalIPv6Address]) {
-      if (!text) continue;
-      const address = parseAddress(text);
-      this.#registry
-        .pools(network)
-        .find((pool) => pool.subnet.family === address.family)
-        ?.claim(address);
+  adopt(attachment: NetworkAttachment): void {
+    for (const [name, settings] of Object.entries(attachment.endpoints)) {
+      const network = this.#registry.store.get(settings.NetworkID ?? '');
+      if (!network || !attachment.interfaces[name]) continue;
+      this.#registry.count(network.id, 1);
+      for (const text of [settings.IPAddress, settings.GlobalIPv6Address]) {
+        if (!text) continue;
+        const address = parseAddress(text);
+        this.#registry
+          .pools(network)
+          .find((pool) => pool.subnet.family === address.family)
+          ?.claim(address);
+      }
     }
   }
 

@@ -12,26 +12,30 @@ import { KeyedMutex } from '../../base/mutex.ts';
 import { nowNanos, parseTime } from '../../base/time.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import type { NetworkService } from '../engine.ts';
-import type { ContainerNetworking } from './container-networking.ts';
+import type { LiveNetworks } from './live-networks.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import { networkRecord } from './network-request.ts';
+import type { RunNetworks } from './run-networks.ts';
 
 export interface NetworksOptions {
   readonly registry: NetworkRegistry;
-  readonly networking: ContainerNetworking;
+  readonly runs: RunNetworks;
+  readonly live: LiveNetworks;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
 }
 
 /** Networks as people name them. */
 export class Networks implements NetworkService {
   readonly #registry: NetworkRegistry;
-  readonly #networking: ContainerNetworking;
+  readonly #runs: RunNetworks;
+  readonly #live: LiveNetworks;
   readonly #publishEvent: NetworksOptions['publishEvent'];
   readonly #locks = new KeyedMutex();
 
   constructor(options: NetworksOptions) {
     this.#registry = options.registry;
-    this.#networking = options.networking;
+    this.#runs = options.runs;
+    this.#live = options.live;
     this.#publishEvent = options.publishEvent;
   }
 
@@ -59,7 +63,7 @@ export class Networks implements NetworkService {
 
   async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {
     checkFilters(filters, ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
-    const used = this.#networking.usedNetworks();
+    const used = this.#runs.usedNetworks();
     return this.#registry.store
       .list()
       .filter((record) => matches(record, filters, used.has(record.id)))
@@ -73,18 +77,16 @@ export class Networks implements NetworkService {
   }
 
   #inspect(record: NetworkRecord): NetworkInspect {
-    const containers = this.#networking
-      .endpointsOn(record.id)
-      .map(({ container, endpoint }): [string, NetworkContainer] => [
-        container.id,
-        {
-          Name: container.name,
-          EndpointID: endpoint.EndpointID ?? '',
-          MacAddress: endpoint.MacAddress ?? '',
-          IPv4Address: withPrefix(endpoint.IPAddress, endpoint.IPPrefixLen),
-          IPv6Address: withPrefix(endpoint.GlobalIPv6Address, endpoint.GlobalIPv6PrefixLen),
-        },
-      ]);
+    const containers = this.#runs.on(record.id).map(({ container, endpoint }): [string, NetworkContainer] => [
+      container.id,
+      {
+        Name: container.name,
+        EndpointID: endpoint.EndpointID ?? '',
+        MacAddress: endpoint.MacAddress ?? '',
+        IPv4Address: withPrefix(endpoint.IPAddress, endpoint.IPPrefixLen),
+        IPv6Address: withPrefix(endpoint.GlobalIPv6Address, endpoint.GlobalIPv6PrefixLen),
+      },
+    ]);
     return {
       Name: record.name,
       Id: record.id,
@@ -116,8 +118,8 @@ export class Networks implements NetworkService {
       if (isPredefined(record)) {
         throw new EngineError('forbidden', `${record.name} is a pre-defined network and cannot be removed`);
       }
-      const active = this.#networking
-        .endpointsOn(record.id)
+      const active = this.#runs
+        .on(record.id)
         .map(({ container, endpoint }) => `name:"${container.name}" id:"${endpoint.EndpointID!.slice(0, 12)}"`);
       if (active.length > 0) {
         throw new EngineError(
@@ -133,18 +135,18 @@ export class Networks implements NetworkService {
 
   async connect(id: string, request: NetworkConnectRequest): Promise<void> {
     const record = this.#registry.resolve(id);
-    await this.#networking.connect(record, request.Container, request.EndpointConfig ?? {});
+    await this.#live.connect(record, request.Container, request.EndpointConfig ?? {});
   }
 
   async disconnect(id: string, request: NetworkDisconnectRequest): Promise<void> {
     const record = this.#registry.resolve(id);
-    await this.#networking.disconnect(record, request.Container, request.Force ?? false);
+    await this.#live.disconnect(record, request.Container, request.Force ?? false);
   }
 
   async prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }> {
     checkFilters(filters, ['label', 'label!', 'until']);
     const until = untilNanos(filters);
-    const used = this.#networking.usedNetworks();
+    const used = this.#runs.usedNetworks();
     const deleted: string[] = [];
     for (const record of this.#registry.store.list()) {
       if (isPredefined(record) || used.has(record.id) || !matchesLabels(filters, record.labels)) continue;

@@ -8,11 +8,16 @@ import type { Database } from '../../state/database.ts';
 import { NetworkStore } from '../../state/networks.ts';
 import type { EngineConfig } from '../config.ts';
 import type { NetworkService } from '../engine.ts';
+import type { FileDefaults } from './container-files.ts';
+import { ContainerNames } from './container-names.ts';
 import { ContainerNetworking } from './container-networking.ts';
+import { LiveNetworks } from './live-networks.ts';
 import { NetworkRegistry } from './network-registry.ts';
 import { uniqueLocalPool } from './network-request.ts';
 import type { ContainerDirectory, Networking } from './networking.ts';
 import { Networks } from './networks.ts';
+import { PublishedPorts } from './published-ports.ts';
+import { RunNetworks } from './run-networks.ts';
 
 export interface OpenNetworksOptions {
   readonly db: Database;
@@ -48,23 +53,30 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     communication: bridge.icc ?? true,
     notify,
   });
-  const ports = new PortAllocator({
+  const allocator = new PortAllocator({
     // as in Docker, 0.0.0.0 is everywhere, in both families
     defaultAddress: config.publishAddress === '0.0.0.0' ? '' : config.publishAddress,
-    nameOf: (id) => options.containers.find(id).name,
+    nameOf: (id) => containers.find(id).name,
   });
   const dns = { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions };
-  const networking = new ContainerNetworking({ registry, firewall, ports, containers, dns, publishEvent, notify });
+  const fileDefaults = (): FileDefaults => ({
+    hostGateway: registry.resolve('bridge').ipam[0]?.Gateway ?? '',
+    dns,
+  });
+  const runs = new RunNetworks(registry, publishEvent);
+  const names = new ContainerNames(config.dns, notify);
+  const ports = new PublishedPorts({ ports: allocator, firewall, endpoints: runs.endpoints, notify });
+  const parts = { registry, containers, runs, names, ports, fileDefaults };
   const abandon = (): void => {
-    networking.close();
-    ports.close();
+    names.close();
+    allocator.close();
     registry.close();
   };
   return {
-    networks: new Networks({ registry, networking, publishEvent }),
-    networking,
+    networks: new Networks({ registry, runs, live: new LiveNetworks(parts), publishEvent }),
+    networking: new ContainerNetworking({ ...parts, firewall, notify }),
     close: async () => {
-      if (networking.usedNetworks().size === 0) await registry.withdrawAll();
+      if (runs.usedNetworks().size === 0) await registry.withdrawAll();
       await firewall.settled();
       abandon();
     },

@@ -1,0 +1,76 @@
+import { EngineError } from '../../base/errors.ts';
+import { shortId } from '../../base/ids.ts';
+import type { HostsEntry } from '../../network/container-files.ts';
+import { networkMode } from './network-mode.ts';
+import type { ContainerDirectory, NetworkedContainer } from './networking.ts';
+
+/** Another container of the default network that this one knows by an alias (`--link`). */
+export interface Link {
+  readonly alias: string;
+  readonly address: string;
+  readonly other: NetworkedContainer;
+}
+
+/** What `HostConfig.Links` (`name:alias`) stands for on the default network; elsewhere links are names of the name server. Throws in Docker's words. */
+export function linkedContainers(container: NetworkedContainer, containers: ContainerDirectory): Link[] {
+  const mode = networkMode(container.hostConfig);
+  if (mode.kind !== 'networks' || mode.first !== 'bridge') return [];
+  return (container.hostConfig.Links ?? []).map((text) => {
+    const { name, alias } = parseLink(text);
+    const other = containers.find(name);
+    const address = other.attachment?.endpoints['bridge']?.IPAddress;
+    if (other.pid === 0 || !address) {
+      throw new EngineError(
+        'invalid-argument',
+        `Cannot link to a non running container: /${other.name} AS /${container.name}/${alias}`,
+      );
+    }
+    return { alias, address, other };
+  });
+}
+
+/** `name`, `name:alias`, and the form that inspect shows: `/name:/container/alias`. */
+function parseLink(text: string): { name: string; alias: string } {
+  const [target = '', path = target, ...rest] = text.split(':');
+  const name = target.replace(/^\//, '');
+  const alias = path.slice(path.lastIndexOf('/') + 1);
+  if (name === '' || alias === '' || rest.length > 0) {
+    throw new EngineError('invalid-argument', `bad format for links: ${text}`);
+  }
+  return { name, alias };
+}
+
+export function linkHosts(links: readonly Link[]): HostsEntry[] {
+  return links.map(({ alias, address, other }) => ({
+    address,
+    names: [...new Set([alias, shortId(other.id), other.name])],
+  }));
+}
+
+/** Docker's variables: `DB_NAME`, `DB_PORT`, `DB_PORT_5432_TCP_ADDR`, …, and the other's own as `DB_ENV_…`. */
+export function linkEnvironment(container: NetworkedContainer, links: readonly Link[]): string[] {
+  return links.flatMap(({ alias, address, other }) => {
+    const prefix = alias.toUpperCase().replaceAll('-', '_');
+    const ports = Object.keys(other.config.ExposedPorts ?? {})
+      .map((key) => key.split('/') as [string, string?])
+      .map(([port, protocol = 'tcp']) => ({ port, protocol }))
+      .sort((a, b) => Number(a.port) - Number(b.port));
+    const first = ports[0];
+    return [
+      ...(first ? [`${prefix}_PORT=${first.protocol}://${address}:${first.port}`] : []),
+      ...ports.flatMap(({ port, protocol }) => {
+        const name = `${prefix}_PORT_${port}_${protocol.toUpperCase()}`;
+        return [
+          `${name}=${protocol}://${address}:${port}`,
+          `${name}_ADDR=${address}`,
+          `${name}_PORT=${port}`,
+          `${name}_PROTO=${protocol}`,
+        ];
+      }),
+      `${prefix}_NAME=/${container.name}/${alias}`,
+      ...(other.config.Env ?? [])
+        .filter((variable) => !/^(PATH|HOME)=/.test(variable))
+        .map((variable) => `${prefix}_ENV_${variable}`),
+    ];
+  });
+}

@@ -1,0 +1,99 @@
+import type { EndpointSettings } from '../../api/network.ts';
+import { EngineError } from '../../base/errors.ts';
+import { NetworkNamespace } from '../../linux/network-namespace.ts';
+import type { NetworkRecord } from '../../state/networks.ts';
+import { type FileDefaults, writeContainerFiles } from './container-files.ts';
+import type { ContainerNames } from './container-names.ts';
+import { networkMode, wantedNetworks } from './network-mode.ts';
+import type { NetworkRegistry } from './network-registry.ts';
+import type { ContainerDirectory, NetworkedContainer } from './networking.ts';
+import type { PublishedPorts } from './published-ports.ts';
+import type { NetworkRun, RunNetworks } from './run-networks.ts';
+
+export interface LiveNetworksOptions {
+  readonly registry: NetworkRegistry;
+  readonly containers: ContainerDirectory;
+  readonly runs: RunNetworks;
+  readonly names: ContainerNames;
+  readonly ports: PublishedPorts;
+  readonly fileDefaults: () => FileDefaults;
+}
+
+/** Networks of a container that was created already: `connect` and `disconnect`, at once when it runs. */
+export class LiveNetworks {
+  readonly #options: LiveNetworksOptions;
+
+  constructor(options: LiveNetworksOptions) {
+    this.#options = options;
+  }
+
+  async connect(network: NetworkRecord, nameOrId: string, wanted: EndpointSettings): Promise<void> {
+    const { containers, runs } = this.#options;
+    const container = containers.find(nameOrId);
+    this.#check(network, container, wanted);
+    const networks = { ...Object.fromEntries(wantedNetworks(container)), [network.name]: wanted };
+    const run = runs.get(container.id);
+    if (run && container.pid > 0) {
+      using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
+      await runs.connect(run, namespace, network.name, wanted);
+      await this.#changed(run, namespace);
+    }
+    containers.save(container.id, networks, run?.attachment ?? container.attachment);
+  }
+
+  #check(network: NetworkRecord, container: NetworkedContainer, wanted: EndpointSettings): void {
+    const refuse = (words: string): never => {
+      throw new EngineError('invalid-argument', words);
+    };
+    const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
+    if (network.driver === 'host' || mode.kind === 'host') {
+      refuse('cannot connect container to host network - container must be created in host network mode');
+    }
+    if (mode.kind === 'container') {
+      refuse(
+        'container sharing network namespace with another container or host cannot be connected to any other network',
+      );
+    }
+    if (network.driver === 'null' || mode.kind === 'none') {
+      refuse('container cannot be connected to multiple networks with one of the networks in private (none) mode');
+    }
+    if (this.#keyOf(network, container) !== undefined) {
+      throw new EngineError(
+        'forbidden',
+        `endpoint with name ${container.name} already exists in network ${network.name}`,
+      );
+    }
+    this.#options.runs.endpoints.check(network.name, wanted);
+  }
+
+  async disconnect(network: NetworkRecord, nameOrId: string, force: boolean): Promise<void> {
+    const { containers, runs, registry } = this.#options;
+    const container = containers.find(nameOrId);
+    if (this.#keyOf(network, container) === undefined) {
+      if (force) return;
+      throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`);
+    }
+    const kept = wantedNetworks(container).filter(([name]) => registry.find(name)?.id !== network.id);
+    const run = runs.get(container.id);
+    if (run && container.pid > 0) {
+      using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
+      runs.disconnect(run, namespace, network.name);
+      await this.#changed(run, namespace);
+    }
+    containers.save(container.id, Object.fromEntries(kept), run?.attachment ?? container.attachment);
+  }
+
+  /** The name or id by which the container asks for the network. */
+  #keyOf(network: NetworkRecord, container: NetworkedContainer): string | undefined {
+    return wantedNetworks(container).find(([name]) => this.#options.registry.find(name)?.id === network.id)?.[0];
+  }
+
+  /** The way out and what depends on it. */
+  async #changed(run: NetworkRun, namespace: NetworkNamespace): Promise<void> {
+    const { runs, ports, names, fileDefaults } = this.#options;
+    runs.setRoutes(namespace, run.attachment);
+    await ports.move(run);
+    await names.serve(run, namespace);
+    await writeContainerFiles(run.container, run.attachment, fileDefaults());
+  }
+}

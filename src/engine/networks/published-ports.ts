@@ -1,0 +1,119 @@
+import type { PortBinding } from '../../api/network.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
+import type { PublishedPort } from '../../network/firewall.ts';
+import type { FirewallTable } from '../../network/firewall-table.ts';
+import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-allocator.ts';
+import { parsePort, portRequests } from '../../network/ports.ts';
+import type { Endpoints } from './endpoints.ts';
+import { portBindings } from './network-settings.ts';
+import type { NetworkRun } from './run-networks.ts';
+
+/** Ports of the host that lead to containers. */
+export class PublishedPorts {
+  readonly #ports: PortAllocator;
+  readonly #firewall: FirewallTable;
+  readonly #endpoints: Endpoints;
+  readonly #notify: (sentence: string) => void;
+
+  constructor(options: {
+    readonly ports: PortAllocator;
+    readonly firewall: FirewallTable;
+    readonly endpoints: Endpoints;
+    readonly notify: (sentence: string) => void;
+  }) {
+    this.#ports = options.ports;
+    this.#firewall = options.firewall;
+    this.#endpoints = options.endpoints;
+    this.#notify = options.notify;
+  }
+
+  /** Takes what the container asks for, then makes the rules; the run's attachment says what it got. */
+  async publish(run: NetworkRun): Promise<void> {
+    const { hostConfig, config, id } = run.container;
+    const target = this.#target(run);
+    const wanted = { ...(hostConfig.PublishAllPorts ? unbound(config.ExposedPorts) : {}), ...hostConfig.PortBindings };
+    const held = target ? this.#allocate(run, wanted, target) : [];
+    run.attachment = { ...run.attachment, ports: portBindings(config.ExposedPorts, held) };
+    if (target) await this.#firewall.addPorts(id, publishedPorts(held, target));
+  }
+
+  #allocate(run: NetworkRun, wanted: Readonly<Record<string, PortBinding[] | null>>, target: PortTarget): HeldPort[] {
+    try {
+      return this.#ports.allocate(run.container.id, portRequests(wanted), target);
+    } catch (error) {
+      const endpoint = this.#endpoints.gateway(run.attachment)?.EndpointID ?? '';
+      throw new EngineError(
+        errorCode(error) === 'conflict' ? 'internal' : errorCode(error),
+        `driver failed programming external connectivity on endpoint ${run.container.name} (${endpoint}): ${errorMessage(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** After a restart. The rules follow when the whole table is made again. */
+  adopt(run: NetworkRun): void {
+    const target = this.#target(run);
+    if (!target) return;
+    const held = heldPorts(run);
+    for (const lost of this.#ports.adopt(run.container.id, held, target)) {
+      this.#notify(`container ${run.container.name}: ${lost}`);
+    }
+    this.#firewall.adopt(run.container.id, publishedPorts(held, target));
+  }
+
+  /** Leads them to where the container is now: its networks changed. */
+  async move(run: NetworkRun): Promise<void> {
+    const { id } = run.container;
+    const held = heldPorts(run);
+    this.#ports.release(id);
+    const removed = this.#firewall.removePorts(id);
+    const target = this.#target(run);
+    if (target) {
+      this.#ports.adopt(id, held, target);
+      await this.#firewall.addPorts(id, publishedPorts(held, target));
+    }
+    await removed;
+  }
+
+  /** Idempotent. The ports are free at once; the rules go on their own. */
+  release(run: NetworkRun): void {
+    this.#ports.release(run.container.id);
+    // not waited for: whoever gets the port next asks the same table, and the address rests for a while
+    void this.#firewall.removePorts(run.container.id).catch((error: unknown) => {
+      this.#notify(`rules of ${run.container.name} are still in place: ${errorMessage(error)}`);
+    });
+  }
+
+  /** The addresses on the network that also is the way out; none where all are internal. */
+  #target(run: NetworkRun): PortTarget | undefined {
+    const endpoint = this.#endpoints.gateway(run.attachment);
+    if (!endpoint) return undefined;
+    return { ipv4: endpoint.IPAddress || undefined, ipv6: endpoint.GlobalIPv6Address || undefined };
+  }
+}
+
+function unbound(exposed: Readonly<Record<string, unknown>> | undefined): Record<string, null> {
+  return Object.fromEntries(Object.keys(exposed ?? {}).map((port) => [port, null]));
+}
+
+/** The rules' part of the ports: what the kernel can translate within one family. The rest is relayed. */
+function publishedPorts(held: readonly HeldPort[], target: PortTarget): PublishedPort[] {
+  return held.flatMap(({ protocol, hostAddress, hostPort, port }) => {
+    const address = hostAddress.includes(':') ? target.ipv6 : target.ipv4;
+    if (address === undefined) return [];
+    const everywhere = hostAddress === '0.0.0.0' || hostAddress === '::';
+    return [{ hostAddress: everywhere ? undefined : hostAddress, protocol, hostPort, address, port }];
+  });
+}
+
+function heldPorts(run: NetworkRun): HeldPort[] {
+  return Object.entries(run.attachment.ports).flatMap(([key, bindings]) => {
+    const { port, protocol } = parsePort(key);
+    return (bindings ?? []).map(({ HostIp, HostPort }) => ({
+      protocol,
+      port,
+      hostAddress: HostIp,
+      hostPort: Number(HostPort),
+    }));
+  });
+}

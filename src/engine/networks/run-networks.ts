@@ -1,0 +1,116 @@
+import type { EndpointSettings } from '../../api/network.ts';
+import type { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { addressBytes, parseAddress } from '../../network/address.ts';
+import { removeGuestLink, setDefaultRoutes } from '../../network/bridge.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
+import { Endpoints } from './endpoints.ts';
+import type { NetworkRegistry } from './network-registry.ts';
+import type { NetworkedContainer } from './networking.ts';
+
+/** A container's run as far as networks go. */
+export interface NetworkRun {
+  container: NetworkedContainer;
+  /** Held until its first process is known; later it is found by that. */
+  namespace: NetworkNamespace | undefined;
+  attachment: NetworkAttachment;
+}
+
+export type PublishNetworkEvent = (action: string, networkId: string, attributes: Record<string, string>) => void;
+
+/** The runs that are on networks, and their coming and going there. */
+export class RunNetworks {
+  readonly endpoints: Endpoints;
+  readonly #registry: NetworkRegistry;
+  readonly #publishEvent: PublishNetworkEvent;
+  readonly #runs = new Map<string, NetworkRun>();
+
+  constructor(registry: NetworkRegistry, publishEvent: PublishNetworkEvent) {
+    this.#registry = registry;
+    this.#publishEvent = publishEvent;
+    this.endpoints = new Endpoints(registry);
+  }
+
+  get(containerId: string): NetworkRun | undefined {
+    return this.#runs.get(containerId);
+  }
+
+  set(run: NetworkRun): void {
+    this.#runs.set(run.container.id, run);
+  }
+
+  /** A run on the host's network, or on none: nothing is to be made. */
+  enter(run: NetworkRun): void {
+    this.set(run);
+    for (const [name, { NetworkID }] of Object.entries(run.attachment.endpoints)) {
+      this.#event('connect', name, NetworkID ?? '', run.container.id);
+    }
+  }
+
+  /** By name or id of the network. On failure nothing is left. */
+  async connect(run: NetworkRun, namespace: NetworkNamespace, name: string, wanted: EndpointSettings): Promise<void> {
+    const taken = Object.values(run.attachment.interfaces).map((link) => link.guest);
+    const made = await this.endpoints.add({ container: run.container, namespace, network: name, wanted, taken });
+    const { network } = made;
+    run.attachment = {
+      ...run.attachment,
+      endpoints: { ...run.attachment.endpoints, [network.name]: made.settings },
+      interfaces: { ...run.attachment.interfaces, [network.name]: made.interfaces },
+    };
+    this.#event('connect', network.name, network.id, run.container.id);
+  }
+
+  disconnect(run: NetworkRun, namespace: NetworkNamespace, network: string): void {
+    const { [network]: endpoint, ...endpoints } = run.attachment.endpoints;
+    const { [network]: link, ...interfaces } = run.attachment.interfaces;
+    if (!endpoint || !link) return;
+    removeGuestLink(namespace, link.guest);
+    this.endpoints.release(endpoint);
+    run.attachment = { ...run.attachment, endpoints, interfaces };
+    this.#event('disconnect', network, endpoint.NetworkID ?? '', run.container.id);
+  }
+
+  /** Its way out, of each family. */
+  setRoutes(namespace: NetworkNamespace, attachment: NetworkAttachment): void {
+    for (const family of [4, 6] as const) {
+      const name = this.endpoints.gatewayNetwork(attachment, family);
+      if (name === undefined) continue;
+      const endpoint = attachment.endpoints[name]!;
+      const gateway = family === 4 ? endpoint.Gateway! : endpoint.IPv6Gateway!;
+      setDefaultRoutes(namespace, attachment.interfaces[name]!.guest, [addressBytes(parseAddress(gateway))]);
+    }
+  }
+
+  /** Forgets the run; its addresses are free. Undefined when there is none. */
+  take(containerId: string): NetworkRun | undefined {
+    const run = this.#runs.get(containerId);
+    if (!run) return undefined;
+    this.#runs.delete(containerId);
+    run.namespace?.close();
+    for (const [name, endpoint] of Object.entries(run.attachment.endpoints)) {
+      if (run.attachment.interfaces[name]) this.endpoints.release(endpoint);
+      this.#event('disconnect', name, endpoint.NetworkID ?? '', containerId);
+    }
+    return run;
+  }
+
+  /** Ids of networks that running containers are on. */
+  usedNetworks(): Set<string> {
+    const ids = [...this.#runs.values()].flatMap(({ attachment }) =>
+      Object.values(attachment.endpoints).map((endpoint) => endpoint.NetworkID ?? ''),
+    );
+    return new Set(ids);
+  }
+
+  on(networkId: string): { container: NetworkedContainer; endpoint: EndpointSettings }[] {
+    return [...this.#runs.values()].flatMap(({ container, attachment }) =>
+      Object.values(attachment.endpoints)
+        .filter((endpoint) => endpoint.NetworkID === networkId)
+        .map((endpoint) => ({ container, endpoint })),
+    );
+  }
+
+  #event(action: 'connect' | 'disconnect', name: string, id: string, container: string): void {
+    const type = this.#registry.store.get(id)?.driver ?? 'bridge';
+    this.#publishEvent(action, id, { container, name, type });
+  }
+}
