@@ -2,7 +2,6 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '../base/ids.ts';
 import { KeyedMutex } from '../base/mutex.ts';
-import { FileContentStore } from '../content/file-content-store.ts';
 import { isFrozen } from '../linux/cgroup-stats.ts';
 import { readHostFacts } from '../linux/host-facts.ts';
 import { unmount } from '../linux/mount.ts';
@@ -13,9 +12,6 @@ import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { BuildRecords } from '../state/build-records.ts';
 import { ContainerStore } from '../state/containers.ts';
 import { Database } from '../state/database.ts';
-import { ImageStore } from '../state/images.ts';
-import { LayerStore } from '../state/layers.ts';
-import { Leases } from '../state/leases.ts';
 import { VolumeStore } from '../state/volumes.ts';
 import { LocalDriver } from '../volume/local-driver.ts';
 import { BackgroundWork } from './background.ts';
@@ -33,9 +29,7 @@ import { hasProcess } from './containers/state.ts';
 import type { EngineServices } from './engine.ts';
 import { EventLog } from './events.ts';
 import { Execs } from './execs/execs.ts';
-import { Collector } from './gc.ts';
-import { Images } from './images/images.ts';
-import type { ImageParts } from './images/parts.ts';
+import { openImages } from './images/open.ts';
 import { lockDataRoot } from './lock.ts';
 import { openNetworks } from './networks/open.ts';
 import { findPrograms } from './programs.ts';
@@ -80,36 +74,18 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const buildRecords = new BuildRecords(db);
 
   // content and layers
-  const content = await FileContentStore.open(dataRoot);
   const snapshotter = await OverlaySnapshotter.open(join(dataRoot, 'snapshots'), db);
   opened.defer(() => snapshotter.close());
-  const images = new ImageStore(db);
-  const layers = new LayerStore(db);
-  const leases = new Leases();
-  const collector = new Collector({
-    images,
-    layers,
-    leases,
-    content,
-    snapshotter,
-    otherChains: () => buildRecords.chains(),
-  });
-  const imageParts: ImageParts = {
+  const { images: imageService, parts: imageParts } = await openImages({
+    root: dataRoot,
     db,
-    images,
-    layers,
-    leases,
-    content,
     snapshotter,
-    collector,
+    temporary,
     publish: publish('image'),
     containers: () =>
       containerStore.list().map(({ id, imageId, state }) => ({ id, imageId, running: hasProcess(state) })),
-    registry: undefined,
-    platform: { os: 'linux', architecture: host.architecture },
-    temporary,
-  };
-  const imageService = new Images(imageParts);
+    otherChains: () => buildRecords.chains(),
+  });
 
   // volumes and networks
   const volumeStore = new VolumeStore(db);
