@@ -1,21 +1,12 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cli } from './cli.ts';
 import { CommandError } from './command.ts';
+import { answers } from './socket-probe.ts';
 
 const PATIENCE_MS = 20_000;
-
-/** Starts this machine's engine in the background when nothing answers on `socket`, and waits for it, not for ever. */
-export async function ensureEngine(cli: Cli, socket: string): Promise<void> {
-  if (await answers(socket)) return;
-  if (!cli.root) return; // an engine of the system is not ours to start; the connection's error says what to do
-  const log = logPath(cli);
-  cli.warn(`Starting the gantry engine in the background (log: ${log}; GANTRY_NO_AUTOSTART=1 prevents this)`);
-  await startEngine(cli, socket, log);
-}
 
 /** `/var/log/gantry.log` for root. */
 export function logPath(cli: Cli): string {
@@ -62,16 +53,4 @@ async function answersWithin(socket: string, milliseconds: number): Promise<bool
     if (await answers(socket)) return true;
   }
   return false;
-}
-
-/** Whether somebody accepts connections on the socket. */
-export function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = net.connect({ path: socket });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EACCES'));
-  });
 }

@@ -1,5 +1,6 @@
 import type { Client } from '../client/client.ts';
 import { ConfigFile } from './config.ts';
+import { openClient } from './engine-client.ts';
 import type { GlobalFlags } from './global.ts';
 import type { Io } from './io.ts';
 import { escapeControls } from './output/escape.ts';
@@ -56,9 +57,9 @@ export class Cli {
 
   /** The engine; started in the background when it is the local one and none answers. */
   client(): Promise<Client> {
-    this.#client ??= import('./engine-client.ts').then(async ({ openClient }) => {
-      this.#opened = await openClient(this);
-      return this.#opened;
+    this.#client ??= openClient(this).then((client) => {
+      this.#opened = client;
+      return client;
     });
     return this.#client;
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { TlsMaterial } from '../client/endpoint.ts';
@@ -115,5 +114,6 @@ export function checkName(name: string): void {
 }
 
 function digest(name: string): string {
-  return createHash('sha256').update(name).digest('hex');
+  // Loaded when a context is used: no other command pays for it.
+  return process.getBuiltinModule('node:crypto').createHash('sha256').update(name).digest('hex');
 }

@@ -4,7 +4,8 @@ import { parseEndpoint, type TlsMaterial } from '../client/endpoint.ts';
 import type { Cli } from './cli.ts';
 import { CommandError } from './command.ts';
 import { ContextStore, DEFAULT_CONTEXT } from './contexts.ts';
-import { VERSION } from './version.ts';
+import { answers } from './socket-probe.ts';
+import { VERSION } from '../base/version.ts';
 
 /** Where the engine is, and why there. */
 export interface Target {
@@ -58,8 +59,13 @@ export async function openClient(cli: Cli, options: { start: boolean } = { start
   const endpoint = parseEndpoint(target.host, target.tls);
   const autostart = options.start && !cli.globals['no-autostart'] && !isSet(cli.env['GANTRY_NO_AUTOSTART']);
   if (autostart && target.local && endpoint.kind === 'unix') {
-    const { ensureEngine } = await import('./autostart.ts');
-    await ensureEngine(cli, endpoint.path);
+    // An engine of the system is not a user's to start: the connection's error says what to do.
+    if (cli.root && !(await answers(endpoint.path))) {
+      const { logPath, startEngine } = await import('./autostart.ts');
+      const log = logPath(cli);
+      cli.warn(`Starting the gantry engine in the background (log: ${log}; GANTRY_NO_AUTOSTART=1 prevents this)`);
+      await startEngine(cli, endpoint.path, log);
+    }
   }
   return new Client({
     endpoint,

@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Client } from '../client/client.ts';
 import { parseEndpoint } from '../client/endpoint.ts';
-import { answers } from './autostart.ts';
 import type { Cli } from './cli.ts';
 import { localHost } from './engine-client.ts';
+import { answers } from './socket-probe.ts';
 
 export interface EngineProcess {
   readonly host: string;

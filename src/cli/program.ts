@@ -4,7 +4,9 @@ import { describeError, exitCodeOfRun } from './describe-error.ts';
 import { GLOBAL_FLAGS, type GlobalFlags } from './global.ts';
 import { escapeControls } from './output/escape.ts';
 import { parseLine } from './parse.ts';
-import { type Entry, findCommand, findGroup } from './registry.ts';
+import { commandsIn, type Entry, findCommand, findGroup, GROUPS, topCommands } from './registry.ts';
+import { nearest } from './suggest.ts';
+import { VERSION } from '../base/version.ts';
 
 /** Runs one command line and gives its exit code. Prints what goes wrong. */
 export async function runProgram(
@@ -30,7 +32,6 @@ export async function runProgram(
   });
   const { args } = globals;
   if (flags.version) {
-    const { VERSION } = await import('./version.ts');
     cli.print(`Gantry version ${VERSION}`);
     return 0;
   }
@@ -129,11 +130,7 @@ function checkArguments(command: Command, path: string, args: readonly string[])
   );
 }
 
-async function unknownCommand(cli: Cli, group: string | undefined, name: string): Promise<number> {
-  const [{ nearest }, { commandsIn, GROUPS, topCommands }] = await Promise.all([
-    import('./suggest.ts'),
-    import('./registry.ts'),
-  ]);
+function unknownCommand(cli: Cli, group: string | undefined, name: string): number {
   const names =
     group === undefined
       ? [...topCommands().map((item) => item.name), ...GROUPS.map((item) => item.name)]

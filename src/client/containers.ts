@@ -15,6 +15,7 @@ import type { Filters } from '../api/filters.ts';
 import { collect, filtersQuery, segment } from './query.ts';
 import type { HijackedStream, Requester } from './requester.ts';
 import type { HttpResponse } from './http.ts';
+import { jsonLines } from './json-lines.ts';
 import { demultiplex, type OutputPart } from './multiplex.ts';
 
 export interface AttachQuery {
@@ -190,7 +191,6 @@ export class ContainersClient {
     id: string,
     options: { stream: boolean; oneShot?: boolean; signal?: AbortSignal },
   ): Promise<AsyncGenerator<ContainerStats, void, void>> {
-    const { jsonLines } = await import('./json-lines.ts');
     const response = await this.#requester.request('GET', `/containers/${segment(id)}/stats`, {
       query: { stream: options.stream, 'one-shot': options.oneShot || undefined },
       signal: options.signal,

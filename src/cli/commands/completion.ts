@@ -1,6 +1,7 @@
 import { command, CommandError, type Command } from '../command.ts';
 import { completionScript, SHELLS } from '../completion-script.ts';
 import type { Cli } from '../cli.ts';
+import { openClient } from '../engine-client.ts';
 import type { Flag, Flags } from '../flag.ts';
 import { GLOBAL_FLAGS } from '../global.ts';
 import { commandsIn, findCommand, findGroup, GROUPS, topCommands } from '../registry.ts';
@@ -123,7 +124,6 @@ async function names(cli: Cli, kind: string): Promise<Candidate[]> {
       about: '',
     }));
   try {
-    const { openClient } = await import('../engine-client.ts');
     const client = await openClient(cli, { start: false });
     switch (kind) {
       case 'container':

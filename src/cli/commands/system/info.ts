@@ -6,7 +6,7 @@ import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { infoText } from '../../output/info-text.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
 import { goJson } from '../../template/print.ts';
-import { VERSION } from '../../version.ts';
+import { VERSION } from '../../../base/version.ts';
 
 export const info = command({
   usage: '[OPTIONS]',

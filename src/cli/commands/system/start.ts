@@ -1,6 +1,7 @@
-import { answers, logPath, startEngine } from '../../autostart.ts';
+import { logPath, startEngine } from '../../autostart.ts';
 import { command, CommandError } from '../../command.ts';
 import { localHost } from '../../engine-client.ts';
+import { answers } from '../../socket-probe.ts';
 
 export const start = command({
   usage: '',

@@ -1,6 +1,6 @@
 import { command } from '../../command.ts';
 import { findEngine } from '../../engine-process.ts';
-import { VERSION } from '../../version.ts';
+import { VERSION } from '../../../base/version.ts';
 
 export const status = command({
   usage: '',

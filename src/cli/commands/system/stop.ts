@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { answers } from '../../autostart.ts';
 import { command, CommandError } from '../../command.ts';
 import { findEngine } from '../../engine-process.ts';
+import { answers } from '../../socket-probe.ts';
 
 export const stop = command({
   usage: '',

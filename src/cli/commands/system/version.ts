@@ -6,7 +6,7 @@ import { string } from '../../flag.ts';
 import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
 import { goJson } from '../../template/print.ts';
-import { VERSION } from '../../version.ts';
+import { VERSION } from '../../../base/version.ts';
 
 export const version = command({
   usage: '[OPTIONS]',
