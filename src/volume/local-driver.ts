@@ -48,7 +48,7 @@ export class LocalDriver {
       throw new EngineError(
         'invalid-argument',
         `error while mounting volume '${target}': failed to mount local volume: ` +
-          `mount ${request.source}:${target}${data}: ${reason(error, request.type)}`,
+          `mount ${request.source}:${target}${data}: ${reason(error)}`,
         { cause: error },
       );
     }
@@ -65,10 +65,10 @@ export class LocalDriver {
   }
 }
 
-function reason(error: unknown, type: string): string {
+function reason(error: unknown): string {
   const code = (error as { code?: string }).code;
   if (code === 'ENOENT') return 'no such file or directory';
-  if (code === 'ENODEV') return `the kernel has no filesystem of type "${type}"`;
+  if (code === 'ENODEV') return 'no such device';
   if (code === 'EINVAL') return 'invalid argument';
   if (code === 'EPERM' || code === 'EACCES') return 'permission denied';
   if (code === 'ENOTBLK') return 'block device required';

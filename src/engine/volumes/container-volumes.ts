@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { MountRequest } from '../../api/container.ts';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import { DEFAULT_SHM_SIZE, type UserMount } from '../../runtime/spec/mounts.ts';
@@ -204,8 +205,9 @@ export class EngineContainerVolumes implements ContainerVolumes {
       source,
       readOnly: !point.RW,
       recursive: options?.NonRecursive !== true,
+      // a file has nothing below it, and some runtimes want a directory for the recursive kind
       readOnlyRecursion:
-        options?.ReadOnlyNonRecursive === true
+        options?.ReadOnlyNonRecursive === true || !isDirectory(source)
           ? 'off'
           : options?.ReadOnlyForceRecursive === true
             ? 'force'
@@ -256,6 +258,10 @@ export class EngineContainerVolumes implements ContainerVolumes {
 }
 
 const RUNNING: readonly string[] = ['running', 'paused', 'restarting'];
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
 
 interface AskedMount {
   readonly request: MountRequest;

@@ -54,7 +54,7 @@ test('files are read-only with the root', () => {
   const files = [{ destination: '/etc/hosts', source: '/ours' }];
   assert.deepEqual(mounts({ files, hostConfig: { ReadonlyRootfs: true } }).get('/etc/hosts'), [
     'rbind',
-    'rro',
+    'ro',
     'rprivate',
   ]);
 });
@@ -82,7 +82,7 @@ test('tmpfs options over the defaults', () => {
     'rshared',
   ]);
   for (const bad of ['nonsense', 'size', 'ro=1', 'context=x']) {
-    assert.throws(() => tmpfsOptions([bad]), { message: `Invalid tmpfs option ["${bad}"]` });
+    assert.throws(() => tmpfsOptions([bad]), { message: `invalid tmpfs option "${bad}"` });
   }
 });
 

@@ -66,7 +66,8 @@ export function containerMounts(options: MountOptions): OciMount[] {
           source,
           readOnly,
           recursive: true,
-          readOnlyRecursion: 'best-effort',
+          // a file has nothing below it, and some runtimes want a directory for the recursive kind
+          readOnlyRecursion: 'off',
           propagation: '',
         },
         options.recursiveReadOnly,
@@ -196,7 +197,7 @@ export function tmpfsOptions(given: readonly string[]): string[] {
     const cut = option.indexOf('=');
     const name = cut < 0 ? option : option.slice(0, cut);
     const known = cut < 0 ? FLAGS.has(name) || PROPAGATIONS.has(name) : VALUES.has(name);
-    if (!known) throw new EngineError('invalid-argument', `Invalid tmpfs option ["${option}"]`);
+    if (!known) throw new EngineError('invalid-argument', `invalid tmpfs option "${option}"`);
     if (cut >= 0) {
       for (const earlier of result.filter((item) => item.startsWith(`${name}=`))) remove(earlier);
     } else {

@@ -4,10 +4,17 @@ import type { ContainerUser } from './user.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** The command line: entrypoint, then command. Throws `invalid-argument` when there is none. */
+/** The command line: entrypoint, then command. Throws `invalid-argument` when there is none, `no-such-command` for an empty name. */
 export function processArgs(config: ContainerConfig): string[] {
   const args = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (args.length === 0) throw new EngineError('invalid-argument', 'no command specified');
+  // runtimes differ in what they make of it
+  if (args[0] === '') {
+    throw new EngineError(
+      'no-such-command',
+      'unable to start container process: exec: "": executable file not found in $PATH',
+    );
+  }
   return args;
 }
 

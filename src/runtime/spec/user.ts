@@ -56,22 +56,24 @@ export function resolveUser(spec: string, groupAdd: readonly string[], files: Us
   let gid = inRange(entry ? number(entry[3]!) : 0);
   let memberships: number[] = [];
   if (groupWord !== '') {
-    gid = groupId(groupWord, group, `unable to find group ${groupWord}: no matching entries in group file`);
+    gid = groupId(groupWord, group);
   } else if (entry) {
     memberships = group
       .filter((fields) => fields[3]!.split(',').includes(entry[0]!))
       .map((fields) => number(fields[2]!))
       .filter((id) => id !== undefined);
   }
-  const added = groupAdd.map((word) => groupId(word, group, `Unable to find group ${word}`));
+  const added = groupAdd.map((word) => groupId(word, group));
   return { uid, gid, additionalGids: [...new Set([gid, ...memberships, ...added])], home: entry?.[5] || '/' };
 }
 
-function groupId(word: string, group: readonly string[][], missing: string): number {
+function groupId(word: string, group: readonly string[][]): number {
   const wanted = number(word);
   if (wanted !== undefined) return inRange(wanted);
   const entry = group.find((fields) => fields[0] === word);
-  if (!entry) throw new EngineError('invalid-argument', missing);
+  if (!entry) {
+    throw new EngineError('invalid-argument', `unable to find group ${word}: no matching entries in group file`);
+  }
   return inRange(number(entry[2]!));
 }
 
