@@ -2,8 +2,6 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage } from '../base/errors.ts';
 import { now } from '../base/time.ts';
-import { readMounts } from '../linux/mountinfo.ts';
-import { unmount } from '../linux/mount.ts';
 import type { Task } from '../runtime/task.ts';
 import type { ContainerRecord } from '../state/containers.ts';
 import type { ContainerContext } from './containers/context.ts';
@@ -21,32 +19,19 @@ import { ended, hasProcess, paused, resumed } from './containers/state.ts';
  */
 export async function reconcile(context: ContainerContext): Promise<void> {
   const known = new Set(context.store.list().map((record) => record.id));
-  await sweepTasks(context, known);
+  await sweepTasks(context);
   await Promise.all(context.store.list().map((record) => recoverContainer(context, record)));
   await context.networking.recovered();
   await sweepFiles(context, known);
 }
 
 /** Tasks of containers that do not run, as far as the database knows: starts that were cut off, clean-ups that were not finished. */
-async function sweepTasks(context: ContainerContext, known: ReadonlySet<string>): Promise<void> {
-  const runs = new Set(
-    context.store
-      .list()
-      .filter((record) => hasProcess(record.state))
-      .map((record) => record.id),
-  );
+async function sweepTasks(context: ContainerContext): Promise<void> {
+  const running = context.store.list().filter((record) => hasProcess(record.state));
+  const runs = new Set(running.map((record) => record.id));
   const left = (await context.tasks.list()).filter((id) => !runs.has(id));
-  for (const mount of readMounts().toReversed()) {
-    const id = taskOfMount(context, mount.mountPoint);
-    if (id !== undefined && !(runs.has(id) && known.has(id))) unmount(mount.mountPoint, { detach: true });
-  }
   await Promise.all(left.map((id) => context.tasks.forget(id)));
-}
-
-/** The id in `<exec-root>/tasks/<id>/…`. */
-function taskOfMount(context: ContainerContext, mountPoint: string): string | undefined {
-  const tasks = `${join(context.config.execRoot, 'tasks')}/`;
-  return mountPoint.startsWith(tasks) ? mountPoint.slice(tasks.length).split('/')[0] : undefined;
+  context.roots.sweep(runs);
 }
 
 async function recoverContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {
@@ -118,10 +103,9 @@ async function endedUnseen(
   exit: Awaited<Task['exited']>,
 ): Promise<void> {
   const { id } = record;
-  for (const mount of readMounts().toReversed()) {
-    if (taskOfMount(context, mount.mountPoint) === id) unmount(mount.mountPoint, { detach: true });
-  }
   await context.tasks.forget(id);
+  context.roots.adopt(id);
+  await context.roots.release(id);
   const after: ContainerRecord = { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') };
   if (after.hostConfig.AutoRemove) await autoRemove(context, after);
   else context.store.update(after);

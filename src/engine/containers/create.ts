@@ -9,6 +9,7 @@ import { EngineError } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
+import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import { type ContainerMount, type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import { DEFAULT_READONLY_PATHS, defaultMaskedPaths } from '../../runtime/spec/mounts.ts';
 import { checkLogConfig } from '../../runtime/spec/validate-log.ts';
@@ -64,7 +65,7 @@ export async function createContainer(
   record = { ...record, mounts };
   let prepared = false;
   try {
-    await snapshots.prepare(id, image.chain);
+    await snapshots.prepare(id, image.chain, { scaffold: MOUNT_POINTS });
     prepared = true;
     insert(context, record, name !== undefined);
   } catch (error) {
@@ -300,3 +301,17 @@ function askedNetworks(
   }
   return Object.fromEntries(asked.map(([network, settings]) => [network === 'default' ? mode : network, settings]));
 }
+
+/** What every run mounts something on. A layer of its own has them: they are no change of the container's. */
+const MOUNT_POINTS: readonly ScaffoldEntry[] = [
+  { path: '/dev/pts', kind: 'directory' },
+  { path: '/dev/shm', kind: 'directory' },
+  { path: '/dev/console', kind: 'file' },
+  { path: '/proc', kind: 'directory' },
+  { path: '/sys', kind: 'directory' },
+  { path: '/.dockerenv', kind: 'file' },
+  { path: '/etc/resolv.conf', kind: 'file' },
+  { path: '/etc/hosts', kind: 'file' },
+  { path: '/etc/hostname', kind: 'file' },
+  { path: '/etc/mtab', kind: 'symlink', target: '/proc/mounts' },
+];

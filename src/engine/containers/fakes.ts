@@ -84,6 +84,8 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       hold: async (id: string) => (await note('hold')(id), '/nowhere'),
       release: note('release-root'),
       adopt: () => {},
+      path: () => '/nowhere',
+      sweep: () => {},
     },
     volumes: {
       plan: async () => [],

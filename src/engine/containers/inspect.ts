@@ -61,6 +61,6 @@ async function overlayDirectories(context: ContainerContext, id: string): Promis
       if (option.startsWith(key)) data[name] = option.slice(key.length);
     }
   }
-  data['MergedDir'] = join(context.config.execRoot, 'tasks', id, 'rootfs');
+  data['MergedDir'] = context.roots.path(id);
   return data;
 }

@@ -158,6 +158,10 @@ export interface ContainerRoots {
   /** Gives the path. */
   hold(id: string): Promise<string>;
   release(id: string): Promise<void>;
+  /** Where it is while somebody holds it. */
+  path(id: string): string;
   /** A run that an earlier engine started holds its root already. */
   adopt(id: string): void;
+  /** Unmounts what an earlier engine left, but for those of `keep`. */
+  sweep(keep: ReadonlySet<string>): void;
 }

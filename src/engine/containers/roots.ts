@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { mount, unmount } from '../../linux/mount.ts';
+import { isBelow, readMounts } from '../../linux/mountinfo.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import type { ContainerRoots } from './parts.ts';
@@ -18,7 +19,7 @@ export class SnapshotRoots implements ContainerRoots {
   }
 
   async hold(id: string): Promise<string> {
-    const target = this.#path(id);
+    const target = this.path(id);
     await this.#locks.run(id, async () => {
       const holders = this.#holders.get(id) ?? 0;
       if (holders === 0) await this.#mount(id, target);
@@ -28,6 +29,7 @@ export class SnapshotRoots implements ContainerRoots {
   }
 
   async release(id: string): Promise<void> {
+    const target = this.path(id);
     await this.#locks.run(id, async () => {
       const holders = this.#holders.get(id) ?? 0;
       if (holders === 0) return;
@@ -36,7 +38,7 @@ export class SnapshotRoots implements ContainerRoots {
         return;
       }
       this.#holders.delete(id);
-      unmount(this.#path(id), { detach: true });
+      if (unmount(target, { detach: true })) rmdirSync(target);
     });
   }
 
@@ -45,13 +47,25 @@ export class SnapshotRoots implements ContainerRoots {
   }
 
   async #mount(id: string, target: string): Promise<void> {
-    await mkdir(target, { recursive: true, mode: 0o700 });
+    mkdirSync(target, { recursive: true, mode: 0o711 });
     const [first, ...rest] = await this.#snapshots.mounts(id);
     if (!first || rest.length > 0) throw new Error(`snapshot ${id} is not one mount`);
     mount(first, target);
   }
 
-  #path(id: string): string {
-    return join(this.#execRoot, 'tasks', id, 'rootfs');
+  path(id: string): string {
+    return join(this.#execRoot, 'roots', id);
+  }
+
+  sweep(keep: ReadonlySet<string>): void {
+    const root = join(this.#execRoot, 'roots');
+    for (const { mountPoint } of readMounts().toReversed()) {
+      if (isBelow(mountPoint, root) && !keep.has(relative(root, mountPoint).split('/')[0]!)) {
+        unmount(mountPoint, { detach: true });
+      }
+    }
+    if (!existsSync(root)) return;
+    // not recursively: were something still mounted there, it would be emptied
+    for (const id of readdirSync(root)) if (!keep.has(id)) rmdirSync(join(root, id));
   }
 }
