@@ -79,7 +79,8 @@ export async function dropContainer(
   }
   context.store.delete(id);
   publishContainerEvent(context, record, 'destroy');
-  live.removed.tell(outcome);
+  // why its last run failed is told to who waits for that, not for the removal
+  live.removed.tell({ exitCode: outcome.exitCode });
   live.nextExit.tell(outcome);
   const { cleanup } = live;
   context.live.forget(id);

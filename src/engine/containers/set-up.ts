@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { Task, TaskLog } from '../../runtime/task.ts';
@@ -30,6 +31,8 @@ async function setUp(context: ContainerContext, record: ContainerRecord): Promis
   const mounts = await context.volumes.prepare(record, rootfs);
   const spec = await context.specs.build({ record, rootfs, network, mounts, joins: joinedPids(context, record) });
   const [rows = 0, columns = 0] = hostConfig.ConsoleSize ?? [];
+  // networking makes it for its files, but not for a container that uses another's
+  mkdirSync(containerDirectory(context, id), { recursive: true });
   const task = await context.tasks.start({
     id,
     name: record.name,
