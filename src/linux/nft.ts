@@ -11,8 +11,7 @@ const PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nf
  * Throws `unavailable` when nft is not installed, `internal` with its words.
  */
 export async function applyNftables(rules: string, namespace?: NetworkNamespace): Promise<void> {
-  const path = PATHS.find((candidate) => existsSync(candidate));
-  if (!path) throw new EngineError('unavailable', 'nft is not installed on this host: install the package nftables');
+  const path = nftPath();
   let run: Promise<ToolResult> | undefined;
   // the process starts inside, before the first `await`
   const start = (): void => void (run = runTool(path, ['-f', '-'], { stdin: rules }));
@@ -23,4 +22,16 @@ export async function applyNftables(rules: string, namespace?: NetworkNamespace)
   } catch (error) {
     throw new EngineError('internal', `nftables refused the rules: ${errorMessage(error)}`, { cause: error });
   }
+}
+
+/** Every rule of the host, as text; tables of iptables-nft among them. */
+export async function listNftables(): Promise<string> {
+  const { stdout } = await runTool(nftPath(), ['list', 'ruleset']);
+  return stdout.toString();
+}
+
+function nftPath(): string {
+  const path = PATHS.find((candidate) => existsSync(candidate));
+  if (!path) throw new EngineError('unavailable', 'nft is not installed on this host: install the package nftables');
+  return path;
 }

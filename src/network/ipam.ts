@@ -102,6 +102,13 @@ export class AddressPool {
     );
   }
 
+  /** Takes the address that the same container had before, when it is still free: it need not rest for itself. */
+  retake(address: Address): boolean {
+    if (!contains(this.subnet, address) || this.#taken.has(address.value)) return false;
+    this.#take(address.value);
+    return true;
+  }
+
   /** Takes this one. Throws `conflict` (`Address already in use`), `invalid-argument` outside of the subnet. */
   claim(address: Address): void {
     if (!contains(this.subnet, address)) {

@@ -1,11 +1,10 @@
 import { closeSync, readFileSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { EngineError } from '../base/errors.ts';
 import { boundSocket } from '../linux/bound-socket.ts';
 import { SystemCallError } from '../linux/libc.ts';
 import { addressBytes, formatAddress, parseAddress } from './address.ts';
 import { portOwner } from './port-owner.ts';
-import { relayConnections } from './port-relay.ts';
+import { relayConnections, relayDatagrams } from './port-relay.ts';
 import type { PortRequest, Protocol } from './ports.ts';
 
 /** One port of the host that a container has: on one address of one family. */
@@ -127,9 +126,15 @@ export class PortAllocator {
     }
     const v6 = hostAddress.includes(':');
     const host = (v6 ? target.ipv6 : target.ipv4) ?? target.ipv4 ?? target.ipv6!;
-    if (protocol !== 'tcp') return { ...held, owner, close: () => closeSync(fd) };
-    const server: Server = relayConnections(fd, { host, port });
-    return { ...held, owner, close: () => void server.close() };
+    if (protocol === 'tcp') {
+      const server = relayConnections(fd, { host, port });
+      return { ...held, owner, close: () => void server.close() };
+    }
+    if (protocol === 'udp' && v6) {
+      const server = relayDatagrams(fd, { host, port });
+      return { ...held, owner, close: () => void server.close() };
+    }
+    return { ...held, owner, close: () => closeSync(fd) };
   }
 
   #refusal(error: SystemCallError, held: HeldPort): EngineError {

@@ -1,3 +1,4 @@
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
@@ -22,4 +23,42 @@ function relay(client: Socket, target: { readonly host: string; readonly port: n
   });
   client.on('close', () => upstream.destroy());
   upstream.on('close', () => client.destroy());
+}
+
+/** A client's datagrams come from one port, until it has been silent for so long (milliseconds). */
+const DATAGRAM_IDLE = 60_000;
+const MAX_DATAGRAM_CLIENTS = 1024;
+
+/** The same for datagrams: each client gets a port of its own towards the container, and the answers that come to it. */
+export function relayDatagrams(fd: number, target: { readonly host: string; readonly port: number }): DatagramSocket {
+  const family = target.host.includes(':') ? 'udp6' : 'udp4';
+  const clients = new Map<string, { readonly socket: DatagramSocket; readonly timer: NodeJS.Timeout }>();
+  const server = createSocket('udp6').bind({ fd }).unref();
+  server.on('error', () => undefined);
+  server.on('message', (message, { address, port }) => {
+    const key = `${address} ${port}`;
+    let client = clients.get(key);
+    if (!client) {
+      if (clients.size >= MAX_DATAGRAM_CLIENTS) return;
+      const socket = createSocket(family).unref();
+      const timer = setTimeout(() => socket.close(), DATAGRAM_IDLE).unref();
+      socket.on('error', () => undefined);
+      socket.on('close', () => clients.delete(key));
+      socket.on('message', (answer) => {
+        timer.refresh();
+        server.send(answer, port, address, () => undefined);
+      });
+      client = { socket, timer };
+      clients.set(key, client);
+    }
+    client.timer.refresh();
+    client.socket.send(message, target.port, target.host, () => undefined);
+  });
+  server.on('close', () => {
+    for (const { socket, timer } of clients.values()) {
+      clearTimeout(timer);
+      socket.close();
+    }
+  });
+  return server;
 }

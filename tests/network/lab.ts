@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { HostConfig } from '../../src/api/container.ts';
+import type { ContainerConfig, HostConfig } from '../../src/api/container.ts';
 import type { EndpointSettings } from '../../src/api/network.ts';
 import { EngineError } from '../../src/base/errors.ts';
 import { newId } from '../../src/base/ids.ts';
@@ -25,7 +25,7 @@ export class Lab implements Disposable {
   readonly host: NetworkNamespace;
   readonly directory = mkdtempSync(join(tmpdir(), 'gantry-network-'));
   readonly #neighbours: NetworkNamespace[] = [];
-  readonly #servers = new Map<NetworkNamespace, Server[]>();
+  readonly #servers = new Map<NetworkNamespace, { close(): unknown }[]>();
 
   constructor() {
     this.host = NetworkNamespace.create();
@@ -61,14 +61,23 @@ export class Lab implements Disposable {
       socket.end(`from ${socket.remoteAddress}`);
     }).listen({ fd });
     server.unref();
-    this.#servers.set(namespace, [...(this.#servers.get(namespace) ?? []), server]);
+    this.closeLater(namespace, server);
     return server;
+  }
+
+  closeLater(namespace: NetworkNamespace, server: { close(): unknown }): void {
+    this.#servers.set(namespace, [...(this.#servers.get(namespace) ?? []), server]);
+  }
+
+  /** Ends the servers of a namespace. */
+  hush(namespace: NetworkNamespace): void {
+    for (const server of this.#servers.get(namespace) ?? []) server.close();
+    this.#servers.delete(namespace);
   }
 
   /** Lets go of a namespace, which its servers would keep. */
   leave(namespace: NetworkNamespace): void {
-    for (const server of this.#servers.get(namespace) ?? []) server.close();
-    this.#servers.delete(namespace);
+    this.hush(namespace);
     namespace.close();
   }
 
@@ -141,12 +150,13 @@ export class LabEngine {
     name: string,
     hostConfig: HostConfig = {},
     networks: Record<string, EndpointSettings> = {},
+    config: ContainerConfig = {},
   ): Promise<LabContainer> {
     const id = newId();
     const container: NetworkedContainer = {
       id,
       name,
-      config: {},
+      config,
       hostConfig,
       networks,
       directory: join(this.#lab.directory, id),

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import type { NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
@@ -51,7 +52,7 @@ export class ContainerNetworking implements Networking {
   async prepare(container: NetworkedContainer): Promise<PreparedNetwork> {
     await this.release(container.id);
     const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
-    if (mode.kind === 'container') return this.#join(mode.container);
+    if (mode.kind === 'container') return await this.#join(container, mode.container);
     if (mode.kind === 'networks') return await this.#prepareNetworks(container);
     const network = this.#options.registry.resolve(mode.kind);
     const endpoint = { ...this.#options.runs.endpoints.empty({}), NetworkID: network.id, EndpointID: newId() };
@@ -61,7 +62,7 @@ export class ContainerNetworking implements Networking {
     return { namespace: mode.kind === 'host' ? 'host' : 'new', files, attachment, env: [], warnings: [] };
   }
 
-  #join(name: string): PreparedNetwork {
+  async #join(container: NetworkedContainer, name: string): Promise<PreparedNetwork> {
     let other;
     try {
       other = this.#options.containers.find(name);
@@ -73,6 +74,7 @@ export class ContainerNetworking implements Networking {
     if (other.pid === 0) {
       throw new EngineError('conflict', `cannot join network namespace of a non running container: ${other.id}`);
     }
+    await mkdir(container.directory, { recursive: true });
     const onHost = other.attachment?.mode === 'host';
     return {
       namespace: onHost ? 'host' : { path: `/proc/${other.pid}/ns/net` },

@@ -27,9 +27,13 @@ export interface MadeEndpoint {
   readonly interfaces: { readonly host: string; readonly guest: string };
 }
 
+const REMEMBERED = 2000;
+
 /** A container's places on networks: addresses, and the link with them. */
 export class Endpoints {
   readonly #registry: NetworkRegistry;
+  /** Addresses that containers had, so that a restart gives the same: by container, network and family. */
+  readonly #before = new Map<string, Address>();
 
   constructor(registry: NetworkRegistry) {
     this.#registry = registry;
@@ -99,9 +103,12 @@ export class Endpoints {
       let refused: unknown;
       for (const [index, pool] of pools.entries()) {
         try {
-          const address = asked ? parseAddress(asked) : pool.allocate(network.name);
+          const before = this.#before.get(`${container.id} ${network.id} ${family}`);
+          const again = !asked && before && pool.retake(before) ? before : undefined;
+          const address = again ?? (asked ? parseAddress(asked) : pool.allocate(network.name));
           if (asked) pool.claim(address);
           taken.push(address);
+          this.#remember(`${container.id} ${network.id} ${family}`, address);
           return { address, prefix: pool.subnet.prefix, gateway: config(index) };
         } catch (error) {
           refused = error;
@@ -135,6 +142,12 @@ export class Endpoints {
       for (const address of taken) this.#release(network, address);
       throw error;
     }
+  }
+
+  #remember(key: string, address: Address): void {
+    this.#before.delete(key);
+    this.#before.set(key, address);
+    if (this.#before.size > REMEMBERED) this.#before.delete(this.#before.keys().next().value!);
   }
 
   /** As inspect shows it before it is made. */

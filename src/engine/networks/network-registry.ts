@@ -32,6 +32,8 @@ export interface RegistryOptions {
   readonly mtu: number;
   /** Containers on the default network may talk to each other. */
   readonly communication: boolean;
+  /** Says, in its own time, when the host's firewall stands in a bridge's way. */
+  readonly lookAtHost: (bridge: string, ownTable: string) => void;
   /** A sentence that the operator should read. */
   readonly notify: (sentence: string) => void;
 }
@@ -46,6 +48,8 @@ export class NetworkRegistry {
   /** Networks that a running container is on, by how many. */
   readonly #users = new Map<string, number>();
   readonly #forwarding = new Set<4 | 6>();
+  /** Bridges for which the host's own firewall has been looked at. */
+  readonly #looked = new Set<string>();
 
   constructor(store: NetworkStore, firewall: FirewallTable, options: RegistryOptions) {
     this.store = store;
@@ -183,6 +187,10 @@ export class NetworkRegistry {
     });
     for (const family of [4, 6] as const) if (family === 4 ? record.ipv4 : record.ipv6) this.#forward(family);
     await this.#firewall.setBridge(firewallBridge(record));
+    if (!record.internal && !this.#looked.has(record.interface)) {
+      this.#looked.add(record.interface);
+      this.#options.lookAtHost(record.interface, this.#firewall.name);
+    }
     return index;
   }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { applyNftables } from '../../linux/nft.ts';
+import { applyNftables, listNftables } from '../../linux/nft.ts';
 import { parseCidr } from '../../network/address.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
+import { forwardAdvice, forwardDrops } from '../../network/host-firewall.ts';
 import { DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
 import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
@@ -51,6 +52,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
     mtu: bridge.mtu ?? 1500,
     communication: bridge.icc ?? true,
+    lookAtHost: (name, ownTable) => void reportHostFirewall(name, ownTable, notify),
     notify,
   });
   const allocator = new PortAllocator({
@@ -89,4 +91,11 @@ const DEFAULT_ROOT = '/var/lib/gantry';
 function subnetPools(pools: EngineConfig['addressPools']): readonly SubnetPool[] {
   if (!pools || pools.length === 0) return DEFAULT_POOLS;
   return pools.map(({ base, size }) => ({ base: parseCidr(base).subnet, size }));
+}
+
+/** Never rejects: what cannot be read is not reported. */
+async function reportHostFirewall(bridge: string, ownTable: string, notify: (sentence: string) => void): Promise<void> {
+  const rules = await listNftables().catch(() => '');
+  const drops = forwardDrops(rules, bridge, ownTable);
+  if (drops.length > 0) notify(forwardAdvice(drops, bridge));
 }

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { boundSocket } from '../../src/linux/bound-socket.ts';
+import type { NetworkNamespace } from '../../src/linux/network-namespace.ts';
+import { applyNftables } from '../../src/linux/nft.ts';
+import { addressBytes, parseAddress } from '../../src/network/address.ts';
+import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
+
+const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
+let lab: Lab;
+let engine: LabEngine;
+let neighbour: NetworkNamespace;
+
+before(() => {
+  if (root.skip !== false) return;
+  lab = new Lab();
+  engine = new LabEngine(lab);
+  neighbour = lab.neighbour('wire0', ['198.51.100.1/24'], ['198.51.100.2/24']);
+});
+
+after(async () => {
+  if (root.skip !== false) return;
+  await engine.close();
+  lab[Symbol.dispose]();
+});
+
+/** Answers each datagram with the address it came from. */
+function echo(namespace: NetworkNamespace, port: number): void {
+  const socket = createSocket('udp4').unref();
+  socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port }, namespace) });
+  socket.on('message', (_message, peer) => socket.send(`from ${peer.address}`, peer.port, peer.address));
+  lab.closeLater(namespace, socket);
+}
+
+async function askByUdp(from: NetworkNamespace, address: string, port: number): Promise<string> {
+  const any = addressBytes(parseAddress(address.includes(':') ? '::' : '0.0.0.0'));
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  socket.bind({ fd: boundSocket({ protocol: 'udp', address: any, port: 0 }, from) });
+  socket.on('error', () => undefined);
+  socket.send('?', port, address);
+  try {
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(700) })) as [Buffer];
+    return answer.toString();
+  } catch {
+    return 'no answer';
+  } finally {
+    socket.close();
+  }
+}
+
+test('udp, from a neighbour and by both families of localhost', root, async () => {
+  const web = await engine.start('dns', {
+    PortBindings: {
+      '53/udp': [{ HostIp: '', HostPort: '5353' }],
+      '54/udp': [{ HostIp: '127.0.0.1', HostPort: '5454' }],
+    },
+  });
+  echo(web.namespace, 53);
+  echo(web.namespace, 54);
+  assert.equal(await askByUdp(neighbour, '198.51.100.1', 5353), 'from 198.51.100.2');
+  assert.equal(await askByUdp(lab.host, '127.0.0.1', 5353), 'from 172.17.0.1');
+  assert.equal(await askByUdp(lab.host, '::1', 5353), 'from 172.17.0.1');
+  assert.equal(await askByUdp(lab.host, '127.0.0.1', 5454), 'from 172.17.0.1');
+  assert.equal(await askByUdp(neighbour, '198.51.100.1', 5454), 'no answer');
+  await engine.stop(web);
+});
+
+test('ranges, random ports, all exposed ports', root, async () => {
+  const ports = (container: LabContainer, key: string) =>
+    container.attachment!.ports[key]!.map(({ HostIp, HostPort }) => `${HostIp} ${HostPort}`);
+  const range = { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '9000-9001' }] } };
+  const one = await engine.start('one', range);
+  const two = await engine.start('two', range);
+  assert.deepEqual(ports(one, '80/tcp'), ['0.0.0.0 9000', ':: 9000']);
+  assert.deepEqual(ports(two, '80/tcp'), ['0.0.0.0 9001', ':: 9001']);
+  await assert.rejects(engine.start('three', range), {
+    message: /Bind for 0\.0\.0\.0:9000 failed: port is already allocated/,
+  });
+  const all = await engine.start(
+    'all',
+    { PublishAllPorts: true },
+    {},
+    { ExposedPorts: { '80/tcp': {}, '53/udp': {} } },
+  );
+  assert.match(ports(all, '80/tcp')[0]!, /^0\.0\.0\.0 \d{5}$/);
+  assert.match(ports(all, '53/udp')[0]!, /^0\.0\.0\.0 \d{5}$/);
+  for (const container of [one, two, all]) await engine.stop(container);
+});
+
+test('a port that a process of the host has is refused by its name, and is taken once it is free', root, async () => {
+  const request = { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '9100' }] } };
+  lab.serve(lab.host, 9100, '127.0.0.1');
+  await assert.rejects(engine.start('late', request), {
+    message: new RegExp(
+      `Bind for 127\\.0\\.0\\.1:9100 failed: port is already allocated \\(by .* \\(pid ${process.pid}\\); 9101 is free\\)`,
+    ),
+  });
+  assert.equal(engine.containers.size, 0);
+  lab.hush(lab.host);
+  const late = await engine.start('late', request);
+  await engine.stop(late);
+  const again = await engine.start('again', request);
+  assert.equal(addressOn(again).startsWith('172.17.0.'), true);
+  await engine.stop(again);
+});
+
+test('rules that somebody flushed come back with the next change, and localhost works meanwhile', root, async () => {
+  const web = await engine.start('web', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '9200' }] } });
+  lab.serve(web.namespace, 80);
+  await applyNftables('flush ruleset\n');
+  assert.equal(await lab.ask(lab.host, '127.0.0.1', 9200), 'from 172.17.0.1');
+  const next = await engine.start('next', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '9201' }] } });
+  assert.equal(await lab.ask(neighbour, '198.51.100.1', 9200), 'from 198.51.100.2');
+  for (const container of [web, next]) await engine.stop(container);
+});
+
+test('a firewall of the host that drops what is forwarded is reported, and left alone', root, async () => {
+  await applyNftables(
+    'table ip filter {\nchain FORWARD {\ntype filter hook forward priority filter; policy drop;\n}\n}\n',
+  );
+  await engine.opened.networks.create({ Name: 'walled' });
+  for (
+    const end = Date.now() + 2000;
+    Date.now() < end && engine.notes.every((note) => !/drops forwarded/.test(note));
+  ) {
+    await setTimeout(10);
+  }
+  assert.match(engine.notes.join('\n'), /the host's firewall drops forwarded packets \(FORWARD of table ip filter\)/);
+  await engine.opened.networks.remove('walled');
+  await applyNftables('delete table ip filter\n');
+});
