@@ -8,6 +8,7 @@ export async function busyboxRoot(): Promise<string> {
   const target = join(tmpdir(), 'gantry-test-busybox-root');
   if (existsSync(join(target, 'etc/group'))) return target;
   const root = mkdtempSync(join(tmpdir(), 'gantry-busybox-'));
+  chmodSync(root, 0o755);
   for (const directory of [
     'bin',
     'etc',
