@@ -10,8 +10,8 @@ export type ArchiveSource = { readonly path: string } | Bytes;
 export interface ApplyLayerOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * `overlay` for the changes directory of a snapshot (whiteouts become overlayfs marks), `remove` where the whole tree is
-   * in one directory, `literal` for archives that are no layers (`ADD`, `cp`): there `.wh.x` is a name like any other.
+   * `overlay` for the changes directory of a snapshot (whiteouts become overlayfs marks), `literal` for archives that are
+   * no layers (`ADD`, `cp`): there `.wh.x` is a name like any other, as it is for Docker.
    */
   readonly whiteouts: WhiteoutMode;
   /**

@@ -32,8 +32,8 @@ import {
 import { removeTreeAt } from './remove-tree.ts';
 import { RootedDirectory, splitPath } from './rooted-directory.ts';
 
-/** What `.wh.` names mean: marks of overlayfs (a layer's directory), removals (a whole tree), or nothing special (`ADD`, `cp`). */
-export type WhiteoutMode = 'overlay' | 'remove' | 'literal';
+/** What `.wh.` names mean: marks of overlayfs (a layer's directory), or nothing special (`ADD`, `cp`). */
+export type WhiteoutMode = 'overlay' | 'literal';
 
 export interface ExtractorOptions {
   readonly whiteouts: WhiteoutMode;
@@ -48,6 +48,8 @@ export interface ExtractorOptions {
   readonly maxBytes: number;
 }
 
+/** Directories whose times are still to be set; bounds the memory that an archive can take. */
+const MAX_DIRECTORY_TIMES = 100_000;
 const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const READ_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
@@ -60,9 +62,7 @@ export class Extractor implements TarHandler, Disposable {
   readonly #root: RootedDirectory;
   readonly #options: ExtractorOptions;
   /** Times are set last, as every file made inside changes them. */
-  readonly #directoryTimes = new Map<string, { readonly path: readonly ByteString[]; readonly mtime: bigint }>();
-  /** In mode `remove`: what this archive made, and what that is in: its own whiteouts leave them alone. */
-  readonly #made = new Set<string>();
+  readonly #directoryTimes = new Map<ByteString, bigint>();
   #lowers: RootedDirectory[] | undefined;
   #entries = 0;
   #bytes = 0;
@@ -95,8 +95,9 @@ export class Extractor implements TarHandler, Disposable {
         `the archive's files are more than the ${this.#options.maxBytes} bytes there is room for`,
       );
     }
+    if (this.#directoryTimes.size >= MAX_DIRECTORY_TIMES) this.#settleTimes(path);
     if (path.length === 0) return this.#describeRoot(header);
-    if (this.#options.whiteouts !== 'literal' && this.#whiteout(path)) return;
+    if (this.#options.whiteouts === 'overlay' && this.#whiteout(path)) return;
     this.#guard(header, () => this.#create(header, path));
   }
 
@@ -131,16 +132,7 @@ export class Extractor implements TarHandler, Disposable {
 
   /** Call after the last entry. */
   finish(): void {
-    for (const { path, mtime } of this.#directoryTimes.values()) {
-      try {
-        const parent = this.#root.directory(path.slice(0, -1), { follow: false });
-        const name = path.at(-1) ?? '.';
-        if (statAt(parent, name)?.kind === 'directory') setTimesAt(parent, name, mtime);
-      } catch (error) {
-        const code = (error as { code?: unknown }).code;
-        if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error; // replaced by a later entry
-      }
-    }
+    for (const [path, mtime] of this.#directoryTimes) this.#setDirectoryTime(path, mtime);
   }
 
   [Symbol.dispose](): void {
@@ -148,6 +140,28 @@ export class Extractor implements TarHandler, Disposable {
     this.#file = undefined;
     for (const lower of this.#lowers ?? []) lower[Symbol.dispose]();
     this.#root[Symbol.dispose]();
+  }
+
+  /** An archive of millions of directories: those that it has left get their times at once. */
+  #settleTimes(path: readonly ByteString[]): void {
+    const here = `${path.join('/')}/`;
+    for (const [other, time] of this.#directoryTimes) {
+      if (other === '' || here.startsWith(`${other}/`)) continue;
+      this.#setDirectoryTime(other, time);
+      this.#directoryTimes.delete(other);
+    }
+  }
+
+  #setDirectoryTime(path: ByteString, mtime: bigint): void {
+    const components = path === '' ? [] : path.split('/');
+    try {
+      const parent = this.#root.directory(components.slice(0, -1), { follow: false });
+      const name = components.at(-1) ?? '.';
+      if (statAt(parent, name)?.kind === 'directory') setTimesAt(parent, name, mtime);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error; // replaced by a later entry
+    }
   }
 
   #create(header: TarHeader, path: readonly ByteString[]): void {
@@ -183,16 +197,6 @@ export class Extractor implements TarHandler, Disposable {
         this.#describeNode(parent, name, header);
         break;
       }
-    }
-    this.#remember(resolved);
-  }
-
-  #remember(path: readonly ByteString[]): void {
-    if (this.#options.whiteouts !== 'remove') return;
-    for (let depth = path.length; depth > 0; depth--) {
-      const key = path.slice(0, depth).join('/');
-      if (this.#made.has(key)) return;
-      this.#made.add(key);
     }
   }
 
@@ -231,7 +235,7 @@ export class Extractor implements TarHandler, Disposable {
     } finally {
       closeFd(fd);
     }
-    this.#directoryTimes.set(path.join('/'), { path, mtime: header.mtime });
+    this.#directoryTimes.set(path.join('/'), header.mtime);
   }
 
   #hardLink(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
@@ -278,17 +282,10 @@ export class Extractor implements TarHandler, Disposable {
     if (!isLast || name === '' || name === '.' || name === '..') {
       throw new EngineError('corrupt', `the archive has an invalid whiteout: ${shown(path.join('/'))}`);
     }
-    if (this.#options.whiteouts === 'overlay' && this.#options.lowerDirs?.length === 0) return true; // nothing to hide
+    if (this.#options.lowerDirs?.length === 0) return true; // nothing to hide
     const parent = this.#parent(path);
-    const directory = this.#root.resolved;
-    if (this.#options.whiteouts === 'remove') {
-      const doomed = base === OPAQUE_MARK ? namesIn(parent) : [name];
-      for (const child of doomed) this.#removeOld(parent, [...directory, child]);
-    } else if (base === OPAQUE_MARK) {
-      this.#makeOpaque(parent, directory);
-    } else {
-      this.#hide(parent, name);
-    }
+    if (base === OPAQUE_MARK) this.#makeOpaque(parent, this.#root.resolved);
+    else this.#hide(parent, name);
     return true;
   }
 
@@ -320,23 +317,6 @@ export class Extractor implements TarHandler, Disposable {
     }
   }
 
-  /** Removes what was there before this archive, keeping what it made itself. */
-  #removeOld(parent: number, path: readonly ByteString[]): void {
-    const key = path.join('/');
-    const name = path.at(-1)!;
-    if (!this.#made.has(key)) {
-      removeTreeAt(parent, name);
-      return;
-    }
-    if (statAt(parent, name)?.kind !== 'directory') return;
-    const fd = openAt(parent, name, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    try {
-      for (const child of namesIn(fd)) this.#removeOld(fd, [...path, child]);
-    } finally {
-      closeFd(fd);
-    }
-  }
-
   /** The directory that the last component of `path` is to be in; what is missing on the way is made. */
   #parent(path: readonly ByteString[]): number {
     return this.#root.directory(path.slice(0, -1), {
@@ -363,12 +343,11 @@ export class Extractor implements TarHandler, Disposable {
       if (below) {
         fchownSync(fd, below.uid, below.gid);
         fchmodSync(fd, below.mode);
-        this.#directoryTimes.set(path.join('/'), { path: [...path], mtime: below.mtime });
+        this.#directoryTimes.set(path.join('/'), below.mtime);
       }
     } finally {
       closeFd(fd);
     }
-    this.#remember(path);
     return true;
   }
 
@@ -395,7 +374,7 @@ export class Extractor implements TarHandler, Disposable {
     } finally {
       closeFd(fd);
     }
-    this.#directoryTimes.set('', { path: [], mtime: header.mtime });
+    this.#directoryTimes.set('', header.mtime);
   }
 
   /** The mode to make it with: closed to others until it has its owner, or the right one at once where that saves a call. */

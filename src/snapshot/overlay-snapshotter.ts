@@ -8,6 +8,7 @@ import { type SnapshotRecord, SnapshotRecords } from '../state/snapshots.ts';
 import { diskUsage } from './disk-usage.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 import { makeScaffold, type ScaffoldEntry } from './scaffold.ts';
+import { probeOverlay } from './overlay-probe.ts';
 import type { LayerInfo, Mount, SnapshotInfo, Snapshotter } from './snapshotter.ts';
 import { Trash } from './trash.ts';
 
@@ -25,6 +26,7 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #records: SnapshotRecords;
   readonly #trash: Trash;
   #next: number;
+  #problem: string | undefined;
 
   private constructor(root: string, records: SnapshotRecords, next: number) {
     this.#root = root;
@@ -36,7 +38,7 @@ export class OverlaySnapshotter implements Snapshotter {
   /**
    * Opens the snapshots below `root`, made when missing, and sweeps: removes directories that the database does not know,
    * and makes empty ones for active snapshots whose own a power cut took before they were on the disk. One process at a
-   * time may have them open. Throws `invalid-argument` for a path that mount options cannot carry.
+   * time may have them open. Where overlayfs does not work, `problem` says why and nothing new can be prepared. Throws `invalid-argument` for a path that mount options cannot carry.
    */
   static async open(root: string, db: Database): Promise<OverlaySnapshotter> {
     if (/[:,\\"\s]/.test(root)) {
@@ -51,7 +53,12 @@ export class OverlaySnapshotter implements Snapshotter {
     const used = [...directories, ...records.list().map((record) => record.directory)].map(Number);
     const snapshotter = new OverlaySnapshotter(root, records, Math.max(0, ...used) + 1);
     await snapshotter.#sweep(directories);
+    snapshotter.#problem = probeOverlay(join(root, 'trash', `probe-${process.pid}-${Date.now()}`), FEATURES);
     return snapshotter;
+  }
+
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   async prepare(
@@ -59,6 +66,9 @@ export class OverlaySnapshotter implements Snapshotter {
     parent: ChainId | undefined,
     { scaffold = [] }: { scaffold?: readonly ScaffoldEntry[] } = {},
   ): Promise<void> {
+    if (this.#problem !== undefined) {
+      throw new EngineError('unavailable', `overlayfs does not work below ${this.#root}: ${this.#problem}`);
+    }
     if (this.#records.get(key)) throw new EngineError('already-exists', `the snapshot ${key} exists`);
     const below = parent === undefined ? undefined : this.#records.get(parent);
     if (parent !== undefined && below?.kind !== 'committed') {

@@ -22,10 +22,12 @@ export interface Mount {
  */
 export interface Snapshotter {
   readonly name: string;
+  /** Why snapshots do not work on this host, as a sentence; undefined when they do. */
+  readonly problem: string | undefined;
   /**
    * Creates a writable snapshot over `parent` (`undefined`: empty). The entries of `scaffold` that the layers lack are there
    * too, and are no changes: mount points of a container, which `docker diff` and `commit` do not show.
-   * Throws `already-exists`, `not-found` (parent).
+   * Throws `already-exists`, `not-found` (parent), `unavailable` (`problem`).
    */
   prepare(
     key: string,

@@ -68,6 +68,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     },
     snapshots: {
       name: 'fake',
+      problem: undefined,
       prepare: note('snapshot'),
       remove: note('remove-snapshot'),
       mounts: async () => [],
