@@ -12,11 +12,11 @@ export function parseFilters(text: string | undefined): Filters {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new EngineError('invalid-argument', 'invalid filter: not valid JSON');
+    throw new EngineError('invalid-argument', 'invalid filter');
   }
   if (value === null) return NO_FILTERS;
   if (typeof value !== 'object' || Array.isArray(value))
-    throw new EngineError('invalid-argument', 'invalid filter: not an object');
+    throw new EngineError('invalid-argument', 'invalid filter');
   const filters = new Map<string, string[]>();
   for (const [key, given] of Object.entries(value)) {
     const values = Array.isArray(given)

@@ -53,7 +53,6 @@ test('old create requests get the defaults of their day', () => {
   );
   const mac = upgraded({ MacAddress: '02:00:00:00:00:01', HostConfig: { NetworkMode: 'net' } }, 43);
   assert.equal(mac.NetworkingConfig?.EndpointsConfig?.['net']?.MacAddress, '02:00:00:00:00:01');
-  assert.equal(mac.MacAddress, undefined);
 });
 
 test('image documents', () => {
@@ -118,7 +117,6 @@ test('container documents', () => {
     ({ ...(containerInspect(document, version) as ContainerInspect).NetworkSettings.Networks }) as Networks;
   assert.equal(networks(51)['mine']?.GwPriority, 0);
   assert.deepEqual(networks(45)['mine']?.Aliases, ['web']);
-  assert.equal(networks(45)['mine']?.GwPriority, undefined);
   assert.deepEqual(networks(44)['mine']?.Aliases, ['web', 'a'.repeat(12)]);
   assert.equal(networks(44)['bridge']?.Aliases, null);
   assert.equal((containerInspect(document, 43) as ContainerInspect).Config.MacAddress, '02:00:00:00:00:01');

@@ -44,13 +44,12 @@ export function upgradeContainerCreate(request: ContainerCreateRequest, version:
     if (version < 44) delete endpoint.MacAddress;
     if (version < 48) delete endpoint.GwPriority;
   }
-  return moveMacAddress(request, version);
+  return copyMacAddress(request, version);
 }
 
-/** Since 1.44 the address belongs to an endpoint; before, to the container. */
-function moveMacAddress(request: ContainerCreateRequest, version: ApiVersion): string[] {
+/** Since 1.44 the address belongs to an endpoint; before, to the container, where `inspect` still shows it. */
+function copyMacAddress(request: ContainerCreateRequest, version: ApiVersion): string[] {
   const mac = request.MacAddress;
-  delete request.MacAddress;
   if (!mac) return [];
   const mode = request.HostConfig?.NetworkMode || 'default';
   if (mode === 'none' || mode === 'host' || mode.startsWith('container:')) {
@@ -127,12 +126,10 @@ function downgradeEndpoint(
   containerId: string,
   version: ApiVersion,
 ): EndpointSettings {
-  const { GwPriority, ...rest } = endpoint;
-  const old: EndpointSettings = version < 48 || GwPriority === undefined ? rest : endpoint;
   const userDefined = !['bridge', 'host', 'none', 'default'].includes(network) && !network.startsWith('container:');
   // Until 1.45 the short id was among the aliases of networks that have names.
-  if (version >= 45 || !userDefined) return old;
-  return { ...old, Aliases: [...new Set([...(old.Aliases ?? []), shortId(containerId)])] };
+  if (version >= 45 || !userDefined) return endpoint;
+  return { ...endpoint, Aliases: [...new Set([...(endpoint.Aliases ?? []), shortId(containerId)])] };
 }
 
 export function containerSummary(document: ContainerSummary, version: ApiVersion): unknown {
@@ -204,7 +201,7 @@ export function systemInfo(document: SystemInfo, version: ApiVersion): unknown {
     delete info['FirewallBackend'];
     for (const name of ['ContainerdCommit', 'RuncCommit', 'InitCommit']) {
       const commit = info[name] as { ID?: string } | undefined;
-      if (commit) info[name] = { ...commit, Expected: commit.ID ?? '' };
+      if (commit?.ID) info[name] = { ...commit, Expected: commit.ID };
     }
   }
   if (version < 47 && isRecord(info['RegistryConfig'])) {

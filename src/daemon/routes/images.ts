@@ -7,7 +7,7 @@ import { containerConfig } from '../json/container.ts';
 import { authConfig } from '../json/requests.ts';
 import { list, string, struct } from '../json/shape.ts';
 import { answerWithProgress } from '../progress.ts';
-import { decodeAuthHeader } from '../query.ts';
+import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
 import type { Route } from '../router.ts';
 import { imageInspect, imageSummary } from '../versions.ts';
 
@@ -53,10 +53,7 @@ export function imageRoutes(engine: EngineServices): Route[] {
       path: '/images/search',
       handle: async (exchange) => {
         const { query } = exchange;
-        const limit = query.integer('limit');
-        if (limit !== undefined && limit !== 0 && (limit < 1 || limit > 100)) {
-          throw new EngineError('invalid-argument', `limit ${limit} is outside the range of [1, 100]`);
-        }
+        const limit = searchLimit(query);
         exchange.json(
           await images.search(query.text('term') ?? '', {
             ...(limit === undefined ? {} : { limit }),
@@ -255,6 +252,21 @@ function fsckDocument(report: FsckReport): FsckReportDocument {
       Repaired: repaired,
     })),
   };
+}
+
+function searchLimit(query: Query): number | undefined {
+  const text = query.text('limit');
+  if (text === undefined) return undefined;
+  let limit: number;
+  try {
+    limit = parseInteger(text);
+  } catch (error) {
+    throw new EngineError('invalid-argument', `invalid limit specified: ${(error as Error).message}`, { cause: error });
+  }
+  if (limit !== 0 && (limit < 1 || limit > 100)) {
+    throw new EngineError('invalid-argument', `limit ${limit} is outside the range of [1, 100]`);
+  }
+  return limit;
 }
 
 function registryAuth(exchange: Exchange): AuthConfig | undefined {

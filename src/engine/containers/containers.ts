@@ -115,7 +115,10 @@ export class Containers implements ContainerService {
   }
 
   async resize(id: string, size: { rows: number; columns: number }): Promise<void> {
-    await runningTask(this.#context, findContainer(this.#context, id)).resize(size);
+    const record = findContainer(this.#context, id);
+    const task = runningTask(this.#context, record);
+    // Without a terminal there is nothing to resize, and Docker has no word to say about it.
+    if (record.config.Tty) await task.resize(size);
   }
 
   changes(id: string): Promise<FilesystemChange[]> {

@@ -18,7 +18,8 @@ export async function inspectContainer(
   const file = (name: string): string => (everStarted ? join(directory, name) : '');
   const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const readable = hostConfig.LogConfig?.Type !== 'none';
-  const execIds = context.execIds(id);
+  // Execs end with the run they were made in.
+  const execIds = hasProcess(state) ? context.execIds(id) : [];
   return {
     Id: id,
     Created: record.createdAt,
@@ -40,7 +41,7 @@ export async function inspectContainer(
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: hostConfig,
     GraphDriver: { Name: 'overlay2', Data: await overlayDirectories(context, id) },
-    ...(options.size && (await containerSizes(context, record))),
+    ...(options.size && { SizeRw: 0, ...(await containerSizes(context, record)) }),
     Mounts: record.mounts.filter((mount) => mount.point.Type !== 'tmpfs').map((mount) => mount.point),
     Config: config,
     NetworkSettings: context.networking.settings(networkedContainer(context, record), record.attachment, state.pid),

@@ -11,10 +11,15 @@ const KILL_PATIENCE_MS = 10_000;
 
 /** Sends a signal (default KILL) to the first process. Throws `conflict` when there is none. */
 export async function killContainer(context: ContainerContext, nameOrId: string, signal = 'KILL'): Promise<void> {
-  const record = findContainer(context, nameOrId);
-  const refuse = (code: 'conflict' | 'invalid-argument', why: string): never => {
+  const refuse = (code: 'conflict' | 'invalid-argument' | 'not-found', why: string): never => {
     throw new EngineError(code, `cannot kill container: ${nameOrId}: ${why}`);
   };
+  let record: ContainerRecord;
+  try {
+    record = findContainer(context, nameOrId);
+  } catch (error) {
+    return refuse('not-found', (error as Error).message);
+  }
   let number = SIGKILL;
   try {
     number = parseSignal(signal === '' ? 'KILL' : signal);

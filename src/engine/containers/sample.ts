@@ -47,7 +47,7 @@ export async function readContainerSample(record: ContainerRecord, pid: number):
       ...(memory.usage !== undefined && { usage: memory.usage }),
       ...(memory.max !== undefined && { max_usage: memory.max }),
       stats: { ...memory.stats },
-      ...(memory.failures !== undefined && { failcnt: memory.failures }),
+      ...(memory.failures ? { failcnt: memory.failures } : {}),
       // a group without a limit has what the host has
       limit: Math.min(memory.limit ?? Infinity, totalmem()),
     },

@@ -1,11 +1,11 @@
 import type { AuthConfig } from '../../api/auth.ts';
-import { notFound } from '../../base/errors.ts';
+import { EngineError } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type ChainId, type Digest, sha256 } from '../../oci/digest.ts';
-import { familiarName, parseReference, type Reference, withDefaultTag } from '../../oci/reference.ts';
+import { canonicalName, familiarName, parseReference, type Reference, withDefaultTag } from '../../oci/reference.ts';
 import type { ImageRecord } from '../../state/images.ts';
 import type { LayerRecord } from '../../state/layers.ts';
 import { chainsOf } from '../gc.ts';
@@ -25,9 +25,11 @@ export interface PushOptions extends OperationOptions {
 /** `docker push`. Throws `not-found` for a name that is none here, `unauthorized`, `unavailable`. */
 export async function pushImage(parts: ImageParts, name: string, options: PushOptions): Promise<void> {
   const parsed = parseReference(name);
-  const registry = needRegistry(parts.registry, withDefaultTag(parsed));
   const references = options.all ? tagsOf(parts, parsed) : [withDefaultTag(parsed)];
-  if (references.length === 0) throw notFound('image', familiarName(parsed));
+  if (!references.some((reference) => isHere(parts, reference))) {
+    throw new EngineError('not-found', `An image does not exist locally with the tag: ${familiarName(parsed)}`);
+  }
+  const registry = needRegistry(parts.registry, withDefaultTag(parsed));
   for (const reference of references) {
     const image = resolveImage(parts.images, familiarName(reference), options.platform);
     using lease = parts.leases.acquire('push');
@@ -37,6 +39,10 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
     nameImage(parts, image.id, { ...reference, tag: undefined, digest: manifest.digest }, manifest);
     parts.publish('push', image.id, eventAttributes(image, reference));
   }
+}
+
+function isHere(parts: ImageParts, reference: Reference): boolean {
+  return parts.images.references().some((known) => known.reference === canonicalName(reference));
 }
 
 function tagsOf(parts: ImageParts, { repository }: Reference): Reference[] {

@@ -50,7 +50,7 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
     internal: request.Internal ?? false,
     attachable: request.Attachable ?? false,
     ipam,
-    ipamOptions: request.IPAM?.Options ?? {},
+    ipamOptions: request.IPAM?.Options ?? null,
     ownSubnet: asked.length > 0,
     options,
     labels: { ...request.Labels },
