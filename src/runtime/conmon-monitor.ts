@@ -8,6 +8,7 @@ import {
   readSync,
   renameSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { releaseChild } from '../linux/children.ts';
@@ -138,6 +139,21 @@ export function readMonitorRecord(bundle: string): MonitorRecord | undefined {
     return { pid: record.pid!, startTime: record.startTime!, stdin: record.stdin === true };
   } catch {
     return undefined;
+  }
+}
+
+/** Asks the bundle's monitor to begin a new log file; nothing happens when it is gone. */
+export function requestReopen(bundle: string): void {
+  let fd: number;
+  try {
+    fd = openSync(`${bundle}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch {
+    return;
+  }
+  try {
+    writeSync(fd, '2 0 0\n');
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -19,6 +19,7 @@ import {
   adoptMonitor,
   NOBODY,
   readMonitorRecord,
+  requestReopen,
   searchMonitor,
   startMonitor,
   writeMonitorRecord,
@@ -26,11 +27,12 @@ import {
 } from './conmon-monitor.ts';
 import { ConmonTask, killAll, readExitFile } from './conmon-task.ts';
 import { startExec } from './exec-process.ts';
+import { finishLog, LogRotation, monitorLogLimit, prepareLog } from './logs/rotation.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { runtimeError } from './runtime-error.ts';
 import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
-import type { AdoptRequest, Task, TaskRequest, TaskRunner } from './task.ts';
+import type { AdoptRequest, Task, TaskLog, TaskRequest, TaskRunner } from './task.ts';
 import { TaskPaths } from './task-paths.ts';
 
 export interface ConmonTaskRunnerOptions {
@@ -50,6 +52,7 @@ export class ConmonTaskRunner implements TaskRunner {
   readonly #seccomp: SeccompCache;
   readonly #runtimes = new Map<string, OciRuntime>();
   readonly #tasks = new Map<string, ConmonTask>();
+  readonly #rotations = new Set<LogRotation>();
 
   constructor(options: ConmonTaskRunnerOptions) {
     this.#options = options;
@@ -88,6 +91,7 @@ export class ConmonTaskRunner implements TaskRunner {
     };
     writeFileSync(`${bundle}/config.json`, JSON.stringify(config), { mode: 0o600 });
 
+    prepareLog(request.log);
     const { monitor, created } = startMonitor({
       conmonPath: this.#options.conmonPath,
       id,
@@ -96,7 +100,7 @@ export class ConmonTaskRunner implements TaskRunner {
       bundle,
       exitDirectory: this.#paths.exits(),
       log: request.log,
-      logLimit: 0,
+      logLimit: monitorLogLimit(request.log),
       terminal: request.terminal,
       stdin: request.stdin,
       leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
@@ -143,6 +147,7 @@ export class ConmonTaskRunner implements TaskRunner {
       process: { pid: request.pid, startTime: request.pidStartTime },
       monitor: monitor ?? { identity: NOBODY, gone: Promise.resolve(), release: () => undefined },
       runtime: this.#runtime(request.runtime),
+      log: request.log,
       cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
     });
   }
@@ -160,6 +165,7 @@ export class ConmonTaskRunner implements TaskRunner {
 
   close(): void {
     for (const task of this.#tasks.values()) task.monitor.release();
+    for (const rotation of this.#rotations) rotation.close();
   }
 
   async list(): Promise<readonly string[]> {
@@ -182,6 +188,7 @@ export class ConmonTaskRunner implements TaskRunner {
     readonly process: ProcessIdentity;
     readonly monitor: Monitor;
     readonly runtime: OciRuntime;
+    readonly log: TaskLog;
     readonly cgroupPath: string | undefined;
   }): ConmonTask {
     const { id } = options;
@@ -194,7 +201,25 @@ export class ConmonTaskRunner implements TaskRunner {
         startExec({ runtime: options.runtime, containerId: id, request, directory: this.#paths.execs() }),
     });
     this.#tasks.set(id, task);
+    this.#rotate(options.log, task);
     return task;
+  }
+
+  /** Bounds the log as long as the task runs. */
+  #rotate(log: TaskLog, task: ConmonTask): void {
+    if (log.maxBytes <= 0) return;
+    const rotation = new LogRotation({ log, reopen: () => requestReopen(this.#paths.bundle(task.id)) });
+    this.#rotations.add(rotation);
+    rotation.start();
+    void task.monitor.gone.then(() => {
+      this.#rotations.delete(rotation);
+      rotation.close();
+      try {
+        finishLog(log);
+      } catch {
+        return; // the container was removed meanwhile, its log with it
+      }
+    });
   }
 
   /**

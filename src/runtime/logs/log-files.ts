@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
 /** One file of a log: the current one, or one that was rotated away. */
@@ -45,6 +45,28 @@ export function logFiles(path: string): readonly LogFile[] {
 export function logEnd(path: string): LogPosition {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat ? { inode: stat.ino, offset: Number(stat.size) } : { inode: 0n, offset: 0 };
+}
+
+/**
+ * Streams whose line at the beginning of the log lacks its first part: that was in a file which was dropped. The monitor
+ * writes what it reads, so nearly every file ends in the middle of a line.
+ */
+export function cutStreams(path: string, files: readonly LogFile[]): readonly (1 | 2)[] {
+  let text: string;
+  try {
+    text = readFileSync(`${path}.cut`, 'latin1');
+  } catch {
+    return [];
+  }
+  const [inode, streams] = text.split(' ');
+  if (inode !== String(files[0]?.inode)) return [];
+  return ([1, 2] as const).filter((stream) => streams?.includes(String(stream)));
+}
+
+/** Notes which lines of `first`, from now on the oldest file, are cut. */
+export function writeCut(path: string, first: bigint, streams: readonly (1 | 2)[]): void {
+  writeFileSync(`${path}.cut.new`, `${first} ${streams.join(',')}`, { mode: 0o600 });
+  renameSync(`${path}.cut.new`, `${path}.cut`);
 }
 
 export function inodeOf(path: string): bigint | undefined {

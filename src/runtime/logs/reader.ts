@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nowNanos } from '../../base/time.ts';
 import type { OutputChunk } from '../task.ts';
-import { logFiles, type LogPosition } from './log-files.ts';
+import { cutStreams, logFiles, type LogPosition } from './log-files.ts';
 import { findLastLines, RecordDecoder, type RecordFilter } from './record.ts';
 
 export interface ReadLogOptions extends RecordFilter {
@@ -27,7 +27,13 @@ export interface ReadLogOptions extends RecordFilter {
  */
 export async function* readLog(options: ReadLogOptions): AsyncGenerator<OutputChunk, void, undefined> {
   const decoder = new RecordDecoder(options);
-  const cursor = new LogCursor(options.path, await startPosition(options));
+  const start = await startPosition(options);
+  if (start.offset === 0) {
+    const files = logFiles(options.path);
+    const first = start.inode === 0n || start.inode === files[0]?.inode;
+    for (const stream of first ? cutStreams(options.path, files) : []) decoder.skipRest(stream);
+  }
+  const cursor = new LogCursor(options.path, start);
   const follower = options.follow ? new Follower(options) : undefined;
   try {
     for (;;) {

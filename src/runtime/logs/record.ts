@@ -88,6 +88,11 @@ export class RecordDecoder {
     return { chunks, consumed: at, past: false };
   }
 
+  /** The stream begins in the middle of a line that is not wanted. */
+  skipRest(stream: 1 | 2): void {
+    this.#unfinished[stream] = false;
+  }
+
   #wanted(block: Buffer, start: number, stream: 1 | 2): boolean {
     if (!(stream === 1 ? this.#filter.stdout : this.#filter.stderr)) return false;
     return this.#since === undefined || block.compare(this.#since, 0, TIME, start, start + TIME) >= 0;
@@ -126,6 +131,18 @@ export function findLastLines(
     if (start === 0) return { offset: 0, found, done: false };
     end = start;
   }
+}
+
+/** Streams that have an unfinished line at the end of `block`, as far as it shows. */
+export function unfinishedStreams(block: Buffer): (1 | 2)[] {
+  const last: Partial<Record<1 | 2, boolean>> = {};
+  for (let end = block.lastIndexOf(NEWLINE); end > 0 && (last[1] === undefined || last[2] === undefined);) {
+    const before = block.lastIndexOf(NEWLINE, end - 1);
+    const stream = before < 0 ? 0 : streamOf(block, before + 1, end);
+    if (stream !== 0) last[stream] ??= block[before + 1 + TAG] === PART;
+    end = before;
+  }
+  return ([1, 2] as const).filter((stream) => last[stream]);
 }
 
 /** Of `2026-01-02T03:04:05.678901234`. */
