@@ -1,4 +1,5 @@
 import { constants, readdirSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import type { ByteString } from '../base/byte-string.ts';
 import { bind, check, lastErrno, SystemCallError } from './libc.ts';
 
@@ -138,8 +139,20 @@ export function renameAt(fromDir: number, fromName: ByteString, toDir: number, t
 }
 
 export function readLinkAt(dir: number, name: ByteString): ByteString {
+  const target = tryReadLinkAt(dir, name);
+  if (target === undefined) throw new SystemCallError('readlinkat', system.errno.EINVAL, name);
+  return target;
+}
+
+/** As `readLinkAt`; undefined when there is no symlink of this name (any more). */
+export function tryReadLinkAt(dir: number, name: ByteString): ByteString | undefined {
   const buffer = Buffer.allocUnsafe(4096);
-  const length = check(readlinkat(dir, cString(name), buffer, buffer.length), 'readlinkat', name);
+  const length = readlinkat(dir, cString(name), buffer, buffer.length);
+  if (length < 0) {
+    const error = new SystemCallError('readlinkat', lastErrno(), name);
+    if (error.code === 'EINVAL' || error.code === 'ENOENT') return undefined;
+    throw error;
+  }
   return buffer.toString('latin1', 0, length);
 }
 

@@ -3,7 +3,7 @@ import { type ByteString, byteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
 import { formatNanos } from '../base/time.ts';
 import type { JobContext } from '../base/worker-server.ts';
-import { type FileKind, type FileStat, readLinkAt, statAt } from '../linux/files.ts';
+import { type FileKind, type FileStat, tryReadLinkAt, statAt } from '../linux/files.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
 import type { ArchivePutOptions, ContainerPath } from './container-archive.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -13,12 +13,13 @@ import { TreeArchive } from './tree-archive.ts';
 export function archiveStatJob(place: ContainerPath): PathStat {
   using root = new RootedDirectory(place.root);
   const { name, parent, entry, stat } = locate(root, place);
+  const link = stat.kind === 'symlink' ? tryReadLinkAt(parent, entry) : undefined;
   return {
     name: textOf(name),
     size: stat.size,
     mode: goFileMode(stat),
     mtime: formatNanos(stat.mtime),
-    linkTarget: stat.kind === 'symlink' ? linkTarget(root, place, readLinkAt(parent, entry)) : '',
+    linkTarget: link === undefined ? '' : linkTarget(root, place, link),
   };
 }
 
@@ -133,18 +134,23 @@ function linkTarget(root: RootedDirectory, place: ContainerPath, target: ByteStr
       resolved.pop();
       continue;
     }
-    if (root.stat([...resolved, next], { follow: false })?.kind !== 'symlink') {
+    const further = linkTargetAt(root, [...resolved, next]);
+    if (further === undefined) {
       resolved.push(next);
       continue;
     }
     if (++links > 40) {
       throw new EngineError('invalid-argument', `lstat ${place.path}: too many levels of symbolic links`);
     }
-    const further = readLinkAt(root.directory(resolved, { follow: false }), next);
     if (further.startsWith('/')) resolved.length = 0;
     pending = [...further.split('/'), ...rest];
   }
   return `/${textOf(resolved.join('/'))}`;
+}
+
+function linkTargetAt(root: RootedDirectory, path: readonly ByteString[]): ByteString | undefined {
+  if (root.stat(path, { follow: false })?.kind !== 'symlink') return undefined;
+  return tryReadLinkAt(root.directory(path.slice(0, -1), { follow: false }), path.at(-1)!);
 }
 
 /** Bits of Go's `os.FileMode`, which the Engine API speaks. */

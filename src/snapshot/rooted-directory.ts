@@ -9,7 +9,7 @@ import {
   O_PATH,
   openAt,
   openDirectory,
-  readLinkAt,
+  tryReadLinkAt,
   statAt,
 } from '../linux/files.ts';
 import { SystemCallError } from '../linux/libc.ts';
@@ -77,7 +77,7 @@ export class RootedDirectory implements Disposable {
         depth++;
         continue;
       }
-      const target = follow && fd.code === 'ENOTDIR' ? linkTarget(parent, name) : undefined;
+      const target = follow && fd.code === 'ENOTDIR' ? tryReadLinkAt(parent, name) : undefined;
       if (target !== undefined) {
         if (++links > MAX_SYMLINKS) throw new SystemCallError('openat', system.errno.ELOOP, name);
         pending = [...target.split('/'), ...pending.slice(next)];
@@ -139,15 +139,6 @@ function tryOpen(parent: number, name: ByteString): number | SystemCallError {
   } catch (error) {
     const code = (error as { code?: unknown }).code;
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return error as SystemCallError;
-    throw error;
-  }
-}
-
-function linkTarget(parent: number, name: ByteString): ByteString | undefined {
-  try {
-    return readLinkAt(parent, name);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'EINVAL') return undefined; // not a symlink
     throw error;
   }
 }

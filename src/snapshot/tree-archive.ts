@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts';
 import { padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
 import { TAR_LIMITS } from '../content/tar/parser.ts';
 import { encodeHeader, END_OF_ARCHIVE } from '../content/tar/writer.ts';
-import { closeFd, type FileStat, namesIn, openAt, readLinkAt, statAt, statFd } from '../linux/files.ts';
+import { closeFd, type FileStat, namesIn, openAt, tryReadLinkAt, statAt, statFd } from '../linux/files.ts';
 import { getXattr, listXattrs } from '../linux/xattr.ts';
 import { isOpaque, isPortableXattr, isWhiteout, OPAQUE_MARK, WHITEOUT_PREFIX } from './overlay-format.ts';
 
@@ -106,7 +106,8 @@ export class TreeArchive {
       this.#links.set(key, path);
     }
     if (stat.kind === 'file') return yield* this.#file(parent, name, path);
-    const linkName = stat.kind === 'symlink' ? readLinkAt(parent, name) : '';
+    const linkName = stat.kind === 'symlink' ? tryReadLinkAt(parent, name) : '';
+    if (linkName === undefined) return;
     yield* this.#append(encodeHeader(describe(path, stat.kind, stat, { linkName })));
   }
 
