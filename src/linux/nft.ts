@@ -1,8 +1,14 @@
 import { existsSync } from 'node:fs';
 import { EngineError, errorMessage } from '../base/errors.ts';
+import { SystemCallError } from './libc.ts';
+import { NetlinkSocket, stringAttribute } from './netlink.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 import { runTool, type ToolResult } from './tool.ts';
 
+const NETLINK_NETFILTER = 12;
+const NFPROTO_INET = 1;
+const NFT_MSG_GETTABLE = (10 << 8) | 1;
+const NFTA_TABLE_NAME = 1;
 const PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft'];
 
 /**
@@ -28,6 +34,24 @@ export async function applyNftables(rules: string, namespace?: NetworkNamespace)
 export async function listNftables(): Promise<string> {
   const { stdout } = await runTool(nftPath(), ['list', 'ruleset']);
   return stdout.toString();
+}
+
+/** Whether the table is there, in the engine's namespace. One netlink call, some 50 µs. */
+export function hasNftable(name: string): boolean {
+  using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  const header = Uint8Array.of(NFPROTO_INET, 0, 0, 0); // struct nfgenmsg
+  try {
+    socket.request(
+      NFT_MSG_GETTABLE,
+      0,
+      Buffer.concat([header, stringAttribute(NFTA_TABLE_NAME, name)]),
+      'find a table',
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 function nftPath(): string {

@@ -76,6 +76,13 @@ export class FirewallTable {
     await this.#flush();
   }
 
+  /** Makes it again when somebody took it away (`nft flush ruleset`, a firewall's reload). Says whether that was so. */
+  async reassert(isThere: (table: string) => boolean): Promise<boolean> {
+    if (!this.#present || this.#running || isThere(this.name)) return false;
+    await this.rebuild();
+    return true;
+  }
+
   /** Resolves, never rejects, when nothing is under way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running.catch(() => undefined);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { applyNftables, listNftables } from '../../linux/nft.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { applyNftables, hasNftable, listNftables } from '../../linux/nft.ts';
 import { parseCidr } from '../../network/address.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
 import { forwardAdvice, forwardDrops } from '../../network/host-firewall.ts';
@@ -69,7 +70,9 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   const names = new ContainerNames(config.dns, notify);
   const ports = new PublishedPorts({ ports: allocator, firewall, endpoints: runs.endpoints, notify });
   const parts = { registry, containers, runs, names, ports, fileDefaults };
+  const watch = setInterval(() => void reassert(firewall, notify), WATCH).unref();
   const abandon = (): void => {
+    clearInterval(watch);
     names.close();
     allocator.close();
     registry.close();
@@ -86,11 +89,22 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   };
 }
 
+/** The table is looked for so often (milliseconds). */
+const WATCH = 2000;
 const DEFAULT_ROOT = '/var/lib/gantry';
 
 function subnetPools(pools: EngineConfig['addressPools']): readonly SubnetPool[] {
   if (!pools || pools.length === 0) return DEFAULT_POOLS;
   return pools.map(({ base, size }) => ({ base: parseCidr(base).subnet, size }));
+}
+
+/** Without its table, containers are open to the neighbours and cut off from the world. Never rejects. */
+async function reassert(firewall: FirewallTable, notify: (sentence: string) => void): Promise<void> {
+  try {
+    if (await firewall.reassert(hasNftable)) notify(`table inet ${firewall.name} was gone, and has been made again`);
+  } catch (error) {
+    notify(`table inet ${firewall.name} is gone and cannot be made again: ${errorMessage(error)}`);
+  }
 }
 
 /** Never rejects: what cannot be read is not reported. */
