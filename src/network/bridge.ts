@@ -33,7 +33,8 @@ export function ensureBridge(links: RouteNetlink, settings: BridgeSettings): num
   if (present && present.kind !== 'bridge') {
     throw new EngineError('conflict', `the host has a link ${settings.name} that is no bridge: choose another name`);
   }
-  if (present?.up) return present.index;
+  // one that somebody else made gets what it lacks
+  if (present?.up && present.mac === settings.mac) return present.index;
   try {
     if (!present) links.addBridge(settings.name, { mac: settings.mac, mtu: settings.mtu });
     const index = present?.index ?? links.link(settings.name)!.index;
@@ -82,6 +83,25 @@ export function addEndpoint(
     setGuestAddresses(namespace, endpoint);
   } catch (error) {
     links.removeLink(host);
+    throw error;
+  }
+}
+
+/** Puts a container beside a link of the host, on the same wire. On failure nothing is left. */
+export function addMacvlan(
+  links: RouteNetlink,
+  endpoint: Pick<EndpointLink, 'guest' | 'mac' | 'addresses'> & {
+    readonly parent: number;
+    readonly namespace: NetworkNamespace;
+    readonly mode: number;
+  },
+): void {
+  const { namespace, guest } = endpoint;
+  links.addMacvlan({ ...endpoint, name: guest });
+  try {
+    setGuestAddresses(namespace, endpoint);
+  } catch (error) {
+    removeGuestLink(namespace, guest);
     throw error;
   }
 }

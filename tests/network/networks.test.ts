@@ -157,6 +157,24 @@ test('a new engine finds everything as it was', root, async () => {
   await engine.opened.networks.remove('keep');
 });
 
+test('macvlan: beside the host, on its wire', root, async () => {
+  const { networks } = engine.opened;
+  await assert.rejects(networks.create({ Name: 'x', Driver: 'macvlan', Options: { parent: 'none0' } }), {
+    message: /parent interface none0/,
+  });
+  await networks.create({
+    Name: 'wire',
+    Driver: 'macvlan',
+    IPAM: { Config: [{ Subnet: '198.51.100.0/24', Gateway: '198.51.100.2' }] },
+    Options: { parent: 'wire0' },
+  });
+  const wanted = { wire: { IPAMConfig: { IPv4Address: '198.51.100.77' } } };
+  const one = await engine.start('beside', { NetworkMode: 'wire' }, wanted);
+  assert.equal(await lab.ask(one.namespace, '198.51.100.2', 7000), 'from 198.51.100.77');
+  await engine.stop(one);
+  await networks.remove('wire');
+});
+
 test('what cannot be is refused and leaves nothing', root, async () => {
   const { networks } = engine.opened;
   const before = (await networks.list()).length;

@@ -3,11 +3,11 @@ import { EngineError } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { type Address, addressBytes, formatAddress, parseAddress } from '../../network/address.ts';
-import { addEndpoint } from '../../network/bridge.ts';
+import { addEndpoint, addMacvlan } from '../../network/bridge.ts';
 import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
-import { bridgeMtu, isOn, OPTION } from './network-options.ts';
+import { bridgeMtu, isOn, macvlanMode, OPTION } from './network-options.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { NetworkedContainer } from './networking.ts';
 
@@ -65,35 +65,57 @@ export class Endpoints {
   /** Takes addresses and makes the link. On failure nothing is left. */
   async add(request: EndpointRequest): Promise<MadeEndpoint> {
     const found = this.#registry.resolve(request.network);
-    if (found.driver !== 'bridge') {
+    if (found.driver !== 'bridge' && found.driver !== 'macvlan') {
       throw new EngineError('invalid-argument', `container cannot be connected to ${found.name} beside other networks`);
     }
-    const bridge = await this.#registry.ensure(found.id);
-    const network = this.#registry.resolve(found.id);
-    const settings = this.#allocate(network, request);
-    this.#registry.count(network.id, 1);
-    const prefix = network.options[OPTION.guestPrefix] ?? 'eth';
-    const interfaces = { host: `veth${settings.EndpointID!.slice(0, 7)}`, guest: freeName(prefix, request.taken) };
+    // from here on nobody removes it
+    this.#registry.count(found.id, 1);
+    let settings: EndpointSettings | undefined;
     try {
-      addEndpoint(this.#registry.links, bridge, request.namespace, {
-        ...interfaces,
-        mac: settings.MacAddress!,
-        mtu: bridgeMtu(network, 1500),
-        addresses: endpointAddresses(settings),
-        isolated: !isOn(network, OPTION.communication, true),
-      });
+      const parent = await this.#registry.ensure(found.id);
+      const network = this.#registry.resolve(found.id);
+      settings = this.#allocate(network, request);
+      const prefix = network.options[OPTION.guestPrefix] ?? 'eth';
+      const guest = freeName(prefix, request.taken);
+      const host = network.driver === 'bridge' ? `veth${settings.EndpointID!.slice(0, 7)}` : '';
+      this.#makeLink(network, parent, request.namespace, settings, { host, guest });
+      return { network, settings, interfaces: { host, guest } };
     } catch (error) {
-      this.release(settings);
+      if (settings) this.release(settings);
+      else this.#registry.count(found.id, -1);
       throw error;
     }
-    return { network, settings, interfaces };
+  }
+
+  #makeLink(
+    network: NetworkRecord,
+    parent: number,
+    namespace: NetworkNamespace,
+    settings: EndpointSettings,
+    names: { readonly host: string; readonly guest: string },
+  ): void {
+    const mac = settings.MacAddress!;
+    const addresses = endpointAddresses(settings);
+    if (network.driver === 'macvlan') {
+      const mode = macvlanMode(network);
+      addMacvlan(this.#registry.links, { parent, namespace, guest: names.guest, mac, mode, addresses });
+      return;
+    }
+    const isolated = !isOn(network, OPTION.communication, true);
+    addEndpoint(this.#registry.links, parent, namespace, {
+      ...names,
+      mac,
+      mtu: bridgeMtu(network, 1500),
+      addresses,
+      isolated,
+    });
   }
 
   #allocate(network: NetworkRecord, { container, wanted }: EndpointRequest): EndpointSettings {
     const taken: Address[] = [];
     const of = (family: 4 | 6): { address: Address; prefix: number; gateway: string } | undefined => {
       const asked = family === 4 ? wanted.IPAMConfig?.IPv4Address : wanted.IPAMConfig?.IPv6Address;
-      const pools = this.#registry.pools(network).filter((pool) => pool.subnet.family === family);
+      const pools = this.#registry.subnets.pools(network).filter((pool) => pool.subnet.family === family);
       if (pools.length === 0) {
         if (!asked) return undefined;
         throw new EngineError('invalid-argument', `no configured subnet contains IP address ${asked}`);
@@ -182,7 +204,7 @@ export class Endpoints {
   }
 
   #release(network: NetworkRecord, address: Address): void {
-    for (const pool of this.#registry.pools(network)) {
+    for (const pool of this.#registry.subnets.pools(network)) {
       if (pool.subnet.family === address.family) pool.release(address);
     }
   }
@@ -196,7 +218,7 @@ export class Endpoints {
       for (const text of [settings.IPAddress, settings.GlobalIPv6Address]) {
         if (!text) continue;
         const address = parseAddress(text);
-        this.#registry
+        this.#registry.subnets
           .pools(network)
           .find((pool) => pool.subnet.family === address.family)
           ?.claim(address);
@@ -204,10 +226,11 @@ export class Endpoints {
     }
   }
 
-  /** The endpoint that is the way out, for either family. */
+  /** The endpoint that published ports lead to: the way out, when that is by a bridge of ours. */
   gateway(attachment: NetworkAttachment): EndpointSettings | undefined {
     const name = this.gatewayNetwork(attachment, 4) ?? this.gatewayNetwork(attachment, 6);
-    return name === undefined ? undefined : attachment.endpoints[name];
+    if (name === undefined || attachment.interfaces[name]?.host === '') return undefined;
+    return attachment.endpoints[name];
   }
 
   /** The network with the highest priority that has a gateway; of equal ones the first by name. */

@@ -34,3 +34,18 @@ export function bridgeMtu(record: Options, otherwise: number): number {
   }
   return mtu;
 }
+
+const MACVLAN_MODES: Readonly<Record<string, number>> = { private: 1, vepa: 2, bridge: 4, passthru: 8 };
+
+/** The kernel's bit for `macvlan_mode`. Throws `invalid-argument`. */
+export function macvlanMode(record: Options): number {
+  const name = record.options['macvlan_mode'] ?? 'bridge';
+  const mode = Object.hasOwn(MACVLAN_MODES, name) ? MACVLAN_MODES[name] : undefined;
+  if (mode === undefined) {
+    throw new EngineError(
+      'invalid-argument',
+      `requested macvlan mode '${name}' is not valid, 'bridge' mode is the macvlan driver default`,
+    );
+  }
+  return mode;
+}

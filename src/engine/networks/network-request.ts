@@ -7,8 +7,8 @@ import { contains, formatAddress, formatSubnet, parseAddress, parseCidr, type Su
 import type { SubnetPool } from '../../network/ipam.ts';
 import { randomMac } from '../../network/mac.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
-import { bridgeMtu, isOn, OPTION } from './network-options.ts';
-import { hostAddress } from './network-registry.ts';
+import { bridgeMtu, isOn, macvlanMode, OPTION } from './network-options.ts';
+import { hostAddress } from './subnets.ts';
 
 export interface SubnetChoice {
   /** A free subnet of the engine's pools. */
@@ -129,6 +129,15 @@ function checkIpam(
 function checkOptions(record: NetworkRecord): void {
   for (const option of [OPTION.communication, OPTION.masquerade, OPTION.inhibitIpv4]) isOn(record, option, true);
   bridgeMtu(record, 1500);
+  if (record.driver === 'macvlan') {
+    macvlanMode(record);
+    if (record.interface === '') {
+      throw new EngineError(
+        'invalid-argument',
+        'a macvlan network needs the link of the host that it is beside: -o parent=eth0',
+      );
+    }
+  }
   if (record.interface !== '' && !/^[^/\s]{1,15}$/.test(record.interface)) {
     throw new EngineError('invalid-argument', `invalid name of an interface: "${record.interface}"`);
   }

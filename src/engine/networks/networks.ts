@@ -41,14 +41,14 @@ export class Networks implements NetworkService {
 
   async create(request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
     const record = networkRecord(request, {
-      free: (family) => this.#registry.freeSubnet(family),
-      check: (subnet) => this.#registry.checkSubnet(subnet),
+      free: (family) => this.#registry.subnets.free(family),
+      check: (subnet) => this.#registry.subnets.check(subnet),
     });
     if (this.#registry.store.byName(request.Name)) {
       throw new EngineError('conflict', `network with name ${request.Name} already exists`);
     }
-    const warning = this.#registry.routeWarning(record);
-    this.#registry.checkHost(record);
+    const routed = this.#registry.subnets.routedSubnet(record);
+    this.#registry.checkInterface(record);
     this.#registry.store.insert(record);
     try {
       await this.#registry.ensure(record.id);
@@ -58,7 +58,8 @@ export class Networks implements NetworkService {
       throw error;
     }
     this.#publishEvent('create', record.id, { name: record.name, type: record.driver });
-    return { Id: record.id, Warning: warning };
+    const warning = `the host has a route into ${routed}: containers of this network may not reach what is behind it`;
+    return { Id: record.id, Warning: routed === undefined ? '' : warning };
   }
 
   async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {
@@ -121,7 +122,7 @@ export class Networks implements NetworkService {
       const active = this.#runs
         .on(record.id)
         .map(({ container, endpoint }) => `name:"${container.name}" id:"${endpoint.EndpointID!.slice(0, 12)}"`);
-      if (active.length > 0) {
+      if (active.length > 0 || this.#registry.inUse(record.id)) {
         throw new EngineError(
           'forbidden',
           `error while removing network: network ${record.name} has active endpoints (${active.join(', ')})`,
