@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
 import { parseDocument } from './json/parse.ts';
 import type { Shape } from './json/shape.ts';
 import type { Query } from './query.ts';
+import { ready } from './ready.ts';
 import type { ApiVersion } from './version.ts';
 
 /** JSON bodies beyond this are refused, whatever their Content-Length says. */
@@ -89,7 +89,7 @@ export class Exchange {
   async write(chunk: string | Uint8Array): Promise<void> {
     if (this.signal.aborted || this.#response.destroyed) throw new EngineError('cancelled', 'the client is gone');
     if (this.#response.write(chunk)) return;
-    await once(this.#response, 'drain', { signal: this.signal });
+    await ready(this.#response);
   }
 
   /** For lines that may not slow the work they tell of. Gives the bytes that wait for the client. */

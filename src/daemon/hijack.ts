@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { AttachSession } from '../engine/engine.ts';
 import { hasHungUp } from '../linux/hang-up.ts';
+import { ready } from './ready.ts';
 
 export const RAW_STREAM = 'application/vnd.docker.raw-stream';
 export const MULTIPLEXED_STREAM = 'application/vnd.docker.multiplexed-stream';
@@ -70,7 +71,7 @@ async function passOutput(socket: Duplex, session: AttachSession, multiplexed: b
     socket.uncork();
     if (socket.destroyed) return;
     // Only this client's cursor waits; the container writes on.
-    if (!room) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+    if (!room) await ready(socket);
   }
 }
 

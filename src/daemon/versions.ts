@@ -30,6 +30,8 @@ export function upgradeContainerCreate(request: ContainerCreateRequest, version:
   if (version < 43) delete host.Annotations;
   if (version < 44 && request.Healthcheck) delete request.Healthcheck.StartInterval;
   for (const mount of host.Mounts ?? []) upgradeMount(mount, version);
+  // The docker CLI sends what it was not told.
+  if (host.MemorySwappiness === -1) delete host.MemorySwappiness;
   if (host.PidsLimit !== undefined && host.PidsLimit !== null && host.PidsLimit <= 0) delete host.PidsLimit;
 
   const endpoints = Object.keys(request.NetworkingConfig?.EndpointsConfig ?? {});
