@@ -271,6 +271,7 @@ export function fillHostConfig(asked: HostConfig, config: EngineConfig): HostCon
     ShmSize: asked.ShmSize || config.shmSize,
     Runtime: asked.Runtime || config.defaultRuntime,
   };
+  if (filled.MemorySwappiness === -1) filled.MemorySwappiness = null;
   if (filled.PidsLimit !== null && filled.PidsLimit! <= 0) filled.PidsLimit = null;
   // Docker gives swap of the memory's size again when only the memory is limited
   if (filled.Memory! > 0 && filled.MemorySwap === 0) filled.MemorySwap = filled.Memory! * 2;

@@ -42,7 +42,7 @@ export async function inspectContainer(
     HostConfig: hostConfig,
     GraphDriver: { Name: 'overlay2', Data: await overlayDirectories(context, id) },
     ...(options.size && { SizeRw: 0, ...(await containerSizes(context, record)) }),
-    Mounts: record.mounts.filter((mount) => mount.point.Type !== 'tmpfs').map((mount) => mount.point),
+    Mounts: record.mounts.map((mount) => mount.point),
     Config: config,
     NetworkSettings: context.networking.settings(networkedContainer(context, record), record.attachment, state.pid),
     ...(record.imageDescriptor && { ImageManifestDescriptor: record.imageDescriptor }),

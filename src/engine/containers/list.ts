@@ -66,7 +66,7 @@ function summary(context: ContainerContext, record: ContainerRecord, nowMs: numb
       ...(hostConfig.Annotations && { Annotations: hostConfig.Annotations }),
     },
     NetworkSettings: { Networks: settings.Networks },
-    Mounts: record.mounts.filter((mount) => mount.point.Type !== 'tmpfs').map((mount) => mount.point),
+    Mounts: record.mounts.map((mount) => mount.point),
     ...(record.imageDescriptor && { ImageManifestDescriptor: record.imageDescriptor }),
   };
 }

@@ -38,7 +38,7 @@ async function startHasFailed(context: ContainerContext, record: ContainerRecord
   const exitCode = startExitCode(error);
   const failed = { ...record, state: startFailed(record.state, error.message, exitCode) };
   if (record.hostConfig.AutoRemove) {
-    await dropContainer(context, failed, { volumes: true }, { exitCode, error: error.message });
+    await dropContainer(context, failed, { volumes: true }, { exitCode });
   } else context.store.update(failed);
 }
 
