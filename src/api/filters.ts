@@ -15,8 +15,7 @@ export function parseFilters(text: string | undefined): Filters {
     throw new EngineError('invalid-argument', 'invalid filter');
   }
   if (value === null) return NO_FILTERS;
-  if (typeof value !== 'object' || Array.isArray(value))
-    throw new EngineError('invalid-argument', 'invalid filter');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new EngineError('invalid-argument', 'invalid filter');
   const filters = new Map<string, string[]>();
   for (const [key, given] of Object.entries(value)) {
     const values = Array.isArray(given)

@@ -50,7 +50,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const asked = engineConfig(options);
   await mkdir(asked.dataRoot, { recursive: true, mode: 0o711 });
   await mkdir(asked.execRoot, { recursive: true, mode: 0o711 });
-  opened.use(lockDataRoot(asked.dataRoot));
+  opened.use(await lockDataRoot(asked.dataRoot));
   const programs = await findPrograms(asked);
   const host = readHostFacts();
   const config: EngineConfig = {
