@@ -5,7 +5,7 @@ import type {
   ContainerCreateResponse,
   HostConfig,
 } from '../../api/container.ts';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
@@ -15,7 +15,7 @@ import { DEFAULT_READONLY_PATHS, defaultMaskedPaths } from '../../runtime/spec/m
 import { checkLogConfig } from '../../runtime/spec/validate-log.ts';
 import type { EngineConfig } from '../config.ts';
 import { checkContainerName, generateName } from '../names.ts';
-import { type ContainerContext, publishContainerEvent } from './context.ts';
+import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
 import { networkedContainer } from './networked.ts';
 import { checkRestartPolicy } from './restart-policy.ts';
 import { parseSignal } from './signals.ts';
@@ -37,6 +37,7 @@ export async function createContainer(
   const hostConfig = fillHostConfig(askedHost ?? {}, context.config);
   const defaultHostname = hostConfig.NetworkMode === 'host' ? hostname() : shortId(id);
   const config = mergeConfig({ ...asked, Hostname: asked.Hostname || defaultHostname }, image.config.config);
+  joinById(context, hostConfig);
   hostConfig.CgroupnsMode = context.specs.cgroupNamespace(hostConfig);
   if ((config.Entrypoint ?? []).length === 0 && (config.Cmd ?? []).length === 0) {
     throw new EngineError('invalid-argument', 'no command specified');
@@ -75,6 +76,19 @@ export async function createContainer(
   }
   publishContainerEvent(context, record, 'create');
   return { Id: id, Warnings: warnings };
+}
+
+/** Namespaces of another container are joined by its id: its name may change. Throws `invalid-argument`: of a 404 clients think that the image is missing. */
+function joinById(context: Pick<ContainerContext, 'store'>, hostConfig: HostConfig): void {
+  for (const field of ['IpcMode', 'PidMode'] as const) {
+    const name = /^container:(.+)$/.exec(hostConfig[field] ?? '')?.[1];
+    if (name === undefined) continue;
+    try {
+      hostConfig[field] = `container:${findContainer(context, name).id}`;
+    } catch (error) {
+      throw new EngineError('invalid-argument', errorMessage(error), { cause: error });
+    }
+  }
 }
 
 /** A generated name that was taken in the meantime is made again; a given one is refused. */
@@ -275,12 +289,13 @@ export function fillHostConfig(asked: HostConfig, config: EngineConfig): HostCon
   if (filled.PidsLimit !== null && filled.PidsLimit! <= 0) filled.PidsLimit = null;
   // Docker gives swap of the memory's size again when only the memory is limited
   if (filled.Memory! > 0 && filled.MemorySwap === 0) filled.MemorySwap = filled.Memory! * 2;
-  if (asked.Privileged || (asked.SecurityOpt ?? []).includes('systempaths=unconfined')) {
-    filled.MaskedPaths = asked.MaskedPaths ?? [];
-    filled.ReadonlyPaths = asked.ReadonlyPaths ?? [];
-  } else {
-    filled.MaskedPaths = asked.MaskedPaths ?? defaultMaskedPaths();
-    filled.ReadonlyPaths = asked.ReadonlyPaths ?? [...DEFAULT_READONLY_PATHS];
+  if (filled.MemorySwappiness === -1) filled.MemorySwappiness = null;
+  const unconfined = asked.Privileged === true || (asked.SecurityOpt ?? []).includes('systempaths=unconfined');
+  filled.MaskedPaths = asked.MaskedPaths ?? (unconfined ? null : defaultMaskedPaths());
+  filled.ReadonlyPaths = asked.ReadonlyPaths ?? (unconfined ? null : [...DEFAULT_READONLY_PATHS]);
+  // who sees the host's processes cannot be kept apart from them by labels
+  if (!filled.SecurityOpt && (asked.Privileged || asked.IpcMode === 'host' || asked.PidMode === 'host')) {
+    filled.SecurityOpt = ['label=disable'];
   }
   return filled;
 }

@@ -116,6 +116,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       build: async () => ({}) as never,
       process: async (_record: unknown, _root: unknown, request: { args: readonly string[] }) =>
         ({ args: request.args }) as never,
+      checkUser: () => {},
       resources: () => ({}),
       user: async () => ({ uid: 0, gid: 0 }),
     },

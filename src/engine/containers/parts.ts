@@ -61,6 +61,8 @@ export interface ContainerSpecs {
   build(request: SpecRequest): Promise<OciSpec>;
   /** A further process in the running container: its user looked up in the container's own files. */
   process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec>;
+  /** Throws `invalid-argument` when the container has no such user or group; empty is its own. */
+  checkUser(record: ContainerRecord, rootfs: string, user: string): void;
   resources(hostConfig: HostConfig): LinuxResources;
   /** Ids of the container's user, looked up in its files. */
   user(record: ContainerRecord, rootfs: string): Promise<{ readonly uid: number; readonly gid: number }>;

@@ -37,7 +37,8 @@ export class Execs implements ExecService {
     if (!request.Cmd || request.Cmd.length === 0) {
       throw new EngineError('invalid-argument', 'No exec command specified');
     }
-    this.#runnable(record.id);
+    const { task } = this.#runnable(record.id);
+    this.#context.specs.checkUser(record, rootOf(task), request.User ?? '');
     const detachKeys = parseDetachKeys(request.DetachKeys);
     const exec: ExecRecord = {
       id: newId(),
@@ -148,7 +149,7 @@ export class Execs implements ExecService {
     const [rows = 0, columns = 0] = request.ConsoleSize ?? [];
     try {
       const { record, task } = this.#runnable(exec.containerId);
-      const process = await this.#context.specs.process(record, `/proc/${task.pid}/root`, {
+      const process = await this.#context.specs.process(record, rootOf(task), {
         args: request.Cmd ?? [],
         env: request.Env ?? [],
         user: request.User ?? '',
@@ -285,4 +286,9 @@ function execError(error: unknown): EngineError {
     ? message
     : `OCI runtime exec failed: exec failed: ${message}`;
   return new EngineError(code, words, { cause: error });
+}
+
+/** A running container's own view of its files, volumes included. */
+function rootOf(task: { readonly pid: number }): string {
+  return `/proc/${task.pid}/root`;
 }

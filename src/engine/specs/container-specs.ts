@@ -13,7 +13,7 @@ import { containerHostname, processDirectory } from '../../runtime/spec/process.
 import { linuxResources } from '../../runtime/spec/resources.ts';
 import { parseSeccompProfile } from '../../runtime/spec/seccomp.ts';
 import { parseSecurityOptions } from '../../runtime/spec/security.ts';
-import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
+import { type ContainerUser, readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { validateCreate, type ValidationFacts } from '../../runtime/spec/validate.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { bindWarnings } from '../volumes/bind-warnings.ts';
@@ -83,7 +83,7 @@ export class EngineSpecs implements ContainerSpecs {
       host: this.#host,
       hostHostname: hostname(),
       rootfs,
-      user: resolveUser(config.User ?? '', hostConfig.GroupAdd ?? [], readUserFiles(rootfs)),
+      user: userOf(record, rootfs, ''),
       mounts: mounts.mounts,
       files: [
         { destination: '/etc/resolv.conf', source: files.resolvConf },
@@ -104,7 +104,7 @@ export class EngineSpecs implements ContainerSpecs {
     const hostConfig = this.#withDefaults(record.hostConfig);
     return execProcess({
       ...request,
-      user: resolveUser(request.user || (config.User ?? ''), hostConfig.GroupAdd ?? [], readUserFiles(rootfs)),
+      user: userOf(record, rootfs, request.user),
       config,
       hostname: containerHostname(record.id, config, hostConfig, hostname()),
       hostConfig,
@@ -115,6 +115,10 @@ export class EngineSpecs implements ContainerSpecs {
   async user({ config, hostConfig }: ContainerRecord, rootfs: string): Promise<{ uid: number; gid: number }> {
     const { uid, gid } = resolveUser(config.User ?? '', hostConfig.GroupAdd ?? [], readUserFiles(rootfs));
     return { uid, gid };
+  }
+
+  checkUser(record: ContainerRecord, rootfs: string, user: string): void {
+    userOf(record, rootfs, user);
   }
 
   resources(hostConfig: HostConfig): LinuxResources {
@@ -140,6 +144,10 @@ export class EngineSpecs implements ContainerSpecs {
       Ulimits: [...ulimits, ...(hostConfig.Ulimits ?? [])],
     };
   }
+}
+
+function userOf({ config, hostConfig }: ContainerRecord, rootfs: string, user: string): ContainerUser {
+  return resolveUser(user || (config.User ?? ''), hostConfig.GroupAdd ?? [], readUserFiles(rootfs));
 }
 
 function readSeccompProfile(setting: string | undefined): string | undefined {

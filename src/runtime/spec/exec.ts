@@ -4,7 +4,7 @@ import type { HostFacts } from '../../linux/host-facts.ts';
 import { capabilitySets } from './build.ts';
 import { containerCapabilities } from './capabilities.ts';
 import type { ProcessSpec } from './oci-spec.ts';
-import { processDirectory, processEnvironment } from './process.ts';
+import { processEnvironment } from './process.ts';
 import { parseSecurityOptions } from './security.ts';
 import type { ContainerUser } from './user.ts';
 
@@ -31,6 +31,10 @@ export interface ExecProcessInput {
 export function execProcess(input: ExecProcessInput): ProcessSpec {
   if (input.args.length === 0) throw new EngineError('invalid-argument', 'No exec command specified');
   const { hostConfig, host, user } = input;
+  const cwd = input.workingDir || input.config.WorkingDir || '/';
+  if (!cwd.startsWith('/')) {
+    throw new EngineError('invalid-argument', 'OCI runtime exec failed: exec failed: Cwd must be an absolute path');
+  }
   const capabilities = containerCapabilities(
     {
       add: hostConfig.CapAdd ?? [],
@@ -49,7 +53,7 @@ export function execProcess(input: ExecProcessInput): ProcessSpec {
       tty: input.tty,
       user,
     }),
-    cwd: processDirectory(input.workingDir || input.config.WorkingDir),
+    cwd,
     capabilities: capabilitySets(capabilities),
     ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
     ...(security.apparmor !== undefined && host.apparmor ? { apparmorProfile: security.apparmor } : {}),

@@ -217,20 +217,20 @@ function depth(path: string): number {
   return path.split('/').filter((part) => part !== '').length;
 }
 
-/** What leaks or changes the host through /proc and /sys, by Docker's list of 2026. */
+/** What leaks or changes the host through /proc and /sys: Docker's list of 2026, and what other engines mask besides. */
 const MASKED_PATHS: readonly string[] = [
-  '/proc/acpi',
   '/proc/asound',
+  '/proc/acpi',
   '/proc/interrupts',
   '/proc/kcore',
   '/proc/keys',
   '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
   '/proc/timer_list',
   '/proc/timer_stats',
-  '/sys/devices/virtual/powercap',
+  '/proc/sched_debug',
+  '/proc/scsi',
   '/sys/firmware',
+  '/sys/devices/virtual/powercap',
   '/sys/fs/selinux',
 ];
 
