@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -155,6 +156,79 @@ test('a new engine finds everything as it was', root, async () => {
   await engine.stop(next);
   await engine.stop(web);
   await engine.opened.networks.remove('keep');
+});
+
+test('IPv6 alone', root, async () => {
+  await engine.opened.networks.create({ Name: 'only6', EnableIPv4: false, EnableIPv6: true });
+  const one = await engine.start('one6', { NetworkMode: 'only6' });
+  const two = await engine.start('two6', { NetworkMode: 'only6' });
+  lab.serve(two.namespace, 80, '::');
+  const { IPAddress, GlobalIPv6Address, Gateway, IPv6Gateway } = two.attachment!.endpoints['only6']!;
+  assert.deepEqual([IPAddress, Gateway], ['', '']);
+  assert.match(IPv6Gateway!, /^fd.*::1$/);
+  assert.match(await lab.ask(one.namespace, GlobalIPv6Address!, 80), /^from fd/);
+  for (const container of [one, two]) await engine.stop(container);
+  await engine.opened.networks.remove('only6');
+});
+
+test('several networks: the way out by priority, names of interfaces, their settings', root, async () => {
+  await engine.opened.networks.create({ Name: 'a', IPAM: { Config: [{ Subnet: '10.71.0.0/24' }] } });
+  await engine.opened.networks.create({ Name: 'b', IPAM: { Config: [{ Subnet: '10.72.0.0/24' }] } });
+  const sysctls = 'net.ipv4.conf.IFNAME.log_martians=1';
+  const one = await engine.start(
+    'multi',
+    { NetworkMode: 'a' },
+    {
+      a: { MacAddress: '02:00:00:00:aa:01' },
+      b: {
+        GwPriority: 1,
+        DriverOpts: { 'com.docker.network.endpoint.ifname': 'lan0', 'com.docker.network.endpoint.sysctls': sysctls },
+      },
+    },
+  );
+  assert.deepEqual(
+    Object.values(one.attachment!.interfaces).map((link) => link.guest),
+    ['eth0', 'lan0'],
+  );
+  {
+    using links = new RouteNetlink(one.namespace);
+    assert.equal(links.link('eth0')?.mac, '02:00:00:00:aa:01');
+    const way = links.routes().find((route) => !route.destination && route.family === 4);
+    assert.equal(way?.gateway?.join('.'), '10.72.0.1');
+  }
+  const martians = one.namespace.run<string>(() => readFileSync('/proc/sys/net/ipv4/conf/lan0/log_martians', 'latin1'));
+  assert.equal(martians, '1\n');
+  await engine.opened.networks.disconnect('b', { Container: 'multi' });
+  {
+    using links = new RouteNetlink(one.namespace);
+    const way = links.routes().find((route) => !route.destination && route.family === 4);
+    assert.equal(way?.gateway?.join('.'), '10.71.0.1');
+  }
+  await engine.stop(engine.get(one));
+  for (const name of ['a', 'b']) await engine.opened.networks.remove(name);
+});
+
+test('a start that fails leaves no address, link or port', root, async () => {
+  await engine.opened.networks.create({ Name: 'tiny', IPAM: { Config: [{ Subnet: '10.73.0.0/30' }] } });
+  const web = await engine.start('first', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8095' }] } });
+  const clash = {
+    NetworkMode: 'tiny',
+    PortBindings: { '81/tcp': [{ HostIp: '', HostPort: '8096' }], '80/tcp': [{ HostIp: '', HostPort: '8095' }] },
+  };
+  for (let time = 0; time < 3; time++) {
+    await assert.rejects(engine.start('second', clash), {
+      message: /^failed to set up container networking: driver failed/,
+    });
+  }
+  const only = await engine.start('third', {
+    NetworkMode: 'tiny',
+    PortBindings: { '81/tcp': [{ HostIp: '', HostPort: '8096' }] },
+  });
+  assert.equal(addressOn(only, 'tiny'), '10.73.0.2');
+  await assert.rejects(engine.start('fourth', { NetworkMode: 'tiny' }), { message: /no available IPv4 addresses/ });
+  await engine.stop(web);
+  await engine.stop(only);
+  await engine.opened.networks.remove('tiny');
 });
 
 test('macvlan: beside the host, on its wire', root, async () => {

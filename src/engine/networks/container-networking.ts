@@ -10,6 +10,7 @@ import { parsePort, portRequests } from '../../network/ports.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import { type FileDefaults, filePaths, writeContainerFiles } from './container-files.ts';
 import { ContainerNames } from './container-names.ts';
+import { dnsNames } from './endpoints.ts';
 import { linkedContainers, linkEnvironment, linkHosts } from './links.ts';
 import { networkMode, wantedNetworks } from './network-mode.ts';
 import type { NetworkRegistry } from './network-registry.ts';
@@ -169,14 +170,14 @@ export class ContainerNetworking implements Networking {
   renamed(containerId: string, name: string): void {
     const run = this.#options.runs.get(containerId);
     if (!run) return;
-    const rename = (endpoint: EndpointSettings): EndpointSettings => ({
-      ...endpoint,
-      DNSNames: endpoint.DNSNames?.map((known) => (known === run.container.name ? name : known)) ?? null,
-    });
-    const endpoints = Object.entries(run.attachment.endpoints).map(([network, end]) => [network, rename(end)] as const);
-    run.attachment = { ...run.attachment, endpoints: Object.fromEntries(endpoints) };
     run.container = { ...run.container, name };
+    const endpoints = Object.entries(run.attachment.endpoints).map(([network, endpoint]) => [
+      network,
+      endpoint.DNSNames ? { ...endpoint, DNSNames: dnsNames(run.container, endpoint) } : endpoint,
+    ]);
+    run.attachment = { ...run.attachment, endpoints: Object.fromEntries(endpoints) };
     this.#options.names.update(run);
+    this.#options.containers.save(containerId, run.container.networks, run.attachment);
   }
 }
 

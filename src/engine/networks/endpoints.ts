@@ -7,7 +7,7 @@ import { addEndpoint, addMacvlan } from '../../network/bridge.ts';
 import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
-import { bridgeMtu, isOn, macvlanMode, OPTION } from './network-options.ts';
+import { bridgeMtu, ENDPOINT_OPTION, endpointSysctls, isOn, macvlanMode, OPTION } from './network-options.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { NetworkedContainer } from './networking.ts';
 
@@ -75,10 +75,10 @@ export class Endpoints {
       const parent = await this.#registry.ensure(found.id);
       const network = this.#registry.resolve(found.id);
       settings = this.#allocate(network, request);
-      const prefix = network.options[OPTION.guestPrefix] ?? 'eth';
-      const guest = freeName(prefix, request.taken);
+      const guest = guestName(network, request);
       const host = network.driver === 'bridge' ? `veth${settings.EndpointID!.slice(0, 7)}` : '';
       this.#makeLink(network, parent, request.namespace, settings, { host, guest });
+      request.namespace.setSysctls(endpointSysctls(request.wanted, guest));
       return { network, settings, interfaces: { host, guest } };
     } catch (error) {
       if (settings) this.release(settings);
@@ -242,7 +242,7 @@ export class Endpoints {
 }
 
 /** Names that resolve to it on this network: its name, its aliases, its short id. */
-function dnsNames(container: NetworkedContainer, wanted: EndpointSettings): string[] {
+export function dnsNames(container: NetworkedContainer, wanted: EndpointSettings): string[] {
   return [...new Set([container.name, ...(wanted.Aliases ?? []), shortId(container.id)])];
 }
 
@@ -257,6 +257,17 @@ function endpointAddresses(settings: EndpointSettings): { bytes: Uint8Array; pre
 
 function familyOf(subnet: string): 4 | 6 {
   return subnet.includes(':') ? 6 : 4;
+}
+
+/** `eth0`, `eth1`, …, or what the network or the endpoint asks for. Throws `invalid-argument`. */
+function guestName(network: NetworkRecord, { wanted, taken }: EndpointRequest): string {
+  const asked = wanted.DriverOpts?.[ENDPOINT_OPTION.interface];
+  if (asked === undefined) return freeName(network.options[OPTION.guestPrefix] ?? 'eth', taken);
+  if (!/^[^/\s:]{1,15}$/.test(asked) || asked === '.' || asked === '..' || asked === 'lo') {
+    throw new EngineError('invalid-argument', `invalid name of an interface: "${asked}"`);
+  }
+  if (taken.includes(asked)) throw new EngineError('conflict', `the container has an interface ${asked} already`);
+  return asked;
 }
 
 function freeName(prefix: string, taken: readonly string[]): string {

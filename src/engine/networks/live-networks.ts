@@ -38,7 +38,7 @@ export class LiveNetworks {
       await runs.connect(run, namespace, network.name, wanted);
       await this.#changed(run, namespace);
     }
-    containers.save(container.id, networks, run?.attachment ?? container.attachment);
+    this.#save(container, networks);
   }
 
   #check(network: NetworkRecord, container: NetworkedContainer, wanted: EndpointSettings): void {
@@ -80,7 +80,13 @@ export class LiveNetworks {
       runs.disconnect(run, namespace, network.name);
       await this.#changed(run, namespace);
     }
-    containers.save(container.id, Object.fromEntries(kept), run?.attachment ?? container.attachment);
+    this.#save(container, Object.fromEntries(kept));
+  }
+
+  /** The run may have ended meanwhile: then its attachment is nobody's any more. */
+  #save(container: NetworkedContainer, networks: NetworkedContainer['networks']): void {
+    const { containers, runs } = this.#options;
+    containers.save(container.id, networks, runs.get(container.id)?.attachment);
   }
 
   /** The name or id by which the container asks for the network. */

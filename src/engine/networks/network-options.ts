@@ -1,3 +1,4 @@
+import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 
@@ -12,6 +13,26 @@ export const OPTION = {
   mtu: 'com.docker.network.driver.mtu',
   guestPrefix: 'com.docker.network.container_iface_prefix',
 } as const;
+
+/** Options of one endpoint, in its `DriverOpts`. */
+export const ENDPOINT_OPTION = {
+  interface: 'com.docker.network.endpoint.ifname',
+  sysctls: 'com.docker.network.endpoint.sysctls',
+} as const;
+
+/** `net.ipv4.conf.IFNAME.log_martians=1,…` as paths below /proc/sys/net. Only settings of the endpoint's own interface. Throws `invalid-argument`. */
+export function endpointSysctls(wanted: EndpointSettings, guest: string): Record<string, string> {
+  const text = wanted.DriverOpts?.[ENDPOINT_OPTION.sysctls] ?? '';
+  const settings = text.split(',').filter((setting) => setting !== '');
+  return Object.fromEntries(
+    settings.map((setting) => {
+      const match = /^net\.(ipv4|ipv6|mpls)\.(conf|neigh|input)\.IFNAME\.([a-z0-9_]+)=(-?\w+)$/.exec(setting);
+      if (!match) throw new EngineError('invalid-argument', `unrecognised network interface sysctl '${setting}'`);
+      const [, family, kind, name, value] = match;
+      return [`${family}/${kind}/${guest}/${name}`, value!];
+    }),
+  );
+}
 
 type Options = Pick<NetworkRecord, 'options'>;
 

@@ -1,4 +1,5 @@
 import type { EndpointSettings } from '../../api/network.ts';
+import { EngineError } from '../../base/errors.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
 import { removeGuestLink, setDefaultRoutes } from '../../network/bridge.ts';
@@ -51,6 +52,10 @@ export class RunNetworks {
     const taken = Object.values(run.attachment.interfaces).map((link) => link.guest);
     const made = await this.endpoints.add({ container: run.container, namespace, network: name, wanted, taken });
     const { network } = made;
+    if (this.#runs.get(run.container.id) !== run) {
+      this.endpoints.release(made.settings);
+      throw new EngineError('conflict', `container ${run.container.id} is not running`);
+    }
     run.attachment = {
       ...run.attachment,
       endpoints: { ...run.attachment.endpoints, [network.name]: made.settings },
