@@ -1,4 +1,4 @@
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { bind, check, lastErrno } from './libc.ts';
 
 /** A process, beyond doubt: pids are given again, a pid with its start time is not. */
@@ -47,6 +47,32 @@ export function takeDescriptor(identity: ProcessIdentity, fd: number): number {
     return check(Number(syscall(PIDFD_GETFD, pidfd, fd, 0, 0)), 'pidfd_getfd');
   } finally {
     closeSync(pidfd);
+  }
+}
+
+/** Children of the process, theirs, and so on, as they are now. */
+export function descendants(pid: number): ProcessIdentity[] {
+  const found: ProcessIdentity[] = [];
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return found;
+  }
+  for (const thread of threads) {
+    for (const child of readChildren(`/proc/${pid}/task/${thread}/children`)) {
+      const identity = identify(child);
+      if (identity) found.push(identity, ...descendants(child));
+    }
+  }
+  return found;
+}
+
+function readChildren(path: string): number[] {
+  try {
+    return readFileSync(path, 'latin1').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return []; // gone meanwhile
   }
 }
 

@@ -1,31 +1,18 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
-import { unmount } from '../linux/mount.ts';
-import { identify, isAlive, signalProcess, type ProcessIdentity } from '../linux/process.ts';
+import { identify, type ProcessIdentity } from '../linux/process.ts';
 import { setTerminalSizeOf } from '../linux/terminal.ts';
 import {
   adoptMonitor,
   NOBODY,
   readMonitorRecord,
   requestReopen,
-  searchMonitor,
   startMonitor,
   writeMonitorRecord,
   type Monitor,
 } from './conmon-monitor.ts';
-import { ConmonTask, killAll, readExitFile } from './conmon-task.ts';
+import { ConmonTask, readExitFile } from './conmon-task.ts';
 import { startExec } from './exec-process.ts';
 import { finishLog, LogRotation, monitorLogLimit, prepareLog } from './logs/rotation.ts';
 import { OciRuntime } from './oci-runtime.ts';
@@ -33,6 +20,7 @@ import { runtimeError } from './runtime-error.ts';
 import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
 import type { AdoptRequest, Task, TaskLog, TaskRequest, TaskRunner } from './task.ts';
+import { directoryEntries, plainCgroup, readSpec, TaskCleanup } from './task-cleanup.ts';
 import { TaskPaths } from './task-paths.ts';
 
 export interface ConmonTaskRunnerOptions {
@@ -49,6 +37,7 @@ export class ConmonTaskRunner implements TaskRunner {
   readonly #options: ConmonTaskRunnerOptions;
   readonly #paths: TaskPaths;
   readonly #cgroups = new CgroupHierarchy();
+  readonly #cleanup: TaskCleanup;
   readonly #seccomp: SeccompCache;
   readonly #runtimes = new Map<string, OciRuntime>();
   readonly #tasks = new Map<string, ConmonTask>();
@@ -61,6 +50,11 @@ export class ConmonTaskRunner implements TaskRunner {
     for (const [name, runtime] of Object.entries(options.runtimes)) {
       this.#runtimes.set(name, new OciRuntime({ name, ...runtime, root: this.#paths.runtimeRoot(name) }));
     }
+    this.#cleanup = new TaskCleanup({
+      paths: this.#paths,
+      cgroups: this.#cgroups,
+      runtimes: [...this.#runtimes.values()],
+    });
     for (const directory of [this.#paths.tasks(), this.#paths.exits(), this.#paths.execs()]) {
       mkdirSync(directory, { recursive: true, mode: 0o711 });
     }
@@ -76,7 +70,7 @@ export class ConmonTaskRunner implements TaskRunner {
     const bundle = this.#paths.bundle(id);
     mkdirSync(bundle, { recursive: true, mode: 0o711 });
     mkdirSync(runtime.root, { recursive: true, mode: 0o711 });
-    this.#clearBundle(id);
+    this.#cleanup.clearBundle(id);
     const cgroupsPath = spec.linux.cgroupsPath ?? `/gantry/${id}`;
     const seccompKey =
       spec.linux.seccomp && (await runtime.isCrun())
@@ -125,9 +119,9 @@ export class ConmonTaskRunner implements TaskRunner {
       await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
       return this.#task({ ...request, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
     } catch (error) {
-      await this.#destroy(id, monitor);
-      this.#clearBundle(id);
-      if (entries(bundle).length === 0) removeDirectory(bundle);
+      await this.#cleanup.destroy(id, monitor);
+      this.#cleanup.clearBundle(id);
+      this.#cleanup.removeEmptyBundle(id);
       throw error;
     }
   }
@@ -154,13 +148,9 @@ export class ConmonTaskRunner implements TaskRunner {
 
   async forget(id: string): Promise<void> {
     const task = this.#tasks.get(id);
-    await this.#destroy(id, task?.monitor);
+    await this.#cleanup.destroy(id, task?.monitor);
     this.#tasks.delete(id);
-    const rootfs = this.#paths.rootfs(id);
-    while (unmount(rootfs, { detach: true })); // mounts may lie on top of each other
-    this.#clearBundle(id);
-    removeDirectory(rootfs);
-    removeDirectory(this.#paths.bundle(id));
+    this.#cleanup.removeBundle(id);
   }
 
   close(): void {
@@ -169,8 +159,8 @@ export class ConmonTaskRunner implements TaskRunner {
   }
 
   async list(): Promise<readonly string[]> {
-    const ids = new Set([...entries(this.#paths.tasks()), ...entries(this.#paths.exits())]);
-    for (const runtime of this.#runtimes.values()) for (const id of entries(runtime.root)) ids.add(id);
+    const ids = new Set([...directoryEntries(this.#paths.tasks()), ...directoryEntries(this.#paths.exits())]);
+    for (const runtime of this.#runtimes.values()) for (const id of directoryEntries(runtime.root)) ids.add(id);
     return [...ids].filter((id) => !id.includes('.')); // a dot: caches, and files about to be renamed
   }
 
@@ -220,91 +210,5 @@ export class ConmonTaskRunner implements TaskRunner {
         return; // the container was removed meanwhile, its log with it
       }
     });
-  }
-
-  /**
-   * Ends whatever runs of the task and removes what the runtime and the kernel keep of it; the bundle stays. Where the
-   * container has ended and the runtime is one we know, that is two directories to remove, and no process to start.
-   */
-  async #destroy(id: string, known: Monitor | undefined): Promise<void> {
-    const bundle = this.#paths.bundle(id);
-    const spec = readSpec(bundle);
-    const cgroupPath = plainCgroup(spec?.linux.cgroupsPath);
-    const hooks = (spec?.hooks?.poststop?.length ?? 0) > 0;
-    const ended = existsSync(this.#paths.exit(id));
-    for (const runtime of this.#runtimes.values()) {
-      const state = `${runtime.root}/${id}`;
-      if (!existsSync(state)) continue;
-      const simple = ended && !hooks && /^(crun|runc) /.test(await runtime.version());
-      if (!simple || cgroupPath === undefined || !this.#cgroups.remove(cgroupPath)) await runtime.delete(id);
-      rmSync(state, { recursive: true, force: true });
-    }
-    await endMonitor(bundle, known ?? adoptMonitor(bundle));
-    if (cgroupPath === undefined) return;
-    if (!this.#cgroups.remove(cgroupPath)) {
-      await killAll(undefined, this.#cgroups, cgroupPath);
-      if (!this.#cgroups.remove(cgroupPath)) {
-        throw new EngineError('internal', `processes of container ${id} do not end: cgroup ${cgroupPath}`);
-      }
-    }
-  }
-
-  /** Removes the files of a run from the bundle; mount points and whatever else is a directory stay. */
-  #clearBundle(id: string): void {
-    const bundle = this.#paths.bundle(id);
-    for (const name of entries(bundle)) {
-      if (!lstatSync(`${bundle}/${name}`, { throwIfNoEntry: false })?.isDirectory()) unlinkIfThere(`${bundle}/${name}`);
-    }
-    unlinkIfThere(this.#paths.exit(id));
-  }
-}
-
-/** Waits until the monitor is gone; it goes by itself once its container has ended, and is killed when it does not. */
-async function endMonitor(bundle: string, monitor: Monitor | undefined): Promise<void> {
-  if (!existsSync(bundle)) return;
-  const identity = monitor?.identity.pid ? monitor.identity : (readMonitorRecord(bundle) ?? searchMonitor(bundle));
-  const gone = monitor?.gone ?? Promise.resolve();
-  if (monitor && (await Promise.race([gone.then(() => true), setTimeout(2000, false, { ref: false })]))) return;
-  if (!identity) return;
-  signalProcess(identity, 9);
-  for (let attempt = 0; isAlive(identity) && attempt < 100; attempt++) await setTimeout(5);
-}
-
-/** A cgroup we can find ourselves: a plain absolute path, and not a root or a systemd unit. */
-function plainCgroup(path: string | undefined): string | undefined {
-  return path !== undefined && /^\/[^/]/.test(path) && !path.split('/').includes('..') ? path : undefined;
-}
-
-function readSpec(bundle: string): OciSpec | undefined {
-  try {
-    return JSON.parse(readFileSync(`${bundle}/config.json`, 'utf8')) as OciSpec;
-  } catch {
-    return undefined;
-  }
-}
-
-function entries(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-}
-
-/** Never recursive: below could be a mount with someone's data. */
-function removeDirectory(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
