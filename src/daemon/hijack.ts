@@ -82,11 +82,12 @@ async function passInput(socket: Duplex, head: Buffer, session: AttachSession, s
     for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       if (stdin && (await session.write(chunk)) === 'detached') return;
     }
-    if (stdin) await session.endInput();
   } catch {
     // Input that can no longer be delivered is dropped, as by a pipe without a reader; the output goes on.
     socket.resume();
   }
+  // A client that was killed sends no more either.
+  if (stdin) await session.endInput().catch(() => {});
 }
 
 /**

@@ -292,7 +292,7 @@ test('attach and exec without the header, with a terminal, and to an old client'
 });
 
 test('a client that goes ends its session, and a slow one is waited for alone', async () => {
-  const closed = Promise.withResolvers<void>();
+  const [closed, inputEnded] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let produced = 0;
   async function* flood(): AttachSession['output'] {
     for (;;) {
@@ -301,12 +301,15 @@ test('a client that goes ends its session, and a slow one is waited for alone', 
     }
   }
   await using server = await TestServer.start({
-    containers: { attach: async () => session(flood(), { close: () => closed.resolve() }) },
+    containers: {
+      attach: async () =>
+        session(flood(), { close: () => closed.resolve(), endInput: async () => inputEnded.resolve() }),
+    },
   });
   const socket = connect(server.socketPath);
   socket.on('error', () => {});
   socket.write(
-    'POST /containers/x/attach?stdout=1&stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+    'POST /containers/x/attach?stdin=1&stdout=1&stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
   );
   socket.pause();
   // While the flood waits for this client, others are served.
@@ -314,6 +317,7 @@ test('a client that goes ends its session, and a slow one is waited for alone', 
   assert.ok(produced < 100, `${produced} chunks were read for a client that reads none`);
   socket.destroy();
   await closed.promise;
+  await inputEnded.promise;
 });
 
 test('a client that half-closed and was then killed is noticed, though nothing is written to it', async () => {

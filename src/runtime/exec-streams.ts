@@ -32,7 +32,10 @@ export function pipeStreams(fds: { stdin?: number; stdout?: number; stderr?: num
     resize: () => {
       throw new EngineError('conflict', 'the exec process has no terminal');
     },
-    processEnded: (words) => output.finish(words, fds.stderr === undefined ? undefined : 2),
+    processEnded: (words) => {
+      stdin?.close();
+      output.finish(words, fds.stderr === undefined ? undefined : 2);
+    },
   };
 }
 
@@ -108,6 +111,11 @@ class PipeInput {
 
   end(): void {
     if (!this.#stream.writableEnded) this.#stream.end();
+  }
+
+  /** Nobody reads any more: what waits is dropped. */
+  close(): void {
+    this.#stream.destroy();
   }
 }
 
