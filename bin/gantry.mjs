@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 // The installed command: the command line, or for `gantry daemon` the daemon, from the bundle.
 const [major] = process.versions.node.split('.');
 if (Number(major) < 24) {

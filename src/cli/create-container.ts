@@ -25,6 +25,8 @@ export async function createContainer(
   if (!['always', 'missing', 'never', ''].includes(options.pull)) {
     throw new Error(`invalid pull option: '${options.pull}': must be one of "always", "missing" or "never"`);
   }
+  // A name that can be none is told before anything is asked or made.
+  if (request.Image !== undefined && !isIdentifier(request.Image)) parseReference(request.Image);
   const cidfile = options.cidfile === '' ? undefined : openIdFile(options.cidfile);
   try {
     const client = await cli.client();

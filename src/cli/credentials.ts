@@ -71,14 +71,13 @@ export async function storeCredentials(cli: Cli, registry: string, auth: AuthCon
   return 'file';
 }
 
-/** Forgets them. False when there were none. */
-export async function eraseCredentials(cli: Cli, registry: string): Promise<boolean> {
+/** Forgets them. Nothing happens when there are none. */
+export async function eraseCredentials(cli: Cli, registry: string): Promise<void> {
   const { document } = cli.config;
   const helper = document.credHelpers?.[registry] ?? document.credsStore;
   if (helper !== undefined && helper !== '') await runHelper(helper, 'erase', registry);
-  if (document.auths?.[registry] === undefined) return false;
+  if (document.auths?.[registry] === undefined) return;
   cli.config.write({ auths: Object.fromEntries(Object.entries(document.auths).filter(([name]) => name !== registry)) });
-  return true;
 }
 
 function decodeKept(kept: AuthConfig, registry: string): AuthConfig {

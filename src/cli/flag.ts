@@ -112,18 +112,14 @@ export function strings(help: string, options: FlagOptions<readonly string[]> = 
 /** Repeatable `key=value`; a later value of a key replaces the earlier. */
 export function map(
   help: string,
-  options: FlagOptions<ReadonlyMap<string, string>> = {},
+  options: FlagOptions<ReadonlyMap<string, string>> & { readonly check?: (text: string) => void } = {},
 ): Flag<ReadonlyMap<string, string>> {
-  return flag<ReadonlyMap<string, string>>(
-    'map',
-    help,
-    new Map(),
-    { defaultText: 'map[]', ...options },
-    (text, previous) => {
-      const cut = text.indexOf('=');
-      return new Map([...previous, cut < 0 ? [text, ''] : [text.slice(0, cut), text.slice(cut + 1)]]);
-    },
-  );
+  const initial: ReadonlyMap<string, string> = new Map();
+  return flag('map', help, initial, { defaultText: 'map[]', ...options }, (text, previous) => {
+    options.check?.(text);
+    const cut = text.indexOf('=');
+    return new Map([...previous, cut < 0 ? [text, ''] : [text.slice(0, cut), text.slice(cut + 1)]]);
+  });
 }
 
 /** `--filter key=value`: keys in lower case, trimmed, as Docker does. */

@@ -3,7 +3,7 @@ export function nearest(word: string, names: Iterable<string>): string[] {
   const scored: { name: string; score: number }[] = [];
   for (const name of names) {
     const score = word.length > 1 && name.startsWith(word) ? 0.5 : distance(word, name);
-    if (score <= Math.min(2, Math.max(1, word.length - 1))) scored.push({ name, score });
+    if (score <= (word.length > 3 ? 2 : 1)) scored.push({ name, score });
   }
   return scored.sort((a, b) => a.score - b.score || a.name.localeCompare(b.name)).map(({ name }) => name);
 }

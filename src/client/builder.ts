@@ -40,7 +40,6 @@ export class BuilderClient {
         all: options.all || undefined,
         filters: filtersQuery(options.filters),
         'keep-storage': options.keepBytes,
-        'reserved-space': options.keepBytes,
       },
     });
   }

@@ -265,9 +265,8 @@ export class ContainersClient {
         comment: options.comment,
         author: options.author,
         changes: options.changes,
-        pause: options.pause,
+        pause: options.pause === false ? false : undefined,
       },
-      json: null,
     });
   }
 

@@ -12,9 +12,9 @@ import {
   swapBytes,
   uint16,
 } from '../flag.ts';
-import { checkIp } from './network.ts';
+import { checkVariable } from './environment.ts';
 import { parseMount } from './mount.ts';
-import { parseNetwork } from './network.ts';
+import { checkIp, parseNetwork } from './network.ts';
 import {
   parseDeviceRule,
   parseGpus,
@@ -75,7 +75,7 @@ export const CONTAINER_FLAGS = {
   'dns-search': each('list', 'Set custom DNS search domains', parseDnsSearch),
   domainname: string('Container NIS domain name'),
   entrypoint: string('Overwrite the default ENTRYPOINT of the image'),
-  env: list('Set environment variables', { short: 'e' }),
+  env: each('list', 'Set environment variables', checkVariable, { short: 'e' }),
   'env-file': list('Read in a file of environment variables', { complete: 'file' }),
   expose: list('Expose a port or a range of ports'),
   gpus: each('gpu-request', "GPU devices to add to the container ('all' to pass all GPUs)", parseGpus),
@@ -144,7 +144,7 @@ export const CONTAINER_FLAGS = {
   'stop-signal': string('Signal to stop the container'),
   'stop-timeout': int('Timeout (in seconds) to stop a container'),
   'storage-opt': list('Storage driver options for the container'),
-  sysctl: map('Sysctl options'),
+  sysctl: map('Sysctl options', { check: checkSysctl }),
   tmpfs: list('Mount a tmpfs directory'),
   tty: bool('Allocate a pseudo-TTY', { short: 't' }),
   ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
@@ -187,4 +187,15 @@ function parseDnsSearch(text: string): string {
   if (!/^(?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]{0,61}[\p{L}\p{N}])?\.?)+$/u.test(name))
     throw new Error(`${text} is not a valid domain`);
   return name;
+}
+
+const IPC_SYSCTLS = ['msgmax', 'msgmnb', 'msgmni', 'sem', 'shmall', 'shmmax', 'shmmni', 'shm_rmid_forced'];
+
+/** Only what belongs to a namespace of the container. */
+function checkSysctl(text: string): void {
+  const cut = text.indexOf('=');
+  const name = text.slice(0, Math.max(0, cut));
+  const known =
+    IPC_SYSCTLS.some((item) => name === `kernel.${item}`) || name.startsWith('net.') || name.startsWith('fs.mqueue.');
+  if (cut < 0 || !known) throw new Error(`sysctl '${text}' is not allowed`);
 }

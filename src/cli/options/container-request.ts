@@ -3,6 +3,7 @@ import type { ContainerCreateRequest, DeviceMapping, DeviceRequest, HostConfig }
 import type { EndpointSettings } from '../../api/network.ts';
 import type { Environment } from '../cli.ts';
 import type { ContainerFlags } from './container-flags.ts';
+import { effectiveCapabilities } from './capabilities.ts';
 import { cutPair } from './csv.ts';
 import { readEnvironment, readLabels, toRecord } from './environment.ts';
 import { parseHealth } from './health.ts';
@@ -82,8 +83,9 @@ function hostConfig(flags: ContainerFlags, given: ReadonlySet<string>, env: Envi
   if (flags['volume-driver'] !== '') host.VolumeDriver = flags['volume-driver'];
   if (flags['volumes-from'].length > 0) host.VolumesFrom = [...flags['volumes-from']];
   if (flags.annotation.size > 0) host.Annotations = Object.fromEntries(flags.annotation);
-  if (flags['cap-add'].length > 0) host.CapAdd = [...flags['cap-add']];
-  if (flags['cap-drop'].length > 0) host.CapDrop = [...flags['cap-drop']];
+  const { add, drop } = effectiveCapabilities(flags['cap-add'], flags['cap-drop']);
+  if (add.length > 0) host.CapAdd = add;
+  if (drop.length > 0) host.CapDrop = drop;
   if (flags.cgroupns !== '') host.CgroupnsMode = flags.cgroupns as 'host' | 'private';
   if (flags.dns.length > 0) host.Dns = [...flags.dns];
   const dnsOptions = [...flags['dns-option'], ...flags['dns-opt']];

@@ -6,7 +6,6 @@ export function readEnvironment(files: readonly string[], values: readonly strin
   return [
     ...files.flatMap((file) => readKeyValueFile(file, env)),
     ...values.map((value) => {
-      if (value === '' || value.startsWith('=')) throw new Error(`invalid environment variable: ${value}`);
       if (value.includes('=')) return value;
       const own = env[value];
       return own === undefined ? value : `${value}=${own}`;
@@ -74,4 +73,10 @@ export function fileComplaint(error: unknown): string {
     default:
       return (error as Error).message;
   }
+}
+
+/** Throws an Error in docker's words when `-e` is given no name. */
+export function checkVariable(text: string): string {
+  if (text === '' || text.startsWith('=')) throw new Error(`invalid environment variable: ${text}`);
+  return text;
 }

@@ -154,8 +154,6 @@ export function parseVolume(text: string): { bind: string } | { anonymous: strin
   if (text === '') throw new Error('invalid empty volume spec');
   const colon = text.indexOf(':');
   if (colon <= 0) return { anonymous: text };
-  if (text.split(':').length > 3) throw new Error(`invalid spec: ${text}: too many colons`);
-  if (/::|:$/.test(text)) throw new Error(`invalid spec: ${text}: empty section between colons`);
   const host = text.slice(0, colon);
   return { bind: host.startsWith('.') && !isAbsolute(host) ? `${resolve(host)}${text.slice(colon)}` : text };
 }

@@ -14,29 +14,25 @@ export async function writeStream(
   open: () => Promise<AsyncIterable<Uint8Array>>,
   verb: 'save' | 'export',
 ): Promise<void> {
+  const what = verb === 'save' ? 'save image' : 'export container';
   if (path === '' || path === '-') {
-    if (cli.io.stdout.isTTY) {
-      throw new CommandError(
-        verb === 'save'
-          ? 'cowardly refusing to save to a terminal. Use the -o flag or redirect'
-          : 'cowardly refusing to export to a terminal. Use the -o flag or redirect',
-      );
-    }
+    if (cli.io.stdout.isTTY)
+      throw new CommandError(`cowardly refusing to ${verb} to a terminal. Use the -o flag or redirect`);
     for await (const chunk of await open()) cli.io.stdout.write(chunk);
     return;
   }
   const special = fs.statSync(path, { throwIfNoEntry: false });
-  if (special?.isDirectory()) throw new CommandError(`failed to ${verb}: invalid output path: ${path} is a directory`);
+  if (special?.isDirectory())
+    throw new CommandError(`failed to ${what}: invalid output path: ${JSON.stringify(path)} must be a regular file`);
   const aside = special && !special.isFile() ? path : join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   let fd: number;
   try {
     fd = fs.openSync(aside, aside === path ? 'w' : 'wx', 0o600);
   } catch (error) {
-    throw new CommandError(
-      `failed to ${verb}: invalid output path: directory "${dirname(path)}" does not exist or cannot be written: ${fileComplaint(error)}`,
-      1,
-      { cause: error },
-    );
+    const place = (error as NodeJS.ErrnoException).code === 'ENOENT' ? `stat ${dirname(path)}` : `open ${path}`;
+    throw new CommandError(`failed to ${what}: invalid output path: ${place}: ${fileComplaint(error)}`, 1, {
+      cause: error,
+    });
   }
   const forget = (): void => {
     if (aside !== path) fs.rmSync(aside, { force: true });

@@ -45,6 +45,7 @@ export async function printInspect(
       try {
         cli.print(cli.clean(template.execute(value)));
       } catch (error) {
+        cli.print('');
         throw new CommandError(`template parsing error: ${(error as Error).message}`, 1, { cause: error });
       }
     }

@@ -52,18 +52,15 @@ export function formatRows(
   const compiled = compile(source, format.typeName);
   const lines = safe.map((row) => execute(compiled, withJson(format, row)));
   if (!table) return lines.map((line) => `${line}\n`).join('');
-  const headers = Object.fromEntries(
-    Object.keys({ ...safe[0], ...format.headers }).map((name) => [name, format.headers[name] ?? name.toUpperCase()]),
-  );
   const labelled = {
-    ...headers,
+    ...format.headers,
     Label: (name: unknown) =>
       String(name)
         .split(/[.\-_/]/)
         .at(-1) ?? '',
   };
   // In the head, `{{json .X}}` and the like show the header as it is.
-  const head = new Template(source, { functions: HEADER_FUNCTIONS });
+  const head = new Template(source, { functions: HEADER_FUNCTIONS, missing: (name) => name.toUpperCase() });
   return layOutText([execute(head, labelled), ...lines].map((line) => `${line}\n`).join(''));
 }
 

@@ -126,7 +126,7 @@ function printf(format: string, args: readonly unknown[]): string {
   const extra = args.slice(used);
   return extra.length === 0
     ? text
-    : `${text}%!(EXTRA ${extra.map((item) => `${typeof item}=${goString(item)}`).join(', ')})`;
+    : `${text}%!(EXTRA ${extra.map((item) => `${goType(item)}=${goString(item)}`).join(', ')})`;
 }
 
 function formatVerb(verb: string, value: unknown, flags: string, precision: number | undefined): string {
@@ -155,15 +155,7 @@ function formatVerb(verb: string, value: unknown, flags: string, precision: numb
     case 't':
       return String(value === true);
     case 'T':
-      return typeof value === 'number'
-        ? 'int'
-        : typeof value === 'boolean'
-          ? 'bool'
-          : typeof value === 'string'
-            ? 'string'
-            : Array.isArray(value)
-              ? '[]interface {}'
-              : 'map[string]interface {}';
+      return goType(value);
     case 's':
     case 'v': {
       const text =
@@ -175,4 +167,12 @@ function formatVerb(verb: string, value: unknown, flags: string, precision: numb
     default:
       return `%!${verb}(${goString(value)})`;
   }
+}
+
+function goType(value: unknown): string {
+  if (typeof value === 'string') return 'string';
+  if (typeof value === 'boolean') return 'bool';
+  if (isNumber(value)) return Number.isInteger(Number(value)) ? 'int' : 'float64';
+  if (value === null || value === undefined) return '<nil>';
+  return Array.isArray(value) ? '[]interface {}' : 'map[string]interface {}';
 }

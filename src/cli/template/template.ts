@@ -5,6 +5,8 @@ import { entriesOf, goString } from './print.ts';
 export interface TemplateOptions {
   /** How Go would call the data's type in `can't evaluate field X in type T`; without it a missing field is a missing map key. */
   readonly typeName?: string;
+  /** Stands in for a field that is missing. */
+  readonly missing?: (name: string) => unknown;
   /** In place of the built-in functions of the same name. */
   readonly functions?: ReadonlyMap<string, TemplateFunction>;
 }
@@ -183,6 +185,7 @@ class Execution {
     for (const [i, name] of names.entries()) {
       const at = `.${names.slice(0, i + 1).join('.')}`;
       const found = fieldOf(value, name);
+      if (!found && this.#options.missing) return this.#options.missing(name);
       if (!found) throw failure(at, this.#missing(value, name));
       const last = i === names.length - 1;
       if (typeof found.value === 'function') value = (found.value as TemplateFunction)(...(last ? args : []));

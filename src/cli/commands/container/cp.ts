@@ -129,6 +129,7 @@ async function copyIn(
   to: string,
   options: CopyOptions,
 ): Promise<void> {
+  const local = from === '-' ? undefined : localSource(from, options.followLink);
   let target = to;
   let there = await statOrUndefined(client, container, target);
   if (there && isLink(there)) {
@@ -136,7 +137,7 @@ async function copyIn(
     there = await statOrUndefined(client, container, target);
   }
   const targetIsDirectory = there !== undefined && there.mode >= 2 ** 31;
-  if (from === '-') {
+  if (!local) {
     if (!targetIsDirectory) throw new CommandError(`destination "${container}:${to}" must be a directory`);
     await client.containers.archivePut(container, target, cli.io.stdin(), {
       copyUidGid: options.archive,
@@ -144,21 +145,7 @@ async function copyIn(
     });
     return;
   }
-  const contents = /(^|\/)\.$/.test(from);
-  let source = resolve(from);
-  let stat: fs.Stats;
-  try {
-    if (options.followLink || from.endsWith('/')) {
-      // Under the name of the link, with what it points to.
-      stat = fs.statSync(source);
-      if (fs.lstatSync(source).isSymbolicLink()) source = fs.realpathSync(source);
-    } else {
-      stat = fs.lstatSync(source);
-    }
-  } catch (error) {
-    throw new CommandError(`lstat ${source}: ${fileComplaint(error)}`, 1, { cause: error });
-  }
-  const isDirectory = stat.isDirectory();
+  const { source, isDirectory, contents } = local;
   let folder = target;
   let name = contents ? '.' : posix.basename(resolve(from)) || '.';
   if (there && !targetIsDirectory) {
@@ -213,4 +200,23 @@ function progress(cli: Cli, words: string, options: CopyOptions): (bytes: number
 
 function done(cli: Cli, bytes: number, to: string, options: CopyOptions): void {
   if (!options.quiet) cli.io.stderr.write(`\r\x1b[2KSuccessfully copied ${humanSize(bytes, 3)} to ${to}\n`);
+}
+
+/** What is copied in: found and judged before the container is asked for anything. */
+function localSource(from: string, followLink: boolean): { source: string; isDirectory: boolean; contents: boolean } {
+  const contents = /(^|\/)\.$/.test(from);
+  let source = resolve(from);
+  let stat: fs.Stats;
+  try {
+    if (followLink || from.endsWith('/')) {
+      // Under the name of the link, with what it points to.
+      stat = fs.statSync(source);
+      if (fs.lstatSync(source).isSymbolicLink()) source = fs.realpathSync(source);
+    } else {
+      stat = fs.lstatSync(source);
+    }
+  } catch (error) {
+    throw new CommandError(`lstat ${source}: ${fileComplaint(error)}`, 1, { cause: error });
+  }
+  return { source, isDirectory: stat.isDirectory(), contents };
 }

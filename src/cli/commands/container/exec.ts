@@ -1,7 +1,7 @@
 import type { ExecCreateRequest } from '../../../api/exec.ts';
 import { command, CommandError } from '../../command.ts';
-import { bool, list, string } from '../../flag.ts';
-import { readEnvironment } from '../../options/environment.ts';
+import { bool, each, list, string } from '../../flag.ts';
+import { checkVariable, readEnvironment } from '../../options/environment.ts';
 import { followSize } from '../../terminal/resize.ts';
 import { runSession } from '../../terminal/session.ts';
 
@@ -15,7 +15,7 @@ gantry exec -u www-data web id`,
   flags: {
     detach: bool('Detached mode: run command in the background', { short: 'd' }),
     'detach-keys': string('Override the key sequence for detaching a container'),
-    env: list('Set environment variables', { short: 'e' }),
+    env: each('list', 'Set environment variables', checkVariable, { short: 'e' }),
     'env-file': list('Read in a file of environment variables', { complete: 'file' }),
     interactive: bool('Keep STDIN open even if not attached', { short: 'i' }),
     privileged: bool('Give extended privileges to the command'),

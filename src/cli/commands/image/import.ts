@@ -15,7 +15,7 @@ export const importImage = command({
   complete: 'file',
   async run(cli, { flags, args }) {
     const [source, name] = args;
-    const reference = name === undefined ? undefined : parseReference(name);
+    if (name !== undefined) parseReference(name); // told before anything is sent
     const remote = /^https?:\/\//.test(source!);
     const body = remote ? undefined : readStream(cli, source!);
     const client = await cli.client();
@@ -24,8 +24,7 @@ export const importImage = command({
       client.images.import({
         source: remote ? source! : '-',
         ...(body ? { body } : {}),
-        repository: reference?.repository,
-        tag: reference?.tag,
+        repository: name,
         message: flags.message || undefined,
         changes: flags.change,
         platform: flags.platform || undefined,

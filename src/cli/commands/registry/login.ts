@@ -26,7 +26,7 @@ gantry login -u me --password-stdin registry.example.com < password.txt`,
       if (flags['password-stdin']) throw new CommandError('--password and --password-stdin are mutually exclusive');
     }
     if (flags['password-stdin']) {
-      if (username === '') throw new CommandError('Must provide --username with --password-stdin');
+      if (username === '') throw new CommandError('the --password-stdin option requires --username to be set');
       let text = '';
       for await (const chunk of cli.io.stdin()) text += (chunk as Buffer).toString('utf8');
       password = text.replace(/\r?\n$/, '');

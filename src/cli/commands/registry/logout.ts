@@ -1,5 +1,5 @@
 import { command } from '../../command.ts';
-import { DOCKER_HUB, eraseCredentials } from '../../credentials.ts';
+import { eraseCredentials } from '../../credentials.ts';
 import { normalizeServer } from '../../options/server.ts';
 
 export const logout = command({
@@ -9,9 +9,8 @@ export const logout = command({
   args: { min: 0, max: 1 },
   async run(cli, { args }) {
     const server = normalizeServer(args[0]);
-    const shown = server === DOCKER_HUB ? DOCKER_HUB : server;
-    const known = await eraseCredentials(cli, server);
-    cli.print(known ? `Removing login credentials for ${shown}` : `Not logged in to ${shown}`);
+    await eraseCredentials(cli, server);
+    cli.print(`Removing login credentials for ${server}`);
     return 0;
   },
 });
