@@ -81,3 +81,49 @@ test('crun: a compiled seccomp filter is kept, and confines as the first did', a
     assert.deepEqual(leftovers(host, id), []);
   }
 });
+
+for (const runtime of ['crun', 'runc']) {
+  test(`${runtime}: paused, resumed, limited, its processes counted`, async () => {
+    const id = `verbs-${runtime}`;
+    const task = await runner.start(host.request(id, ['sh', '-c', 'sleep 1000 & wait'], { runtime }));
+    while ((await task.processes()).length < 2);
+    const cgroup = (controller: string, file: string): string =>
+      readFileSync(`/sys/fs/cgroup/${controller}/gantry/${id}/${file}`, 'utf8').trim();
+    await task.pause();
+    assert.equal(cgroup('freezer', 'freezer.state'), 'FROZEN');
+    await task.resume();
+    assert.equal(cgroup('freezer', 'freezer.state'), 'THAWED');
+    await task.update({ memory: { limit: 64 * 1024 * 1024 }, pids: { limit: 33 } });
+    assert.equal(cgroup('memory', 'memory.limit_in_bytes'), String(64 * 1024 * 1024));
+    assert.equal(cgroup('pids', 'pids.max'), '33');
+    await task.kill(15, { all: true }); // the first process has no handler for it, and ends when its child has
+    assert.notEqual((await task.exited).exitCode, 137);
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  });
+
+  test(`${runtime}: a process killed for want of memory is told`, async () => {
+    const id = `oom-${runtime}`;
+    const request = host.request(id, ['sh', '-c', 'x=$(head -c 100000000 /dev/zero | tr "\\0" a)'], { runtime });
+    const limit = 16 * 1024 * 1024;
+    request.spec.linux.resources = { ...request.spec.linux.resources, memory: { limit, swap: limit } };
+    const exit = await (await runner.start(request)).exited;
+    assert.equal(exit.exitCode, 137);
+    assert.equal(exit.oomKilled, true);
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  });
+}
+
+test('what cannot be is refused before anything is made', async () => {
+  const id = 'refused';
+  const log = { path: '/tmp/a:b', maxBytes: 0, maxFiles: 1 };
+  await assert.rejects(runner.start({ ...host.request(id, ['true']), log }), { code: 'invalid-argument' });
+  await assert.rejects(runner.start({ ...host.request(id, ['true']), runtime: 'nosuch' }), {
+    code: 'invalid-argument',
+    message: 'unknown or invalid runtime name: nosuch',
+  });
+  await runner.forget(id);
+  await runner.forget('never-was');
+  assert.deepEqual(leftovers(host, id), []);
+});
