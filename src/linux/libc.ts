@@ -18,6 +18,22 @@ export function bind<F extends (...args: never[]) => unknown>(prototype: string)
   return call as F;
 }
 
+/**
+ * As `bind`, but the call is made by a thread of Node's pool: for those that take milliseconds and nobody waits for. The
+ * result is all there is; errno stays with that thread.
+ */
+export function bindAside<A extends unknown[]>(prototype: string): (...args: A) => Promise<number> {
+  let bound: ReturnType<LibraryHandle['func']> | undefined;
+  return (...args) => {
+    const call = (bound ??= (library ??= koffi.load('libc.so.6')).func(prototype));
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    call.async(...args, (error: unknown, result: number) =>
+      error === null || error === undefined ? resolve(result) : reject(error as Error),
+    );
+    return promise;
+  };
+}
+
 /** An errno of libc as Node's own errors carry it: `code` is `ENOENT` and so on. */
 export class SystemCallError extends Error {
   readonly code: string;

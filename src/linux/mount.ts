@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { bind, check, lastErrno } from './libc.ts';
+import { bind, bindAside, check, lastErrno } from './libc.ts';
 
 /** As `mount(8)` takes it; `options` has one entry each, flags and filesystem options mixed. */
 export interface FilesystemMount {
@@ -56,6 +56,16 @@ export function unmount(target: string, options: { readonly detach?: boolean } =
   if (result < 0 && (lastErrno() === EINVAL || lastErrno() === ENOENT)) return false;
   check(result, 'umount', target);
   return true;
+}
+
+/**
+ * As `unmount` with `detach`, without holding up this thread: the last unmount of an overlay writes out what its files
+ * have changed, and waits for the kernel's other processors.
+ */
+export async function unmountAside(target: string): Promise<boolean> {
+  const result = await umount2Aside(target, UMOUNT_NOFOLLOW | MNT_DETACH);
+  // the reason stayed with the other thread: this call has it again
+  return result >= 0 || unmount(target, { detach: true });
 }
 
 export const MS_RDONLY = 0x1;
@@ -155,6 +165,7 @@ function splitLower(value: string): string[] {
 const mount2 = bind<
   (source: string | null, target: string, type: string | null, flags: number, data: string | null) => number
 >('int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)');
+const umount2Aside = bindAside<[target: string, flags: number]>('int umount2(const char *target, int flags)');
 const umount2 = bind<(target: string, flags: number) => number>('int umount2(const char *target, int flags)');
 
 // The same on every architecture since Linux 5.2.

@@ -51,7 +51,8 @@ class RecordSession implements AttachSession {
     const { signal } = this.#closed;
     this.#task = live.task ? Promise.resolve(live.task) : live.nextStart.wait(signal);
     this.#task.catch(() => {}); // closed before a run began
-    const ended = live.nextExit.wait(signal).then(nothing, nothing);
+    // the end of the process, not of what we do about it: a client waits for its output first
+    const ended = this.#task.then((task) => task.exited).then(nothing, nothing);
     this.output = this.#reading(ended);
     options.signal?.addEventListener('abort', () => this.close(), { once: true });
     if (options.signal?.aborted) this.close();
@@ -60,7 +61,7 @@ class RecordSession implements AttachSession {
   #reading(ended: Promise<void>): AsyncIterable<OutputChunk> {
     const { stdout, stderr, stream, logs } = this.#options;
     const { signal } = this.#closed;
-    if (!stdout && !stderr) return onceOver(stream ? ended : Promise.resolve());
+    if (!stdout && !stderr) return onceOver(stream ? Promise.race([ended, aborted(signal)]) : Promise.resolve());
     const log = taskLog(this.#context, this.#record);
     return readOutput(this.#context, this.#record, {
       // a terminal has one stream, and it is stdout's
@@ -105,6 +106,13 @@ class RecordSession implements AttachSession {
 }
 
 function nothing(): void {}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  if (signal.aborted) resolve();
+  return promise;
+}
 
 /** No output, until its end. */
 function onceOver(over: Promise<void>): AsyncIterable<OutputChunk> {

@@ -31,7 +31,7 @@ export async function containerLogs(
     tail: options.tail,
     timestamps: options.timestamps,
     details: options.details ? logDetails(LogConfig?.Config, record.config) : undefined,
-    follow: options.follow && running ? live.nextExit.wait(options.signal) : undefined,
+    follow: options.follow && running ? live.task?.exited : undefined,
     signal: options.signal,
   });
   return { tty: record.config.Tty === true, output };
@@ -46,7 +46,6 @@ export function readOutput(
   const done = context.live.of(record.id).readers.enter();
   options.signal?.addEventListener('abort', done, { once: true });
   if (options.signal?.aborted) done();
-  options.follow?.catch(() => {}); // its signal ends the reading too
   const source = context.logs.read(taskLog(context, record), options);
   return (async function* () {
     try {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { mount, unmount } from '../../linux/mount.ts';
+import { mount, unmount, unmountAside } from '../../linux/mount.ts';
 import { isBelow, readMounts } from '../../linux/mountinfo.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
@@ -38,7 +38,7 @@ export class SnapshotRoots implements ContainerRoots {
         return;
       }
       this.#holders.delete(id);
-      if (unmount(target, { detach: true })) rmdirSync(target);
+      if (await unmountAside(target)) rmdirSync(target);
     });
   }
 

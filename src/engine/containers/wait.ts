@@ -1,7 +1,7 @@
 import { EngineError } from '../../base/errors.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import type { Outcome } from './live.ts';
-import { hasProcess } from './state.ts';
+import { countsAsRunning } from './state.ts';
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 
@@ -24,7 +24,7 @@ export async function waitForContainer(
     case 'removed':
       return outcome(live.removed.wait(signal));
     case 'not-running': {
-      if (hasProcess(record.state)) return outcome(live.nextExit.wait(signal));
+      if (countsAsRunning(record.state)) return outcome(live.nextExit.wait(signal));
       const { exitCode, error } = record.state;
       return outcome(Promise.resolve({ exitCode, ...(error !== '' && { error }) }));
     }
