@@ -91,6 +91,17 @@ export function openAt(dir: number | undefined, name: ByteString, flags: number,
   return check(openat(dir ?? AT_FDCWD, cString(name), flags | O_CLOEXEC, mode), 'openat', name);
 }
 
+/** As `openAt`; undefined when there is nothing of this name, or (with O_NOFOLLOW, O_DIRECTORY) something else than expected. */
+export function tryOpenAt(dir: number, name: ByteString, flags: number): number | undefined {
+  const fd = openat(dir, cString(name), flags | O_CLOEXEC, 0);
+  if (fd >= 0) return fd;
+  const error = new SystemCallError('openat', lastErrno(), name);
+  if (GONE.has(error.code)) return undefined;
+  throw error;
+}
+
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO']);
+
 /** A directory to walk from; symlinks in `path` itself are followed, it is the caller's. */
 export function openDirectory(path: string): number {
   return openAt(undefined, Buffer.from(path).toString('latin1'), constants.O_RDONLY | constants.O_DIRECTORY);
@@ -175,9 +186,9 @@ export function setTimes(fd: number, mtime: bigint): void {
 export function statAt(dir: number, name: ByteString): FileStat | undefined {
   const result = statx(dir, cString(name), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, STAT);
   if (result < 0) {
-    const error = new SystemCallError('statx', lastErrno(), name);
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
+    const errno = lastErrno();
+    if (errno === system.errno.ENOENT) return undefined;
+    throw new SystemCallError('statx', errno, name);
   }
   return decodeStat(STAT);
 }

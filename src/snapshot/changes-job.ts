@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { FilesystemChange } from '../api/container.ts';
 import { type ByteString, textOf } from '../base/byte-string.ts';
 import type { JobContext } from '../base/worker-server.ts';
-import { closeFd, type FileStat, namesIn, openAt, statAt } from '../linux/files.ts';
+import { closeFd, type FileStat, namesIn, statAt, tryOpenAt } from '../linux/files.ts';
 import { LowerView } from './lower-view.ts';
 import { isOpaque, isWhiteout } from './overlay-format.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -59,13 +59,8 @@ function* directoryChanges(
   before: FileStat | undefined,
   comparison: Comparison,
 ): Generator<FilesystemChange> {
-  let fd: number;
-  try {
-    fd = openAt(parent, name, READ_DIRECTORY);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'ENOENT') return; // a running container removed it
-    throw error;
-  }
+  const fd = tryOpenAt(parent, name, READ_DIRECTORY);
+  if (fd === undefined) return; // a running container removed it
   try {
     const isNew = before?.kind !== 'directory';
     const below = isNew ? { ...comparison, lower: NOTHING } : comparison;

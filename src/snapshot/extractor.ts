@@ -222,10 +222,16 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   #directory(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
-    const there = statAt(parent, name);
-    if (there?.kind !== 'directory') {
-      const mode = this.#firstMode(header);
-      this.#replacing(parent, name, path, true, () => makeDirectoryAt(parent, name, mode));
+    let there: FileStat | undefined;
+    const mode = this.#firstMode(header);
+    try {
+      makeDirectoryAt(parent, name, mode);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+      there = statAt(parent, name);
+      if (there?.kind !== 'directory') {
+        this.#replacing(parent, name, path, true, () => makeDirectoryAt(parent, name, mode));
+      }
     }
     const fd = openAt(parent, name, READ_DIRECTORY);
     try {

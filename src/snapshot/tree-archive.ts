@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts';
 import { padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
 import { TAR_LIMITS } from '../content/tar/parser.ts';
 import { encodeHeader, END_OF_ARCHIVE } from '../content/tar/writer.ts';
-import { closeFd, type FileStat, namesIn, openAt, tryReadLinkAt, statAt, statFd } from '../linux/files.ts';
+import { closeFd, type FileStat, namesIn, tryOpenAt, tryReadLinkAt, statAt, statFd } from '../linux/files.ts';
 import { getXattr, listXattrs } from '../linux/xattr.ts';
 import { isOpaque, isPortableXattr, isWhiteout, OPAQUE_MARK, WHITEOUT_PREFIX } from './overlay-format.ts';
 
@@ -112,7 +112,7 @@ export class TreeArchive {
   }
 
   *#directory(parent: number, name: ByteString, path: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
-    const fd = tryOpen(parent, name, READ_DIRECTORY);
+    const fd = tryOpenAt(parent, name, READ_DIRECTORY);
     if (fd === undefined) return;
     try {
       const prefix = path.endsWith('/') ? path : `${path}/`;
@@ -128,7 +128,7 @@ export class TreeArchive {
   }
 
   *#file(parent: number, name: ByteString, path: ByteString): Generator<Uint8Array<ArrayBuffer>> {
-    const fd = tryOpen(parent, name, READ_FILE);
+    const fd = tryOpenAt(parent, name, READ_FILE);
     if (fd === undefined) return;
     try {
       const stat = statFd(fd);
@@ -205,15 +205,4 @@ const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
 
 function isKernelFilesystem(fd: number): boolean {
   return KERNEL_FILESYSTEMS.has(statfsSync(`/proc/self/fd/${fd}`).type);
-}
-
-/** Undefined when it vanished, or something else took its place. */
-function tryOpen(parent: number, name: ByteString, flags: number): number | undefined {
-  try {
-    return openAt(parent, name, flags);
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENXIO') return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { byteString } from '../base/byte-string.ts';
 import type { JobContext } from '../base/worker-server.ts';
-import { closeFd, type FileStat, namesIn, O_PATH, openAt, statAt, syncFilesystem } from '../linux/files.ts';
+import { closeFd, type FileStat, namesIn, O_PATH, statAt, syncFilesystem, tryOpenAt } from '../linux/files.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { removeTreeAt } from './remove-tree.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -45,13 +45,8 @@ function walk(directory: number, context: JobContext, visit: (stat: FileStat) =>
     if (!stat) continue;
     visit(stat);
     if (stat.kind !== 'directory') continue;
-    let fd: number;
-    try {
-      fd = openAt(directory, name, OPEN_DIRECTORY);
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'ENOENT') continue; // a running container removed it
-      throw error;
-    }
+    const fd = tryOpenAt(directory, name, OPEN_DIRECTORY);
+    if (fd === undefined) continue; // a running container removed it
     try {
       walk(fd, context, visit);
     } finally {
