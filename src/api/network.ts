@@ -83,7 +83,8 @@ export interface NetworkInspect {
   Driver: string;
   EnableIPv4: boolean;
   EnableIPv6: boolean;
-  IPAM: { Driver: string; Options: Record<string, string> | null; Config: IpamConfig[] };
+  /** No configurations at all is null with `host` and `null`. */
+  IPAM: { Driver: string; Options: Record<string, string> | null; Config: IpamConfig[] | null };
   Internal: boolean;
   Attachable: boolean;
   Ingress: boolean;

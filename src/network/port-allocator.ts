@@ -122,7 +122,7 @@ export class PortAllocator {
       // without the protocol's module no other process can have such a port either
       if (error.code === 'EPROTONOSUPPORT') return { ...held, owner, close: () => undefined };
       if (optional && (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT')) return undefined;
-      throw this.#refusal(error, held);
+      throw this.#refusal(error, held, target);
     }
     const v6 = hostAddress.includes(':');
     const host = (v6 ? target.ipv6 : target.ipv4) ?? target.ipv4 ?? target.ipv6!;
@@ -137,7 +137,7 @@ export class PortAllocator {
     return { ...held, owner, close: () => closeSync(fd) };
   }
 
-  #refusal(error: SystemCallError, held: HeldPort): EngineError {
+  #refusal(error: SystemCallError, held: HeldPort, target: PortTarget): EngineError {
     const shown = `${held.hostAddress.includes(':') ? `[${held.hostAddress}]` : held.hostAddress}:${held.hostPort}`;
     if (error.code === 'EADDRINUSE') {
       const owner = this.#ownerOf(held);
@@ -146,11 +146,9 @@ export class PortAllocator {
       const words = `Bind for ${shown} failed: port is already allocated${hints === '' ? '' : ` (${hints})`}`;
       return new EngineError('conflict', words, { cause: error });
     }
-    const why =
-      error.code === 'EADDRNOTAVAIL' ? 'cannot assign requested address: this host does not have it' : error.message;
-    return new EngineError('invalid-argument', `failed to bind host port ${shown}/${held.protocol}: ${why}`, {
-      cause: error,
-    });
+    const why = error.code === 'EADDRNOTAVAIL' ? 'cannot assign requested address' : error.message;
+    const words = `failed to bind host port for ${shown}:${target.ipv4 ?? target.ipv6}:${held.port}/${held.protocol}: ${why}`;
+    return new EngineError('internal', words, { cause: error });
   }
 
   #ownerOf(held: HeldPort): string | undefined {

@@ -69,6 +69,8 @@ test('containers find each other by name, alias and id, on their networks only',
   assert.deepEqual(await lookup(db.namespace, 'app'), [addressOn(app, 'back')]);
   assert.equal(await lookup(db.namespace, 'web'), 2, 'another network, and no way out to ask elsewhere');
 
+  assert.equal(await lookup(app.namespace, 'nowhere.invalid'), 2, 'the host itself can reach no name server');
+
   engine.opened.networking.renamed(web.id, 'renamed');
   assert.deepEqual(await lookup(app.namespace, 'renamed'), [addressOn(web, 'front')]);
   await engine.opened.networks.connect('back', { Container: web.id, EndpointConfig: {} });

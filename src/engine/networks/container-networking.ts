@@ -43,11 +43,21 @@ export class ContainerNetworking implements Networking {
     const { hostConfig } = container;
     for (const port of Object.keys(container.config.ExposedPorts ?? {})) parsePort(port);
     const published = portRequests(hostConfig.PortBindings ?? {}).length > 0;
-    for (const [name, settings] of wantedNetworks(container)) this.#options.runs.endpoints.check(name, settings);
+    for (const [name, settings] of wantedNetworks(container)) this.#checkEndpoint(name, settings);
     if (published && networkMode(hostConfig).kind === 'host') {
       return ['Published ports are discarded when using host network mode'];
     }
     return [];
+  }
+
+  #checkEndpoint(network: string, wanted: EndpointSettings): void {
+    try {
+      this.#options.runs.endpoints.check(network, wanted);
+    } catch (error) {
+      throw new EngineError(errorCode(error), `invalid config for network ${network}: ${errorMessage(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   async prepare(container: NetworkedContainer): Promise<PreparedNetwork> {

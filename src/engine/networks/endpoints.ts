@@ -2,7 +2,15 @@ import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
-import { type Address, addressBytes, formatAddress, parseAddress } from '../../network/address.ts';
+import {
+  type Address,
+  addressBytes,
+  contains,
+  formatAddress,
+  parseAddress,
+  parseCidr,
+  tryParseAddress,
+} from '../../network/address.ts';
 import { addEndpoint, addMacvlan } from '../../network/bridge.ts';
 import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
@@ -42,10 +50,23 @@ export class Endpoints {
   /** What can be said at create; a network that does not exist is said at start, as Docker does. Throws `invalid-argument`. */
   check(name: string, wanted: EndpointSettings): void {
     if (wanted.MacAddress) parseMac(wanted.MacAddress);
-    const problems: string[] = [];
     const network = this.#registry.find(name);
     const { IPv4Address, IPv6Address } = wanted.IPAMConfig ?? {};
-    for (const address of [IPv4Address, IPv6Address]) if (address) parseAddress(address);
+    const problems: string[] = [];
+    for (const [family, text] of [
+      [4, IPv4Address],
+      [6, IPv6Address],
+    ] as const) {
+      if (!text) continue;
+      const address = tryParseAddress(text);
+      if (address?.family !== family) problems.push(`invalid IPv${family} address: ${text}`);
+      if (
+        network?.ownSubnet &&
+        !network.ipam.some(({ Subnet }) => address && contains(parseCidr(Subnet!).subnet, address))
+      ) {
+        problems.push(`no configured subnet or ip-range contain the IP address ${text}`);
+      }
+    }
     if ((IPv4Address || IPv6Address) && network?.name === 'bridge') {
       problems.push('user specified IP address is supported on user defined networks only');
     }
@@ -55,11 +76,8 @@ export class Endpoints {
       );
     }
     if (problems.length === 0) return;
-    const list = problems.map((problem) => `* ${problem}`).join('\n');
-    throw new EngineError(
-      'invalid-argument',
-      `invalid config for network ${name}: invalid endpoint settings:\n${list}`,
-    );
+    const list = problems.length === 1 ? problems[0] : problems.map((problem) => `* ${problem}`).join('\n');
+    throw new EngineError('invalid-argument', `invalid endpoint settings:\n${list}`);
   }
 
   /** Takes addresses and makes the link. On failure nothing is left. */
@@ -233,12 +251,19 @@ export class Endpoints {
     return attachment.endpoints[name];
   }
 
-  /** The network with the highest priority that has a gateway; of equal ones the first by name. */
+  /** The network with the highest priority that has a gateway; of equal ones one of both families, then the first by name. */
   gatewayNetwork(attachment: NetworkAttachment, family: 4 | 6): string | undefined {
     return Object.entries(attachment.endpoints)
       .filter(([name, end]) => attachment.interfaces[name] && (family === 4 ? end.Gateway : end.IPv6Gateway))
-      .sort(([a, x], [b, y]) => (y.GwPriority ?? 0) - (x.GwPriority ?? 0) || (a < b ? -1 : 1))[0]?.[0];
+      .sort(
+        ([a, x], [b, y]) =>
+          (y.GwPriority ?? 0) - (x.GwPriority ?? 0) || Number(hasBoth(y)) - Number(hasBoth(x)) || (a < b ? -1 : 1),
+      )[0]?.[0];
   }
+}
+
+function hasBoth(endpoint: EndpointSettings): boolean {
+  return Boolean(endpoint.Gateway && endpoint.IPv6Gateway);
 }
 
 /** Names that resolve to it on this network: its name, its aliases, its short id. */

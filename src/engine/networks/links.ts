@@ -1,4 +1,4 @@
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { HostsEntry } from '../../network/container-files.ts';
 import { networkMode } from './network-mode.ts';
@@ -17,7 +17,7 @@ export function linkedContainers(container: NetworkedContainer, containers: Cont
   if (mode.kind !== 'networks' || mode.first !== 'bridge') return [];
   return (container.hostConfig.Links ?? []).map((text) => {
     const { name, alias } = parseLink(text);
-    const other = containers.find(name);
+    const other = findLinked(containers, name);
     const address = other.attachment?.endpoints['bridge']?.IPAddress;
     if (other.pid === 0 || !address) {
       throw new EngineError(
@@ -27,6 +27,16 @@ export function linkedContainers(container: NetworkedContainer, containers: Cont
     }
     return { alias, address, other };
   });
+}
+
+function findLinked(containers: ContainerDirectory, name: string): ReturnType<ContainerDirectory['find']> {
+  try {
+    return containers.find(name);
+  } catch (error) {
+    throw new EngineError(errorCode(error), `could not get container for ${name}: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** `name`, `name:alias`, and the form that inspect shows: `/name:/container/alias`. */

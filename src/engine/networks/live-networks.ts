@@ -46,10 +46,10 @@ export class LiveNetworks {
       throw new EngineError('invalid-argument', words);
     };
     const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
-    if (network.driver === 'host' || mode.kind === 'host') {
+    if (network.driver === 'host') {
       refuse('cannot connect container to host network - container must be created in host network mode');
     }
-    if (mode.kind === 'container') {
+    if (mode.kind === 'container' || mode.kind === 'host') {
       refuse(
         'container sharing network namespace with another container or host cannot be connected to any other network',
       );
@@ -68,7 +68,13 @@ export class LiveNetworks {
 
   async disconnect(network: NetworkRecord, nameOrId: string, force: boolean): Promise<void> {
     const { containers, runs, registry } = this.#options;
-    const container = containers.find(nameOrId);
+    const container = find(containers, nameOrId, force);
+    if (network.driver === 'host' && networkMode(container.hostConfig).kind === 'host') {
+      throw new EngineError(
+        'conflict',
+        'cannot disconnect container from host network - container was created in host network mode',
+      );
+    }
     if (this.#keyOf(network, container) === undefined) {
       if (force) return;
       throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`);
@@ -101,5 +107,19 @@ export class LiveNetworks {
     await ports.move(run);
     await names.serve(run, namespace);
     await writeContainerFiles(run.container, run.attachment, fileDefaults());
+  }
+}
+
+/** Docker looks for an endpoint of that name when it is forced. */
+function find(
+  containers: ContainerDirectory,
+  nameOrId: string,
+  force: boolean,
+): ReturnType<ContainerDirectory['find']> {
+  try {
+    return containers.find(nameOrId);
+  } catch (error) {
+    if (!force) throw error;
+    throw new EngineError('not-found', `endpoint ${nameOrId} not found`, { cause: error });
   }
 }

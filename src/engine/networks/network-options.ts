@@ -42,7 +42,8 @@ export function isOn(record: Options, option: string, otherwise: boolean): boole
   if (value === undefined) return otherwise;
   if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
   if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
-  throw new EngineError('invalid-argument', `invalid value for ${option}: "${value}" is no boolean`);
+  const why = `strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`;
+  throw new EngineError('invalid-argument', `failed to parse ${option} value: ${value} (${why})`);
 }
 
 /** Throws `invalid-argument`. */

@@ -99,7 +99,8 @@ function checkIpam(
     throw new EngineError('invalid-argument', `invalid network config:\n${problem}`);
   };
   if (!config.Subnet) refuse('an IPAM configuration needs a subnet');
-  const { subnet } = parseCidr(config.Subnet!);
+  const subnet =
+    tryParseSubnet(config.Subnet!) ?? refuse(`invalid subnet ${config.Subnet}: invalid CIDR block notation`);
   const canonical = formatSubnet(subnet);
   if (canonical !== config.Subnet!.toLowerCase()) refuse(`invalid subnet ${config.Subnet}: it should be ${canonical}`);
   const inside = (text: string, what: string): string => {
@@ -124,6 +125,14 @@ function checkIpam(
     );
   }
   return { family: subnet.family, ipam };
+}
+
+function tryParseSubnet(text: string): Subnet | undefined {
+  try {
+    return parseCidr(text).subnet;
+  } catch {
+    return undefined;
+  }
 }
 
 function checkOptions(record: NetworkRecord): void {

@@ -100,7 +100,7 @@ export class Networks implements NetworkService {
         Driver: 'default',
         Options: record.ipamOptions === null ? null : { ...record.ipamOptions },
         Config:
-          record.driver === 'host' || record.driver === 'null' ? [] : record.ipam.map((config) => ({ ...config })),
+          record.driver === 'host' || record.driver === 'null' ? null : record.ipam.map((config) => ({ ...config })),
       },
       Internal: record.internal,
       Attachable: record.attachable,
@@ -191,7 +191,10 @@ function typeMatches(record: NetworkRecord, value: string): boolean {
 function danglingMatches(value: string, dangling: boolean): boolean {
   if (['true', '1'].includes(value)) return dangling;
   if (['false', '0'].includes(value)) return !dangling;
-  throw new EngineError('invalid-argument', `invalid filter 'dangling=[${value}]'`);
+  throw new EngineError(
+    'invalid-argument',
+    `invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")`,
+  );
 }
 
 /** Docker reads the value as a regular expression; one that is none is looked for as it stands. */

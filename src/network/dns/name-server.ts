@@ -74,8 +74,16 @@ export class NameServer {
     return `${before}table ip ${TABLE} {\nchain output {\n${chain}\n}\n}\n`;
   }
 
-  /** Never rejects. Undefined for what is no query at all. */
+  /** Never rejects, whatever the message. Undefined for what is no query at all. */
   async answer(message: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
+    try {
+      return await this.#answer(message, transport);
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #answer(message: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
     const query = parseQuery(message);
     if (!query) return undefined;
     const limit = transport === 'udp' ? query.udpSize : 65535;

@@ -134,9 +134,9 @@ async function askByUdp(message: Buffer, query: Query, server: UpstreamServer, s
     if (isAnswerTo(query, answer)) resolve(answer);
   });
   try {
-    socket.connect(server.port ?? 53, server.address, () => {
-      socket.send(message, (error) => error && reject(error));
-    });
+    // without a callback: that one is called for failures too
+    socket.once('connect', () => socket.send(message, (error) => error && reject(error)));
+    socket.connect(server.port ?? 53, server.address);
     return await promise;
   } finally {
     signal.removeEventListener('abort', stop);
