@@ -24,7 +24,7 @@ test('flags and file make one configuration', async () => {
   const config = await load(
     '{"labels":["a=b"],"log-opts":{"max-size":"5m"},"default-ulimits":{"nofile":{"Name":"nofile","Hard":9,"Soft":8}}}',
     ...words('--data-root=/d --exec-root /e -H unix:///x.sock -H tcp://127.0.0.1:1'),
-    ...words('--bridge b0 --bip 10.1.2.3/24 --dns 1.1.1.1,9.9.9.9 -D --add-runtime x=/bin/x'),
+    ...words('--bridge b0 --bip 10.1.2.3/24 --mtu 1400 --icc=false --dns 1.1.1.1,9.9.9.9 -D --add-runtime x=/bin/x'),
     ...words('--default-address-pool base=10.5.0.0/16,size=24 --ip 127.0.0.1 --init=false'),
   );
   assert.deepEqual(config.hosts, [
@@ -32,7 +32,7 @@ test('flags and file make one configuration', async () => {
     { kind: 'tcp', host: '127.0.0.1', port: 1 },
   ]);
   assert.equal(config.log.level, 'debug');
-  assert.deepEqual(config.engine.bridge, { name: 'b0', cidr: '10.1.2.3/24' });
+  assert.deepEqual(config.engine.bridge, { name: 'b0', cidr: '10.1.2.3/24', mtu: 1400, icc: false });
   assert.deepEqual(config.engine.dns, ['1.1.1.1', '9.9.9.9']);
   assert.deepEqual(config.engine.labels, ['a=b']);
   assert.deepEqual({ ...config.engine.logOptions }, { 'max-size': '5m' });
@@ -78,7 +78,7 @@ test('what is wrong is said in Docker’s words', async (t) => {
     ['{}', ['--shutdown-timeout'], /^flag needs an argument: --shutdown-timeout$/],
     ['{}', ['--log-driver', 'foo'], /plugin "foo" not found/],
     ['{}', ['--default-runtime', 'foo'], /foo is not among the runtimes/],
-    ['{}', ['--icc=false'], /icc=false is not supported/],
+    ['{}', ['--bridge', 'none'], /bridge=none is not supported/],
     ['{}', ['--data-root', 'relative'], /must be an absolute path/],
   ];
   for (const [json, args, message] of cases) {

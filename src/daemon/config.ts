@@ -123,13 +123,6 @@ function daemonConfig(settings: Settings): DaemonConfig {
 
 /** What is left out is the engine's to choose. */
 function engineOptions(settings: Settings, debug: boolean): EngineOptions {
-  if (settings.icc === false) {
-    throw new EngineError(
-      'unimplemented',
-      'icc=false is not supported: put containers that must not meet on networks of their own',
-    );
-  }
-  if (settings.mtu) throw new EngineError('unimplemented', 'mtu is not supported yet: leave it out');
   const ipcMode = settings['default-ipc-mode'];
   if (ipcMode !== undefined && ipcMode !== 'private' && ipcMode !== 'shareable') {
     throw new EngineError('invalid-argument', `IPC mode "${ipcMode}" is not supported as default`);
@@ -152,14 +145,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     logDriver: settings['log-driver'],
     logOptions: settings['log-opts'],
     cgroupParent: settings['cgroup-parent'],
-    bridge:
-      settings.bridge === undefined && settings.bip === undefined
-        ? undefined
-        : {
-            ...engineConfig().bridge,
-            ...(settings.bridge ? { name: settings.bridge } : {}),
-            ...(settings.bip ? { cidr: settings.bip } : {}),
-          },
+    bridge: bridgeOptions(settings),
     addressPools: settings['default-address-pools'],
     publishAddress: settings.ip,
     dns: settings.dns,
@@ -180,6 +166,18 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     debug,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as EngineOptions;
+}
+
+function bridgeOptions({ bridge, bip, mtu, icc }: Settings): EngineOptions['bridge'] {
+  if (bridge === 'none') {
+    throw new EngineError('unimplemented', 'bridge=none is not supported: run containers with --network none instead');
+  }
+  return {
+    ...(bridge ? { name: bridge } : {}),
+    ...(bip ? { cidr: bip } : {}),
+    ...(mtu ? { mtu } : {}),
+    ...(icc === undefined ? {} : { icc }),
+  };
 }
 
 function tlsConfig(settings: Settings): TlsConfig | undefined {

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { socketOwner } from '../linux/socket-owner.ts';
 import type { TlsConfig } from './config.ts';
+import type { InheritedSocket } from './inherited-sockets.ts';
 import { isLoopback, type ListenAddress } from './listen-address.ts';
 import type { Logger } from './log.ts';
 import type { ApiServer } from './server.ts';
@@ -14,8 +15,7 @@ export interface ListenOptions {
   readonly allowPlainTcp: boolean;
   readonly group: string | undefined;
   readonly log: Logger;
-  /** `LISTEN_FDS`, `LISTEN_FDNAMES` of the service manager, when they are meant for this process. */
-  readonly inherited: readonly { readonly fd: number; readonly name: string }[];
+  readonly inherited: readonly InheritedSocket[];
 }
 
 /** Opens every address, or none. Throws `conflict` when somebody else listens there, `invalid-argument`. */
@@ -137,20 +137,6 @@ async function listenInherited(api: ApiServer, name: string, { inherited, log }:
     await opened(api.server({ plainTcp: false, hostNames: [] }), { fd }, `fd://${fd}`);
     log.info(`API listen on fd ${fd}`);
   }
-}
-
-/** The sockets that systemd passes begin at descriptor 3 (sd_listen_fds). */
-export function inheritedSockets(
-  env: Readonly<Record<string, string | undefined>>,
-  pid: number,
-): { fd: number; name: string }[] {
-  if (env['LISTEN_PID'] !== String(pid)) return [];
-  const count = Number(env['LISTEN_FDS'] ?? 0);
-  const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
-  return Array.from({ length: Number.isInteger(count) ? Math.min(count, 64) : 0 }, (_, index) => ({
-    fd: 3 + index,
-    name: names[index] ?? '',
-  }));
 }
 
 async function opened(

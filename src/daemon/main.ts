@@ -6,6 +6,8 @@ import { VERSION } from '../base/version.ts';
 import { enterOwnNamespace } from '../engine/own-namespace.ts';
 import { type CommandLine, helpText, parseCommandLine } from './command-line.ts';
 import { type DaemonConfig, loadConfig } from './config.ts';
+import { keepOpenAcrossExec } from '../linux/keep-open.ts';
+import { inheritedSockets } from './inherited-sockets.ts';
 import { createLogger, type Logger } from './log.ts';
 
 // Beside the bundle, where only its owner writes: what is cached there is run.
@@ -37,6 +39,7 @@ function main(): void {
 async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger): Promise<void> {
   // Replaces this process: everything above happens once more, everything below only inside.
   const { dataRoot, execRoot } = config;
+  for (const { fd } of inheritedSockets(process.env, process.pid)) keepOpenAcrossExec(fd);
   log.debug(enterOwnNamespace({ dataRoot, execRoot, env: process.env }));
 
   const { Daemon } = await import('./daemon.ts');
