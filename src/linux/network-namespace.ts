@@ -36,7 +36,7 @@ export class NetworkNamespace implements Disposable {
     try {
       return NetworkNamespace.current();
     } finally {
-      home.#enter();
+      home.#comeBack();
     }
   }
 
@@ -59,7 +59,7 @@ export class NetworkNamespace implements Disposable {
     try {
       return work();
     } finally {
-      home.#enter();
+      home.#comeBack();
     }
   }
 
@@ -84,6 +84,15 @@ export class NetworkNamespace implements Disposable {
         }
       }
     });
+  }
+
+  /** An engine that cannot come back would work on a container's network as if it were the host's: rather none. */
+  #comeBack(): void {
+    try {
+      this.#enter();
+    } catch {
+      process.abort();
+    }
   }
 
   #enter(): void {

@@ -11,7 +11,7 @@ import type { NetworkAttachment } from '../../state/containers.ts';
 import { type FileDefaults, filePaths, writeContainerFiles } from './container-files.ts';
 import { ContainerNames } from './container-names.ts';
 import { dnsNames } from './endpoints.ts';
-import { linkedContainers, linkEnvironment, linkHosts } from './links.ts';
+import { checkLinks, linkedContainers, linkEnvironment, linkHosts } from './links.ts';
 import { networkMode, wantedNetworks } from './network-mode.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import { networkSettings } from './network-settings.ts';
@@ -44,6 +44,7 @@ export class ContainerNetworking implements Networking {
     for (const port of Object.keys(container.config.ExposedPorts ?? {})) parsePort(port);
     const published = portRequests(hostConfig.PortBindings ?? {}).length > 0;
     for (const [name, settings] of wantedNetworks(container)) this.#checkEndpoint(name, settings);
+    checkLinks(container, this.#options.containers);
     if (published && networkMode(hostConfig).kind === 'host') {
       return ['Published ports are discarded when using host network mode'];
     }

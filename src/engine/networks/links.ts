@@ -29,6 +29,11 @@ export function linkedContainers(container: NetworkedContainer, containers: Cont
   });
 }
 
+/** At create: links are well-formed and name containers that exist. */
+export function checkLinks(container: NetworkedContainer, containers: ContainerDirectory): void {
+  for (const text of container.hostConfig.Links ?? []) findLinked(containers, parseLink(text).name);
+}
+
 function findLinked(containers: ContainerDirectory, name: string): ReturnType<ContainerDirectory['find']> {
   try {
     return containers.find(name);

@@ -31,15 +31,18 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
   const ipv6 = request.EnableIPv6 ?? false;
   if (!ipv4 && !ipv6) throw new EngineError('invalid-argument', 'IPv4 or IPv6 must be enabled');
   const asked = (request.IPAM?.Config ?? []).map((config) => checkIpam(config, driver, request.Internal ?? false));
-  const ipam = ([4, 6] as const).flatMap((family): IpamConfig[] => {
-    if (!(family === 4 ? ipv4 : ipv6)) return [];
+  const enabled = ([4, 6] as const).filter((family) => (family === 4 ? ipv4 : ipv6));
+  for (const family of enabled) {
     const own = asked.filter((config) => config.family === family);
     if (own.length > 1 && driver === 'bridge') {
       throw new EngineError('invalid-argument', "bridge driver doesn't support multiple subnets");
     }
     for (const config of own) subnets.check(parseCidr(config.ipam.Subnet!).subnet);
-    return own.length > 0 ? own.map((config) => config.ipam) : [subnets.free(family)];
-  });
+  }
+  const ipam = [
+    ...asked.filter(({ family }) => enabled.includes(family)).map((config) => config.ipam),
+    ...enabled.filter((family) => !asked.some((config) => config.family === family)).map((f) => subnets.free(f)),
+  ];
   const record: NetworkRecord = {
     id,
     name: request.Name,
