@@ -168,6 +168,7 @@ test('a body without end costs no memory and ends with a word and the connection
   const piece = Buffer.alloc(1 << 20, 0x20);
   let text = '';
   socket.on('data', (data: Buffer) => (text += data.toString()));
+  socket.on('end', () => socket.destroy()); // the server has closed its side
   let sent = 0;
   for (; sent < 64 && !text && !socket.destroyed; sent++) {
     socket.write('100000\r\n');

@@ -216,15 +216,23 @@ export class ApiServer {
     const unread = !request.complete;
     if (unread) response.setHeader('Connection', 'close');
     response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length });
-    response.end(request.method === 'HEAD' ? undefined : body);
-    if (unread) cutAfterLingering(request);
+    if (unread) answerWhileReading(request, response, body);
+    else response.end(request.method === 'HEAD' ? undefined : body);
   }
 }
 
-/** The rest of a refused body is read and thrown away for a moment, so that the client gets to read why, then cut. */
-function cutAfterLingering(request: IncomingMessage): void {
-  request.resume();
-  setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+/**
+ * The rest of a refused body is read and thrown away for a moment: a client that is still sending it reads the answer
+ * only once it has sent. Ending the answer would close the connection under it.
+ */
+function answerWhileReading(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+  response.write(body);
+  const end = (): void => void response.end();
+  request.once('end', end).resume();
+  setTimeout(() => {
+    end();
+    request.socket.destroy();
+  }, LINGER_MS).unref();
 }
 
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {

@@ -5,7 +5,7 @@ import type { Platform } from './descriptor.ts';
 export function hostPlatform(arch: string = process.arch): Platform {
   const known: Readonly<Record<string, Platform>> = {
     x64: { os: 'linux', architecture: 'amd64' },
-    arm64: { os: 'linux', architecture: 'arm64', variant: 'v8' },
+    arm64: { os: 'linux', architecture: 'arm64' },
     arm: { os: 'linux', architecture: 'arm', variant: 'v7' },
     ia32: { os: 'linux', architecture: '386' },
     mips64el: { os: 'linux', architecture: 'mips64le' },
@@ -30,7 +30,7 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
   return normalizePlatform({ os: first!, architecture: second, ...(third !== undefined && { variant: third }) });
 }
 
-/** One spelling for each: `x86_64` is amd64, `aarch64` is arm64/v8, arm without variant is v7. */
+/** One spelling for each: `x86_64` is amd64, `aarch64` and arm64/v8 are arm64, arm without variant is v7. */
 export function normalizePlatform(platform: Platform): Platform {
   let os = platform.os.toLowerCase();
   let architecture = platform.architecture.toLowerCase();
@@ -55,13 +55,13 @@ export function normalizePlatform(platform: Platform): Platform {
       break;
   }
   if (architecture === 'amd64' && variant === 'v1') variant = '';
-  if (architecture === 'arm64' && (variant === '' || variant === '8')) variant = 'v8';
+  if (architecture === 'arm64' && (variant === 'v8' || variant === '8')) variant = '';
   if (architecture === 'arm') variant = variant === '' ? 'v7' : /^[5-8]$/.test(variant) ? `v${variant}` : variant;
   const { variant: _, ...rest } = platform;
   return { ...rest, os, architecture, ...(variant !== '' && { variant }) };
 }
 
-/** `linux/arm64/v8`; arm64's only variant is left unsaid with `short`. */
+/** `linux/arm64`, `linux/arm/v7` */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant } = normalizePlatform(platform);
   return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
@@ -82,10 +82,10 @@ export function platformDistance(wanted: Platform, offered: Platform): number | 
   if (want.os !== have.os) return undefined;
   if (want.architecture !== have.architecture) {
     if (want.architecture === 'amd64' && have.architecture === '386') return 100;
-    if (want.architecture === 'arm64' && have.architecture === 'arm') return 100 + (8 - level(have.variant));
+    if (want.architecture === 'arm64' && have.architecture === 'arm') return 100 + (8 - level(have));
     return undefined;
   }
-  const gap = level(want.variant) - level(have.variant);
+  const gap = level(want) - level(have);
   return gap < 0 ? undefined : gap;
 }
 
@@ -102,7 +102,8 @@ const KNOWN_OS = new Set([
   'js',
 ]);
 
-function level(variant: string | undefined): number {
-  const match = /^v(\d+)/.exec(variant ?? '');
-  return match ? Number(match[1]) : 1;
+/** The number of the variant; that of 64-bit arm is 8 until it says otherwise. */
+function level({ architecture, variant = '' }: Platform): number {
+  const match = /^v(\d+)/.exec(variant);
+  return match ? Number(match[1]) : architecture === 'arm64' ? 8 : 1;
 }

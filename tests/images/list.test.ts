@@ -84,6 +84,6 @@ test('an image is found by its id, the beginning of it, and its names', async ()
   await assert.rejects(store.images.inspect('app:1', { platform: 'linux/arm64' }), {
     code: 'not-found',
     message:
-      'image with reference app:1 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64/v8)',
+      'image with reference app:1 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)',
   });
 });

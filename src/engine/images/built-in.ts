@@ -21,6 +21,8 @@ const BUILT_IN: ReadonlyMap<string, 'busybox' | 'hello-gantry'> = new Map([
   ['docker.io/library/busybox:latest', 'busybox'],
   ['docker.io/library/hello-gantry:latest', 'hello-gantry'],
 ]);
+/** Says that an image was made here; its value is the name. */
+export const BUILT_IN_LABEL = 'io.gantry.built-in';
 const BUSYBOX = '/bin/busybox';
 
 /** Which image we can make ourselves under that name; undefined for all others. */
@@ -183,5 +185,5 @@ async function describeHello(parts: ImageParts, busybox: HostBusybox, base: Laye
 }
 
 function labels(name: string, words: string): Record<string, string> {
-  return { 'io.gantry.built-in': name, 'org.opencontainers.image.description': words };
+  return { [BUILT_IN_LABEL]: name, 'org.opencontainers.image.description': words };
 }

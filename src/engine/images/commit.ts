@@ -1,6 +1,8 @@
+import { readdir, stat } from 'node:fs/promises';
 import { notFound } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { now } from '../../base/time.ts';
+import type { ChainId } from '../../oci/digest.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import { familiarName } from '../../oci/reference.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
@@ -34,13 +36,23 @@ export async function commitImage(
     // Its layers may outlive an image that was deleted by force, but not what was known of them.
     if (record.imageId !== '' && !parent) throw notFound('image', record.imageId);
     const changes = parts.snapshotter.changesDir(record.id);
-    const layer = await copyLayer(parts, changes, { parent: parent?.chain, lease, signal });
+    const layers = (await isUnchanged(parts, changes, parent?.chain))
+      ? []
+      : [await copyLayer(parts, changes, { parent: parent?.chain, lease, signal })];
     const created = now();
     const createdBy = (record.config.Cmd ?? []).join(' ');
     const image = await createImage(parts, {
       parent,
-      layers: [layer],
-      history: [{ created, created_by: createdBy, ...(author && { author }), ...(comment && { comment }) }],
+      layers,
+      history: [
+        {
+          created,
+          created_by: createdBy,
+          ...(author && { author }),
+          ...(comment && { comment }),
+          ...(layers.length === 0 && { empty_layer: true }),
+        },
+      ],
       config,
       created,
       author,
@@ -53,4 +65,12 @@ export async function commitImage(
     parts.publish('tag', image.id, eventAttributes(image, reference));
     return { id: image.id, reference: familiarName(reference) };
   });
+}
+
+/** Whether a container wrote nothing: then there is no layer, as the directory itself is only the one below again. */
+async function isUnchanged(parts: ImageParts, changes: string, below: ChainId | undefined): Promise<boolean> {
+  if ((await readdir(changes)).length > 0) return false;
+  if (below === undefined) return true;
+  const [own, lower] = await Promise.all([stat(changes), stat(parts.snapshotter.changesDir(below))]);
+  return own.mode === lower.mode && own.uid === lower.uid && own.gid === lower.gid;
 }

@@ -23,37 +23,41 @@ export function inspectImage(parts: ImageParts, image: ImageRecord): ImageInspec
     ...(config.created !== undefined && { Created: config.created }),
     DockerVersion: config.docker_version ?? '',
     Author: config.author ?? '',
-    Config: inspectConfig(config.config ?? {}),
     Architecture: platform.architecture,
     ...(config.variant && { Variant: config.variant }),
     Os: platform.os,
     ...(config['os.version'] && { OsVersion: config['os.version'] }),
     Size: image.size,
-    GraphDriver: { Name: GRAPH_DRIVER, Data: layerDirectories(parts, image) },
+    GraphDriver: { Data: layerDirectories(parts, image), Name: GRAPH_DRIVER },
     RootFS: { Type: 'layers', ...(config.rootfs.diff_ids.length > 0 && { Layers: [...config.rootfs.diff_ids] }) },
     Metadata: { LastTagTime: image.lastTaggedAt },
+    Config: inspectConfig(config.config ?? {}),
   };
 }
 
-/** The fields that Docker always shows, then those that are set. */
+/** The fields that Docker always shows, empty ones as null, and those that are set; in the order of their names. */
 function inspectConfig(config: ImageRunConfig): ImageInspectConfig {
   const { User, Env, Cmd, Volumes, WorkingDir, Entrypoint, OnBuild, Labels } = config;
   const { ExposedPorts, Healthcheck, ArgsEscaped, StopSignal, Shell } = config;
   return {
-    ...(ExposedPorts && { ExposedPorts }),
-    ...(Healthcheck && { Healthcheck }),
     ...(ArgsEscaped && { ArgsEscaped }),
+    Cmd: filled(Cmd),
+    Entrypoint: filled(Entrypoint),
+    Env: filled(Env),
+    ...(filled(ExposedPorts) && { ExposedPorts }),
+    ...(Healthcheck && { Healthcheck }),
+    Labels: filled(Labels),
+    OnBuild: filled(OnBuild),
+    ...(filled(Shell) && { Shell }),
     ...(StopSignal && { StopSignal }),
-    ...(Shell && { Shell }),
     User: User ?? '',
-    Env: Env ?? null,
-    Cmd: Cmd ?? null,
-    Volumes: Volumes ?? null,
+    Volumes: filled(Volumes),
     WorkingDir: WorkingDir ?? '',
-    Entrypoint: Entrypoint ?? null,
-    OnBuild: OnBuild ?? null,
-    Labels: Labels ?? null,
   } as ImageInspectConfig;
+}
+
+function filled<T extends object>(value: T | null | undefined): T | null {
+  return value && Object.keys(value).length > 0 ? value : null;
 }
 
 /** Where the layers' files are, as overlay would mount them. */

@@ -106,8 +106,11 @@ export function untilFilter(filters: Filters, nowNanos: bigint): bigint | undefi
   const values = filters.get('until');
   if (!values || values.length === 0) return undefined;
   const text = values[0]!;
-  const time = values.length > 1 ? undefined : pointInTime(text, nowNanos);
-  if (time === undefined) throw new EngineError('invalid-argument', `invalid filter 'until=[${values.join(' ')}]'`);
+  if (values.length > 1) throw new EngineError('invalid-argument', 'more than one until filter specified');
+  const time = pointInTime(text, nowNanos);
+  if (time === undefined) {
+    throw new EngineError('invalid-argument', `failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  }
   return time;
 }
 

@@ -11,13 +11,14 @@ import {
   withDefaultTag,
 } from '../../oci/reference.ts';
 import type { ImageRecord } from '../../state/images.ts';
-import { builtInFor, makeBuiltIn } from './built-in.ts';
+import { formatPlatform, samePlatform } from '../../oci/platform.ts';
+import { BUILT_IN_LABEL, builtInFor, makeBuiltIn } from './built-in.ts';
 import { recordImage, storeConfig } from './create-image.ts';
 import { unpackLayer } from './layers.ts';
 import { eventAttributes, nameImage } from './names.ts';
 import type { ImageParts } from './parts.ts';
 import type { FetchedImage, RegistryAccess } from './registry-access.ts';
-import { platformOf } from './resolve.ts';
+import { lookupName, platformOf } from './resolve.ts';
 import { underLease } from './under-lease.ts';
 
 export interface PullOptions extends OperationOptions {
@@ -59,9 +60,22 @@ export async function pullImage(parts: ImageParts, name: string, options: PullOp
 }
 
 async function provideBuiltIn(parts: ImageParts, reference: Reference, options: PullOptions): Promise<void> {
+  const name = familiarName(reference);
+  const platform = options.platform ? platformOf(options.platform) : parts.platform;
+  if (!samePlatform(platform, parts.platform)) {
+    throw new EngineError(
+      'unavailable',
+      `cannot reach a registry for ${name} for ${formatPlatform(platform)}: this machine can only make it for ${formatPlatform(parts.platform)}`,
+    );
+  }
+  const present = parts.images.reference(lookupName(reference));
+  const labels = present && parts.images.get(present.image)?.config.config?.Labels;
+  if (present && !labels?.[BUILT_IN_LABEL]) {
+    throw new EngineError('unavailable', `cannot reach a registry for ${name}: the image here stays as it is`);
+  }
   const image = await makeBuiltIn(parts, reference, options);
   parts.publish('pull', image.id, eventAttributes(image, reference));
-  options.onProgress?.({ id: '', status: `Status: Built ${familiarName(reference)} on this machine` });
+  options.onProgress?.({ id: '', status: `Status: Built ${name} on this machine` });
 }
 
 async function pullOne(

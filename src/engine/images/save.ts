@@ -98,7 +98,7 @@ function imagesNamed(parts: ImageParts, name: string): [ImageRecord, Reference?]
     .map((known): [ImageRecord, Reference] => [parts.images.get(known.image)!, parseReference(known.reference)]);
   if (tags.length > 0) return tags;
   const image = imageByPrefix(parts.images, name);
-  if (!image) throw notFound('image', familiarName({ ...reference, tag: 'latest' }));
+  if (!image) throw notFound('image', familiarName(reference));
   return [[image]];
 }
 
