@@ -15,29 +15,33 @@ const STALLED_CLIENT_BYTES = 32 << 20;
 export async function answerWithProgress(
   exchange: Exchange,
   work: (options: OperationOptions, send: (message: ProgressMessage) => void) => Promise<void>,
-  options: { readonly quiet?: boolean; readonly contentType?: string } = {},
 ): Promise<void> {
   let waiting = 0;
   const send = (message: ProgressMessage): void => {
-    if (!exchange.answered) exchange.begin(options.contentType ?? 'application/json');
+    if (!exchange.answered) exchange.begin('application/json');
     waiting = exchange.push(`${JSON.stringify(message)}\r\n`);
     if (waiting > STALLED_CLIENT_BYTES) exchange.abort();
   };
   const onProgress = (event: Progress): void => {
     const counting = event.current !== undefined && event.aux === undefined && event.stream === undefined;
     if (counting && waiting > SLOW_CLIENT_BYTES) return;
-    if (options.quiet && event.aux === undefined) return;
     for (const message of progressMessages(event)) send(message);
   };
   try {
     await work({ signal: exchange.signal, onProgress }, send);
   } catch (error) {
     if (!exchange.answered) throw error;
-    const message = errorMessage(error);
-    send({ errorDetail: { message }, error: message });
+    send(errorLine(error));
   }
-  if (!exchange.answered) exchange.begin(options.contentType ?? 'application/json');
+  if (!exchange.answered) exchange.begin('application/json');
   exchange.end();
+}
+
+/** The last line of an answer that had begun. A client exits with the code, where a command's own is told. */
+function errorLine(error: unknown): ProgressMessage {
+  const message = errorMessage(error);
+  const code = (error as { exitCode?: unknown } | null)?.exitCode;
+  return { errorDetail: { ...(typeof code === 'number' ? { code } : {}), message }, error: message };
 }
 
 /** What Docker writes for one step. A step with text and a result is two lines. */

@@ -413,6 +413,25 @@ test('progress: lines with CRLF, an error as the last line, a status when nothin
   ]);
 });
 
+test('a quiet build tells the id alone, and what was printed when it fails, with the command’s exit code', async () => {
+  await using server = await TestServer.start({
+    builder: {
+      build: async (_, { target }, options) => {
+        options?.onProgress?.({ id: '', status: '', stream: 'Step 1/1 : FROM busybox\n' });
+        if (target === 'wrong')
+          throw Object.assign(new EngineError('invalid-argument', 'non-zero code: 3'), { exitCode: 3 });
+        return { id: 'sha256:abc' };
+      },
+    },
+  });
+  assert.equal((await server.request('POST', '/build?q=1')).text, '{"stream":"sha256:abc\\n"}\r\n');
+  assert.deepEqual((await server.request('POST', '/build?q=1&target=wrong')).text.split('\r\n'), [
+    '{"stream":"Step 1/1 : FROM busybox\\n"}',
+    '{"errorDetail":{"code":3,"message":"non-zero code: 3"},"error":"non-zero code: 3"}',
+    '',
+  ]);
+});
+
 test('websocket attach echoes in frames', async () => {
   await using server = await TestServer.start({
     containers: { attach: async () => session(chunks([1, 'hi']), { tty: true }) },

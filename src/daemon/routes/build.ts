@@ -27,10 +27,36 @@ export function buildRoutes(engine: EngineServices): Route[] {
 
 async function build(engine: EngineServices, exchange: Exchange): Promise<void> {
   const request = buildRequest(exchange);
-  await answerWithProgress(exchange, async (options) => {
-    await engine.builder.build(exchange.upload(), request, options);
+  await answerWithProgress(exchange, async (options, send) => {
+    if (!request.quiet) {
+      await engine.builder.build(exchange.upload(), request, options);
+      return;
+    }
+    // Nothing but the image's id, and what the build printed only when it fails.
+    const printed = new Tail();
+    try {
+      const { id } = await engine.builder.build(exchange.upload(), request, {
+        ...options,
+        onProgress: ({ stream }) => printed.add(stream ?? ''),
+      });
+      send({ stream: `${id}\n` });
+    } catch (error) {
+      if (printed.text !== '') send({ stream: printed.text });
+      throw error;
+    }
   });
 }
+
+/** The end of a text of any length. */
+class Tail {
+  text = '';
+
+  add(more: string): void {
+    this.text = (this.text + more).slice(-TAIL_CHARACTERS);
+  }
+}
+
+const TAIL_CHARACTERS = 256 << 10;
 
 const ulimits = list(
   struct<{ Name: string; Soft: number; Hard: number }>('units.Ulimit', { Name: string, Soft: int64, Hard: int64 }),

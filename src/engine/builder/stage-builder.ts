@@ -189,6 +189,8 @@ export class StageBuilder {
       if (
         error instanceof EngineError &&
         error.code === 'invalid-argument' &&
+        // A command's failure is told in Docker's words, with its exit code.
+        !(error instanceof BuildStepFailed) &&
         !error.message.startsWith('dockerfile')
       ) {
         throw new EngineError(error.code, `dockerfile line ${instruction.range.start}: ${error.message}`, {
