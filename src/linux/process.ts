@@ -1,5 +1,5 @@
-import { closeSync, readdirSync, readFileSync } from 'node:fs';
-import { bind, check, lastErrno } from './libc.ts';
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { bind, check, lastErrno, SystemCallError } from './libc.ts';
 
 /** A process, beyond doubt: pids are given again, a pid with its start time is not. */
 export interface ProcessIdentity {
@@ -40,11 +40,25 @@ export function signalProcess(identity: ProcessIdentity, signal: number): boolea
   }
 }
 
-/** A copy of descriptor `fd` of another process, close-on-exec. Throws SystemCallError. */
-export function takeDescriptor(identity: ProcessIdentity, fd: number): number {
-  const pidfd = check(Number(syscall(PIDFD_OPEN, identity.pid, 0, 0, 0)), 'pidfd_open');
+/**
+ * A copy, close-on-exec, of the first descriptor of another process whose name in /proc (`pipe:[123]`, `/dev/ptmx`) is
+ * wanted; undefined when it has none. Throws SystemCallError when the process is gone or may not be looked into.
+ */
+export function takeDescriptor(owner: ProcessIdentity, wanted: (name: string) => boolean): number | undefined {
+  const directory = `/proc/${owner.pid}/fd`;
+  const pidfd = check(Number(syscall(PIDFD_OPEN, owner.pid, 0, 0, 0)), 'pidfd_open');
   try {
-    return check(Number(syscall(PIDFD_GETFD, pidfd, fd, 0, 0)), 'pidfd_getfd');
+    if (!isAlive(owner)) throw new SystemCallError('pidfd_open', ESRCH);
+    for (const number of readdirSync(directory)) {
+      let name: string;
+      try {
+        name = readlinkSync(`${directory}/${number}`);
+      } catch {
+        continue; // closed meanwhile
+      }
+      if (wanted(name)) return check(Number(syscall(PIDFD_GETFD, pidfd, Number(number), 0, 0)), 'pidfd_getfd');
+    }
+    return undefined;
   } finally {
     closeSync(pidfd);
   }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { childExit, type ProcessExit } from './children.ts';
-import { bind, check, SystemCallError } from './libc.ts';
+import { duplicate } from './descriptor.ts';
+import { bind, SystemCallError } from './libc.ts';
 
 export interface SpawnRequest {
   readonly path: string;
@@ -56,11 +57,6 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
   }
 }
 
-/** A copy of the descriptor, close-on-exec, with a number above the first hundred. */
-export function duplicate(fd: number): number {
-  return check(fcntl(fd, F_DUPFD_CLOEXEC, 100), 'fcntl');
-}
-
 /** These functions return the error's number themselves. */
 function must(errno: number, call: string, what?: string): void {
   if (errno !== 0) throw new SystemCallError(call, errno, what);
@@ -69,13 +65,11 @@ function must(errno: number, call: string, what?: string): void {
 const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = 0x80;
-const F_DUPFD_CLOEXEC = 1030;
 // Larger than glibc's structures on every 64-bit architecture (80 and 336 bytes on x86-64), which are opaque to us.
 const FILE_ACTIONS_SIZE = 256;
 const ATTRIBUTES_SIZE = 1024;
 const SIGNAL_SET_SIZE = 128;
 
-const fcntl = bind<(fd: number, command: number, argument: number) => number>('int fcntl(int fd, int cmd, long arg)');
 const actionsInit = bind<(actions: Buffer) => number>('int posix_spawn_file_actions_init(void *actions)');
 const actionsDestroy = bind<(actions: Buffer) => number>('int posix_spawn_file_actions_destroy(void *actions)');
 const actionsDup2 = bind<(actions: Buffer, fd: number, target: number) => number>(

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { bind, check } from './libc.ts';
 import { takeDescriptor, type ProcessIdentity } from './process.ts';
 
@@ -16,28 +16,23 @@ export function setTerminalSize(fd: number, size: TerminalSize): void {
 }
 
 /**
- * Sets the size of the terminal whose master end another process holds (a container's monitor). False when it holds none.
- * Throws SystemCallError when the process is gone.
+ * A copy of the master end of the terminal that another process holds (a container's monitor), the caller's to close;
+ * undefined when it holds none. Throws SystemCallError when the process is gone.
  */
+export function takeTerminal(owner: ProcessIdentity): number | undefined {
+  return takeDescriptor(owner, (name) => /^\/(dev\/)?(pts\/)?ptmx$/.test(name));
+}
+
+/** Sets the size of the terminal that another process holds. False when it holds none. Throws like `takeTerminal`. */
 export function setTerminalSizeOf(owner: ProcessIdentity, size: TerminalSize): boolean {
-  const directory = `/proc/${owner.pid}/fd`;
-  for (const name of readdirSync(directory)) {
-    let link: string;
-    try {
-      link = readlinkSync(`${directory}/${name}`);
-    } catch {
-      continue; // closed meanwhile
-    }
-    if (!/^\/(dev\/)?(pts\/)?ptmx$/.test(link)) continue;
-    const master = takeDescriptor(owner, Number(name));
-    try {
-      setTerminalSize(master, size);
-      return true;
-    } finally {
-      closeSync(master);
-    }
+  const master = takeTerminal(owner);
+  if (master === undefined) return false;
+  try {
+    setTerminalSize(master, size);
+    return true;
+  } finally {
+    closeSync(master);
   }
-  return false;
 }
 
 /** A new pseudo-terminal that passes bytes as they are, echoing nothing. Both descriptors are close-on-exec and the caller's to close. */

@@ -39,19 +39,6 @@ export function accept(fd: number): number | undefined {
   return check(connection, 'accept');
 }
 
-/** Sends one packet; false when the receiver's queue is full. Throws SystemCallError (EPIPE when it is gone). */
-export function send(fd: number, data: Uint8Array): boolean {
-  const sent = Number(sendCall(fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL));
-  if (sent < 0 && lastErrno() === EAGAIN) return false;
-  check(sent, 'send');
-  return true;
-}
-
-/** Ends one direction; the peer sees it at once. */
-export function shutdown(fd: number, direction: 'read' | 'write'): void {
-  check(shutdownCall(fd, direction === 'read' ? SHUT_RD : SHUT_WR), 'shutdown');
-}
-
 /**
  * The descriptor that came with the next message (SCM_RIGHTS), close-on-exec; undefined when no message is there yet.
  * Throws when the message carries none.
@@ -108,10 +95,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
-const SHUT_RD = 0;
-const SHUT_WR = 1;
 const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = constants.O_DIRECTORY;
@@ -130,10 +114,6 @@ const listen = bind<(fd: number, backlog: number) => number>('int listen(int fd,
 const accept4 = bind<(fd: number, address: null, length: null, flags: number) => number>(
   'int accept4(int fd, void *address, void *length, int flags)',
 );
-const sendCall = bind<(fd: number, data: Uint8Array, length: number, flags: number) => number | bigint>(
-  'long send(int fd, void *data, size_t length, int flags)',
-);
-const shutdownCall = bind<(fd: number, how: number) => number>('int shutdown(int fd, int how)');
 const recvmsg = bind<(fd: number, message: Buffer, flags: number) => number | bigint>(
   'long recvmsg(int fd, void *message, int flags)',
 );

@@ -121,10 +121,13 @@ function hasWriter(fifo: number): boolean {
 /** Stands for a monitor that is not known, or was gone before we looked. */
 export const NOBODY: ProcessIdentity = { pid: 0, startTime: 0 };
 
+/** A container's stdin: `terminal`, or a pipe as /proc names it, `pipe:[123]`. */
+export type TaskStdin = string;
+
 /** Kept in the bundle for a later engine. */
 export interface MonitorRecord extends ProcessIdentity {
-  /** Whether the container's stdin was kept open. */
-  readonly stdin: boolean;
+  /** Its container's stdin, where it is kept open. */
+  readonly stdin: TaskStdin | null;
 }
 
 export function writeMonitorRecord(bundle: string, record: MonitorRecord): void {
@@ -136,7 +139,8 @@ export function readMonitorRecord(bundle: string): MonitorRecord | undefined {
   try {
     const record = JSON.parse(readFileSync(`${bundle}/monitor.json`, 'utf8')) as Partial<MonitorRecord>;
     if (!Number.isInteger(record.pid) || !Number.isInteger(record.startTime)) return undefined;
-    return { pid: record.pid!, startTime: record.startTime!, stdin: record.stdin === true };
+    const stdin = typeof record.stdin === 'string' ? record.stdin : null;
+    return { pid: record.pid!, startTime: record.startTime!, stdin };
   } catch {
     return undefined;
   }

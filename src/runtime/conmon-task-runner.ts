@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
 import { identify, type ProcessIdentity } from '../linux/process.ts';
@@ -9,6 +9,7 @@ import {
   readMonitorRecord,
   requestReopen,
   startMonitor,
+  type TaskStdin,
   writeMonitorRecord,
   type Monitor,
 } from './conmon-monitor.ts';
@@ -100,7 +101,7 @@ export class ConmonTaskRunner implements TaskRunner {
       leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
     });
     try {
-      writeMonitorRecord(bundle, { ...monitor.identity, stdin: request.stdin });
+      writeMonitorRecord(bundle, { ...monitor.identity, stdin: null });
       const result = await created;
       if ('failure' in result) {
         throw runtimeError({
@@ -112,12 +113,14 @@ export class ConmonTaskRunner implements TaskRunner {
       }
       const process = identify(result.pid);
       if (!process) throw new EngineError('internal', `the container’s process ${result.pid} was gone before it ran`);
+      const stdin = request.stdin ? stdinOf(process, request.terminal) : null;
+      if (stdin !== null) writeMonitorRecord(bundle, { ...monitor.identity, stdin });
       if (request.terminal && request.consoleSize) setTerminalSizeOf(monitor.identity, request.consoleSize);
       if (seccompKey !== undefined && filter === undefined) {
         this.#seccomp.put(seccompKey, `${runtime.root}/${id}/seccomp.bpf`);
       }
       await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
-      return this.#task({ ...request, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
+      return this.#task({ ...request, stdin, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
     } catch (error) {
       await this.#cleanup.destroy(id, monitor);
       this.#cleanup.clearBundle(id);
@@ -133,10 +136,10 @@ export class ConmonTaskRunner implements TaskRunner {
     const spec = readSpec(bundle);
     const monitor = adoptMonitor(bundle);
     if (!monitor && !spec && !readExitFile(this.#paths.exit(request.id))) return undefined;
-    return this.#task({
+    const task = this.#task({
       id: request.id,
       terminal: request.terminal,
-      stdin: readMonitorRecord(bundle)?.stdin ?? false,
+      stdin: readMonitorRecord(bundle)?.stdin ?? null,
       stdinOnce: request.stdinOnce,
       process: { pid: request.pid, startTime: request.pidStartTime },
       monitor: monitor ?? { identity: NOBODY, gone: Promise.resolve(), release: () => undefined },
@@ -144,6 +147,8 @@ export class ConmonTaskRunner implements TaskRunner {
       log: request.log,
       cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
     });
+    await task.endOrphanedStdin();
+    return task;
   }
 
   async forget(id: string): Promise<void> {
@@ -173,7 +178,7 @@ export class ConmonTaskRunner implements TaskRunner {
   #task(options: {
     readonly id: string;
     readonly terminal: boolean;
-    readonly stdin: boolean;
+    readonly stdin: TaskStdin | null;
     readonly stdinOnce: boolean;
     readonly process: ProcessIdentity;
     readonly monitor: Monitor;
@@ -211,4 +216,9 @@ export class ConmonTaskRunner implements TaskRunner {
       }
     });
   }
+}
+
+/** Of a process that the runtime has made and not let run: later it may have put something else there. */
+function stdinOf(process: ProcessIdentity, terminal: boolean): TaskStdin {
+  return terminal ? 'terminal' : readlinkSync(`/proc/${process.pid}/fd/0`);
 }

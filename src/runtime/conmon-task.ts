@@ -5,7 +5,7 @@ import { formatNanos, now } from '../base/time.ts';
 import type { CgroupHierarchy } from '../linux/cgroup.ts';
 import { identify, signalProcess, type ProcessIdentity } from '../linux/process.ts';
 import { setTerminalSizeOf } from '../linux/terminal.ts';
-import type { Monitor } from './conmon-monitor.ts';
+import type { Monitor, TaskStdin } from './conmon-monitor.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import type { LinuxResources } from './spec/oci-spec.ts';
 import { StdinChannel } from './stdin-channel.ts';
@@ -22,7 +22,8 @@ export interface ConmonTaskOptions {
   readonly cgroupPath: string | undefined;
   readonly bundle: string;
   readonly exitFile: string;
-  readonly stdin: boolean;
+  /** Where it is kept open for writers. */
+  readonly stdin: TaskStdin | null;
   readonly stdinOnce: boolean;
   readonly terminal: boolean;
   readonly exec: (request: ExecRequest) => Promise<ExecProcess>;
@@ -40,7 +41,10 @@ export class ConmonTask implements Task {
     this.#options = options;
     // A terminal outlives those who type: it is never closed with them.
     const closable = options.stdinOnce && !options.terminal;
-    this.#stdin = options.stdin ? new StdinChannel({ socketPath: `${options.bundle}/attach`, closable }) : undefined;
+    const { stdin, bundle } = options;
+    if (stdin !== null) {
+      this.#stdin = new StdinChannel({ bundle, monitor: options.monitor.identity, stdin, closable });
+    }
     this.exited = this.#awaitExit();
   }
 
@@ -64,6 +68,11 @@ export class ConmonTask implements Task {
 
   async closeStdin(): Promise<void> {
     await this.#stdin?.end();
+  }
+
+  /** For a task found again: its stdin ends, if it should with a writer that went with the earlier engine. */
+  async endOrphanedStdin(): Promise<void> {
+    await this.#stdin?.endIfUsed();
   }
 
   async resize(size: { readonly rows: number; readonly columns: number }): Promise<void> {

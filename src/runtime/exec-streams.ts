@@ -1,10 +1,10 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
 import { EngineError } from '../base/errors.ts';
 import { readEnd, writeEnd } from '../linux/pipe.ts';
-import { duplicate } from '../linux/spawn.ts';
+import { duplicate, writeSome } from '../linux/descriptor.ts';
 import { setTerminalSize, type TerminalSize } from '../linux/terminal.ts';
 import type { OutputChunk } from './task.ts';
 
@@ -56,7 +56,7 @@ export function terminalStreams(master: number, options: { readonly onResize?: (
     write: async (data) => {
       for (let offset = 0; offset < data.length;) {
         if (!open) throw new EngineError('conflict', 'the terminal is closed');
-        const written = writeSome(own, data.subarray(offset));
+        const written = writeToTerminal(own, data.subarray(offset));
         offset += written;
         if (written === 0) await setTimeout(2); // a terminal takes 4 KiB that nobody reads
       }
@@ -75,13 +75,11 @@ function noStdin(): never {
   throw new EngineError('conflict', 'the exec process’s stdin is not open');
 }
 
-function writeSome(fd: number, data: Uint8Array): number {
+function writeToTerminal(fd: number, data: Uint8Array): number {
   try {
-    return writeSync(fd, data);
+    return writeSome(fd, data);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EAGAIN') return 0;
-    throw new EngineError('conflict', `the terminal is closed: ${String(code)}`, { cause: error });
+    throw new EngineError('conflict', 'the terminal is closed', { cause: error });
   }
 }
 

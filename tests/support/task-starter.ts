@@ -6,9 +6,10 @@ import { TaskHost } from './task-host.ts';
  */
 const host = new TaskHost();
 const [id, json] = process.argv.slice(2);
-const { args, ...change } = JSON.parse(json!) as { args: string[] };
+const { args, input, ...change } = JSON.parse(json!) as { args: string[]; input?: string };
 const runner = host.runner();
 process.stdout.write('starting\n');
 const task = await runner.start(host.request(id!, args, change));
+if (input !== undefined) await task.write(Buffer.from(input));
 process.stdout.write(`${JSON.stringify({ pid: task.pid, pidStartTime: task.pidStartTime })}\n`);
 setInterval(() => undefined, 1000);

@@ -154,6 +154,29 @@ test('stdin: everything arrives, its end too, and a reader that stalls takes no 
   await runner.forget(id);
 });
 
+test('stdin that the container has closed takes nothing, and costs nothing', async () => {
+  const id = 'stdin-closed';
+  const runner = host.runner();
+  const task = await runner.start(
+    host.request(id, ['sh', '-c', 'exec <&-; echo closed; sleep 1000'], { stdin: true, stdinOnce: true }),
+  );
+  while ((await read(host.logPath(id))) === '') await setTimeout(5);
+  await assert.rejects(task.write(Buffer.from('x')), { code: 'conflict' });
+  await runner.forget(id);
+});
+
+test('a client’s end of stdin comes with the end of its engine', async () => {
+  const id = 'orphaned-stdin';
+  const log = { path: host.logPath(id), maxBytes: 0, maxFiles: 1 };
+  const args = ['sh', '-c', 'wc -c'];
+  const started = await startAndKill(id, { args, log, stdin: true, stdinOnce: true, input: 'half' });
+  const runner = host.runner();
+  const task = (await runner.adopt({ ...adoption(id, started, log), stdinOnce: true }))!;
+  assert.equal((await task.exited).exitCode, 0);
+  assert.equal(await read(log.path), '4\n');
+  await runner.forget(id);
+});
+
 test('the next daemon joins the namespace where containers live', async () => {
   const id = 'join';
   const runner = host.runner();
@@ -188,7 +211,9 @@ interface Started {
 
 function starter(
   id: string,
-  request: { args: string[] } & Partial<Pick<TaskRequest, 'terminal' | 'stdin' | 'consoleSize' | 'log'>>,
+  request: { args: string[] } & Partial<
+    Pick<TaskRequest, 'terminal' | 'stdin' | 'stdinOnce' | 'consoleSize' | 'log'>
+  > & { input?: string },
 ): ChildProcess {
   return spawn(process.execPath, [`${import.meta.dirname}/../support/task-starter.ts`, id, JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
