@@ -158,9 +158,9 @@ export class NetworkRegistry {
     if (link?.kind === 'bridge' && link.mac === record.mac) this.links.removeLink(record.interface);
   }
 
-  /** All of them; what was never on the host is passed over. */
+  /** All of them, their rules in one transaction; what was never on the host is passed over. */
   async withdrawAll(): Promise<void> {
-    for (const record of this.store.list()) await this.withdraw(record);
+    await Promise.all(this.store.list().map((record) => this.withdraw(record)));
   }
 
   close(): void {
