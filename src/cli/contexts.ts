@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import type { TlsMaterial } from '../client/endpoint.ts';
 import { CommandError } from './command.ts';
+import { compareText } from './output/order.ts';
 
 export const DEFAULT_CONTEXT = 'default';
 
@@ -40,7 +41,7 @@ export class ContextStore {
     }
     return names
       .flatMap((name) => this.#read(join(this.#directory, 'meta', name, 'meta.json')) ?? [])
-      .sort((a, b) => a.Name.localeCompare(b.Name));
+      .sort((a, b) => compareText(a.Name, b.Name));
   }
 
   find(name: string): ContextDocument | undefined {

@@ -2,12 +2,13 @@ import type { Command } from './command.ts';
 import type { Flags } from './flag.ts';
 import { GLOBAL_FLAGS } from './global.ts';
 import { commandsIn, type Entry, type Group, GROUPS, topCommands } from './registry.ts';
+import { compareText } from './output/order.ts';
 
 /** `gantry --help` */
 export function topHelp(width: number): string {
   const commands = topCommands();
   const common = commands.filter(({ entry }) => entry.common === true);
-  const others = commands.filter(({ entry }) => entry.common !== true).sort((a, b) => a.name.localeCompare(b.name));
+  const others = commands.filter(({ entry }) => entry.common !== true).sort((a, b) => compareText(a.name, b.name));
   return [
     'Usage:  gantry [OPTIONS] COMMAND',
     '',

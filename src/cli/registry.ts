@@ -1,5 +1,6 @@
 /** Every command: where it hangs, one line about it, and the file that is loaded when it is called. */
 import type { Command } from './command.ts';
+import { compareText } from './output/order.ts';
 
 export interface Entry {
   /** All the ways to call it, the full one first: `['container run', 'run']`. */
@@ -443,7 +444,7 @@ export function commandsIn(group: string): { name: string; entry: Entry }[] {
       const path = entry.paths.find((candidate) => candidate.startsWith(`${group} `));
       return path === undefined ? [] : [{ name: path.slice(group.length + 1), entry }];
     })
-    .sort((a, b) => a.name.localeCompare(b.name));
+    .sort((a, b) => compareText(a.name, b.name));
 }
 
 /** What can be called without a group. */

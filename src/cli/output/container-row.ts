@@ -3,6 +3,7 @@ import { quote } from '../flag.ts';
 import { labelFields } from './labels.ts';
 import type { Row, RowFormat } from './rows.ts';
 import { ellipsis, goTime, humanSize, timeAgo } from './units.ts';
+import { compareText } from './order.ts';
 
 export const CONTAINER_FORMAT: RowFormat = {
   columns: ['ID', 'Image', 'Command', 'RunningFor', 'Status', 'Ports', 'Names'],
@@ -14,6 +15,23 @@ export const CONTAINER_FORMAT: RowFormat = {
   },
   typeName: '*formatter.ContainerContext',
   quiet: 'ID',
+};
+
+/** Stands for any container where a template is tried. */
+export const EMPTY_CONTAINER: ContainerSummary = {
+  Id: '',
+  Names: [],
+  Image: '',
+  ImageID: '',
+  Command: '',
+  Created: 0,
+  Ports: [],
+  Labels: {},
+  State: 'created',
+  Status: '',
+  HostConfig: {},
+  NetworkSettings: { Networks: {} },
+  Mounts: [],
 };
 
 /** A line of `ps`. */
@@ -74,9 +92,9 @@ export function portsText(ports: readonly PortSummary[]): string {
   const sorted = ports.toSorted(
     (a, b) =>
       a.PrivatePort - b.PrivatePort ||
-      (a.IP ?? '').localeCompare(b.IP ?? '') ||
+      compareText(a.IP ?? '', b.IP ?? '') ||
       (a.PublicPort ?? 0) - (b.PublicPort ?? 0) ||
-      a.Type.localeCompare(b.Type),
+      compareText(a.Type, b.Type),
   );
   const flush = (key: string, range: Range): void => {
     const cut = key.indexOf('/');

@@ -1,8 +1,8 @@
 import { command } from '../../command.ts';
 import { bool, filters, int, string } from '../../flag.ts';
-import { CONTAINER_FORMAT, containerRow } from '../../output/container-row.ts';
+import { CONTAINER_FORMAT, containerRow, EMPTY_CONTAINER } from '../../output/container-row.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
-import { printRows } from '../../output/rows.ts';
+import { formatRows, printRows } from '../../output/rows.ts';
 
 export const ls = command({
   usage: '[OPTIONS]',
@@ -21,6 +21,9 @@ export const ls = command({
     const template = flags.format || (flags.quiet ? '' : (cli.config.document.psFormat ?? ''));
     const size = flags.size || /\.Size\b/.test(template);
     const last = flags.latest ? 1 : flags.last;
+    // A template that cannot work is told even where there is nothing to list, and before the engine is asked.
+    if (template !== '')
+      formatRows(CONTAINER_FORMAT, [containerRow(EMPTY_CONTAINER, { truncate: true })], { template });
     const client = await cli.client();
     const containers = await client.containers.list({
       all: flags.all,

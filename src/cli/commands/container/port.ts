@@ -1,4 +1,5 @@
 import { command, CommandError } from '../../command.ts';
+import { compareText } from '../../output/order.ts';
 
 export const port = command({
   usage: 'CONTAINER [PRIVATE_PORT[/PROTO]]',
@@ -22,7 +23,7 @@ export const port = command({
     const lines = Object.entries(ports).flatMap(([key, bindings]) =>
       (bindings ?? []).map(({ HostIp, HostPort }) => ({ key, line: `${key} -> ${text(HostIp, HostPort)}` })),
     );
-    lines.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10) || a.line.localeCompare(b.line));
+    lines.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10) || compareText(a.line, b.line));
     for (const { line } of lines) cli.print(line);
     return 0;
   },

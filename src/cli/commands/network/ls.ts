@@ -4,6 +4,7 @@ import { FORMAT_HELP } from '../../output/format-help.ts';
 import { labelFields } from '../../output/labels.ts';
 import { printRows } from '../../output/rows.ts';
 import { goTimeText } from '../../output/units.ts';
+import { compareNatural } from '../../output/order.ts';
 
 export const ls = command({
   usage: '[OPTIONS]',
@@ -16,7 +17,7 @@ export const ls = command({
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
     const client = await cli.client();
-    const networks = (await client.networks.list(flags.filter)).toSorted((a, b) => naturalOrder(a.Name, b.Name));
+    const networks = (await client.networks.list(flags.filter)).toSorted((a, b) => compareNatural(a.Name, b.Name));
     printRows(
       cli,
       {
@@ -41,8 +42,3 @@ export const ls = command({
     return 0;
   },
 });
-
-/** Numbers within names by their value: `net2` before `net10`. */
-function naturalOrder(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true });
-}

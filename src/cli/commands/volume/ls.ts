@@ -4,6 +4,7 @@ import { FORMAT_HELP } from '../../output/format-help.ts';
 import { labelFields } from '../../output/labels.ts';
 import { printRows } from '../../output/rows.ts';
 import { humanSize } from '../../output/units.ts';
+import { compareNatural } from '../../output/order.ts';
 
 export const ls = command({
   usage: '[OPTIONS]',
@@ -16,7 +17,7 @@ export const ls = command({
   async run(cli, { flags }) {
     const client = await cli.client();
     const { Volumes } = await client.volumes.list(flags.filter);
-    const volumes = (Volumes ?? []).toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+    const volumes = (Volumes ?? []).toSorted((a, b) => compareNatural(a.Name, b.Name));
     printRows(
       cli,
       {

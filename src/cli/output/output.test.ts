@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { portsText } from './container-row.ts';
+import { escapeControls } from './escape.ts';
+import { indentJson } from './json.ts';
+import { compareNatural } from './order.ts';
+import { progressText } from './progress.ts';
+import { formatRows, type RowFormat } from './rows.ts';
+import { layOut } from './table.ts';
+import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
+
+test('tables', () => {
+  assert.equal(
+    layOut([
+      ['NAME', 'X'],
+      ['a', 'b'],
+    ]),
+    'NAME      X\na         b\n',
+  );
+  assert.equal(
+    layOut([
+      ['NAME', 'X', 'Y'],
+      ['a much longer name', '', 'é'],
+    ]),
+    'NAME                 X         Y\na much longer name             é\n',
+  );
+});
+
+const FORMAT: RowFormat = { columns: ['ID', 'Name'], headers: { ID: 'THING ID' }, typeName: '*x', quiet: 'ID' };
+const ROWS = [{ ID: '1', Name: 'a<b', Label: (key: unknown) => `l-${String(key)}` }];
+
+test('lists in every form', () => {
+  assert.equal(formatRows(FORMAT, ROWS), 'THING ID   NAME\n1          a<b\n');
+  assert.equal(formatRows(FORMAT, ROWS, { quiet: true }), '1\n');
+  assert.equal(formatRows(FORMAT, ROWS, { template: 'json' }), '{"ID":"1","Name":"a\\u003cb"}\n');
+  assert.equal(formatRows(FORMAT, ROWS, { template: '{{json .}}' }), '{"ID":"1","Name":"a\\u003cb"}\n');
+  assert.equal(formatRows(FORMAT, ROWS, { template: '{{.Name}}\\t{{.Label "x"}}' }), 'a<b\tl-x\n');
+  assert.equal(
+    formatRows(FORMAT, ROWS, { template: 'table {{.Name}}\\t{{.Label "com.x"}}' }),
+    'NAME      x\na<b       l-com.x\n',
+  );
+  assert.equal(formatRows(FORMAT, [], { template: 'table {{upper .Name}}\t{{.ID}}' }), 'NAME      THING ID\n');
+});
+
+test('what strangers have named cannot move the cursor', () => {
+  assert.equal(escapeControls('a\x1b[2Jb\x07\x9b\tc\n'), 'a\\x1b[2Jb\\x07\\x9b\tc\n');
+  const rows = [{ ID: '1', Name: 'evil\x1b]0;title\x07' }];
+  assert.equal(formatRows(FORMAT, rows, { template: '{{.Name}}', escape: true }), 'evil\\x1b]0;title\\x07\n');
+});
+
+test('sizes and times in docker’s words', () => {
+  assert.deepEqual(
+    [0, 999, 1000, 1_984_000, 1_500_000_000_000].map((n) => humanSize(n)),
+    ['0B', '999B', '1kB', '1.984MB', '1.5TB'],
+  );
+  assert.equal(humanSize(1_984_123, 3), '1.98MB');
+  assert.deepEqual([524_288, 25_278_201_856].map(binarySize), ['512KiB', '23.54GiB']);
+  const s = 1000;
+  assert.deepEqual(
+    [
+      0,
+      s,
+      59 * s,
+      60 * s,
+      119 * s,
+      120 * s,
+      3600 * s,
+      47 * 3600 * s,
+      48 * 3600 * s,
+      15 * 86_400 * s,
+      65 * 86_400 * s,
+      800 * 86_400 * s,
+    ].map(humanDuration),
+    [
+      'Less than a second',
+      '1 second',
+      '59 seconds',
+      'About a minute',
+      'About a minute',
+      '2 minutes',
+      'About an hour',
+      '47 hours',
+      '2 days',
+      '2 weeks',
+      '2 months',
+      '2 years',
+    ],
+  );
+  assert.equal(ellipsis('abcdef', 4), 'abc…');
+});
+
+test('ports of ps', () => {
+  const at = (
+    IP: string,
+    PublicPort: number,
+    PrivatePort = PublicPort,
+  ): { IP: string; PublicPort: number; PrivatePort: number; Type: string } => ({
+    IP,
+    PublicPort,
+    PrivatePort,
+    Type: 'tcp',
+  });
+  assert.equal(portsText([at('::', 80), at('0.0.0.0', 80)]), '0.0.0.0:80->80/tcp, [::]:80->80/tcp');
+  assert.equal(
+    portsText([
+      { PrivatePort: 53, Type: 'udp' },
+      { PrivatePort: 53, Type: 'tcp' },
+    ]),
+    '53/tcp, 53/udp',
+  );
+  assert.equal(
+    portsText([at('0.0.0.0', 8081, 81), at('0.0.0.0', 8080, 80)]),
+    '0.0.0.0:8080->80/tcp, 0.0.0.0:8081->81/tcp',
+  );
+  assert.equal(portsText([at('0.0.0.0', 1), at('0.0.0.0', 2), at('0.0.0.0', 3)]), '0.0.0.0:1-3->1-3/tcp');
+});
+
+test('JSON keeps its numbers and escapes', () => {
+  assert.equal(
+    indentJson('[{"a":12345678901234567890,"b":"\\u003cx\\"}{","c":[],"d":{}}]', '    '),
+    '[\n    {\n        "a": 12345678901234567890,\n        "b": "\\u003cx\\"}{",\n        "c": [],\n        "d": {}\n    }\n]',
+  );
+});
+
+test('progress', () => {
+  assert.equal(progressText({ progressDetail: { current: 500_000, total: 1_000_000 } }, 80), '500kB/1MB'.padStart(8));
+  assert.match(progressText({ progressDetail: { current: 5, total: 10 } }, 120), /^\[={25}> {25}\] +5B\/10B$/);
+  assert.equal(progressText({}, 80), '');
+});
+
+test('numbers in names by their value', () => {
+  assert.deepEqual(['net10', 'net2', 'Net1', 'a'].toSorted(compareNatural), ['Net1', 'a', 'net2', 'net10']);
+});
