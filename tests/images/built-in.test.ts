@@ -38,5 +38,7 @@ test('every other name needs a registry, and the error says what can be done', a
   });
   await assert.rejects(store.images.pull('busybox:1.36'), { code: 'unavailable' });
   await assert.rejects(store.images.pull('UPPER'), { code: 'invalid-argument' });
+  await assert.rejects(store.images.push('busybox'), { code: 'not-found' });
+  await store.images.pull('busybox');
   await assert.rejects(store.images.push('busybox'), { code: 'unavailable' });
 });
