@@ -33,11 +33,16 @@ export function bindMount(
   const flags = options.flags ?? 0;
   if (flags === 0) return;
   try {
-    mountCall(null, target, null, MS_REMOUNT | MS_BIND | flags, null);
+    remountBind(target, flags);
   } catch (error) {
     unmount(target, { detach: true });
     throw error;
   }
+}
+
+/** Changes the flags (MS_RDONLY, …) of the mount at `target`, not of its filesystem. */
+export function remountBind(target: string, flags: number): void {
+  mountCall(null, target, null, MS_REMOUNT | MS_BIND | flags, null);
 }
 
 export type Propagation = 'private' | 'slave' | 'shared' | 'unbindable';

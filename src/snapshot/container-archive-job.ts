@@ -54,7 +54,7 @@ export async function archivePutJob(
   } catch (error) {
     const code = ((error as Error).cause as { code?: unknown } | undefined)?.code;
     if (code === 'EROFS')
-      throw new EngineError('forbidden', `${place.path} is on a filesystem that is marked read-only`);
+      throw new EngineError('invalid-argument', 'mounted volume is marked read-only', { cause: error });
     throw error;
   }
 }

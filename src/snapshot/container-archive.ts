@@ -43,7 +43,7 @@ export interface ArchivePutOptions {
 /**
  * Extracts a tar, any known compression, into the directory at the path; symlinks on the way are followed inside the
  * container, those in the archive inside the directory. Throws `not-found`, `invalid-argument` (`extraction point is not
- * a directory`, overwriting), `forbidden` (a read-only mount), and what `applyLayer` throws. What was extracted before a
+ * a directory`, overwriting, a read-only mount), and what `applyLayer` throws. What was extracted before a
  * failure stays, as with Docker.
  */
 export async function archivePut(

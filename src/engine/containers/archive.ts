@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { FilesystemChange, PathStat } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
@@ -57,8 +58,8 @@ export async function archivePut(
   options?: OperationOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
 ): Promise<void> {
   const record = findContainer(context, nameOrId);
-  if (record.hostConfig.ReadonlyRootfs) {
-    throw new EngineError('forbidden', 'container rootfs is marked read-only');
+  if (record.hostConfig.ReadonlyRootfs && !record.mounts.some(({ point }) => isWithin(path, point.Destination))) {
+    throw new EngineError('invalid-argument', 'container rootfs is marked read-only');
   }
   const { copyUidGid, ...rest } = options ?? {};
   await withRoot(context, record, async (root) => {
@@ -66,6 +67,10 @@ export async function archivePut(
     await context.files.put(root, path, tar, nameOrId, { ...rest, ...(owner && { owner }) });
   });
   publishContainerEvent(context, record, 'extract-to-dir');
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return posix.resolve('/', path) === directory || posix.resolve('/', path).startsWith(`${directory}/`);
 }
 
 /** Passes `bytes` on, and calls `done` when they end, fail, or are given up, even when nobody begins to read. */
