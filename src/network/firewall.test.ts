@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { changePorts, type FirewallBridge, type PublishedPort, removeTable, replaceTable } from './firewall.ts';
+
+const bridge: FirewallBridge = {
+  name: 'br0',
+  subnets: ['10.0.0.0/24', 'fd00::/64'],
+  masquerade: true,
+  internal: false,
+  communication: true,
+};
+const ports: PublishedPort[] = [
+  { hostAddress: undefined, protocol: 'tcp', hostPort: 8080, address: '10.0.0.2', port: 80 },
+  { hostAddress: '127.0.0.1', protocol: 'udp', hostPort: 53, address: '10.0.0.2', port: 53 },
+  { hostAddress: undefined, protocol: 'tcp', hostPort: 8080, address: 'fd00::2', port: 80 },
+  { hostAddress: '2001:db8::1', protocol: 'sctp', hostPort: 9, address: 'fd00::2', port: 9 },
+];
+
+test('each port is an element of the map of its family', () => {
+  assert.equal(
+    changePorts('t', 'add', ports),
+    'add element inet t publish4_any { tcp . 8080 : 10.0.0.2 . 80 }\n' +
+      'add element inet t publish4 { 127.0.0.1 . udp . 53 : 10.0.0.2 . 53 }\n' +
+      'add element inet t publish6_any { tcp . 8080 : fd00::2 . 80 }\n' +
+      'add element inet t publish6 { 2001:db8::1 . sctp . 9 : fd00::2 . 9 }\n',
+  );
+  assert.equal(changePorts('t', 'delete', ports.slice(0, 1)), 'delete element inet t publish4_any { tcp . 8080 }\n');
+});
+
+test('the whole table is one transaction, and the same for the same state', () => {
+  const text = replaceTable('t', { bridges: [bridge], ports });
+  assert.ok(text.startsWith(removeTable('t')));
+  assert.equal(text, replaceTable('t', { bridges: [bridge], ports: [...ports] }));
+  assert.match(text, /map publish4_any \{[^}]*elements = \{ tcp \. 8080 : 10\.0\.0\.2 \. 80 \}/);
+});
+
+test('what a network may do', () => {
+  const rules = (change: Partial<FirewallBridge>) =>
+    replaceTable('t', { bridges: [{ ...bridge, ...change }], ports: [] });
+  const accept = 'iifname "br0" oifname "br0" accept';
+  assert.ok(rules({}).includes(accept));
+  assert.ok(!rules({ communication: false }).includes(accept));
+  assert.match(rules({ internal: true }), /set internal \{\n\s+type ifname\n\s+elements = \{ "br0" \}/);
+  assert.match(rules({}), /set masquerade6 \{[^}]*elements = \{ fd00::\/64 \}/);
+  assert.doesNotMatch(rules({ internal: true }), /elements = \{ 10\.0\.0\.0/);
+  assert.doesNotMatch(rules({ masquerade: false }), /elements = \{ 10\.0\.0\.0/);
+});
