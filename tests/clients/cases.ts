@@ -230,15 +230,15 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   ],
   [
     'stop obeys',
-    'docker run -d --name $N busybox sh -c "trap \\"exit 5\\" TERM; while :; do sleep 0.1; done" >/dev/null; docker stop $N; rc; docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" $N',
+    'docker run -d --name $N busybox sh -c "trap \\"exit 5\\" TERM; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker stop $N; rc; docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" $N',
   ],
   [
     'stop kills after its time',
-    'docker run -d --name $N busybox sh -c "trap \\"\\" TERM; while :; do sleep 0.1; done" >/dev/null; docker stop -t 1 $N; rc; docker inspect -f "{{.State.ExitCode}}" $N',
+    'docker run -d --name $N busybox sh -c "trap \\"\\" TERM; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker stop -t 1 $N; rc; docker inspect -f "{{.State.ExitCode}}" $N',
   ],
   [
     'stop -s',
-    'docker run -d --name $N busybox sh -c "trap \\"exit 9\\" USR1; while :; do sleep 0.1; done" >/dev/null; docker stop -s USR1 $N >/dev/null; docker inspect -f "{{.State.ExitCode}}" $N',
+    'docker run -d --name $N busybox sh -c "trap \\"exit 9\\" USR1; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker stop -s USR1 $N >/dev/null; docker inspect -f "{{.State.ExitCode}}" $N',
   ],
   ['stop of a stopped one', 'docker run --name $N busybox true; docker stop $N; rc'],
   ['stop of a missing one', 'docker stop $N-none; rc'],
@@ -252,7 +252,7 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   ],
   [
     'kill -s',
-    'docker run -d --name $N busybox sh -c "trap \\"exit 4\\" HUP; while :; do sleep 0.1; done" >/dev/null; docker kill -s HUP $N >/dev/null; docker wait $N',
+    'docker run -d --name $N busybox sh -c "trap \\"exit 4\\" HUP; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker kill -s HUP $N >/dev/null; docker wait $N',
   ],
   ['kill of a stopped one', 'docker create --name $N busybox >/dev/null; docker kill $N; rc'],
   ['kill with a wrong signal', 'docker run -d --name $N busybox sleep 60 >/dev/null; docker kill -s NOPE $N; rc'],
@@ -357,7 +357,10 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     'inspect Config',
     'docker create --name $N -e A=1 -w /w -u 1 --stop-signal INT --stop-timeout 3 busybox a b >/dev/null; docker inspect -f "{{json .Config}}" $N',
   ],
-  ['inspect HostConfig', 'docker create --name $N busybox >/dev/null; docker inspect -f "{{json .HostConfig}}" $N'],
+  [
+    'inspect HostConfig',
+    'docker create --name $N busybox >/dev/null; docker inspect -f "{{json .HostConfig}}" $N | sed -E "s/\\"(LogConfig|MaskedPaths)\\":(\\{[^}]*\\{[^}]*\\}\\}|\\[[^]]*\\])/\\"\\1\\":0/g"',
+  ],
   [
     'inspect Path and Args',
     'docker create --name $N --entrypoint /bin/x busybox a b >/dev/null; docker inspect -f "{{.Path}} {{json .Args}}" $N',
@@ -374,6 +377,11 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   [
     'inspect by short id',
     'docker create --name $N busybox >/dev/null; i=$(docker inspect -f "{{.Id}}" $N); docker inspect -f "{{.Name}}" $(echo $i | cut -c1-6) | sed s/$N/N/; rc',
+  ],
+
+  [
+    'inspect default logging',
+    'docker create --name $N busybox >/dev/null; docker inspect -f "{{json .HostConfig.LogConfig}}" $N',
   ],
 
   // -- logs

@@ -8,6 +8,16 @@ export const DIFFERENCES: Readonly<
     why: 'says what the archive is, not that a reader met its end',
     result: { stderr: 'Error response from daemon: invalid tar: unexpected end of the archive\n' },
   },
+  'run has the default devices': {
+    why: 'crun makes the link /dev/core too; runc does not',
+    result: {
+      stdout: 'core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\nrc=0\n',
+    },
+  },
+  'inspect default logging': {
+    why: 'logs are bounded by default: three files of 10 MB',
+    result: { stdout: '{"Type":"json-file","Config":{"max-file":"3","max-size":"10m"}}\n' },
+  },
   'save of a missing image': {
     why: 'names the image',
     result: { stderr: 'Error response from daemon: No such image: <name>:none\n' },

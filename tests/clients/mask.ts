@@ -14,5 +14,7 @@ export function mask(text: string, prefix: string, temporary: string): string {
     .replace(/\b172\.\d+\.\d+\.\d+\b/g, '<address>')
     .replace(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, '<mac>')
     .replace(/"Pid":\d+/g, '"Pid":<pid>')
+    .replace(/\b(crun|runc) create failed/g, '<runtime> create failed')
+    .replace(/"Runtime":"(crun|runc)"/g, '"Runtime":"<runtime>"')
     .replace(/\/tmp\/tmp\.\w+/g, '<tmp>');
 }
