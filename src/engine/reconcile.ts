@@ -20,7 +20,7 @@ import { ended, hasProcess, paused, resumed } from './containers/state.ts';
 export async function reconcile(context: ContainerContext): Promise<void> {
   const known = new Set(context.store.list().map((record) => record.id));
   await sweepTasks(context);
-  await Promise.all(context.store.list().map((record) => recoverContainer(context, record)));
+  await Promise.all(context.store.list().map((record) => recoverOrEnd(context, record)));
   await context.networking.recovered();
   await sweepFiles(context, known);
 }
@@ -30,8 +30,29 @@ async function sweepTasks(context: ContainerContext): Promise<void> {
   const running = context.store.list().filter((record) => hasProcess(record.state));
   const runs = new Set(running.map((record) => record.id));
   const left = (await context.tasks.list()).filter((id) => !runs.has(id));
-  await Promise.all(left.map((id) => context.tasks.forget(id)));
+  await Promise.all(
+    left.map((id) => orReport(context, `what is left of container ${id}`, () => context.tasks.forget(id))),
+  );
   context.roots.sweep(runs);
+}
+
+/** One container that cannot be recovered must not keep the engine from starting. */
+async function recoverOrEnd(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  try {
+    await recoverContainer(context, record);
+  } catch (error) {
+    context.config.report(`container ${record.name}: it cannot be taken over: ${errorMessage(error)}`);
+    const lost = { exitCode: 137, oomKilled: false, exitedAt: now(), lost: 'its run could not be taken over' };
+    await orReport(context, `container ${record.name}`, () => endedUnseen(context, record, lost));
+  }
+}
+
+async function orReport(context: ContainerContext, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    context.config.report(`${what}: ${errorMessage(error)}`);
+  }
 }
 
 async function recoverContainer(context: ContainerContext, record: ContainerRecord): Promise<void> {
@@ -57,8 +78,12 @@ async function recoverContainer(context: ContainerContext, record: ContainerReco
     return;
   }
   context.roots.adopt(id);
-  if (record.attachment) {
-    await context.networking.adopt(networkedContainer(context, record), task.pid, record.attachment);
+  const { attachment } = record;
+  if (attachment) {
+    // a container without its network is worth more than none
+    await orReport(context, `container ${record.name}: its network`, () =>
+      context.networking.adopt(networkedContainer(context, record), task.pid, attachment),
+    );
   }
   const frozen = await context.isFrozen(task.pid);
   const current =

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
 import { endTask } from './kill.ts';
@@ -29,7 +29,7 @@ export async function removeContainer(
     });
   } catch (error) {
     live.removing = false;
-    throw new EngineError('internal', `cannot remove container "${name}": ${(error as Error).message}`, {
+    throw new EngineError(errorCode(error), `cannot remove container "${name}": ${errorMessage(error)}`, {
       cause: error,
     });
   }

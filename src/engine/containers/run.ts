@@ -2,7 +2,6 @@ import { type EngineError, errorMessage } from '../../base/errors.ts';
 import { now, parseTime } from '../../base/time.ts';
 import type { Task, TaskExit } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
-import type { PreparedNetwork } from '../networks/networking.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
 import { startHealthMonitor } from './health.ts';
 import type { Outcome } from './live.ts';
@@ -10,6 +9,7 @@ import { dropContainer } from './remove.ts';
 import { shouldRestart } from './restart-policy.ts';
 import { setUpRun, startExitCode, tearDown } from './set-up.ts';
 import { ended, running, startFailed } from './state.ts';
+import { publishVolumesMounted, publishVolumesUnmounted } from './volume-events.ts';
 
 /**
  * Brings up everything a run needs, and the run; inside the lock. `record` has no process. When it fails nothing is
@@ -20,18 +20,30 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
   const live = context.live.of(id);
   await live.cleanup;
   live.stopRequested = false;
+  let started: ContainerRecord;
   let task: Task;
-  let network: PreparedNetwork;
   try {
-    [network, task] = await setUpRun(context, record);
+    const run = await setUpRun(context, record);
+    task = run.task;
+    started = { ...record, attachment: run.network.attachment, state: running(record.state, task, now()) };
+    await recordRun(context, started);
   } catch (error) {
     await startHasFailed(context, record, error as EngineError);
     throw error;
   }
-  const started = { ...record, attachment: network.attachment, state: running(record.state, task, now()) };
-  context.store.update(started);
+  publishVolumesMounted(context, started);
   publishContainerEvent(context, started, 'start');
   followTask(context, started, task);
+}
+
+/** A run that cannot be recorded (a full disk) must not be: nobody would know of it. */
+async function recordRun(context: ContainerContext, started: ContainerRecord): Promise<void> {
+  try {
+    context.store.update(started);
+  } catch (error) {
+    await tearDown(context, started);
+    throw error;
+  }
 }
 
 async function startHasFailed(context: ContainerContext, record: ContainerRecord, error: EngineError): Promise<void> {
@@ -39,7 +51,7 @@ async function startHasFailed(context: ContainerContext, record: ContainerRecord
   const failed = { ...record, state: startFailed(record.state, error.message, exitCode) };
   if (record.hostConfig.AutoRemove) {
     await dropContainer(context, failed, { volumes: true }, { exitCode });
-  } else context.store.update(failed);
+  } else keep(context, failed);
 }
 
 /** Takes the task as the container's present run, and sees to the container when it ends: record, events, those who wait, what it held, and the restart policy. */
@@ -80,8 +92,9 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   const removeNow = !restart && before.hostConfig.AutoRemove === true && !live.removing && !live.keep;
   // a container that goes at once is not written once more: the next start would find its exit file and remove it too
   if (removeNow) store.updateInMemory(record);
-  else store.update(record);
+  else keep(context, record);
   if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
+  publishVolumesUnmounted(context, record);
   publishContainerEvent(context, record, 'die', {
     execDuration: String(ranSeconds(record)),
     exitCode: String(exit.exitCode),
@@ -94,6 +107,16 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   live.nextExit.tell(outcome);
   if (removeNow) await dropContainer(context, record, { volumes: true }, outcome);
   else if (restart) awaitRestart(context, record, Math.max(0, ranMs(record)));
+}
+
+/** What has happened stays true when the disk is full: the next change of the record writes it too. */
+function keep(context: ContainerContext, record: ContainerRecord): void {
+  try {
+    context.store.update(record);
+  } catch (error) {
+    context.store.updateInMemory(record);
+    context.config.report(`container ${record.name}: its state could not be written: ${errorMessage(error)}`);
+  }
 }
 
 /** Starts it again after the back-off, unless somebody stops, removes or starts it before. */

@@ -10,7 +10,10 @@ import { containerDirectory, networkedContainer } from './networked.ts';
 import { hasProcess } from './state.ts';
 
 /** Everything a run needs, in the order in which each needs the one before, and the run. A failure leaves nothing on the host. */
-export async function setUpRun(context: ContainerContext, record: ContainerRecord): Promise<[PreparedNetwork, Task]> {
+export async function setUpRun(
+  context: ContainerContext,
+  record: ContainerRecord,
+): Promise<{ network: PreparedNetwork; task: Task }> {
   try {
     return await setUp(context, record);
   } catch (error) {
@@ -19,7 +22,10 @@ export async function setUpRun(context: ContainerContext, record: ContainerRecor
   }
 }
 
-async function setUp(context: ContainerContext, record: ContainerRecord): Promise<[PreparedNetwork, Task]> {
+async function setUp(
+  context: ContainerContext,
+  record: ContainerRecord,
+): Promise<{ network: PreparedNetwork; task: Task }> {
   const { id, config, hostConfig } = record;
   const preparing = prepareNetwork(context, record);
   // both may fail: neither failure may go without an owner
@@ -45,7 +51,7 @@ async function setUp(context: ContainerContext, record: ContainerRecord): Promis
     consoleSize: rows > 0 && columns > 0 ? { rows, columns } : undefined,
   });
   context.networking.started(id, task.pid);
-  return [network, task];
+  return { network, task };
 }
 
 /** A port or address that only a run's unfinished clean-up still holds is waited for, not refused. */
