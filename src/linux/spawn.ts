@@ -9,7 +9,7 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   /** `NAME=value`; nothing is inherited. */
   readonly env: readonly string[];
-  /** Descriptors that become 0, 1, 2, …; every other one is closed (all of ours are close-on-exec). They stay the caller's to close. */
+  /** Descriptors that become 0, 1, 2, …; every other one is closed. They stay the caller's to close. */
   readonly fds: readonly number[];
   readonly cwd?: string;
   /** A session of its own: signals of our terminal or process group do not reach it. */
@@ -44,6 +44,7 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
       }
       must(actionsDup2(actions, source, target), 'posix_spawn_file_actions_adddup2');
     });
+    closeFrom(actions, request.fds.length);
     if (request.cwd !== undefined) must(actionsChdir(actions, request.cwd), 'posix_spawn_file_actions_addchdir_np');
     const pid = new Int32Array(1);
     const argv = [...request.argv, null];
@@ -56,6 +57,19 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
     attributesDestroy(attributes);
   }
 }
+
+/** Ours are all close-on-exec; this is for what we inherited ourselves, and a monitor would hold open for years. */
+function closeFrom(actions: Buffer, first: number): void {
+  if (!canCloseFrom) return;
+  try {
+    must(actionsCloseFrom(actions, first), 'posix_spawn_file_actions_addclosefrom_np');
+  } catch (error) {
+    if (error instanceof SystemCallError) throw error;
+    canCloseFrom = false; // glibc before 2.34
+  }
+}
+
+let canCloseFrom = true;
 
 /** These functions return the error's number themselves. */
 function must(errno: number, call: string, what?: string): void {
@@ -77,6 +91,9 @@ const actionsDup2 = bind<(actions: Buffer, fd: number, target: number) => number
 );
 const actionsChdir = bind<(actions: Buffer, path: string) => number>(
   'int posix_spawn_file_actions_addchdir_np(void *actions, const char *path)',
+);
+const actionsCloseFrom = bind<(actions: Buffer, first: number) => number>(
+  'int posix_spawn_file_actions_addclosefrom_np(void *actions, int first)',
 );
 const attributesInit = bind<(attributes: Buffer) => number>('int posix_spawnattr_init(void *attributes)');
 const attributesDestroy = bind<(attributes: Buffer) => number>('int posix_spawnattr_destroy(void *attributes)');

@@ -75,6 +75,7 @@ export interface Task {
   update(resources: LinuxResources): Promise<void>;
   /** Process ids as the host sees them. */
   processes(): Promise<readonly number[]>;
+  /** Resolves once the process runs. Throws `no-such-command`, `not-executable`, … in Docker's words when it cannot. */
   exec(request: ExecRequest): Promise<ExecProcess>;
 }
 
