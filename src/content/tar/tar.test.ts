@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { byteString, textOf } from '../../base/byte-string.ts';
-import type { ErrorCode } from '../../base/errors.ts';
+import { EngineError, type ErrorCode } from '../../base/errors.ts';
 import { BLOCK, type TarHeader, tarHeader } from './header.ts';
 import { TarParser } from './parser.ts';
 import { paxRecord } from './pax.ts';
@@ -366,5 +366,41 @@ describe('broken and hostile archives are refused', () => {
       );
     refuses(leading('999999\n'), 'corrupt', /does not end/);
     refuses(leading('no number\n'), 'corrupt', /not a number/);
+  });
+
+  test('whatever is changed in an archive, the answer is an entry or a clear error', async () => {
+    const entries = [
+      tarHeader({ type: 'file', name: `${'long/'.repeat(40)}name`, size: 700, mtime: 1n }),
+      tarHeader({ type: 'symlink', name: 'l', linkName: 'x'.repeat(150) }),
+      tarHeader({ type: 'file', name: 'b', xattrs: new Map([['user.a', Buffer.from('b')]]) }),
+    ];
+    const sparse = withPax(
+      { 'GNU.sparse.map': '0,10,50,10', 'GNU.sparse.size': '100' },
+      { ...file, size: 20 },
+      Buffer.alloc(20),
+    );
+    const whole = Buffer.concat([
+      await write(entries.map((header) => ({ header, body: [Buffer.alloc(header.size)] }))),
+      sparse,
+    ]);
+    let state = 1;
+    const random = (below: number): number => (state = (state * 48271) % 0x7fffffff) % below;
+    const bytes = [0, 10, 0x20, 0x2e, 0x2f, 0x30, 0x31, 0x35, 0x37, 0x39, 0x3d, 0x4c, 0x53, 0x67, 0x78, 0x80, 0xff];
+    for (let round = 0; round < 5000; round++) {
+      const archive = Buffer.from(whole);
+      for (let change = random(4); change >= 0; change--) {
+        const block = random(archive.length / BLOCK) * BLOCK;
+        archive[block + random(BLOCK)] = bytes[random(bytes.length)]!;
+        if (archive.toString('latin1', block + 257, block + 262) === 'ustar')
+          resealed(archive.subarray(block, block + BLOCK));
+      }
+      const parser = new TarParser({ entry: () => {}, data: () => {}, entryEnd: () => {} });
+      try {
+        parser.push(archive.subarray(0, random(8) === 0 ? random(archive.length) : archive.length));
+        parser.finish();
+      } catch (error) {
+        assert.ok(error instanceof EngineError, `round ${round}: ${String(error)}`);
+      }
+    }
   });
 });
