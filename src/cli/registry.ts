@@ -259,6 +259,11 @@ export const COMMANDS: readonly Entry[] = [
   },
   // networks and volumes
   {
+    paths: ['network ports', 'ports'],
+    summary: 'List published ports, their containers and from where they can be reached',
+    load: async () => (await import('./commands/network/ports.ts')).ports,
+  },
+  {
     paths: ['network connect'],
     summary: 'Connect a container to a network',
     load: async () => (await import('./commands/network/connect.ts')).connect,

@@ -75,6 +75,9 @@ export class Endpoints {
         'user specified IP address is supported only when connecting to networks with user configured subnets',
       );
     }
+    for (const text of wanted.IPAMConfig?.LinkLocalIPs ?? []) {
+      if (!tryParseAddress(text)) problems.push(`invalid link-local IP address: ${text}`);
+    }
     if (problems.length === 0) return;
     const list = problems.length === 1 ? problems[0] : problems.map((problem) => `* ${problem}`).join('\n');
     throw new EngineError('invalid-argument', `invalid endpoint settings:\n${list}`);
@@ -277,6 +280,8 @@ function endpointAddresses(settings: EndpointSettings): { bytes: Uint8Array; pre
   return [
     ...of(settings.IPAddress, settings.IPPrefixLen),
     ...of(settings.GlobalIPv6Address, settings.GlobalIPv6PrefixLen),
+    // RFC 3927, RFC 4291
+    ...(settings.IPAMConfig?.LinkLocalIPs ?? []).flatMap((text) => of(text, text.includes(':') ? 64 : 16)),
   ];
 }
 
