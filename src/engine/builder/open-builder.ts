@@ -45,7 +45,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       // Numbers need no files, and then the root is not mounted for them.
       const numbers = /^(\d+)(?::(\d+))?$/.exec(text);
       if (numbers) return { uid: Number(numbers[1]), gid: Number(numbers[2] ?? numbers[1]) };
-      const { uid, gid } = resolveUser(text, [], readUserFiles(await rootfs()));
+      const { uid, gid } = resolveUser(text, [], readUserFiles(await rootfs(), { names: true }));
       return { uid, gid };
     },
     underLease: (purpose, work) => underLease(imageParts, purpose, work),

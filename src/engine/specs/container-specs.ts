@@ -13,7 +13,7 @@ import { containerHostname, processDirectory } from '../../runtime/spec/process.
 import { linuxResources } from '../../runtime/spec/resources.ts';
 import { parseSeccompProfile } from '../../runtime/spec/seccomp.ts';
 import { parseSecurityOptions } from '../../runtime/spec/security.ts';
-import { type ContainerUser, readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
+import { type ContainerUser, hasNames, readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { validateCreate, type ValidationFacts } from '../../runtime/spec/validate.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { bindWarnings } from '../volumes/bind-warnings.ts';
@@ -112,8 +112,8 @@ export class EngineSpecs implements ContainerSpecs {
     });
   }
 
-  async user({ config, hostConfig }: ContainerRecord, rootfs: string): Promise<{ uid: number; gid: number }> {
-    const { uid, gid } = resolveUser(config.User ?? '', hostConfig.GroupAdd ?? [], readUserFiles(rootfs));
+  async user(record: ContainerRecord, rootfs: string): Promise<{ uid: number; gid: number }> {
+    const { uid, gid } = userOf(record, rootfs, '');
     return { uid, gid };
   }
 
@@ -147,7 +147,9 @@ export class EngineSpecs implements ContainerSpecs {
 }
 
 function userOf({ config, hostConfig }: ContainerRecord, rootfs: string, user: string): ContainerUser {
-  return resolveUser(user || (config.User ?? ''), hostConfig.GroupAdd ?? [], readUserFiles(rootfs));
+  const spec = user || (config.User ?? '');
+  const groups = hostConfig.GroupAdd ?? [];
+  return resolveUser(spec, groups, readUserFiles(rootfs, { names: hasNames(spec, groups) }));
 }
 
 function readSeccompProfile(setting: string | undefined): string | undefined {

@@ -17,17 +17,30 @@ export interface UserFiles {
 
 const MAX_ID = 2 ** 31 - 1;
 
-/** Undefined where a file does not exist. Throws `invalid-argument` when one is there but unfit to be read. */
-export function readUserFiles(rootfs: string): UserFiles {
-  return { passwd: readTable(rootfs, '/etc/passwd'), group: readTable(rootfs, '/etc/group') };
+/**
+ * Undefined where a file does not exist. One that is huge or out of reach counts as missing, unless `names` are to be
+ * looked up in it: then it throws `invalid-argument`. So does anything that is no file, always: runc reads it as well,
+ * and would wait for a FIFO's writer for ever.
+ */
+export function readUserFiles(rootfs: string, options: { names: boolean }): UserFiles {
+  return {
+    passwd: readTable(rootfs, '/etc/passwd', options.names),
+    group: readTable(rootfs, '/etc/group', options.names),
+  };
 }
 
-function readTable(rootfs: string, path: string): string | undefined {
+/** Whether any of `user[:group]` and the groups added is a name. */
+export function hasNames(spec: string, groupAdd: readonly string[]): boolean {
+  return [...spec.split(':'), ...groupAdd].some((word) => word !== '' && number(word) === undefined);
+}
+
+function readTable(rootfs: string, path: string, needed: boolean): string | undefined {
   try {
     return readFileInRoot(rootfs, path).toString('utf8');
   } catch (error) {
     const code = (error as { code?: string }).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (!needed && code !== 'invalid-argument') return undefined;
     throw new EngineError('invalid-argument', `cannot read ${path} of the container: ${(error as Error).message}`, {
       cause: error,
     });
