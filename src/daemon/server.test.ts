@@ -444,6 +444,46 @@ test('websocket attach echoes in frames', async () => {
   assert.ok(text.endsWith('\x82\x02hi\x88\x02\x03\xe8'), JSON.stringify(text));
 });
 
+test('websocket attach takes masked frames, in pieces, and answers pings', async () => {
+  const ended = Promise.withResolvers<void>();
+  const typed: string[] = [];
+  async function* silence(): AttachSession['output'] {
+    await ended.promise;
+    yield* [];
+  }
+  await using server = await TestServer.start({
+    containers: {
+      attach: async () =>
+        session(silence(), {
+          write: async (data) => {
+            typed.push(Buffer.from(data).toString());
+            return 'passed';
+          },
+          endInput: async () => ended.resolve(),
+        }),
+    },
+  });
+  const frame = (opcode: number, text: string): Buffer => {
+    const mask = [1, 2, 3, 4];
+    const payload = Buffer.from(text).map((byte, index) => byte ^ mask[index & 3]!);
+    return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, ...mask]), payload]);
+  };
+  const socket = connect(server.socketPath);
+  socket.write(
+    'GET /containers/x/attach/ws?stream=1&stdin=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  );
+  await once(socket, 'data');
+  const hello = frame(1, 'hello');
+  socket.write(hello.subarray(0, 3));
+  socket.write(Buffer.concat([hello.subarray(3), frame(9, 'are you there')]));
+  const [pong] = (await once(socket, 'data')) as [Buffer];
+  assert.equal(pong.toString('latin1'), '\x8a\x0dare you there');
+  socket.write(frame(8, ''));
+  await ended.promise;
+  assert.equal(typed.join(''), 'hello');
+  socket.destroy();
+});
+
 test('requests that change something are completed when the client goes', async () => {
   const [begun, go, done] = [0, 1, 2].map(() => Promise.withResolvers<void>());
   await using server = await TestServer.start({

@@ -59,9 +59,16 @@ export class ApiServer {
       keepAliveTimeout: 0,
       connectionsCheckingInterval: 5000,
       insecureHTTPParser: false,
+      // Of TCP: a peer that vanished without a word is noticed.
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
       shouldUpgradeCallback: (request: IncomingMessage) => this.#upgrades(request),
     };
-    const server = (door.tls ? createSecureServer({ ...options, ...door.tls }) : createServer(options)) as Server & {
+    const server = (
+      door.tls
+        ? createSecureServer({ ...options, handshakeTimeout: HEADERS_TIMEOUT_MS, ...door.tls })
+        : createServer(options)
+    ) as Server & {
       httpAllowHalfOpen: boolean;
     };
     // A client may send its request, shut its side, and still wants the answer.
