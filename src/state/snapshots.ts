@@ -49,9 +49,12 @@ export class SnapshotRecords {
     return records;
   }
 
-  /** Throws `already-exists`, `not-found` (parent). */
+  /**
+   * Throws `already-exists`, `not-found` (parent). Whoever needs an active one writes a record of their own after it, which
+   * makes this one durable as well.
+   */
   insert({ name, kind, parent, directory, createdAt, layer }: SnapshotRecord): void {
-    this.#db.transaction(() => {
+    const insert = (): void => {
       if (parent !== undefined && this.get(parent)?.kind !== 'committed') {
         throw new EngineError('not-found', `No such snapshot: ${parent}`);
       }
@@ -72,7 +75,9 @@ export class SnapshotRecords {
         }
         throw error;
       }
-    });
+    };
+    if (kind === 'active') this.#db.relaxedTransaction(insert);
+    else this.#db.transaction(insert);
   }
 
   /** Makes the active snapshot `key` the committed `chainId`. Throws `not-found`; `already-exists` when there is such a one. */
@@ -96,13 +101,16 @@ export class SnapshotRecords {
 
   /** Gives what was removed. Throws `not-found`, `conflict` while it has children. */
   remove(name: string): SnapshotRecord {
-    return this.#db.transaction(() => {
+    const active = this.get(name)?.kind === 'active';
+    const remove = (): SnapshotRecord => {
       const record = this.get(name);
       if (!record) throw new EngineError('not-found', `No such snapshot: ${name}`);
       if (this.childCount(name) > 0) throw new EngineError('conflict', `the snapshot ${name} has children`);
       this.#db.run('DELETE FROM snapshots WHERE name = ?', name);
       return record;
-    });
+    };
+    // An active one that a power cut brings back has no owner, and is swept; a layer that came back would be used.
+    return active ? this.#db.relaxedTransaction(remove) : this.#db.transaction(remove);
   }
 }
 
