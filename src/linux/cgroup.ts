@@ -35,12 +35,6 @@ export class CgroupHierarchy {
     return hierarchy === undefined ? undefined : `${hierarchy}${path}`;
   }
 
-  /** Names of the controllers that containers can be limited by. */
-  controllers(): readonly string[] {
-    if (this.version !== 'v2') return [...this.#controllers.keys()];
-    return (readText(`${this.#root}/cgroup.controllers`) ?? '').trim().split(/\s+/);
-  }
-
   /** A file of the cgroup, without its last newline; undefined when it is not there. */
   read(controller: string, path: string, file: string): string | undefined {
     const directory = this.directory(controller, path);

@@ -74,16 +74,6 @@ export class OciRuntime {
     await this.#run(['delete', '--force', id]);
   }
 
-  /** `runtime features`, where the runtime has it. */
-  async features(): Promise<unknown> {
-    const result = await runTool(this.path, ['features'], { accept: [0, 1, 2] });
-    try {
-      return JSON.parse(result.stdout.toString('utf8')) as unknown;
-    } catch {
-      return undefined;
-    }
-  }
-
   async #run(args: readonly string[], stdin?: string): Promise<void> {
     await runTool(this.path, [...this.args, ...args], stdin === undefined ? {} : { stdin });
   }
