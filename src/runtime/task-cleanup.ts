@@ -48,10 +48,13 @@ export class TaskCleanup {
     }
     if (created) await endMonitor(bundle, known);
     if (cgroupPath === undefined || cgroups.remove(cgroupPath)) return;
-    await killAll(undefined, cgroups, cgroupPath);
-    if (!cgroups.remove(cgroupPath)) {
-      throw new EngineError('internal', `processes of container ${id} do not end: cgroup ${cgroupPath}`);
+    // What is killed is in its cgroups a moment longer than it is listed there, and one that was being made may still join.
+    for (let attempt = 0; attempt < 100; attempt++) {
+      await killAll(undefined, cgroups, cgroupPath);
+      if (cgroups.remove(cgroupPath)) return;
+      await setTimeout(20);
     }
+    throw new EngineError('internal', `processes of container ${id} do not end: cgroup ${cgroupPath}`);
   }
 
   /** Removes the files of a run from the bundle; mount points and whatever else is a directory stay. */
