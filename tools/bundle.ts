@@ -1,18 +1,25 @@
 /**
  * Bundles the command (`src/cli/main.ts`), the daemon and every `*.worker.ts` into `dist/`, so that an installed
  * command starts without stripping types. Run by the launcher when a source file is newer than the bundle.
+ *
+ * `dist` is a link to the newest of the bundles in `.gantry/bundles`: a daemon that still runs from an older one finds
+ * the parts that it loads later. With `--plain` (for the npm package) `dist` is the bundle itself.
  */
 import { rmSync } from 'node:fs';
-import { glob, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { glob, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OutputOptions, rolldown } from 'rolldown';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const src = join(root, 'src');
-const staging = join(root, `dist.${process.pid}`);
+const plain = process.argv.includes('--plain');
+const bundles = join(root, '.gantry/bundles');
+const own = join(bundles, `${Date.now()}-${process.pid}`);
+const staging = join(own, 'dist');
 
-process.once('exit', () => rmSync(staging, { recursive: true, force: true })); // of a bundle that failed
+let finished = false;
+process.once('exit', () => finished || rmSync(own, { recursive: true, force: true })); // of a bundle that failed
 
 const engine: Record<string, string> = { 'daemon/main': join(src, 'daemon/main.ts') };
 for await (const file of glob('**/*.worker.ts', { cwd: src })) engine[file.replace(/\.ts$/, '')] = join(src, file);
@@ -48,12 +55,27 @@ async function bundle(input: Record<string, string>, output: OutputOptions): Pro
 await mkdir(staging, { recursive: true });
 await writeFile(join(staging, 'stamp'), `${new Date().toISOString()}\n`);
 // Aside, then renamed: a command started meanwhile finds the old bundle or the new one, never half of one.
-const old = join(root, `dist.old.${process.pid}`);
-await rename(join(root, 'dist'), old).catch((error: NodeJS.ErrnoException) => {
-  if (error.code !== 'ENOENT') throw error;
-});
-await rename(staging, join(root, 'dist'));
-await rm(old, { recursive: true, force: true });
+const dist = join(root, 'dist');
+const before = await lstat(dist).catch(() => undefined);
+if (plain || before?.isDirectory()) await rm(dist, { recursive: true, force: true });
+if (plain) await rename(staging, dist);
+else {
+  const link = join(root, `.gantry/dist.${process.pid}`);
+  await symlink(relative(root, staging), link);
+  await rename(link, dist);
+  await removeOld();
+}
+finished = !plain;
+
+/** Bundles that no command can be starting from any more and that no daemon is likely to run from. */
+async function removeOld(): Promise<void> {
+  const names = (await readdir(bundles)).sort().reverse();
+  for (const name of names.slice(5)) {
+    const age = Date.now() - (await stat(join(bundles, name)).then((found) => found.mtimeMs, Date.now));
+    if (age > 24 * 3600_000) await rm(join(bundles, name), { recursive: true, force: true });
+  }
+}
+
 console.log(
   `bundled the command, the daemon and ${Object.keys(engine).length - 1} workers into ${relative(process.cwd(), join(root, 'dist')) || 'dist'}`,
 );

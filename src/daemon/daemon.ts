@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
 import type { EngineServices } from '../engine/engine.ts';
@@ -29,6 +31,11 @@ export class Daemon {
     this.#options = options;
   }
 
+  /** Where `gantry system stop` and the like find this process. */
+  get #enginePid(): string {
+    return join(this.#options.config.execRoot, 'engine.pid');
+  }
+
   /** Resolves once clients can connect. Throws what keeps it from starting, with nothing left open. */
   async start(): Promise<void> {
     const { config, log, env } = this.#options;
@@ -38,6 +45,8 @@ export class Daemon {
       if (config.pidfile !== undefined) writePidfile(config.pidfile);
       const engine = await openEngine({ ...config.engine, report: (message) => log.info(message) });
       this.#engine = engine;
+      // The engine's lock is ours now, so whatever the file says is of a dead one.
+      writeFileSync(this.#enginePid, String(process.pid));
       this.#server = new ApiServer({
         routes: routeTable(engine),
         product: `Gantry/${VERSION} (linux)`,
@@ -84,6 +93,7 @@ export class Daemon {
       log.error(`while closing: ${errorMessage(error)}`);
     }
     if (config.pidfile !== undefined) removePidfile(config.pidfile);
+    removePidfile(this.#enginePid);
     await log.flush();
   }
 
