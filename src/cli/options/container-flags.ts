@@ -148,7 +148,7 @@ export const CONTAINER_FLAGS = {
   tmpfs: list('Mount a tmpfs directory'),
   tty: bool('Allocate a pseudo-TTY', { short: 't' }),
   ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
-  'use-api-socket': bool("Bind mount the engine's API socket and the credentials of the registries"),
+  'use-api-socket': bool("Bind mount the engine's API socket"),
   user: string('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
   userns: string('User namespace to use'),
   uts: string('UTS namespace to use'),

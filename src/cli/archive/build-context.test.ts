@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { readTar } from '../../content/tar/reader.ts';
+import { directoryContext } from './build-context.ts';
+
+/** The names in the context of a directory with these files. */
+async function contextOf(files: Readonly<Record<string, string>>, dockerfile = ''): Promise<string[]> {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'gantry-context-'));
+  try {
+    for (const [name, text] of Object.entries({ Dockerfile: 'FROM scratch\n', ...files })) {
+      fs.mkdirSync(dirname(join(folder, name)), { recursive: true });
+      fs.writeFileSync(join(folder, name), text);
+    }
+    const names: string[] = [];
+    for await (const { header } of readTar(
+      directoryContext(folder, dockerfile === '' ? '' : join(folder, dockerfile)).tar,
+    )) {
+      assert.deepEqual([header.uid, header.gid], [0, 0]);
+      names.push(Buffer.from(header.name, 'latin1').toString());
+    }
+    return names;
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
+test('everything, in a fixed order', async () => {
+  assert.deepEqual(await contextOf({ 'b/c': '', 'a é': '' }), ['Dockerfile', 'a é', 'b/', 'b/c']);
+});
+
+test('what .dockerignore leaves out, and takes back', async () => {
+  const files = { 'node_modules/x/y': '', 'src/a.log': '', 'src/b': '', 'docs/keep.md': '', 'docs/no.md': '' };
+  assert.deepEqual(
+    await contextOf({ ...files, '.dockerignore': '# comment\nnode_modules\n**/*.log\ndocs\n!docs/keep.md\n' }),
+    ['.dockerignore', 'Dockerfile', 'docs/keep.md', 'src/', 'src/b'],
+  );
+});
+
+test('the Dockerfile and the ignore file are sent even when they are ignored', async () => {
+  assert.deepEqual(await contextOf({ a: '', '.dockerignore': '*\n' }), ['.dockerignore', 'Dockerfile']);
+});
+
+test('an ignore file for one Dockerfile goes before the other', async () => {
+  const files = {
+    'other.Dockerfile': '',
+    'other.Dockerfile.dockerignore': 'a\n',
+    '.dockerignore': 'b\n',
+    a: '',
+    b: '',
+  };
+  assert.deepEqual(await contextOf(files, 'other.Dockerfile'), [
+    '.dockerignore',
+    'Dockerfile',
+    'b',
+    'other.Dockerfile',
+    'other.Dockerfile.dockerignore',
+  ]);
+});
+
+test('a Dockerfile from elsewhere is sent along', async () => {
+  const elsewhere = fs.mkdtempSync(join(tmpdir(), 'gantry-context-'));
+  try {
+    fs.writeFileSync(join(elsewhere, 'Dockerfile'), 'FROM scratch\n');
+    fs.mkdirSync(join(elsewhere, 'context'));
+    const { tar, dockerfile } = directoryContext(join(elsewhere, 'context'), join(elsewhere, 'Dockerfile'));
+    const names = [];
+    for await (const { header } of readTar(tar)) names.push(header.name);
+    assert.deepEqual(names, [dockerfile]);
+    assert.match(dockerfile, /^\.dockerfile\.[0-9a-f]{20}$/);
+  } finally {
+    fs.rmSync(elsewhere, { recursive: true });
+  }
+});
+
+test('no directory, no Dockerfile', () => {
+  assert.throws(() => directoryContext('/nosuch/x', ''), {
+    message: 'unable to prepare context: path "/nosuch/x" not found',
+  });
+  assert.throws(() => directoryContext(import.meta.dirname, ''), /Dockerfile: no such file or directory/);
+});
