@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
@@ -14,7 +15,8 @@ import { Trash } from './trash.ts';
 
 /**
  * Snapshots as directories that overlayfs stacks: `<root>/<n>/fs` holds the changes, `<root>/<n>/work` is overlayfs's own,
- * `<root>/<n>/scaffold` a layer of mount points that is nobody's change.
+ * `<root>/<n>/scaffold` a link to a layer of mount points that is nobody's change: all snapshots over one parent that ask
+ * for the same share it, in `<root>/scaffolds`. It is thrown away with its parent.
  * A directory keeps its place for life; what it is called and what lies below it are rows of the database.
  *
  * Order of effects: a directory is made before its row and renamed to the trash after its row is gone, so a directory
@@ -77,7 +79,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const directory = String(this.#next++);
     try {
       await this.#makeDirectories(directory, below);
-      if (scaffold.length > 0) this.#makeScaffold(directory, parent, scaffold);
+      if (scaffold.length > 0) await this.#linkScaffold(directory, parent, scaffold);
       const createdAt = new Date();
       this.#records.insert({ name: key, kind: 'active', parent, directory, createdAt, layer: undefined });
     } catch (error) {
@@ -142,6 +144,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async remove(name: string): Promise<void> {
     const record = this.#records.remove(name);
+    if (record.kind === 'committed') await this.#dropScaffolds(record.name as ChainId);
     await this.#trash.throwAway(join(this.#root, record.directory));
   }
 
@@ -171,17 +174,53 @@ export class OverlaySnapshotter implements Snapshotter {
     return join(this.#root, record.directory, 'work');
   }
 
-  #makeScaffold(directory: string, parent: ChainId | undefined, entries: readonly ScaffoldEntry[]): void {
+  async #linkScaffold(
+    directory: string,
+    parent: ChainId | undefined,
+    entries: readonly ScaffoldEntry[],
+  ): Promise<void> {
+    const digest = createHash('sha256').update(JSON.stringify(entries)).digest('hex');
+    const name = `${scaffoldPrefix(parent)}${digest.slice(0, 16)}`;
+    if (!existsSync(join(this.#root, 'scaffolds', name))) await this.#makeScaffold(directory, name, parent, entries);
+    symlinkSync(`../scaffolds/${name}`, join(this.#root, directory, 'scaffold'));
+  }
+
+  /** Made aside and synced before it has its name: what is there is whole, after a power cut too. */
+  async #makeScaffold(
+    directory: string,
+    name: string,
+    parent: ChainId | undefined,
+    entries: readonly ScaffoldEntry[],
+  ): Promise<void> {
     const lowerDirs = parent === undefined ? [] : this.#records.ancestry(parent).map((record) => this.#fs(record));
-    const target = join(this.#root, directory, 'scaffold');
+    const target = join(this.#root, directory, 'scaffold.new');
+    const shared = join(this.#root, 'scaffolds', name);
     mkdirSync(target, { mode: 0o755 });
-    if (!makeScaffold(target, lowerDirs, entries)) rmdirSync(target);
+    makeScaffold(target, lowerDirs, entries);
+    await mkdir(join(this.#root, 'scaffolds'), { recursive: true, mode: 0o700 });
+    await filesystemWorker.run({ job: 'sync', parameters: { directory: target } });
+    // Another snapshot over this parent may have made the same meanwhile.
+    if (existsSync(shared)) rmSync(target, { recursive: true });
+    else renameSync(target, shared);
   }
 
   /** The layer of mount points right below an active snapshot, if it has one. */
   #scaffold({ kind, directory }: SnapshotRecord): string[] {
-    const path = join(this.#root, directory, 'scaffold');
-    return kind === 'active' && existsSync(path) ? [path] : [];
+    if (kind !== 'active') return [];
+    try {
+      return [join(this.#root, directory, readlinkSync(join(this.#root, directory, 'scaffold')))];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Those over a parent that is gone: nothing was above it any more. */
+  async #dropScaffolds(parent: ChainId): Promise<void> {
+    const directory = join(this.#root, 'scaffolds');
+    const names = await readdir(directory).catch(() => []);
+    for (const name of names) {
+      if (name.startsWith(scaffoldPrefix(parent))) await this.#trash.throwAway(join(directory, name));
+    }
   }
 
   /** The root of an overlay mount is the upper directory's own: it starts as a copy of the one below. */
@@ -218,6 +257,10 @@ export class OverlaySnapshotter implements Snapshotter {
  * followed that somebody smuggled in), and lower files may change their inode when copied up (`index`).
  */
 const FEATURES = ['index=off', 'metacopy=off', 'redirect_dir=nofollow'] as const;
+
+function scaffoldPrefix(parent: ChainId | undefined): string {
+  return `${parent === undefined ? 'none' : parent.slice(parent.indexOf(':') + 1)}-`;
+}
 
 function infoOf({ name, kind, parent, createdAt, layer }: SnapshotRecord): SnapshotInfo {
   return { name, kind, parent, createdAt, layer };

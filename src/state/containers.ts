@@ -91,14 +91,16 @@ export const NEVER_RUN: RunState = {
 
 /**
  * The containers of the database, kept in memory as well: reading costs no query and no parsing, and one engine at
- * a time holds the file. Writing is durable when the call returns.
+ * a time holds the file. Writing is durable when the call returns, unless it says otherwise.
  */
 export class ContainerStore {
+  readonly #db: Database;
   readonly #documents: Documents<ContainerRecord>;
   readonly #byId = new Map<string, ContainerRecord>();
   readonly #idByName = new Map<string, string>();
 
   constructor(db: Database) {
+    this.#db = db;
     this.#documents = new Documents(db, 'containers');
     for (const record of this.#documents.list()) this.#keep(record);
   }
@@ -131,13 +133,19 @@ export class ContainerStore {
 
   /** Throws `already-exists` when id or name is taken. */
   insert(record: ContainerRecord): void {
-    this.#documents.insert(record);
+    this.#write(record, () => this.#documents.insert(record));
     this.#keep(record);
   }
 
   /** Throws `already-exists` when its new name is taken, `not-found` when it is gone. */
   update(record: ContainerRecord): void {
-    this.#documents.update(record);
+    this.#write(record, () => this.#documents.update(record));
+    this.#keep(record);
+  }
+
+  /** As `update`, for what is true of a run only: it survives the death of this process, and a power cut ends every run. */
+  updateRun(record: ContainerRecord): void {
+    this.#db.relaxedTransaction(() => this.#documents.update(record));
     this.#keep(record);
   }
 
@@ -148,11 +156,17 @@ export class ContainerStore {
 
   /** Idempotent. */
   delete(id: string): void {
-    this.#documents.delete(id);
     const record = this.#byId.get(id);
+    this.#write(record, () => this.#documents.delete(id));
     if (!record) return;
     this.#byId.delete(id);
     this.#idByName.delete(record.name);
+  }
+
+  /** Durable when it returns; but of a container that is removed at its end nothing is left after a power cut, written or not. */
+  #write(record: ContainerRecord | undefined, work: () => void): void {
+    if (record?.hostConfig.AutoRemove) this.#db.relaxedTransaction(work);
+    else work();
   }
 
   #keep(record: ContainerRecord): void {

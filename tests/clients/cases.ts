@@ -336,7 +336,7 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   ['ps filter wrong status', 'docker ps --filter status=nonsense; rc'],
   [
     'ps -n, -l, --no-trunc',
-    'docker create --name $N busybox true >/dev/null; docker ps -n 1 --format "{{.Names}}" | sed s/$N/N/; docker ps -l -q --no-trunc | tr -d "\\n" | wc -c',
+    'docker create --name $N busybox true >/dev/null; docker ps -n 1 --filter name=$N --format "{{.Names}}" | sed s/$N/N/; docker ps -l -q --filter name=$N --no-trunc | tr -d "\\n" | wc -c',
   ],
   [
     'ps --format json',

@@ -39,7 +39,7 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
 /** A run that cannot be recorded (a full disk) must not be: nobody would know of it. */
 async function recordRun(context: ContainerContext, started: ContainerRecord): Promise<void> {
   try {
-    context.store.update(started);
+    context.store.updateRun(started);
   } catch (error) {
     await tearDown(context, started);
     throw error;
