@@ -43,8 +43,9 @@ for (const runtime of ['crun', 'runc']) {
   });
 
   test(`${runtime}: a terminal, typed into and resized`, async () => {
-    // runc passes a size on only after the process began, as a program sees it that waits for SIGWINCH.
-    const until = (size: string): string => `until [ "$(stty size)" = "${size}" ]; do sleep 0.01; done; echo "${size}"`;
+    // A runtime may set the size only after the process began: programs hear of it by SIGWINCH.
+    const until = (size: string): string =>
+      `until [ "$(stty size 2>&1)" = "${size}" ]; do sleep 0.01; done; echo "${size}"`;
     const script = `${until('30 100')}; read line; ${until('40 120')}; echo "got $line"; exit 5`;
     const exec = await task.exec(
       request(['sh', '-c', script], { terminal: true }, { stdin: true, consoleSize: { rows: 30, columns: 100 } }),
