@@ -194,6 +194,8 @@ function run(program: string, words: readonly string[]): Promise<number | null> 
 function comparable(recorded: Recorded): { method: string; path: string; query: unknown; body: unknown } {
   const text = recorded.body.toString('utf8');
   const body: unknown = text.startsWith('{') ? JSON.parse(text) : text;
+  // docker keeps -v in a map of Go, whose order is another each time.
+  (body as { HostConfig?: { Binds?: string[] | null } }).HostConfig?.Binds?.sort();
   const query = Object.fromEntries(
     Object.entries(recorded.query)
       .map(([key, values]): [string, unknown] => [key, key === 'filters' ? JSON.parse(values[0]!) : values])
