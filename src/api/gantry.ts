@@ -1,7 +1,8 @@
 /**
- * Endpoints that Docker does not have, below `/gantry` (behind the version: `/v1.51/gantry/…`). Both answer with JSON
- * lines: progress as in a pull, one `aux` with the result, or one `error` at the end.
+ * Endpoints that Docker does not have, below `/gantry` (behind the version: `/v1.51/gantry/…`). Those of images answer with
+ * JSON lines: progress as in a pull, one `aux` with the result, or one `error` at the end.
  */
+import type { PortBinding } from './network.ts';
 import type { ProgressMessage } from './progress.ts';
 
 /** `POST /gantry/images/bootstrap`, body `BootstrapRequestDocument`, answer lines of `BootstrapMessage`. */
@@ -38,4 +39,24 @@ export interface FsckReportDocument {
 export interface FsckMessage extends ProgressMessage {
   /** Once, at the end. */
   readonly aux?: FsckReportDocument;
+}
+
+/**
+ * `POST /gantry/containers/{id}/ports`, body `PortChangeDocument`, answer `PortsDocument`. An endpoint of its own and no
+ * field of an update: an engine that does not know it says so, where dockerd would drop the field and report success.
+ */
+export function containerPortsPath(id: string): string {
+  return `/gantry/containers/${id}/ports`;
+}
+
+/** Both as `PortBindings` of a container's `HostConfig`. */
+export interface PortChangeDocument {
+  readonly Add?: Record<string, PortBinding[] | null> | null;
+  /** An empty `HostIp` or `HostPort` is any; a port of the container without bindings is all of its bindings. */
+  readonly Remove?: Record<string, PortBinding[] | null> | null;
+}
+
+/** What is published now, as `NetworkSettings.Ports`; empty when the container does not run. */
+export interface PortsDocument {
+  readonly Ports: Record<string, PortBinding[] | null>;
 }

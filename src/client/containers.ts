@@ -12,6 +12,7 @@ import type {
   WaitResponse,
 } from '../api/container.ts';
 import type { Filters } from '../api/filters.ts';
+import { containerPortsPath, type PortChangeDocument, type PortsDocument } from '../api/gantry.ts';
 import { collect, filtersQuery, segment } from './query.ts';
 import type { HijackedStream, Requester } from './requester.ts';
 import type { HttpResponse } from './http.ts';
@@ -98,6 +99,10 @@ export class ContainersClient {
 
   update(id: string, request: ContainerUpdateRequest): Promise<{ Warnings: string[] | null }> {
     return this.#requester.json('POST', `/containers/${segment(id)}/update`, { json: request });
+  }
+
+  changePorts(id: string, change: PortChangeDocument): Promise<PortsDocument> {
+    return this.#requester.json('POST', containerPortsPath(segment(id)), { json: change });
   }
 
   async remove(id: string, options: { force?: boolean; volumes?: boolean; link?: boolean } = {}): Promise<void> {

@@ -20,6 +20,7 @@ import type {
 } from '../api/container.ts';
 import type { ExecCreateRequest, ExecInspect } from '../api/exec.ts';
 import type { Filters } from '../api/filters.ts';
+import type { PortChangeDocument, PortsDocument } from '../api/gantry.ts';
 import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, PruneImagesReport } from '../api/image.ts';
 import type {
   NetworkConnectRequest,
@@ -63,6 +64,11 @@ export interface ContainerService {
   unpause(id: string): Promise<void>;
   rename(id: string, name: string): Promise<void>;
   update(id: string, request: ContainerUpdateRequest): Promise<{ Warnings: string[] }>;
+  /**
+   * Publishes ports and takes published ones back, of a running container at once and for every later run. What is removed
+   * goes first. Connections that exist go on. Throws `not-found` for a port that is not published, `conflict`.
+   */
+  changePorts(id: string, change: PortChangeDocument): Promise<PortsDocument>;
   remove(id: string, options?: { force?: boolean; volumes?: boolean; link?: boolean }): Promise<void>;
   /** Registers at once (so that nothing started afterwards is missed) and resolves to the outcome when the condition holds. */
   wait(

@@ -55,9 +55,18 @@ export class FirewallTable {
   }
 
   async removePorts(owner: string): Promise<void> {
-    const ports = this.#ports.get(owner);
-    if (!this.#ports.delete(owner) || !ports) return;
-    this.#pending += changePorts(this.name, 'delete', ports);
+    await this.setPorts(owner, []);
+  }
+
+  /** All that a container has, in one transaction. */
+  async setPorts(owner: string, ports: readonly PublishedPort[]): Promise<void> {
+    const before = this.#ports.get(owner) ?? [];
+    const added = ports.filter((port) => !before.some((other) => isSame(port, other)));
+    const removed = before.filter((port) => !ports.some((other) => isSame(port, other)));
+    if (added.length === 0 && removed.length === 0) return;
+    if (ports.length > 0) this.#ports.set(owner, ports);
+    else this.#ports.delete(owner);
+    this.#pending += changePorts(this.name, 'delete', removed) + changePorts(this.name, 'add', added);
     await this.#flush();
   }
 
@@ -127,4 +136,14 @@ export class FirewallTable {
     await this.#apply(state.bridges.length === 0 ? removeTable(this.name) : replaceTable(this.name, state));
     this.#present = state.bridges.length > 0;
   }
+}
+
+function isSame(a: PublishedPort, b: PublishedPort): boolean {
+  return (
+    a.hostAddress === b.hostAddress &&
+    a.protocol === b.protocol &&
+    a.hostPort === b.hostPort &&
+    a.address === b.address &&
+    a.port === b.port
+  );
 }

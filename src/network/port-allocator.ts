@@ -93,14 +93,19 @@ export class PortAllocator {
         lost.push((error as Error).message);
       }
     }
-    this.#holdings.set(owner, holdings);
+    this.#holdings.set(owner, [...(this.#holdings.get(owner) ?? []), ...holdings]);
     return lost;
   }
 
-  /** Idempotent; the ports are free when it returns. */
-  release(owner: string): void {
-    for (const holding of this.#holdings.get(owner) ?? []) holding.close();
-    this.#holdings.delete(owner);
+  /** Idempotent; the ports are free when it returns. All of a container's, or those that are named. */
+  release(owner: string, ports?: readonly HeldPort[]): void {
+    const kept: Holding[] = [];
+    for (const holding of this.#holdings.get(owner) ?? []) {
+      if (!ports || ports.some((port) => isSame(port, holding))) holding.close();
+      else kept.push(holding);
+    }
+    if (kept.length > 0) this.#holdings.set(owner, kept);
+    else this.#holdings.delete(owner);
   }
 
   close(): void {
@@ -174,6 +179,10 @@ export class PortAllocator {
     }
     return undefined;
   }
+}
+
+function isSame(a: HeldPort, b: HeldPort): boolean {
+  return a.protocol === b.protocol && a.hostPort === b.hostPort && a.hostAddress === b.hostAddress && a.port === b.port;
 }
 
 /** The ports to try, in order. Random ones come from the range that the kernel uses for its own, as in Docker. */

@@ -39,6 +39,20 @@ export function portRequests(bindings: Readonly<Record<string, PortBinding[] | n
   return requests.sort((a, b) => a.port - b.port || a.protocol.localeCompare(b.protocol));
 }
 
+/** Whether a published port is among those that `request` speaks of; what it leaves empty is any. */
+export function isRequested(
+  request: PortRequest,
+  held: { readonly protocol: Protocol; readonly port: number; readonly hostAddress: string; readonly hostPort: number },
+): boolean {
+  const { hostAddress, hostPorts } = request;
+  return (
+    request.protocol === held.protocol &&
+    request.port === held.port &&
+    (hostAddress === '' || hostAddress.replace(/^\[(.*)\]$/, '$1') === held.hostAddress) &&
+    (!hostPorts || (held.hostPort >= hostPorts.first && held.hostPort <= hostPorts.last))
+  );
+}
+
 /** `8080`, `8000-8010`, empty or `0`. */
 function parseHostPorts(text: string): { first: number; last: number } | undefined {
   if (text === '' || text === '0') return undefined;

@@ -275,3 +275,18 @@ function linksOfEngine(): string[] {
     .map((link) => link.name)
     .filter((name) => /^(gantry|br-|veth)/.test(name));
 }
+
+test('a container that was taken off its only network stays off it', root, async () => {
+  const { networks, networking } = engine.opened;
+  await networks.create({ Name: 'lone' });
+  const one = await engine.start('one', { NetworkMode: 'lone' });
+  await networks.disconnect('lone', { Container: 'one' });
+  const off = engine.get(one);
+  assert.deepEqual(off.attachment?.endpoints, {});
+  networking.renamed(one.id, 'uno');
+  await engine.stop(off);
+  const again = await networking.prepare(off);
+  assert.deepEqual(again.attachment.endpoints, {});
+  await networking.release(one.id);
+  await networks.remove('lone');
+});

@@ -137,3 +137,40 @@ test('a firewall of the host that drops what is forwarded is reported, and left 
   await engine.opened.networks.remove('walled');
   await applyNftables('delete table ip filter\n');
 });
+
+test('ports are published and taken back while the container runs', root, async () => {
+  const { networking } = engine.opened;
+  const web = await engine.start('web', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '9300' }] } });
+  const taken = await engine.start('taken', { PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '9302' }] } });
+  lab.serve(web.namespace, 80);
+  lab.serve(web.namespace, 81);
+  const reach = (port: number) => lab.ask(neighbour, '198.51.100.1', port);
+  const port = (number: string) => [{ HostIp: '', HostPort: number }];
+
+  const added = await networking.changePorts(web.id, { remove: {}, add: { '81/tcp': port('9301') } });
+  assert.deepEqual(Object.keys(added.ports), ['80/tcp', '81/tcp']);
+  assert.deepEqual(await Promise.all([reach(9300), reach(9301)]), ['from 198.51.100.2', 'from 198.51.100.2']);
+  assert.equal(await lab.ask(lab.host, '::1', 9301), 'from 172.17.0.1');
+
+  await assert.rejects(
+    networking.changePorts(web.id, { remove: { '80/tcp': null }, add: { '82/tcp': port('9302') } }),
+    {
+      message: /Bind for 0\.0\.0\.0:9302 failed: port is already allocated \(by container taken/,
+    },
+  );
+  assert.equal(await reach(9300), 'from 198.51.100.2', 'a change that fails changes nothing');
+
+  // the same port of the host, to another one inside
+  const moved = await networking.changePorts(web.id, { remove: { '80/tcp': null }, add: { '81/tcp': port('9300') } });
+  assert.deepEqual(Object.keys(moved.ports), ['81/tcp']);
+  assert.equal(moved.ports['81/tcp']!.length, 4);
+  const gone = await networking.changePorts(web.id, { remove: { '81/tcp': port('9301') }, add: {} });
+  assert.deepEqual(
+    gone.ports['81/tcp']!.map(({ HostPort }) => HostPort),
+    ['9300', '9300'],
+  );
+  assert.equal(await reach(9300), 'from 198.51.100.2');
+  assert.match(await reach(9301), /ECONNREFUSED|no answer/);
+  assert.equal(await lab.ask(lab.host, '127.0.0.1', 9301), 'ECONNREFUSED');
+  for (const container of [web, taken]) await engine.stop(container);
+});

@@ -14,6 +14,7 @@ import type {
   Ulimit,
   WeightDevice,
 } from '../../api/container.ts';
+import type { PortChangeDocument } from '../../api/gantry.ts';
 import { networkingConfig, portMap } from './network.ts';
 import {
   bool,
@@ -204,3 +205,5 @@ export const containerUpdate = struct<ContainerUpdateRequest>('container.UpdateC
   ...resourcesFields,
   RestartPolicy: restartPolicy,
 });
+
+export const portChange = struct<PortChangeDocument>('gantry.PortChange', { Add: portMap, Remove: portMap });

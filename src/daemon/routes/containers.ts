@@ -1,9 +1,10 @@
 import type { WaitResponse } from '../../api/container.ts';
+import { containerPortsPath } from '../../api/gantry.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { AttachOptions, AttachSession, EngineServices } from '../../engine/engine.ts';
 import type { Exchange } from '../exchange.ts';
 import { frameHeader, joinSession, streamType } from '../hijack.ts';
-import { containerCreate, containerUpdate } from '../json/container.ts';
+import { containerCreate, containerUpdate, portChange } from '../json/container.ts';
 import type { Query } from '../query.ts';
 import type { Route } from '../router.ts';
 import { containerInspect, containerSummary, upgradeContainerCreate, upgradeContainerUpdate } from '../versions.ts';
@@ -114,6 +115,12 @@ export function containerRoutes(engine: EngineServices): Route[] {
         const { Warnings } = await containers.update(id(exchange), request);
         exchange.json({ Warnings: Warnings.length === 0 ? null : Warnings });
       },
+    },
+    {
+      method: 'POST',
+      path: containerPortsPath('{id}'),
+      handle: async (exchange) =>
+        exchange.json(await containers.changePorts(id(exchange), await exchange.body(portChange))),
     },
     {
       method: 'POST',

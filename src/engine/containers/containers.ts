@@ -11,11 +11,13 @@ import type {
   PruneContainersReport,
 } from '../../api/container.ts';
 import type { Filters } from '../../api/filters.ts';
+import type { PortChangeDocument, PortsDocument } from '../../api/gantry.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { AttachOptions, AttachSession, CommitOptions, ContainerService, LogOptions } from '../engine.ts';
 import { archiveGet, archivePut, archiveStat, containerChanges, exportContainer } from './archive.ts';
 import { attachToContainer } from './attach.ts';
+import { changeContainerPorts } from './change-ports.ts';
 import { commitContainer } from './commit.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import { createContainer } from './create.ts';
@@ -80,6 +82,10 @@ export class Containers implements ContainerService {
 
   update(id: string, request: ContainerUpdateRequest): Promise<{ Warnings: string[] }> {
     return updateContainer(this.#context, id, request);
+  }
+
+  changePorts(id: string, change: PortChangeDocument): Promise<PortsDocument> {
+    return changeContainerPorts(this.#context, id, change);
   }
 
   remove(id: string, options?: { force?: boolean; volumes?: boolean; link?: boolean }): Promise<void> {

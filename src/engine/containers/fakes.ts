@@ -108,6 +108,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       adopt: async () => {},
       recovered: async () => {},
       settings: () => ({ Networks: {} }) as never,
+      changePorts: async () => ({ mode: 'none', endpoints: {}, interfaces: {}, ports: {}, sandboxId: '' }),
       renamed: () => {},
     } satisfies Networking,
     specs: {

@@ -16,7 +16,7 @@ import { networkMode, wantedNetworks } from './network-mode.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import { networkSettings } from './network-settings.ts';
 import type { ContainerDirectory, NetworkedContainer, Networking, PreparedNetwork } from './networking.ts';
-import type { PublishedPorts } from './published-ports.ts';
+import type { PortChange, PublishedPorts } from './published-ports.ts';
 import type { NetworkRun, RunNetworks } from './run-networks.ts';
 
 export interface ContainerNetworkingOptions {
@@ -176,6 +176,13 @@ export class ContainerNetworking implements Networking {
       runs.endpoints.empty(settings),
     ]);
     return { ...bareAttachment('bridge', Object.fromEntries(endpoints)), sandboxId: '' };
+  }
+
+  async changePorts(containerId: string, change: PortChange): Promise<NetworkAttachment> {
+    const run = this.#options.runs.get(containerId);
+    if (!run) throw new EngineError('conflict', `container ${containerId} is not running`);
+    await this.#options.ports.change(run, change);
+    return run.attachment;
   }
 
   renamed(containerId: string, name: string): void {

@@ -4,7 +4,7 @@ import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import { type FileDefaults, writeContainerFiles } from './container-files.ts';
 import type { ContainerNames } from './container-names.ts';
-import { networkMode, wantedNetworks } from './network-mode.ts';
+import { networkMode, NO_NETWORKS, wantedNetworks } from './network-mode.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { ContainerDirectory, NetworkedContainer } from './networking.ts';
 import type { PublishedPorts } from './published-ports.ts';
@@ -86,13 +86,15 @@ export class LiveNetworks {
       runs.disconnect(run, namespace, network.name);
       await this.#changed(run, namespace);
     }
-    this.#save(container, Object.fromEntries(kept));
+    this.#save(container, kept.length > 0 ? Object.fromEntries(kept) : NO_NETWORKS);
   }
 
   /** The run may have ended meanwhile: then its attachment is nobody's any more. */
   #save(container: NetworkedContainer, networks: NetworkedContainer['networks']): void {
     const { containers, runs } = this.#options;
-    containers.save(container.id, networks, runs.get(container.id)?.attachment);
+    const run = runs.get(container.id);
+    if (run) run.container = { ...run.container, networks };
+    containers.save(container.id, networks, run?.attachment);
   }
 
   /** The name or id by which the container asks for the network. */

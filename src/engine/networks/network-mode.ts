@@ -16,12 +16,16 @@ export function networkMode(hostConfig: HostConfig, disabled = false): NetworkMo
   return { kind: 'networks', first: mode === '' || mode === 'default' ? 'bridge' : mode };
 }
 
+/** What a container's `networks` say once its last one was disconnected: otherwise its mode would bring that back at the next start. */
+export const NO_NETWORKS: NetworkedContainer['networks'] = { none: {} };
+
 /** The networks a container is to be on, in the order of its interfaces, with what was asked of each. */
 export function wantedNetworks(container: NetworkedContainer): [string, EndpointSettings][] {
   const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
   if (mode.kind !== 'networks') return [];
   // the first one may have been disconnected meanwhile
   const names = Object.keys(container.networks);
+  if (names.length === 1 && names[0] === 'none') return [];
   const hasFirst = names.length === 0 || names.includes(mode.first) || names.includes('default');
   const wanted = new Map<string, EndpointSettings>(hasFirst ? [[mode.first, {}]] : []);
   for (const [name, settings] of Object.entries(container.networks)) {

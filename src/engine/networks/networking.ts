@@ -1,6 +1,7 @@
 import type { ContainerConfig, HostConfig, NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
+import type { PortChange } from './published-ports.ts';
 
 /**
  * What running containers need of networks. The containers service calls it around each run:
@@ -30,6 +31,11 @@ export interface Networking {
   recovered(): Promise<void>;
   /** `NetworkSettings` of inspect; without an attachment, of a container that does not run. */
   settings(container: NetworkedContainer, attachment: NetworkAttachment | undefined, pid: number): NetworkSettings;
+  /**
+   * Changes the published ports of a container that runs, and gives its attachment as it is now. On failure nothing is
+   * changed. Throws `conflict`.
+   */
+  changePorts(containerId: string, change: PortChange): Promise<NetworkAttachment>;
   /** The container was renamed: names in DNS follow. */
   renamed(containerId: string, name: string): void;
 }

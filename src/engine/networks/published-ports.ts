@@ -3,10 +3,17 @@ import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { PublishedPort } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
 import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-allocator.ts';
-import { parsePort, portRequests } from '../../network/ports.ts';
+import { isRequested, parsePort, portRequests } from '../../network/ports.ts';
 import type { Endpoints } from './endpoints.ts';
 import { portBindings } from './network-settings.ts';
 import type { NetworkRun } from './run-networks.ts';
+
+/** Both as `PortBindings`. */
+export interface PortChange {
+  readonly add: Readonly<Record<string, PortBinding[] | null>>;
+  /** What is left empty is any. */
+  readonly remove: Readonly<Record<string, PortBinding[] | null>>;
+}
 
 /** Ports of the host that lead to containers. */
 export class PublishedPorts {
@@ -35,6 +42,35 @@ export class PublishedPorts {
     const held = target ? this.#allocate(run, wanted, target) : [];
     run.attachment = { ...run.attachment, ports: portBindings(config.ExposedPorts, held) };
     if (target) await this.#firewall.addPorts(id, publishedPorts(held, target));
+  }
+
+  /**
+   * Changes what a running container has; its run's attachment says what it got. On failure all is as it was. Throws
+   * `conflict` when the container has no network by which others could reach it.
+   */
+  async change(run: NetworkRun, change: PortChange): Promise<void> {
+    const { id, name, config } = run.container;
+    const target = this.#target(run);
+    if (!target) throw new EngineError('conflict', `container ${name} is on no network that has a way in`);
+    const removals = portRequests(change.remove);
+    const before = heldPorts(run);
+    const kept = before.filter((port) => !removals.some((removal) => isRequested(removal, port)));
+    const removed = before.filter((port) => !kept.includes(port));
+    const attachment = run.attachment;
+    this.#ports.release(id, removed);
+    let added: HeldPort[] = [];
+    try {
+      added = this.#allocate(run, change.add, target);
+      const held = [...kept, ...added];
+      run.attachment = { ...attachment, ports: portBindings(config.ExposedPorts, held) };
+      await this.#firewall.setPorts(id, publishedPorts(held, target));
+    } catch (error) {
+      this.#ports.release(id, added);
+      this.#ports.adopt(id, removed, target);
+      run.attachment = attachment;
+      await this.#firewall.setPorts(id, publishedPorts(before, target));
+      throw error;
+    }
   }
 
   #allocate(run: NetworkRun, wanted: Readonly<Record<string, PortBinding[] | null>>, target: PortTarget): HeldPort[] {

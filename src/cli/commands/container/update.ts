@@ -1,7 +1,10 @@
 import type { ContainerUpdateRequest } from '../../../api/container.ts';
+import type { PortChangeDocument } from '../../../api/gantry.ts';
+import { errorMessage } from '../../../base/errors.ts';
 import { command, CommandError } from '../../command.ts';
-import { bytes, cpus, int, string, swapBytes, uint16 } from '../../flag.ts';
+import { bytes, cpus, int, list, string, swapBytes, uint16 } from '../../flag.ts';
 import { forEachName } from '../../names.ts';
+import { parsePorts } from '../../options/ports.ts';
 import { parseRestart } from '../../options/restart.ts';
 
 export const update = command({
@@ -24,6 +27,8 @@ export const update = command({
     'memory-reservation': bytes('Memory soft limit'),
     'memory-swap': swapBytes('Swap limit equal to memory plus swap: -1 to enable unlimited swap'),
     'pids-limit': int('Tune container pids limit (set -1 for unlimited)'),
+    'publish-add': list("Publish a container's port to the host, without a restart"),
+    'publish-rm': list('Take a published port back, without a restart: [HOST-PORT:]CONTAINER-PORT'),
     restart: string('Restart policy to apply when a container exits', {
       complete: ['no', 'always', 'on-failure', 'unless-stopped'],
     }),
@@ -48,12 +53,16 @@ export const update = command({
       ...(given.has('pids-limit') ? { PidsLimit: flags['pids-limit'] } : {}),
       ...(flags.restart === '' ? {} : { RestartPolicy: parseRestart(flags.restart) }),
     };
+    const ports = portChange(flags['publish-add'], flags['publish-rm']);
+    const limits = [...given].some((flag) => flag !== 'publish-add' && flag !== 'publish-rm');
     const client = await cli.client();
     const warnings: string[] = [];
     const code = await forEachName(
       cli,
       args,
       async (name) => {
+        if (ports) await client.containers.changePorts(name, ports);
+        if (!limits) return;
         const { Warnings } = await client.containers.update(name, request);
         warnings.push(...(Warnings ?? []));
       },
@@ -63,3 +72,12 @@ export const update = command({
     return code;
   },
 });
+
+function portChange(add: readonly string[], remove: readonly string[]): PortChangeDocument | undefined {
+  if (add.length === 0 && remove.length === 0) return undefined;
+  try {
+    return { Add: parsePorts(add, []).bindings, Remove: parsePorts(remove, []).bindings };
+  } catch (error) {
+    throw new CommandError(errorMessage(error));
+  }
+}
