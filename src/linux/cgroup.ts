@@ -70,13 +70,9 @@ export class CgroupHierarchy {
   remove(path: string): boolean {
     let removed = true;
     for (const directory of this.#directories(path)) {
-      for (const at of [...descend(directory)].reverse()) {
-        try {
-          rmdirSync(at);
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') removed = false;
-        }
-      }
+      // Hardly any has cgroups below it: it is tried before it is read.
+      if (removeCgroup(directory)) continue;
+      for (const at of [...descend(directory)].reverse()) if (!removeCgroup(at)) removed = false;
     }
     return removed;
   }
@@ -88,6 +84,15 @@ export class CgroupHierarchy {
     const hierarchies = new Set(this.#controllers.values());
     if (this.version === 'hybrid') hierarchies.add(`${this.#root}/unified`);
     return [...hierarchies].map((hierarchy) => `${hierarchy}${path}`);
+  }
+}
+
+function removeCgroup(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
   }
 }
 

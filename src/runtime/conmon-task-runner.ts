@@ -16,6 +16,7 @@ import {
 import { ConmonTask, readExitFile } from './conmon-task.ts';
 import { startExec } from './exec-process.ts';
 import { finishLog, LogRotation, monitorLogLimit, prepareLog } from './logs/rotation.ts';
+import type { KnownTask } from './known-task.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { runtimeError } from './runtime-error.ts';
 import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
@@ -100,6 +101,11 @@ export class ConmonTaskRunner implements TaskRunner {
       stdin: request.stdin,
       leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
     });
+    const known: KnownTask = {
+      monitor,
+      cgroupPath: plainCgroup(cgroupsPath),
+      poststop: (spec.hooks?.poststop?.length ?? 0) > 0,
+    };
     try {
       writeMonitorRecord(bundle, { ...monitor.identity, stdin: null });
       const result = await created;
@@ -120,9 +126,9 @@ export class ConmonTaskRunner implements TaskRunner {
         this.#seccomp.put(seccompKey, `${runtime.root}/${id}/seccomp.bpf`);
       }
       await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
-      return this.#task({ ...request, stdin, process, monitor, runtime, cgroupPath: plainCgroup(cgroupsPath) });
+      return this.#task({ ...request, ...known, stdin, process, runtime });
     } catch (error) {
-      await this.#cleanup.destroy(id, monitor);
+      await this.#cleanup.destroy(id, known);
       this.#cleanup.clearBundle(id);
       this.#cleanup.removeEmptyBundle(id);
       throw error;
@@ -146,6 +152,7 @@ export class ConmonTaskRunner implements TaskRunner {
       runtime: this.#runtime(request.runtime),
       log: request.log,
       cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
+      poststop: (spec?.hooks?.poststop?.length ?? 0) > 0,
     });
     await task.endOrphanedStdin();
     return task;
@@ -153,7 +160,7 @@ export class ConmonTaskRunner implements TaskRunner {
 
   async forget(id: string): Promise<void> {
     const task = this.#tasks.get(id);
-    await this.#cleanup.destroy(id, task?.monitor);
+    await this.#cleanup.destroy(id, task?.known);
     this.#tasks.delete(id);
     this.#cleanup.removeBundle(id);
   }
@@ -185,6 +192,7 @@ export class ConmonTaskRunner implements TaskRunner {
     readonly runtime: OciRuntime;
     readonly log: TaskLog;
     readonly cgroupPath: string | undefined;
+    readonly poststop: boolean;
   }): ConmonTask {
     const { id } = options;
     const task = new ConmonTask({

@@ -10,6 +10,7 @@ import type { OciRuntime } from './oci-runtime.ts';
 import type { LinuxResources } from './spec/oci-spec.ts';
 import { StdinChannel } from './stdin-channel.ts';
 import type { ExecProcess, ExecRequest, Task, TaskExit } from './task.ts';
+import type { KnownTask } from './known-task.ts';
 
 export interface ConmonTaskOptions {
   readonly id: string;
@@ -20,6 +21,8 @@ export interface ConmonTaskOptions {
   readonly cgroups: CgroupHierarchy;
   /** As in the specification; undefined when it is not a plain path. */
   readonly cgroupPath: string | undefined;
+  /** Whether the runtime has hooks to run when it deletes the container. */
+  readonly poststop: boolean;
   readonly bundle: string;
   readonly exitFile: string;
   /** Where it is kept open for writers. */
@@ -59,6 +62,11 @@ export class ConmonTask implements Task {
   /** Resolves when the monitor is gone. */
   get monitor(): Monitor {
     return this.#options.monitor;
+  }
+
+  /** For the clean-up after it. */
+  get known(): KnownTask {
+    return this.#options;
   }
 
   async write(data: Uint8Array): Promise<void> {

@@ -6,6 +6,7 @@ import { unmount } from '../linux/mount.ts';
 import { descendants, isAlive, signalProcess } from '../linux/process.ts';
 import { adoptMonitor, readMonitorRecord, searchMonitor, type Monitor } from './conmon-monitor.ts';
 import { killAll } from './conmon-task.ts';
+import type { KnownTask } from './known-task.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
 import type { TaskPaths } from './task-paths.ts';
@@ -28,25 +29,24 @@ export class TaskCleanup {
    * Ends whatever runs of the task and removes what the runtime and the kernel keep of it; the bundle stays. Where the
    * container has ended and the runtime is one we know, that is two directories to remove, and no process to start.
    */
-  async destroy(id: string, known: Monitor | undefined): Promise<void> {
+  async destroy(id: string, known: KnownTask | undefined): Promise<void> {
     const { paths, runtimes, cgroups } = this.#options;
     const bundle = paths.bundle(id);
-    const spec = readSpec(bundle);
-    const cgroupPath = plainCgroup(spec?.linux.cgroupsPath);
+    const { cgroupPath, poststop } = known ?? readTask(bundle);
+    const monitor = known?.monitor;
     const ended = existsSync(paths.exit(id));
     // conmon has the runtime write this file when it has made the container; what is there before is no runtime's to delete.
     const created = existsSync(`${bundle}/pid`);
-    if (!created) await killMonitor(bundle, known);
+    if (!created) await killMonitor(bundle, monitor);
     for (const runtime of runtimes) {
       const state = `${runtime.root}/${id}`;
       if (!existsSync(state)) continue;
-      const simple =
-        ended && (spec?.hooks?.poststop?.length ?? 0) === 0 && /^(crun|runc) /.test(await runtime.version());
+      const simple = ended && !poststop && /^(crun|runc) /.test(await runtime.version());
       const done = !created || (simple && cgroupPath !== undefined && cgroups.remove(cgroupPath));
       if (!done) await runtime.delete(id);
       rmSync(state, { recursive: true, force: true });
     }
-    if (created) await endMonitor(bundle, known);
+    if (created) await endMonitor(bundle, monitor);
     if (cgroupPath === undefined || cgroups.remove(cgroupPath)) return;
     // What is killed is in its cgroups a moment longer than it is listed there, and one that was being made may still join.
     for (let attempt = 0; attempt < 100; attempt++) {
@@ -88,6 +88,12 @@ export class TaskCleanup {
 /** A cgroup we can find ourselves: a plain absolute path, and not a root or a systemd unit. */
 export function plainCgroup(path: string | undefined): string | undefined {
   return path !== undefined && /^\/[^/]/.test(path) && !path.split('/').includes('..') ? path : undefined;
+}
+
+/** The same, from the bundle of a task that an earlier engine started. */
+function readTask(bundle: string): Omit<KnownTask, 'monitor'> {
+  const spec = readSpec(bundle);
+  return { cgroupPath: plainCgroup(spec?.linux.cgroupsPath), poststop: (spec?.hooks?.poststop?.length ?? 0) > 0 };
 }
 
 export function readSpec(bundle: string): OciSpec | undefined {
