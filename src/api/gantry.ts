@@ -1,6 +1,9 @@
 /**
  * Endpoints that Docker does not have, below `/gantry` (behind the version: `/v1.51/gantry/…`). Those of images answer with
  * JSON lines: progress as in a pull, one `aux` with the result, or one `error` at the end.
+ *
+ * Of volumes besides those below: `POST /gantry/volumes/{name}/rename?name=…` answers with the `Volume`, `GET
+ * /gantry/volumes/{name}/archive` with a tar, and `PUT` there takes one and answers with the `Volume`.
  */
 import type { PortBinding } from './network.ts';
 import type { ProgressMessage } from './progress.ts';
@@ -60,3 +63,15 @@ export interface PortChangeDocument {
 export interface PortsDocument {
   readonly Ports: Record<string, PortBinding[] | null>;
 }
+
+/** `POST /gantry/volumes/{name}/clone` and `…/snapshot`; both answer with the new `Volume`. */
+export interface VolumeCopyRequest {
+  /** A snapshot without a name is named by the time. */
+  Name?: string;
+  Labels?: Record<string, string>;
+  /** Copy although a running container writes into it: file by file, so what belongs together may be torn apart. */
+  Live?: boolean;
+}
+
+/** Of a copy: the volume that it was made from. */
+export const VOLUME_SOURCE_LABEL = 'gantry.volume.source';

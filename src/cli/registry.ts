@@ -323,6 +323,31 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'Remove one or more volumes. You cannot remove a volume that is in use by a container.',
     load: async () => (await import('./commands/volume/rm.ts')).rm,
   },
+  {
+    paths: ['volume clone'],
+    summary: 'Copy a volume to a new one',
+    load: async () => (await import('./commands/volume/clone.ts')).clone,
+  },
+  {
+    paths: ['volume export'],
+    summary: 'Write the files of a volume as a tar archive',
+    load: async () => (await import('./commands/volume/export.ts')).exportVolume,
+  },
+  {
+    paths: ['volume import'],
+    summary: 'Fill a new or empty volume from a tar archive',
+    load: async () => (await import('./commands/volume/import.ts')).importVolume,
+  },
+  {
+    paths: ['volume rename'],
+    summary: 'Rename a volume',
+    load: async () => (await import('./commands/volume/rename.ts')).rename,
+  },
+  {
+    paths: ['volume snapshot'],
+    summary: 'Copy a volume to one named by the time',
+    load: async () => (await import('./commands/volume/snapshot.ts')).snapshot,
+  },
   // the engine
   {
     paths: ['version'],

@@ -31,6 +31,7 @@ import type {
 } from '../api/network.ts';
 import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
+import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
 import type { OutputChunk } from '../runtime/task.ts';
@@ -255,6 +256,16 @@ export interface VolumeService {
   inspect(name: string): Promise<Volume>;
   remove(name: string, options?: { force?: boolean }): Promise<void>;
   prune(filters: Filters): Promise<PruneVolumesReport>;
+  /** Throws `conflict` while a container has it, running or not, and when `to` exists. */
+  rename(name: string, to: string): Promise<Volume>;
+  /** A new volume with the same files: they share their space on the disk where the filesystem can. Nobody sees it before it is whole. */
+  clone(name: string, request: VolumeCopyRequest, options?: OperationOptions): Promise<Volume>;
+  /** As `clone`, named by the time where no name is given. */
+  snapshot(name: string, request?: VolumeCopyRequest, options?: OperationOptions): Promise<Volume>;
+  /** All files as a tar, names relative to the volume. */
+  export(name: string, options?: OperationOptions): Promise<Bytes>;
+  /** Fills a new volume, or one without files, from a tar, any known compression; all or nothing. Throws `conflict`, `corrupt`, `too-large`. */
+  import(name: string, tar: Bytes, options?: OperationOptions): Promise<Volume>;
 }
 
 export interface BuildRequest {

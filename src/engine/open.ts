@@ -37,6 +37,7 @@ import { reconcile, startByPolicy } from './reconcile.ts';
 import { EngineSpecs } from './specs/container-specs.ts';
 import { System } from './system/system.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
+import { MountedImages } from './volumes/mounted-images.ts';
 import { RunMounts } from './volumes/run-mounts.ts';
 import { Volumes } from './volumes/volumes.ts';
 
@@ -72,6 +73,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
       events.publish(type, action, id, attributes);
   const containerStore = new ContainerStore(db);
   const buildRecords = new BuildRecords(db);
+  const mountedImages = new MountedImages(containerStore);
 
   // content and layers
   const snapshotter = await OverlaySnapshotter.open(join(dataRoot, 'snapshots'), db);
@@ -83,17 +85,22 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     temporary,
     publish: publish('image'),
     containers: () =>
-      containerStore.list().map(({ id, imageId, state }) => ({ id, imageId, running: hasProcess(state) })),
-    otherChains: () => buildRecords.chains(),
+      containerStore.list().flatMap(({ id, imageId, mounts, state }) => {
+        const images = new Set([imageId, ...mounts.flatMap(({ image }) => image?.id ?? [])]);
+        return [...images].map((used) => ({ id, imageId: used, running: hasProcess(state) }));
+      }),
+    otherChains: () => [...buildRecords.chains(), ...mountedImages.chains()],
   });
 
   // volumes and networks
   const volumeStore = new VolumeStore(db);
+  const runMounts = new RunMounts(join(execRoot, 'mounts'));
   const driver = new LocalDriver(join(dataRoot, 'volumes'));
   const volumes = new Volumes({
     store: volumeStore,
     containers: containerStore,
     driver,
+    runMounts,
     events,
     usage: async (directory, signal) => (await diskUsage(directory, { signal })).bytes,
   });
@@ -102,7 +109,10 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     store: volumeStore,
     containers: containerStore,
     driver,
-    runMounts: new RunMounts(join(execRoot, 'mounts')),
+    runMounts,
+    images: imageService,
+    mountedImages,
+    snapshots: snapshotter,
     dataRoot,
     report,
   });

@@ -27,6 +27,8 @@ export interface ApplyLayerOptions {
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Throw `invalid-argument` rather than replace a directory with something else, or something else with a directory. */
   readonly noOverwriteDirNonDir?: boolean | undefined;
+  /** With `literal`: the target is all that the archive describes, so an entry for the root is the target's own. */
+  readonly describeRoot?: boolean | undefined;
   readonly limits?: ArchiveLimits | undefined;
 }
 

@@ -41,6 +41,8 @@ export interface ExtractorOptions {
   readonly lowerDirs?: readonly string[] | undefined;
   /** Refuse to put a directory in the place of something else, or the other way round. */
   readonly noOverwriteDirNonDir?: boolean | undefined;
+  /** Whether an entry for the root itself counts; by default it does for layers alone. */
+  readonly describeRoot?: boolean | undefined;
   /** Give everything this owner, whatever the archive says. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   readonly maxEntries: number;
@@ -372,8 +374,8 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   #describeRoot(header: TarHeader): void {
-    // What is extracted into a directory of a container or an image does not describe that directory.
-    if (this.#options.whiteouts === 'literal' || header.type !== 'directory') return;
+    // What is extracted into a directory of a container or an image does not describe that directory by default.
+    if (!(this.#options.describeRoot ?? this.#options.whiteouts === 'overlay') || header.type !== 'directory') return;
     const fd = openAt(this.#root.fd, '.', READ_DIRECTORY);
     try {
       this.#describe(fd, header);

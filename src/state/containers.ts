@@ -47,6 +47,8 @@ export interface ContainerMount {
   readonly anonymous: boolean;
   /** The request that made it, in the form of `--mount`: what the point does not show. */
   readonly request?: MountRequest;
+  /** Of a mounted image: which one its name meant when the container was made. */
+  readonly image?: { readonly id: string; readonly chain: ChainId };
 }
 
 /** A run's place on its networks, as it is known after an engine's restart. */

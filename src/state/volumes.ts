@@ -15,6 +15,10 @@ export interface VolumeRecord {
   readonly pendingFor?: string;
   /** Its removal has begun: only the end of it is left to do. */
   readonly removing?: true;
+  /** Its content is being made: nobody sees it before that is whole, and after a crash it goes. */
+  readonly filling?: true;
+  /** Its directory is about to have, or has, this name: the next start finishes it. */
+  readonly renamingTo?: string;
 }
 
 /** Docker's mark of a volume that nobody named. */
@@ -26,10 +30,12 @@ export function isAnonymous(record: VolumeRecord): boolean {
 
 /** The volumes of the database, kept in memory as well. Writing is durable when the call returns. */
 export class VolumeStore {
+  readonly #db: Database;
   readonly #documents: Documents<VolumeRecord>;
   readonly #byName = new Map<string, VolumeRecord>();
 
   constructor(db: Database) {
+    this.#db = db;
     this.#documents = new Documents(db, 'volumes');
     for (const record of this.#documents.list()) this.#byName.set(record.name, record);
   }
@@ -52,6 +58,16 @@ export class VolumeStore {
   /** Throws `not-found` when it is gone. */
   update(record: VolumeRecord): void {
     this.#documents.update(record);
+    this.#byName.set(record.name, record);
+  }
+
+  /** `record` stands for the volume that was `name`, in one step. Throws `already-exists`. */
+  replace(name: string, record: VolumeRecord): void {
+    this.#db.transaction(() => {
+      this.#documents.delete(name);
+      this.#documents.insert(record);
+    });
+    this.#byName.delete(name);
     this.#byName.set(record.name, record);
   }
 

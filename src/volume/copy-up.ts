@@ -1,10 +1,10 @@
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
-import { WorkerThreads } from '../base/worker-job.ts';
+import { dirname } from 'node:path';
 import { closeFd, openDirectory } from '../linux/files.ts';
+import { copyThreads } from './copy-threads.ts';
 import { isEmpty, openSource, type CopyUpParameters } from './copy-up-job.ts';
 import { copyDirectoryAttributes } from './copy-tree.ts';
-
-const threads = new WorkerThreads('volume/copy-up');
+import { syncDirectory } from './local-driver.ts';
 
 export interface CopyUpRequest {
   readonly rootfs: string;
@@ -24,15 +24,24 @@ export async function copyUp(request: CopyUpRequest): Promise<void> {
   const { rootfs, path, data, stage, signal } = request;
   if ((await readdir(data)).length > 0 || !copyDirectoryItself(rootfs, path, data)) return;
   const run = (target: string): Promise<boolean> =>
-    threads.run<boolean>({ job: 'copyUp', parameters: { rootfs, path, target } satisfies CopyUpParameters, signal });
+    copyThreads.run<boolean>({
+      job: 'copyUp',
+      parameters: { rootfs, path, target } satisfies CopyUpParameters,
+      signal,
+    });
   if (stage === undefined) {
     await run(data);
     return;
   }
   await rm(stage, { recursive: true, force: true });
   await mkdir(stage, { mode: 0o755 });
-  if (await run(stage)) await rename(stage, data);
-  else await rmdir(stage);
+  if (!(await run(stage))) {
+    await rmdir(stage);
+    return;
+  }
+  await rename(stage, data);
+  // what is read from the volume after a power cut must not depend on luck
+  await syncDirectory(dirname(data));
 }
 
 /** Owner and mode of the image's directory for the volume's. False when that is all there is to do. */

@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { mount, unmount } from '../linux/mount.ts';
@@ -23,17 +24,38 @@ export class LocalDriver {
     return join(this.#root, name, '_copy');
   }
 
-  /** Idempotent. */
+  /** Idempotent. Survives a power cut once it resolves. */
   async create(name: string): Promise<void> {
+    const directory = join(this.#root, name);
     await mkdir(this.#root, { recursive: true, mode: 0o711 });
-    await mkdir(join(this.#root, name), { recursive: true, mode: 0o711 });
-    await mkdir(this.dataPath(name), { recursive: true, mode: 0o755 });
+    const made = await mkdir(directory, { recursive: true, mode: 0o711 });
+    const madeData = await mkdir(this.dataPath(name), { recursive: true, mode: 0o755 });
+    if (madeData !== undefined) await syncDirectory(directory);
+    if (made !== undefined) await syncDirectory(this.#root);
+  }
+
+  /** The directory of `name` gets the name `to`, which is free. Idempotent. Throws `conflict` when it is not, or while something is mounted. */
+  async rename(name: string, to: string): Promise<void> {
+    if (this.isMounted(name)) throw new EngineError('conflict', `rename ${name}: ${this.dataPath(name)} is mounted`);
+    const [before, after] = [join(this.#root, name), join(this.#root, to)];
+    if (existsSync(before)) {
+      if (existsSync(after)) {
+        throw new EngineError(
+          'conflict',
+          `rename ${name}: ${after} is in the way, and of no volume: move it elsewhere`,
+        );
+      }
+      await rename(before, after);
+    }
+    await syncDirectory(this.#root);
   }
 
   /** With everything in it, but nothing of what is mounted there. Idempotent. Throws `conflict` while something is mounted. */
   async remove(name: string): Promise<void> {
     if (this.isMounted(name)) throw new EngineError('conflict', `remove ${name}: ${this.dataPath(name)} is mounted`);
     await rm(join(this.#root, name), { recursive: true, force: true });
+    // were it there again after a power cut, the next volume of this name would have its files
+    if (existsSync(this.#root)) await syncDirectory(this.#root);
   }
 
   /** Mounts what the options say, unless it is mounted already. Throws `invalid-argument` in Docker's words. */
@@ -62,6 +84,16 @@ export class LocalDriver {
   isMounted(name: string): boolean {
     const path = this.dataPath(name);
     return mountOf(readMounts(), path)?.mountPoint === path;
+  }
+}
+
+/** Waits until the names in `directory` are on the disk. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

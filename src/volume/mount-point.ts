@@ -8,6 +8,8 @@ export interface MountPointOptions {
   readonly mode?: string | undefined;
   /** Of the volume, with its directory. */
   readonly volume?: { readonly name: string; readonly path: string };
+  /** Of an image, where it will be mounted. */
+  readonly image?: { readonly path: string };
   /** The engine's own directory: a bind that contains it must not keep its mounts alive. */
   readonly dataRoot: string;
 }
@@ -23,6 +25,11 @@ export function mountPoint(request: MountRequest, options: MountPointOptions): M
     const { name, path } = options.volume!;
     const Mode = options.mode || 'z';
     return { Type: 'volume', Name: name, Source: path, Destination, Driver: 'local', Mode, RW, Propagation: '' };
+  }
+  if (request.Type === 'image') {
+    const { path } = options.image!;
+    const Name = request.Source ?? '';
+    return { Type: 'image', Name, Source: path, Destination, Mode: '', RW: false, Propagation: 'rprivate' };
   }
   const Source = posix.resolve('/', request.Source ?? '');
   const Propagation = request.BindOptions?.Propagation || defaultPropagation(Source, options.dataRoot);

@@ -18,7 +18,7 @@ export function checkMount(request: MountRequest): void {
   if (Type === 'bind') checkBind(request, bad);
   else if (Type === 'volume') checkVolume(request, bad);
   else if (Type === 'tmpfs') checkTmpfs(request, bad);
-  else if (!request.Source) throw bad('field Source must not be empty');
+  else checkImage(request, bad);
 }
 
 /** The destination as everything else knows it: absolute, without `.`, `..` and doubled slashes. */
@@ -53,6 +53,15 @@ function checkVolume(request: MountRequest, bad: Bad): void {
   const subpath = request.VolumeOptions?.Subpath ?? '';
   if (subpath === '') return;
   if (!request.Source) throw bad('must not set Subpath when using anonymous volumes');
+  checkSubpath(subpath, bad);
+}
+
+function checkImage(request: MountRequest, bad: Bad): void {
+  if (!request.Source) throw bad('field Source must not be empty');
+  checkSubpath(request.ImageOptions?.Subpath ?? '', bad);
+}
+
+function checkSubpath(subpath: string, bad: Bad): void {
   const clean = posix.normalize(subpath);
   if (subpath.startsWith('/') || clean === '..' || clean.startsWith('../') || subpath.includes('\0')) {
     throw bad('subpath must be a relative path within the volume');

@@ -13,8 +13,9 @@ export async function writeStream(
   path: string,
   open: () => Promise<AsyncIterable<Uint8Array>>,
   verb: 'save' | 'export',
+  object: 'image' | 'container' | 'volume' = verb === 'save' ? 'image' : 'container',
 ): Promise<void> {
-  const what = verb === 'save' ? 'save image' : 'export container';
+  const what = `${verb} ${object}`;
   if (path === '' || path === '-') {
     if (cli.io.stdout.isTTY)
       throw new CommandError(`cowardly refusing to ${verb} to a terminal. Use the -o flag or redirect`);

@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs';
 import type { MountRequest } from '../../api/container.ts';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import type { ChainId } from '../../oci/digest.ts';
 import { DEFAULT_SHM_SIZE, type UserMount } from '../../runtime/spec/mounts.ts';
+import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { ContainerMount, ContainerRecord, ContainerStore } from '../../state/containers.ts';
 import type { VolumeStore } from '../../state/volumes.ts';
 import { parseBind } from '../../volume/bind.ts';
@@ -10,8 +12,9 @@ import type { LocalDriver } from '../../volume/local-driver.ts';
 import { mountPoint } from '../../volume/mount-point.ts';
 import { checkMount, destinationOf } from '../../volume/mount-request.ts';
 import { parseVolumesFrom } from '../../volume/volumes-from.ts';
-import type { ContainerVolumes, PreparedMounts, VolumePlanRequest } from '../containers/parts.ts';
+import type { ContainerImages, ContainerVolumes, PreparedMounts, VolumePlanRequest } from '../containers/parts.ts';
 import { checkBindSource, requireBindSource } from './bind-source.ts';
+import type { MountedImages } from './mounted-images.ts';
 import type { RunMounts } from './run-mounts.ts';
 import type { Volumes } from './volumes.ts';
 
@@ -21,6 +24,9 @@ export interface EngineContainerVolumesOptions {
   readonly containers: ContainerStore;
   readonly driver: LocalDriver;
   readonly runMounts: RunMounts;
+  readonly images: Pick<ContainerImages, 'resolve'>;
+  readonly mountedImages: MountedImages;
+  readonly snapshots: Pick<Snapshotter, 'mounts'>;
   readonly dataRoot: string;
   /** Says what went wrong where nobody waits for it. */
   readonly report: (message: string) => void;
@@ -33,6 +39,9 @@ export class EngineContainerVolumes implements ContainerVolumes {
   readonly #containers: ContainerStore;
   readonly #driver: LocalDriver;
   readonly #runMounts: RunMounts;
+  readonly #images: Pick<ContainerImages, 'resolve'>;
+  readonly #mountedImages: MountedImages;
+  readonly #snapshots: Pick<Snapshotter, 'mounts'>;
   readonly #dataRoot: string;
   readonly #report: (message: string) => void;
 
@@ -42,6 +51,9 @@ export class EngineContainerVolumes implements ContainerVolumes {
     this.#containers = options.containers;
     this.#driver = options.driver;
     this.#runMounts = options.runMounts;
+    this.#images = options.images;
+    this.#mountedImages = options.mountedImages;
+    this.#snapshots = options.snapshots;
     this.#dataRoot = options.dataRoot;
     this.#report = options.report;
   }
@@ -72,7 +84,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
       }
       for (const mount of inherited) await this.#hold(mount, request.id);
     } catch (error) {
-      this.#volumes.unreserve(request.id);
+      this.#unreserve(request.id);
       await this.#volumes.removePending(request.id);
       throw error;
     }
@@ -80,7 +92,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
   }
 
   async prepare(record: ContainerRecord, rootfs: string): Promise<PreparedMounts> {
-    this.#volumes.unreserve(record.id);
+    this.#unreserve(record.id);
     const mounts: UserMount[] = [];
     try {
       for (const mount of record.mounts) mounts.push(await this.#prepare(record, mount, rootfs));
@@ -107,7 +119,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
   }
 
   async release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void> {
-    this.#volumes.unreserve(record.id);
+    this.#unreserve(record.id);
     const made = this.#containers.get(record.id) !== undefined;
     if (!made) await this.#volumes.removePending(record.id);
     for (const { point, anonymous } of record.mounts) {
@@ -129,12 +141,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
 
   async #mount(id: string, request: MountRequest, mode: string | undefined): Promise<ContainerMount> {
     const dataRoot = this.#dataRoot;
-    if (request.Type === 'image') {
-      throw new EngineError(
-        'unimplemented',
-        'mounts of type "image" are not implemented: copy from the image in a build',
-      );
-    }
+    if (request.Type === 'image') return this.#image(id, request);
     if (request.Type !== 'volume') return { point: mountPoint(request, { mode, dataRoot }), anonymous: false, request };
     const { DriverConfig, Labels } = request.VolumeOptions ?? {};
     const record = await this.#ensure(id, {
@@ -151,14 +158,28 @@ export class EngineContainerVolumes implements ContainerVolumes {
     };
   }
 
-  /** A missing driver is Docker's 404; of a create the docker CLI takes that for a missing image, and pulls. */
-  async #ensure(id: string, request: Parameters<Volumes['ensure']>[0]): ReturnType<Volumes['ensure']> {
-    try {
-      return await this.#volumes.ensure(request, id);
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.code !== 'not-found') throw error;
-      throw new EngineError('invalid-argument', error.message, { cause: error });
+  async #image(id: string, request: MountRequest): Promise<ContainerMount> {
+    const image = await asInvalid(() => this.#images.resolve(request.Source!));
+    if (image.chain === undefined) {
+      throw new EngineError('invalid-argument', `cannot mount the image ${request.Source}: it has no files`);
     }
+    this.#mountedImages.reserve(id, image.chain);
+    const path = this.#runMounts.imagePath(id, destinationOf(request.Target));
+    return {
+      point: mountPoint(request, { dataRoot: this.#dataRoot, image: { path } }),
+      anonymous: false,
+      request,
+      image: { id: image.id, chain: image.chain },
+    };
+  }
+
+  #unreserve(id: string): void {
+    this.#volumes.unreserve(id);
+    this.#mountedImages.unreserve(id);
+  }
+
+  async #ensure(id: string, request: Parameters<Volumes['ensure']>[0]): ReturnType<Volumes['ensure']> {
+    return asInvalid(() => this.#volumes.ensure(request, id));
   }
 
   /** Those of another container: binds and volumes, at most as writable as there. */
@@ -198,6 +219,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
     let source = point.Source;
     let propagation = point.Propagation;
     if (point.Type === 'volume') source = await this.#prepareVolume(record, mount, rootfs);
+    else if (mount.image) source = await this.#prepareImage(record.id, mount, mount.image.chain);
     else propagation = await requireBindSource(point, request);
     return {
       type: 'bind',
@@ -234,6 +256,15 @@ export class EngineContainerVolumes implements ContainerVolumes {
     return subpath === '' ? data : this.#runMounts.subpath(record.id, data, subpath);
   }
 
+  /** Gives the directory or file to mount: of the image, or of a part of it. */
+  async #prepareImage(id: string, { point, request }: ContainerMount, chain: ChainId): Promise<string> {
+    const [first, ...rest] = await this.#snapshots.mounts(chain);
+    if (!first || rest.length > 0) throw new Error(`layer ${chain} is not one mount`);
+    const path = this.#runMounts.image(first, point.Source);
+    const subpath = request?.ImageOptions?.Subpath ?? '';
+    return subpath === '' ? path : this.#runMounts.subpath(id, path, subpath);
+  }
+
   #sharedMemory({ id, hostConfig }: ContainerRecord): string | undefined {
     const mode = hostConfig.IpcMode ?? '';
     if (mode === 'shareable') return this.#runMounts.makeSharedMemory(id, hostConfig.ShmSize || DEFAULT_SHM_SIZE);
@@ -254,6 +285,16 @@ export class EngineContainerVolumes implements ContainerVolumes {
     return this.#volumes
       .usersOf(name, except)
       .filter((id) => RUNNING.includes(this.#containers.get(id)?.state.status ?? '')).length;
+  }
+}
+
+/** What is not there beside the container's own image is no 404: of a create the docker CLI takes that for a missing image, and pulls. */
+async function asInvalid<T>(find: () => Promise<T>): Promise<T> {
+  try {
+    return await find();
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'not-found') throw error;
+    throw new EngineError('invalid-argument', error.message, { cause: error });
   }
 }
 

@@ -1,14 +1,15 @@
+import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync, rmdirSync, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { bindMount, mount, unmount } from '../../linux/mount.ts';
+import { bindMount, type FilesystemMount, mount, unmount } from '../../linux/mount.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 
 const O_PATH = 0o10000000;
 
 /**
  * Mounts that the engine makes on the host for a run, below `<exec-root>/mounts/<id>`: shared memory that other
- * containers may join, and parts of volumes, held by mounts so that nobody can swap them for a symlink.
+ * containers may join, images, and parts of both and of volumes, held by mounts so that nobody can swap them for a symlink.
  */
 export class RunMounts {
   readonly #root: string;
@@ -32,6 +33,29 @@ export class RunMounts {
   /** What `makeSharedMemory` made for a container that runs. */
   sharedMemory(id: string): string | undefined {
     return existsSync(this.#shm(id)) ? this.#shm(id) : undefined;
+  }
+
+  /** Where `image` mounts the image for this place in the container. */
+  imagePath(id: string, destination: string): string {
+    const name = createHash('sha256').update(destination).digest('hex').slice(0, 16);
+    return join(this.#root, id, `image-${name}`);
+  }
+
+  /** Mounts an image's files, read-only, at `target` (of `imagePath`), and gives that. */
+  image(request: FilesystemMount, target: string): string {
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    // what a failed start left
+    while (unmount(target, { detach: true }));
+    mount(request, target);
+    return target;
+  }
+
+  /** Mounts what a volume's options say where nobody else has it, for a reader of its files; `release(id)` ends it. */
+  view(id: string, request: FilesystemMount): string {
+    const target = join(this.#root, id, 'view');
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    mount(request, target);
+    return target;
   }
 
   /** Holds `subpath` of the volume at `data`, found without ever leaving the volume. Throws `invalid-argument` when it is not there. */

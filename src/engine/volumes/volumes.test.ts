@@ -10,6 +10,7 @@ import { Database } from '../../state/database.ts';
 import { VolumeStore } from '../../state/volumes.ts';
 import { LocalDriver } from '../../volume/local-driver.ts';
 import { EngineContainerVolumes } from './container-volumes.ts';
+import { MountedImages } from './mounted-images.ts';
 import { RunMounts } from './run-mounts.ts';
 import { Volumes } from './volumes.ts';
 
@@ -48,14 +49,17 @@ function open(): void {
   const store = new VolumeStore(db);
   const driver = new LocalDriver(join(base, 'volumes'));
   const publish = (type: string, action: string, id: string): void => void events.push(`${type} ${action} ${id}`);
-  volumes = new Volumes({ store, containers, driver, events: { publish }, usage: async () => 5 });
   const runMounts = new RunMounts(join(base, 'exec/mounts'));
+  volumes = new Volumes({ store, containers, driver, runMounts, events: { publish }, usage: async () => 5 });
   mounts = new EngineContainerVolumes({
     volumes,
     store,
     containers,
     driver,
     runMounts,
+    images: { resolve: async () => assert.fail('no image is mounted here') },
+    mountedImages: new MountedImages(containers),
+    snapshots: { mounts: async () => assert.fail('no image is mounted here') },
     dataRoot: base,
     report: (message) => assert.fail(message),
   });

@@ -1,20 +1,34 @@
+import type { VolumeCopyRequest } from '../../api/gantry.ts';
 import { type Filters, checkFilters, matchesLabels, NO_FILTERS } from '../../api/filters.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../../api/volume.ts';
 import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
+import type { OperationOptions } from '../../base/operation.ts';
 import { formatNanos, nowNanos } from '../../base/time.ts';
-import type { ContainerStore } from '../../state/containers.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import type { ContainerRecord, ContainerStore } from '../../state/containers.ts';
 import { ANONYMOUS_LABEL, isAnonymous, type VolumeRecord, type VolumeStore } from '../../state/volumes.ts';
 import type { LocalDriver } from '../../volume/local-driver.ts';
 import { checkLocalOptions } from '../../volume/local-options.ts';
 import { checkVolumeName } from '../../volume/volume-name.ts';
 import type { EventService, VolumeService } from '../engine.ts';
+import {
+  cloneVolume,
+  type CopyParts,
+  exportVolume,
+  extract,
+  fillVolume,
+  type NewVolume,
+  snapshotName,
+} from './copies.ts';
+import type { RunMounts } from './run-mounts.ts';
 
 export interface VolumesOptions {
   readonly store: VolumeStore;
   readonly containers: Pick<ContainerStore, 'list'>;
   readonly driver: LocalDriver;
+  readonly runMounts: Pick<RunMounts, 'view' | 'release'>;
   readonly events: Pick<EventService, 'publish'>;
   /** Bytes below a directory. */
   readonly usage: (directory: string, signal?: AbortSignal) => Promise<number>;
@@ -30,6 +44,7 @@ export class Volumes implements VolumeService {
   readonly #driver: LocalDriver;
   readonly #events: Pick<EventService, 'publish'>;
   readonly #usage: VolumesOptions['usage'];
+  readonly #copyParts: CopyParts;
   readonly #locks = new KeyedMutex();
   /** Volume → containers whose create has named it, and whose record is not written yet. */
   readonly #reserved = new Map<string, Set<string>>();
@@ -40,6 +55,13 @@ export class Volumes implements VolumeService {
     this.#driver = options.driver;
     this.#events = options.events;
     this.#usage = options.usage;
+    this.#copyParts = {
+      driver: options.driver,
+      runMounts: options.runMounts,
+      writersOf: (name) => this.#writersOf(name),
+      make: (request, fill) => this.#make(request, fill),
+      keeping: (name, purpose, work) => this.#keeping(name, purpose, work),
+    };
   }
 
   /** Idempotent by name. Throws `invalid-argument`, `not-found` (driver), `conflict` (it exists with other options). */
@@ -56,7 +78,7 @@ export class Volumes implements VolumeService {
     checkLocalOptions(name, options ?? {});
     return this.#locks.run(name, async () => {
       const existing = this.#store.get(name);
-      if (existing?.removing) await this.#delete(existing);
+      if (existing && isHidden(existing)) await this.#delete(existing);
       else if (existing) {
         if (options !== null && !sameOptions(options, existing.options)) {
           throw new EngineError(
@@ -70,12 +92,7 @@ export class Volumes implements VolumeService {
       }
       const labels = request.Name ? emptyToNull(request.Labels) : { ...request.Labels, [ANONYMOUS_LABEL]: '' };
       const record: VolumeRecord = {
-        id: name,
-        name,
-        createdAt: wholeSeconds(),
-        driver: 'local',
-        options,
-        labels,
+        ...newRecord(name, { options, labels }),
         ...(pendingFor !== undefined && { pendingFor }),
       };
       this.#store.insert(record);
@@ -120,10 +137,11 @@ export class Volumes implements VolumeService {
     const all = truthFilter(filters, 'all') ?? false;
     const deleted: string[] = [];
     let reclaimed = 0;
-    for (const { name } of this.#store.list()) {
+    for (const { name, filling } of this.#store.list()) {
+      if (filling) continue;
       await this.#locks.run(name, async () => {
         const record = this.#store.get(name);
-        if (!record || (!all && !isAnonymous(record)) || this.usersOf(name).length > 0) return;
+        if (!record || record.filling || (!all && !isAnonymous(record)) || this.usersOf(name).length > 0) return;
         if (!matchesLabels(filters, record.labels) || excluded(record, filters)) return;
         const bytes = await this.#usage(this.#driver.dataPath(name));
         // the walk took its time: a container may have been created with it
@@ -137,10 +155,61 @@ export class Volumes implements VolumeService {
     return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed };
   }
 
+  async rename(name: string, to: string): Promise<Volume> {
+    this.#get(name);
+    checkVolumeName(to);
+    const [first, second] = [name, to].sort() as [string, string];
+    if (first === second) throw new EngineError('conflict', `rename ${name}: that is its name already`);
+    return this.#locks.run(first, () =>
+      this.#locks.run(second, async () => {
+        const record = this.#get(name);
+        const users = this.usersOf(name);
+        if (users.length > 0) {
+          throw new EngineError('conflict', `rename ${name}: volume is in use - [${users.join(', ')}]`);
+        }
+        if (this.#store.get(to)) throw new EngineError('conflict', `rename ${name}: a volume named ${to} exists`);
+        this.#store.update({ ...record, renamingTo: to });
+        const renamed = await this.#finishRename(record, to);
+        this.#events.publish('volume', 'rename', to, { driver: 'local', oldName: name });
+        return this.#document(renamed);
+      }),
+    );
+  }
+
+  clone(name: string, request: VolumeCopyRequest, options?: OperationOptions): Promise<Volume> {
+    return cloneVolume(this.#copyParts, name, request, options);
+  }
+
+  snapshot(name: string, request: VolumeCopyRequest = {}, options?: OperationOptions): Promise<Volume> {
+    const Name = request.Name || snapshotName(name, new Date());
+    return cloneVolume(this.#copyParts, name, { ...request, Name }, options);
+  }
+
+  async export(name: string, options?: OperationOptions): Promise<Bytes> {
+    return exportVolume(this.#copyParts, name, options);
+  }
+
+  async import(name: string, tar: Bytes, options?: OperationOptions): Promise<Volume> {
+    const existing = this.#store.get(name);
+    if (!existing || isHidden(existing)) {
+      return this.#make({ name, labels: {} }, (directory) => extract(tar, directory, options));
+    }
+    return this.#locks.run(name, async () => {
+      const record = this.#get(name);
+      const running = this.#runningUsers(name);
+      if (record.options !== null || running.length > 0) {
+        const reason = record.options === null ? `the container ${running[0]!.id} runs with it` : 'it has options';
+        throw new EngineError('conflict', `import ${name}: ${reason}: import into a new volume`);
+      }
+      await fillVolume(this.#driver, name, tar, options);
+      return this.#document(record);
+    });
+  }
+
   /** For `system df`: with sizes and numbers of users. */
   async diskUsage(signal?: AbortSignal): Promise<Volume[]> {
     const volumes: Volume[] = [];
-    for (const record of this.#store.list()) {
+    for (const record of this.#store.list().filter((volume) => !isHidden(volume))) {
       const Size = await this.#usage(this.#driver.dataPath(record.name), signal);
       volumes.push({ ...this.#document(record), UsageData: { Size, RefCount: this.usersOf(record.name).length } });
     }
@@ -195,15 +264,79 @@ export class Volumes implements VolumeService {
   async recover(): Promise<void> {
     const used = this.#usedNames();
     for (const record of this.#store.list()) {
-      if (record.removing || (record.pendingFor !== undefined && !used.has(record.name))) await this.#delete(record);
+      if (isHidden(record) || (record.pendingFor !== undefined && !used.has(record.name))) await this.#delete(record);
+      else if (record.renamingTo !== undefined) await this.#finishRename(record, record.renamingTo);
       else if (!this.#driver.isMounted(record.name)) await this.#driver.create(record.name);
     }
   }
 
   #get(name: string): VolumeRecord {
     const record = this.#store.get(name);
-    if (!record || record.removing) throw new EngineError('not-found', `get ${name}: no such volume`);
+    if (!record || isHidden(record)) throw new EngineError('not-found', `get ${name}: no such volume`);
     return record;
+  }
+
+  async #make({ name, labels }: NewVolume, fill: (directory: string) => Promise<void>): Promise<Volume> {
+    checkVolumeName(name);
+    return this.#locks.run(name, async () => {
+      const existing = this.#store.get(name);
+      if (existing && !isHidden(existing)) throw new EngineError('conflict', `a volume named ${name} exists`);
+      if (existing) await this.#delete(existing);
+      const whole = newRecord(name, { options: null, labels: emptyToNull(labels) });
+      this.#store.insert({ ...whole, filling: true });
+      try {
+        await this.#driver.create(name);
+        await fill(this.#driver.dataPath(name));
+        this.#store.update(whole);
+      } catch (error) {
+        await this.#driver.remove(name);
+        this.#store.delete(name);
+        throw error;
+      }
+      this.#events.publish('volume', 'create', name, { driver: 'local' });
+      return this.#document(whole);
+    });
+  }
+
+  async #keeping<T>(name: string, purpose: string, work: (record: VolumeRecord) => Promise<T>): Promise<T> {
+    const record = this.#get(name);
+    const key = `${purpose} ${newId().slice(0, 12)}`;
+    this.#reserve(name, key);
+    try {
+      return await work(record);
+    } finally {
+      this.unreserve(key);
+    }
+  }
+
+  /** The intent is written: moves the files, then the record. A start after a crash goes on here. */
+  async #finishRename(record: VolumeRecord, to: string): Promise<VolumeRecord> {
+    const { renamingTo: _, ...before } = record;
+    try {
+      await this.#driver.rename(record.name, to);
+    } catch (error) {
+      this.#store.update(before);
+      throw error;
+    }
+    const { [ANONYMOUS_LABEL]: __, ...labels } = before.labels ?? {};
+    const after = { ...before, id: to, name: to, labels: emptyToNull(labels) };
+    this.#store.replace(record.name, after);
+    return after;
+  }
+
+  #runningUsers(name: string): ContainerRecord[] {
+    return this.#containers
+      .list()
+      .filter(({ state }) => RUNNING.includes(state.status))
+      .filter(({ mounts }) => mounts.some(({ point }) => point.Type === 'volume' && point.Name === name));
+  }
+
+  #writersOf(name: string): string[] {
+    const writes = ({ mounts }: ContainerRecord): boolean =>
+      mounts.some(({ point }) => point.Name === name && point.RW);
+    return this.#runningUsers(name)
+      .filter(writes)
+      .map(({ id }) => id);
   }
 
   #settle(record: VolumeRecord): void {
@@ -248,6 +381,12 @@ export class Volumes implements VolumeService {
   }
 }
 
+const RUNNING: readonly string[] = ['running', 'restarting'];
+
+function newRecord(name: string, { options, labels }: Pick<VolumeRecord, 'options' | 'labels'>): VolumeRecord {
+  return { id: name, name, createdAt: wholeSeconds(), driver: 'local', options, labels };
+}
+
 function checkDriver(name: string, driver: string | undefined): void {
   if (driver === undefined || driver === '' || driver === 'local') return;
   throw new EngineError(
@@ -256,8 +395,13 @@ function checkDriver(name: string, driver: string | undefined): void {
   );
 }
 
+/** Half made, or half removed. */
+function isHidden(record: VolumeRecord): boolean {
+  return record.removing === true || record.filling === true;
+}
+
 function matches(record: VolumeRecord, filters: Filters): boolean {
-  if (record.removing) return false;
+  if (isHidden(record)) return false;
   const names = filters.get('name') ?? [];
   const drivers = filters.get('driver') ?? [];
   return (
@@ -284,7 +428,7 @@ function truthFilter(filters: Filters, key: string): boolean | undefined {
   return truths[0];
 }
 
-function emptyToNull(map: Record<string, string> | undefined): Readonly<Record<string, string>> | null {
+function emptyToNull(map: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> | null {
   return map && Object.keys(map).length > 0 ? map : null;
 }
 

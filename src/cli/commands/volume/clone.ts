@@ -1,0 +1,19 @@
+import { command } from '../../command.ts';
+import { bool, list } from '../../flag.ts';
+import { toRecord } from '../../options/environment.ts';
+
+export const clone = command({
+  usage: '[OPTIONS] VOLUME NEW_VOLUME',
+  flags: {
+    label: list('Set metadata for the new volume'),
+    live: bool('Copy although a running container may write into the volume'),
+  },
+  args: { min: 2, max: 2 },
+  complete: 'volume',
+  async run(cli, { flags, args }) {
+    const client = await cli.client();
+    const request = { Name: args[1]!, Labels: toRecord(flags.label), Live: flags.live };
+    cli.print((await client.volumes.clone(args[0]!, request)).Name);
+    return 0;
+  },
+});
