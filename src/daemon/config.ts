@@ -147,7 +147,8 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     cgroupParent: settings['cgroup-parent'],
     bridge: bridgeOptions(settings),
     addressPools: settings['default-address-pools'],
-    publishAddress: settings.ip,
+    publishAddress: publishAddress(settings),
+    respectHostFirewall: settings['respect-host-firewall'],
     dns: settings.dns,
     dnsOptions: settings['dns-opts'],
     dnsSearch: settings['dns-search'],
@@ -166,6 +167,14 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     debug,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as EngineOptions;
+}
+
+/** Docker's name and ours for one setting. */
+function publishAddress({ ip, 'publish-address': address }: Settings): string | undefined {
+  if (ip !== undefined && address !== undefined && ip !== address) {
+    throw new EngineError('invalid-argument', `ip (${ip}) and publish-address (${address}) are the same setting`);
+  }
+  return ip ?? address;
 }
 
 function bridgeOptions({ bridge, bip, mtu, icc }: Settings): EngineOptions['bridge'] {

@@ -12,6 +12,8 @@ export interface Settings {
   bridge?: string;
   bip?: string;
   ip?: string;
+  'publish-address'?: string;
+  'respect-host-firewall'?: boolean;
   icc?: boolean;
   mtu?: number;
   'default-address-pools'?: AddressPool[];
@@ -68,6 +70,8 @@ const fields: Fields<Settings> = {
   bridge: string,
   bip: string,
   ip: string,
+  'publish-address': string,
+  'respect-host-firewall': bool,
   icc: bool,
   mtu: int,
   'default-address-pools': list(struct<AddressPool>('ipamutils.NetworkToSplit', { base: string, size: int })),
@@ -145,6 +149,14 @@ export const FLAGS: readonly Flag[] = [
   flag('bridge', 'bridge', text, 'NAME', 'Interface of the default bridge network (default "gantry0")', 'b'),
   flag('bip', 'bip', text, 'CIDR', 'Address of the default bridge, with its subnet'),
   flag('ip', 'ip', text, 'ADDRESS', 'Address on which ports are published that name none (default 0.0.0.0)'),
+  flag('publish-address', 'publish-address', text, 'ADDRESS', 'The same as --ip, by the name that says what it is'),
+  flag(
+    'respect-host-firewall',
+    'respect-host-firewall',
+    truth,
+    undefined,
+    'Published ports are reached only where the host’s own firewall lets clients in; the engine passes them on',
+  ),
   flag('icc', 'icc', truth, undefined, 'Let containers on the default bridge reach each other (default true)'),
   flag('mtu', 'mtu', number, 'BYTES', 'MTU of the default bridge'),
   flag('default-address-pool', 'default-address-pools', addPool, 'base=CIDR,size=BITS', 'Subnets for new networks'),

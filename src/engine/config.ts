@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
@@ -29,6 +30,11 @@ export interface EngineConfig {
   readonly addressPools: readonly { readonly base: string; readonly size: number }[] | undefined;
   /** Where ports are published that name no address. */
   readonly publishAddress: string;
+  /**
+   * The host's rules for its own input decide who but the host reaches published ports: clients come to the engine's socket
+   * and are passed on. The price: the container does not see their address, and while no engine runs they are refused.
+   */
+  readonly respectHostFirewall: boolean;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
@@ -72,6 +78,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     bridge: {},
     addressPools: undefined,
     publishAddress: '0.0.0.0',
+    respectHostFirewall: false,
     dns: [],
     dnsOptions: [],
     dnsSearch: [],
@@ -117,6 +124,9 @@ function check(config: EngineConfig): void {
   }
   if (config.bridge.name !== undefined && !/^[a-zA-Z0-9_.-]{1,15}$/.test(config.bridge.name)) {
     wrong('bridge.name', `${JSON.stringify(config.bridge.name)} is no name for an interface (1 to 15 characters)`);
+  }
+  if (isIP(config.publishAddress) === 0) {
+    wrong('publishAddress', `must be an IP address, not ${JSON.stringify(config.publishAddress)}`);
   }
   if (!Number.isInteger(config.stopTimeoutSeconds) || config.stopTimeoutSeconds < -1)
     wrong('stopTimeoutSeconds', 'must be -1 or more');

@@ -14,6 +14,7 @@ import {
 export class FirewallTable {
   readonly name: string;
   readonly #apply: (text: string) => Promise<void>;
+  readonly #relayed: boolean;
   readonly #bridges = new Map<string, FirewallBridge>();
   readonly #ports = new Map<string, readonly PublishedPort[]>();
   #pending = '';
@@ -22,9 +23,14 @@ export class FirewallTable {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(name: string, apply: (text: string) => Promise<void>) {
+  constructor(
+    name: string,
+    apply: (text: string) => Promise<void>,
+    options: Pick<FirewallState, 'relayed'> = { relayed: false },
+  ) {
     this.name = name;
     this.#apply = apply;
+    this.#relayed = options.relayed;
   }
 
   /** Idempotent: a bridge that is there as described changes nothing. */
@@ -100,7 +106,7 @@ export class FirewallTable {
   get #state(): FirewallState {
     // in an order that does not depend on who came first: a new engine makes the same table
     const bridges = [...this.#bridges.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { bridges, ports: [...this.#ports.values()].flat() };
+    return { bridges, ports: [...this.#ports.values()].flat(), relayed: this.#relayed };
   }
 
   /** Resolves when everything asked for so far is in the kernel. */

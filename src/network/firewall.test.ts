@@ -28,15 +28,15 @@ test('each port is an element of the map of its family', () => {
 });
 
 test('the whole table is one transaction, and the same for the same state', () => {
-  const text = replaceTable('t', { bridges: [bridge], ports });
+  const text = replaceTable('t', { bridges: [bridge], ports, relayed: false });
   assert.ok(text.startsWith(removeTable('t')));
-  assert.equal(text, replaceTable('t', { bridges: [bridge], ports: [...ports] }));
+  assert.equal(text, replaceTable('t', { bridges: [bridge], ports: [...ports], relayed: false }));
   assert.match(text, /map publish4_any \{[^}]*elements = \{ tcp \. 8080 : 10\.0\.0\.2 \. 80 \}/);
 });
 
 test('what a network may do', () => {
   const rules = (change: Partial<FirewallBridge>) =>
-    replaceTable('t', { bridges: [{ ...bridge, ...change }], ports: [] });
+    replaceTable('t', { bridges: [{ ...bridge, ...change }], ports: [], relayed: false });
   const accept = 'iifname "br0" oifname "br0" accept';
   assert.ok(rules({}).includes(accept));
   assert.ok(!rules({ communication: false }).includes(accept));

@@ -8,6 +8,8 @@
 export interface FirewallState {
   readonly bridges: readonly FirewallBridge[];
   readonly ports: readonly PublishedPort[];
+  /** Clients other than the host itself are not translated: they come to the engine's socket, by the host's own rules for input. */
+  readonly relayed: boolean;
 }
 
 export interface FirewallBridge {
@@ -71,7 +73,7 @@ function tableText(table: string, state: FirewallState): string {
     map('publish6_any', 'inet_proto . inet_service : ipv6_addr . inet_service'),
     chain('bridge_input', BRIDGE_INPUT),
     chain('publish', PUBLISH),
-    chain('prerouting', PREROUTING),
+    ...(state.relayed ? [] : [chain('prerouting', PREROUTING)]),
     chain('output', OUTPUT),
     chain('forwarding', [
       'type filter hook forward priority filter; policy accept;',

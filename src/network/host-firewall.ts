@@ -35,11 +35,14 @@ export function forwardDrops(ruleset: string, bridge: string, ownTable: string):
   return drops;
 }
 
-export function forwardAdvice(drops: readonly ForwardDrop[], bridge: string): string {
+/** `filtersBridged`: the host's rules see what containers of one bridge say to each other, too. */
+export function forwardAdvice(drops: readonly ForwardDrop[], bridge: string, filtersBridged: boolean): string {
   const chains = drops.map(({ table, chain }) => `${chain} of table ${table}`).join(', ');
+  const each = filtersBridged ? ', nor do they reach each other (br_netfilter is on)' : '';
   return (
-    `the host's firewall drops forwarded packets (${chains}): containers on ${bridge} cannot reach other hosts, nor can ` +
-    `their published ports be reached from there. To allow it: iptables -I FORWARD -i ${bridge} -j ACCEPT; ` +
-    `iptables -I FORWARD -o ${bridge} -j ACCEPT (with ufw: ufw route allow in on ${bridge}; ufw route allow out on ${bridge})`
+    `the host's firewall drops forwarded packets (${chains}): containers on ${bridge} cannot reach other hosts${each}, nor ` +
+    `can their published ports be reached from there. To allow it: iptables -I FORWARD -i ${bridge} -j ACCEPT; ` +
+    `iptables -I FORWARD -o ${bridge} -j ACCEPT (with ufw: ufw route allow in on ${bridge}; ufw route allow out on ` +
+    `${bridge}). For published ports alone: start the engine with --respect-host-firewall and allow them as the host's own`
   );
 }

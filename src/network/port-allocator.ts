@@ -33,12 +33,12 @@ export interface PortTarget {
  */
 export class PortAllocator {
   readonly #holdings = new Map<string, Holding[]>();
-  readonly #defaultAddress: string;
+  readonly #relayed: boolean;
   readonly #nameOf: (containerId: string) => string;
 
-  /** `defaultAddress` is where a port is published when no address is given: empty is everywhere. */
-  constructor(options: { readonly defaultAddress: string; readonly nameOf: (containerId: string) => string }) {
-    this.#defaultAddress = options.defaultAddress;
+  /** `relayed`: clients come to the sockets and are passed on, which is not to be had for sctp. */
+  constructor(options: { readonly relayed: boolean; readonly nameOf: (containerId: string) => string }) {
+    this.#relayed = options.relayed;
     this.#nameOf = options.nameOf;
   }
 
@@ -59,7 +59,10 @@ export class PortAllocator {
   }
 
   #allocateOne(owner: string, request: PortRequest, target: PortTarget): HeldPort[] {
-    const addresses = this.#addresses(request.hostAddress || this.#defaultAddress, target);
+    if (request.protocol === 'sctp' && this.#relayed) {
+      throw new EngineError('unimplemented', "sctp cannot be published while the host's firewall decides");
+    }
+    const addresses = this.#addresses(request.hostAddress, target);
     let refused: EngineError | undefined;
     for (const hostPort of candidates(request)) {
       const opened: Holding[] = [];
@@ -135,8 +138,8 @@ export class PortAllocator {
       const server = relayConnections(fd, { host, port });
       return { ...held, owner, close: () => void server.close() };
     }
-    if (protocol === 'udp' && v6) {
-      const server = relayDatagrams(fd, { host, port });
+    if (protocol === 'udp') {
+      const server = relayDatagrams(fd, v6 ? 'udp6' : 'udp4', { host, port });
       return { ...held, owner, close: () => void server.close() };
     }
     return { ...held, owner, close: () => closeSync(fd) };

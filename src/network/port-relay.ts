@@ -30,10 +30,14 @@ const DATAGRAM_IDLE = 60_000;
 const MAX_DATAGRAM_CLIENTS = 1024;
 
 /** The same for datagrams: each client gets a port of its own towards the container, and the answers that come to it. */
-export function relayDatagrams(fd: number, target: { readonly host: string; readonly port: number }): DatagramSocket {
+export function relayDatagrams(
+  fd: number,
+  kind: 'udp4' | 'udp6',
+  target: { readonly host: string; readonly port: number },
+): DatagramSocket {
   const family = target.host.includes(':') ? 'udp6' : 'udp4';
   const clients = new Map<string, { readonly socket: DatagramSocket; readonly timer: NodeJS.Timeout }>();
-  const server = createSocket('udp6').bind({ fd }).unref();
+  const server = createSocket(kind).bind({ fd }).unref();
   server.on('error', () => undefined);
   server.on('message', (message, { address, port }) => {
     const key = `${address} ${port}`;

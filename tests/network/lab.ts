@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -65,6 +67,32 @@ export class Lab implements Disposable {
     return server;
   }
 
+  /** Answers each datagram with the address it came from. */
+  echo(namespace: NetworkNamespace, port: number, family: 4 | 6 = 4): void {
+    const socket = createSocket(family === 4 ? 'udp4' : 'udp6').unref();
+    const address = new Uint8Array(family === 4 ? 4 : 16);
+    socket.bind({ fd: boundSocket({ protocol: 'udp', address, port }, namespace) });
+    socket.on('message', (_message, peer) => socket.send(`from ${peer.address}`, peer.port, peer.address));
+    this.closeLater(namespace, socket);
+  }
+
+  /** What an `echo` said to one datagram. */
+  async askByUdp(from: NetworkNamespace, address: string, port: number, patience = 700): Promise<string> {
+    const any = addressBytes(parseAddress(address.includes(':') ? '::' : '0.0.0.0'));
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.bind({ fd: boundSocket({ protocol: 'udp', address: any, port: 0 }, from) });
+    socket.on('error', () => undefined);
+    socket.send('?', port, address);
+    try {
+      const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(patience) })) as [Buffer];
+      return answer.toString();
+    } catch {
+      return 'no answer';
+    } finally {
+      socket.close();
+    }
+  }
+
   closeLater(namespace: NetworkNamespace, server: { close(): unknown }): void {
     this.#servers.set(namespace, [...(this.#servers.get(namespace) ?? []), server]);
   }
@@ -117,7 +145,7 @@ export class LabEngine {
   readonly #lab: Lab;
   readonly #db: Database;
 
-  constructor(lab: Lab, options: { publishAddress?: string; database?: string } = {}) {
+  constructor(lab: Lab, options: { publishAddress?: string; respectHostFirewall?: boolean; database?: string } = {}) {
     this.#lab = lab;
     this.#db = Database.open(options.database ?? ':memory:');
     this.opened = openNetworks({
@@ -126,6 +154,7 @@ export class LabEngine {
         dataRoot: lab.directory,
         bridge: { name: 'gantry0' },
         ...(options.publishAddress !== undefined && { publishAddress: options.publishAddress }),
+        respectHostFirewall: options.respectHostFirewall ?? false,
         report: (sentence) => this.notes.push(sentence),
       }),
       containers: {

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { boundSocket } from '../../src/linux/bound-socket.ts';
 import type { NetworkNamespace } from '../../src/linux/network-namespace.ts';
 import { applyNftables } from '../../src/linux/nft.ts';
-import { addressBytes, parseAddress } from '../../src/network/address.ts';
 import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
 
 const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -28,30 +24,6 @@ after(async () => {
   lab[Symbol.dispose]();
 });
 
-/** Answers each datagram with the address it came from. */
-function echo(namespace: NetworkNamespace, port: number): void {
-  const socket = createSocket('udp4').unref();
-  socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port }, namespace) });
-  socket.on('message', (_message, peer) => socket.send(`from ${peer.address}`, peer.port, peer.address));
-  lab.closeLater(namespace, socket);
-}
-
-async function askByUdp(from: NetworkNamespace, address: string, port: number): Promise<string> {
-  const any = addressBytes(parseAddress(address.includes(':') ? '::' : '0.0.0.0'));
-  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  socket.bind({ fd: boundSocket({ protocol: 'udp', address: any, port: 0 }, from) });
-  socket.on('error', () => undefined);
-  socket.send('?', port, address);
-  try {
-    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(700) })) as [Buffer];
-    return answer.toString();
-  } catch {
-    return 'no answer';
-  } finally {
-    socket.close();
-  }
-}
-
 test('udp, from a neighbour and by both families of localhost', root, async () => {
   const web = await engine.start('dns', {
     PortBindings: {
@@ -59,13 +31,13 @@ test('udp, from a neighbour and by both families of localhost', root, async () =
       '54/udp': [{ HostIp: '127.0.0.1', HostPort: '5454' }],
     },
   });
-  echo(web.namespace, 53);
-  echo(web.namespace, 54);
-  assert.equal(await askByUdp(neighbour, '198.51.100.1', 5353), 'from 198.51.100.2');
-  assert.equal(await askByUdp(lab.host, '127.0.0.1', 5353), 'from 172.17.0.1');
-  assert.equal(await askByUdp(lab.host, '::1', 5353), 'from 172.17.0.1');
-  assert.equal(await askByUdp(lab.host, '127.0.0.1', 5454), 'from 172.17.0.1');
-  assert.equal(await askByUdp(neighbour, '198.51.100.1', 5454), 'no answer');
+  lab.echo(web.namespace, 53);
+  lab.echo(web.namespace, 54);
+  assert.equal(await lab.askByUdp(neighbour, '198.51.100.1', 5353), 'from 198.51.100.2');
+  assert.equal(await lab.askByUdp(lab.host, '127.0.0.1', 5353), 'from 172.17.0.1');
+  assert.equal(await lab.askByUdp(lab.host, '::1', 5353), 'from 172.17.0.1');
+  assert.equal(await lab.askByUdp(lab.host, '127.0.0.1', 5454), 'from 172.17.0.1');
+  assert.equal(await lab.askByUdp(neighbour, '198.51.100.1', 5454), 'no answer');
   await engine.stop(web);
 });
 

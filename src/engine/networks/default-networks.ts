@@ -13,6 +13,8 @@ export interface DefaultBridgeOptions {
   readonly mtu: number;
   /** Containers on the default network may talk to each other. */
   readonly communication: boolean;
+  /** Where ports are published that name no address. */
+  readonly publishAddress: string;
 }
 
 /** Sees that `bridge`, `host` and `none` are there, as the engine's configuration wants them. */
@@ -55,7 +57,7 @@ function bridgeAsConfigured(options: DefaultBridgeOptions): Omit<NetworkRecord, 
       [OPTION.defaultBridge]: 'true',
       [OPTION.communication]: String(options.communication),
       [OPTION.masquerade]: 'true',
-      [OPTION.hostBinding]: '0.0.0.0',
+      [OPTION.hostBinding]: options.publishAddress,
       [OPTION.name]: options.bridge,
       [OPTION.mtu]: String(options.mtu),
     },

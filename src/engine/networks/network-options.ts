@@ -1,5 +1,6 @@
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
+import { tryParseAddress } from '../../network/address.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 
 /** Options of the bridge driver, by the names that Docker gives them. */
@@ -70,4 +71,14 @@ export function macvlanMode(record: Options): number {
     );
   }
   return mode;
+}
+
+/** Where the network's containers publish ports that name no address: empty is everywhere, in both families. Throws `invalid-argument`. */
+export function publishAddress(record: Options, otherwise: string): string {
+  const address = record.options[OPTION.hostBinding] ?? otherwise;
+  if (!tryParseAddress(address)) {
+    throw new EngineError('invalid-argument', `invalid value for ${OPTION.hostBinding}: "${address}"`);
+  }
+  // as in Docker, 0.0.0.0 is everywhere, in both families
+  return address === '0.0.0.0' ? '' : address;
 }

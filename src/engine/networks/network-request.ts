@@ -7,7 +7,7 @@ import { contains, formatAddress, formatSubnet, parseAddress, parseCidr, type Su
 import type { SubnetPool } from '../../network/ipam.ts';
 import { randomMac } from '../../network/mac.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
-import { bridgeMtu, isOn, macvlanMode, OPTION } from './network-options.ts';
+import { bridgeMtu, isOn, macvlanMode, OPTION, publishAddress } from './network-options.ts';
 import { hostAddress } from './subnets.ts';
 
 export interface SubnetChoice {
@@ -141,6 +141,7 @@ function tryParseSubnet(text: string): Subnet | undefined {
 function checkOptions(record: NetworkRecord): void {
   for (const option of [OPTION.communication, OPTION.masquerade, OPTION.inhibitIpv4]) isOn(record, option, true);
   bridgeMtu(record, 1500);
+  publishAddress(record, '0.0.0.0');
   if (record.driver === 'macvlan') {
     macvlanMode(record);
     if (record.interface === '') {

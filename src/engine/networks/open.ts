@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { errorMessage } from '../../base/errors.ts';
 import { applyNftables, hasNftable, listNftables } from '../../linux/nft.ts';
 import { parseCidr } from '../../network/address.ts';
@@ -14,6 +15,7 @@ import type { FileDefaults } from './container-files.ts';
 import { ContainerNames } from './container-names.ts';
 import { ContainerNetworking } from './container-networking.ts';
 import { LiveNetworks } from './live-networks.ts';
+import { publishAddress } from './network-options.ts';
 import { NetworkRegistry } from './network-registry.ts';
 import { uniqueLocalPool } from './network-request.ts';
 import type { ContainerDirectory, Networking } from './networking.ts';
@@ -26,7 +28,15 @@ export interface OpenNetworksOptions {
   /** The data root names the engine's table and default bridge: two engines on a host never share them. */
   readonly config: Pick<
     EngineConfig,
-    'dataRoot' | 'bridge' | 'addressPools' | 'publishAddress' | 'dns' | 'dnsOptions' | 'dnsSearch' | 'report'
+    | 'dataRoot'
+    | 'bridge'
+    | 'addressPools'
+    | 'publishAddress'
+    | 'respectHostFirewall'
+    | 'dns'
+    | 'dnsOptions'
+    | 'dnsSearch'
+    | 'report'
   >;
   readonly containers: ContainerDirectory;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
@@ -46,19 +56,21 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   const { config, containers, publishEvent } = options;
   const { dataRoot, bridge, report: notify } = config;
   const hash = createHash('sha256').update(dataRoot).digest('hex');
-  const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, (text) => applyNftables(text));
+  const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, (text) => applyNftables(text), {
+    relayed: config.respectHostFirewall,
+  });
   const registry = new NetworkRegistry(new NetworkStore(options.db), firewall, {
     bridge: bridge.name ?? (dataRoot === DEFAULT_ROOT ? 'gantry0' : `gantry-${hash.slice(0, 6)}`),
     bridgeAddress: bridge.cidr,
     pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
     mtu: bridge.mtu ?? 1500,
     communication: bridge.icc ?? true,
+    publishAddress: config.publishAddress,
     lookAtHost: (name, ownTable) => void reportHostFirewall(name, ownTable, notify),
     notify,
   });
   const allocator = new PortAllocator({
-    // as in Docker, 0.0.0.0 is everywhere, in both families
-    defaultAddress: config.publishAddress === '0.0.0.0' ? '' : config.publishAddress,
+    relayed: config.respectHostFirewall,
     nameOf: (id) => containers.find(id).name,
   });
   const dns = { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions };
@@ -68,7 +80,13 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   });
   const runs = new RunNetworks(registry, publishEvent);
   const names = new ContainerNames(config.dns, notify);
-  const ports = new PublishedPorts({ ports: allocator, firewall, endpoints: runs.endpoints, notify });
+  const ports = new PublishedPorts({
+    ports: allocator,
+    firewall,
+    endpoints: runs.endpoints,
+    publishAddress: (network) => publishAddress(registry.resolve(network), config.publishAddress),
+    notify,
+  });
   const parts = { registry, containers, runs, names, ports, fileDefaults };
   const watch = setInterval(() => void reassert(firewall, notify), WATCH).unref();
   const abandon = (): void => {
@@ -111,5 +129,13 @@ async function reassert(firewall: FirewallTable, notify: (sentence: string) => v
 async function reportHostFirewall(bridge: string, ownTable: string, notify: (sentence: string) => void): Promise<void> {
   const rules = await listNftables().catch(() => '');
   const drops = forwardDrops(rules, bridge, ownTable);
-  if (drops.length > 0) notify(forwardAdvice(drops, bridge));
+  if (drops.length > 0) notify(forwardAdvice(drops, bridge, filtersBridged()));
+}
+
+function filtersBridged(): boolean {
+  try {
+    return readFileSync('/proc/sys/net/bridge/bridge-nf-call-iptables', 'latin1').trim() === '1';
+  } catch {
+    return false;
+  }
 }

@@ -4,6 +4,7 @@ import type { PublishedPort } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
 import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-allocator.ts';
 import { isRequested, parsePort, portRequests } from '../../network/ports.ts';
+import type { NetworkAttachment } from '../../state/containers.ts';
 import type { Endpoints } from './endpoints.ts';
 import { portBindings } from './network-settings.ts';
 import type { NetworkRun } from './run-networks.ts';
@@ -20,17 +21,21 @@ export class PublishedPorts {
   readonly #ports: PortAllocator;
   readonly #firewall: FirewallTable;
   readonly #endpoints: Endpoints;
+  readonly #publishAddress: (network: string) => string;
   readonly #notify: (sentence: string) => void;
 
   constructor(options: {
     readonly ports: PortAllocator;
     readonly firewall: FirewallTable;
     readonly endpoints: Endpoints;
+    /** Of a network, for ports that name no address; empty is everywhere. */
+    readonly publishAddress: (network: string) => string;
     readonly notify: (sentence: string) => void;
   }) {
     this.#ports = options.ports;
     this.#firewall = options.firewall;
     this.#endpoints = options.endpoints;
+    this.#publishAddress = options.publishAddress;
     this.#notify = options.notify;
   }
 
@@ -75,7 +80,11 @@ export class PublishedPorts {
 
   #allocate(run: NetworkRun, wanted: Readonly<Record<string, PortBinding[] | null>>, target: PortTarget): HeldPort[] {
     try {
-      return this.#ports.allocate(run.container.id, portRequests(wanted), target);
+      const otherwise = this.#publishAddress(wayOut(this.#endpoints, run.attachment));
+      const requests = portRequests(wanted).map((request) =>
+        request.hostAddress === '' ? { ...request, hostAddress: otherwise } : request,
+      );
+      return this.#ports.allocate(run.container.id, requests, target);
     } catch (error) {
       const endpoint = this.#endpoints.gateway(run.attachment)?.EndpointID ?? '';
       throw new EngineError(
@@ -126,6 +135,10 @@ export class PublishedPorts {
     if (!endpoint) return undefined;
     return { ipv4: endpoint.IPAddress || undefined, ipv6: endpoint.GlobalIPv6Address || undefined };
   }
+}
+
+function wayOut(endpoints: Endpoints, attachment: NetworkAttachment): string {
+  return endpoints.gatewayNetwork(attachment, 4) ?? endpoints.gatewayNetwork(attachment, 6) ?? 'bridge';
 }
 
 function unbound(exposed: Readonly<Record<string, unknown>> | undefined): Record<string, null> {
