@@ -1,3 +1,5 @@
+import { NETWORK_CASES } from './network-cases.ts';
+
 /**
  * Shell scripts over the real docker CLI. Each is run against an engine and gives its output and exit code; ids, times,
  * sizes and addresses are masked (see `mask.ts`). The same script against dockerd gives the expectation.
@@ -571,4 +573,5 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     'build classic',
     'printf "FROM busybox\\nCOPY f /f\\nRUN cat /f\\nCMD [\\"cat\\", \\"/f\\"]\\n" >$T/Dockerfile; echo built >$T/f; DOCKER_BUILDKIT=0 docker build -q -t $N:b $T >/dev/null 2>&1; rc; docker run --rm $N:b; docker rmi $N:b >/dev/null',
   ],
+  ...NETWORK_CASES,
 ];

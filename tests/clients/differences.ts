@@ -26,4 +26,17 @@ export const DIFFERENCES: Readonly<
     why: 'a filter that does not exist is refused; dockerd ignores it and sends everything',
     result: { exitCode: 0, stdout: 'rc=1\n', stderr: "Error response from daemon: invalid filter 'nonsense'\n" },
   },
+  'network ls dangling': {
+    why: 'a network that a container is on does not dangle; dockerd looks into an empty list',
+    result: { stdout: '<name>\nrc=0\n' },
+  },
+  'run -p to port 0': {
+    why: 'there is no port 0',
+    result: {
+      stdout: 'rc=125\n',
+      stderr:
+        'docker: Error response from daemon: invalid port specification: "0/tcp"\n\n' +
+        "Run 'docker run --help' for more information\n",
+    },
+  },
 };

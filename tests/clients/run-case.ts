@@ -33,6 +33,11 @@ export async function runCase(script: string, host: string): Promise<CaseResult>
     };
   } finally {
     await shell(`ids=$(docker ps -aq --filter name=${prefix}); [ -z "$ids" ] || docker rm -fv $ids`, env, 60_000);
+    await shell(
+      `ids=$(docker network ls -q --filter name=${prefix}); [ -z "$ids" ] || docker network rm $ids`,
+      env,
+      60_000,
+    );
     await rm(temporary, { recursive: true, force: true });
   }
 }

@@ -42,12 +42,9 @@ export class ContainerNetworking implements Networking {
   check(container: NetworkedContainer): string[] {
     const { hostConfig } = container;
     for (const port of Object.keys(container.config.ExposedPorts ?? {})) parsePort(port);
-    const published = portRequests(hostConfig.PortBindings ?? {}).length > 0;
+    portRequests(hostConfig.PortBindings ?? {});
     for (const [name, settings] of wantedNetworks(container)) this.#checkEndpoint(name, settings);
     checkLinks(container, this.#options.containers);
-    if (published && networkMode(hostConfig).kind === 'host') {
-      return ['Published ports are discarded when using host network mode'];
-    }
     return [];
   }
 

@@ -27,9 +27,12 @@ export class LiveNetworks {
     this.#options = options;
   }
 
-  async connect(network: NetworkRecord, nameOrId: string, wanted: EndpointSettings): Promise<void> {
-    const { containers, runs } = this.#options;
+  /** Both by name or id. */
+  async connect(networkName: string, nameOrId: string, wanted: EndpointSettings): Promise<void> {
+    const { containers, runs, registry } = this.#options;
+    // Docker complains of the container first
     const container = containers.find(nameOrId);
+    const network = registry.resolve(networkName);
     this.#check(network, container, wanted);
     const networks = { ...Object.fromEntries(wantedNetworks(container)), [network.name]: wanted };
     const run = runs.get(container.id);

@@ -52,7 +52,11 @@ export function bridgeMtu(record: Options, otherwise: number): number {
   const value = record.options[OPTION.mtu];
   if (value === undefined) return otherwise;
   const mtu = Number(value);
-  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) {
+  if (!/^[+-]?\d+$/.test(value)) {
+    const why = `strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`;
+    throw new EngineError('invalid-argument', `failed to parse ${OPTION.mtu} value: ${value} (${why})`);
+  }
+  if (mtu < 68 || mtu > 65535) {
     throw new EngineError('invalid-argument', `invalid value for ${OPTION.mtu}: "${value}"`);
   }
   return mtu;

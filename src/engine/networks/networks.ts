@@ -135,8 +135,7 @@ export class Networks implements NetworkService {
   }
 
   async connect(id: string, request: NetworkConnectRequest): Promise<void> {
-    const record = this.#registry.resolve(id);
-    await this.#live.connect(record, request.Container, request.EndpointConfig ?? {});
+    await this.#live.connect(id, request.Container, request.EndpointConfig ?? {});
   }
 
   async disconnect(id: string, request: NetworkDisconnectRequest): Promise<void> {
