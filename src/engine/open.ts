@@ -6,6 +6,7 @@ import { isFrozen } from '../linux/cgroup-stats.ts';
 import { readHostFacts } from '../linux/host-facts.ts';
 import { unmount } from '../linux/mount.ts';
 import { isBelow, readMounts } from '../linux/mountinfo.ts';
+import { RegistryClient } from '../registry/client/registry-client.ts';
 import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
 import { diskUsage } from '../snapshot/disk-usage.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
@@ -30,6 +31,7 @@ import type { EngineServices } from './engine.ts';
 import { EventLog } from './events.ts';
 import { Execs } from './execs/execs.ts';
 import { openImages } from './images/open.ts';
+import { RemoteImages } from './images/remote-images.ts';
 import { lockDataRoot } from './lock.ts';
 import { openNetworks } from './networks/open.ts';
 import { findPrograms } from './programs.ts';
@@ -40,6 +42,9 @@ import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
 import { RunMounts } from './volumes/run-mounts.ts';
 import { Volumes } from './volumes/volumes.ts';
+
+/** Authorities and certificates for registries: Docker's place and our own. */
+const CERTIFICATE_DIRECTORIES = ['/etc/gantry/certs.d', '/etc/docker/certs.d'];
 
 /**
  * Builds the engine of a data root, each part from those before it, and takes up what an earlier engine left. Throws
@@ -78,7 +83,15 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   // content and layers
   const snapshotter = await OverlaySnapshotter.open(join(dataRoot, 'snapshots'), db);
   opened.defer(() => snapshotter.close());
+  const registries = new RegistryClient({
+    insecure: config.insecureRegistries,
+    mirrors: config.registryMirrors,
+    certificateDirectories: CERTIFICATE_DIRECTORIES,
+  });
+  opened.defer(() => registries.close());
+  const remoteImages = new RemoteImages(registries);
   const { images: imageService, parts: imageParts } = await openImages({
+    registry: remoteImages,
     root: dataRoot,
     db,
     snapshotter,
@@ -193,7 +206,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     runtimes: programs.runtimes,
     services: { containers, images: imageService, volumes, builder },
     components: programs.components,
-    authenticate: undefined,
+    authenticate: (credentials) => remoteImages.login(credentials),
   });
 
   await reconcile(context);

@@ -20,6 +20,12 @@ test('an image made here is pushed, pulled elsewhere under the same id, and know
   assert.deepEqual(pulled.RepoDigests, made.RepoDigests);
   assert.deepEqual(there.said, [
     'Pulling from team/app',
+    'Pulling fs layer',
+    'Verifying Checksum',
+    'Download complete',
+    'Extracting',
+    'Extracting',
+    'Pull complete',
     `Digest: ${made.RepoDigests[0]!.split('@')[1]}`,
     'Status: Downloaded newer image for team/app:1',
   ]);

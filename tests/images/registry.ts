@@ -21,12 +21,14 @@ export class MemoryRegistry implements RegistryAccess {
   async fetch(reference: Reference, { content, lease }: FetchOptions): Promise<FetchedImage> {
     const manifest = this.#names.get(canonicalName(reference));
     if (!manifest) throw new EngineError('not-found', `manifest for ${canonicalName(reference)} not found`);
-    const { config, layers } = parseManifest(await readDocument(this.#blobs, manifest));
-    for (const blob of [manifest, config, ...layers]) {
+    const { config } = parseManifest(await readDocument(this.#blobs, manifest));
+    const copy = async (blob: Descriptor): Promise<void> => {
       lease.add('blob', blob.digest);
       await content.write(blob, this.#blobs.read(blob));
-    }
-    return { target: manifest, manifest };
+    };
+    await copy(manifest);
+    await copy(config);
+    return { target: manifest, manifest, fetchLayer: copy };
   }
 
   async tags({ repository }: Reference): Promise<string[]> {

@@ -2,6 +2,7 @@ import { errorMessage } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { blobDigest } from '../../content/blob-digest.ts';
+import { parseManifest, readDocument } from '../../content/children.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import type { BlobInfo } from '../../content/content-store.ts';
 import type { Digest } from '../../oci/digest.ts';
@@ -157,7 +158,10 @@ class Check {
     try {
       await underLease(this.#parts, 'repair', async (lease) => {
         const reference = parseReference(name.reference);
-        await registry.fetch(reference, { content, lease, platform: imagePlatform(image), ...this.#signal() });
+        const platform = imagePlatform(image);
+        const fetched = await registry.fetch(reference, { content, lease, platform, ...this.#signal() });
+        const { layers } = parseManifest(await readDocument(content, fetched.manifest));
+        for (const layer of layers) await fetched.fetchLayer(layer, this.#signal());
       });
       return true;
     } catch (error) {

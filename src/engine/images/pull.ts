@@ -2,7 +2,6 @@ import type { AuthConfig } from '../../api/auth.ts';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { parseManifest, readDocument } from '../../content/children.ts';
-import type { ChainId } from '../../oci/digest.ts';
 import {
   familiarName,
   familiarRepository,
@@ -12,11 +11,12 @@ import {
 } from '../../oci/reference.ts';
 import type { ImageRecord } from '../../state/images.ts';
 import { formatPlatform, samePlatform } from '../../oci/platform.ts';
+import { chainsOf } from '../gc.ts';
 import { BUILT_IN_LABEL, builtInFor, makeBuiltIn } from './built-in.ts';
 import { recordImage, storeConfig } from './create-image.ts';
-import { unpackLayer } from './layers.ts';
 import { eventAttributes, nameImage } from './names.ts';
 import type { ImageParts } from './parts.ts';
+import { pullLayers } from './pull-layers.ts';
 import type { FetchedImage, RegistryAccess } from './registry-access.ts';
 import { lookupName, platformOf } from './resolve.ts';
 import { underLease } from './under-lease.ts';
@@ -86,24 +86,18 @@ async function pullOne(
 ): Promise<void> {
   const { signal, onProgress, auth } = options;
   const platform = options.platform ? platformOf(options.platform) : parts.platform;
-  onProgress?.({ id: reference.tag ?? reference.digest ?? '', status: `Pulling from ${reference.path}` });
-  const before = parts.images.reference(`${reference.repository}:${reference.tag}`)?.image;
+  const before = parts.images.reference(lookupName(reference))?.image;
   await underLease(parts, 'pull', async (lease) => {
     const { content } = parts;
     const fetched = await registry.fetch(reference, { auth, signal, onProgress, platform, content, lease });
+    onProgress?.({ id: reference.digest ?? reference.tag ?? '', status: `Pulling from ${reference.path}` });
     const manifest = parseManifest(await readDocument(content, fetched.manifest, signal));
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await readDocument(content, manifest.config, signal));
     const config = await storeConfig(parts, text, lease);
-    const diffIds = config.config.rootfs.diff_ids;
-    if (diffIds.length !== manifest.layers.length) {
-      throw new EngineError(
-        'corrupt',
-        `invalid manifest, layers length mismatch: expected ${manifest.layers.length}, got ${diffIds.length}`,
-      );
-    }
-    let parent: ChainId | undefined;
-    for (const [index, diffId] of diffIds.entries()) {
-      parent = (await unpackLayer(parts, manifest.layers[index]!, diffId, { parent, lease, signal })).chain;
+    for (const chain of chainsOf(config.config)) lease.add('snapshot', chain);
+    // Of an image that is here as a whole, docker says nothing of its layers.
+    if (!parts.images.get(config.id)) {
+      await pullLayers(parts, manifest.layers, config.config.rootfs.diff_ids, { fetched, lease, signal, onProgress });
     }
     const image = parts.db.transaction(() => {
       const recorded = recordImage(parts, config, { manifest: fetched.manifest });

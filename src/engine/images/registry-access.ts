@@ -9,14 +9,14 @@ import type { Lease } from '../../state/leases.ts';
 /** What images need of registries. What it fetches is in the store and leased when it resolves; records are made by `Images`. */
 export interface RegistryAccess {
   /**
-   * Copies the manifest for `platform` with its config and layers into `content`, putting every digest on `lease` before it is
-   * written. Throws `not-found`, `unauthorized`, `unavailable`, `corrupt`, in Docker's words.
+   * Copies the manifest for `platform` and its config into `content`, putting every digest on `lease` before it is written;
+   * the layers come with `fetchLayer`. Throws `not-found`, `unauthorized`, `unavailable`, `corrupt`, in Docker's words.
    */
   fetch(reference: Reference, options: FetchOptions): Promise<FetchedImage>;
   /** The tags of a repository, for `pull --all-tags`. */
   tags(reference: Reference, options: RegistryOptions): Promise<string[]>;
   /** Copies `manifest` and all it refers to from `source` to the registry, and names it there. */
-  push(reference: Reference, manifest: Descriptor, source: ContentSource, options: RegistryOptions): Promise<void>;
+  push(reference: Reference, manifest: Descriptor, source: ContentSource, options: PushToOptions): Promise<void>;
   search(
     term: string,
     options: RegistryOptions & { readonly limit?: number; readonly filters?: Filters },
@@ -26,6 +26,13 @@ export interface RegistryAccess {
 
 export interface RegistryOptions extends OperationOptions {
   readonly auth?: AuthConfig | undefined;
+}
+
+export interface PushToOptions extends RegistryOptions {
+  /** What people call the blobs: the beginning of the layer's diff id, by digest. */
+  readonly names?: ReadonlyMap<string, string>;
+  /** Repositories of the same registry that may have a blob already. */
+  readonly mountFrom?: (blob: Descriptor) => readonly string[];
 }
 
 export interface FetchOptions extends RegistryOptions {
@@ -38,4 +45,9 @@ export interface FetchedImage {
   /** What the registry calls by the name: a manifest, or the index that `manifest` was chosen from. */
   readonly target: Descriptor;
   readonly manifest: Descriptor;
+  /** Copies a layer of `manifest` into `content`. Idempotent; `onBytes` is told how much of it is there. */
+  fetchLayer(
+    layer: Descriptor,
+    options?: { readonly signal?: AbortSignal | undefined; readonly onBytes?: (bytes: number) => void },
+  ): Promise<void>;
 }

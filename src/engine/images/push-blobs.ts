@@ -1,0 +1,68 @@
+import { childrenOf, readDocument } from '../../content/children.ts';
+import type { Bytes, ContentSource } from '../../content/content-store.ts';
+import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
+import type { Reference } from '../../oci/reference.ts';
+import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
+import { inParallel } from './parallel.ts';
+import type { PushToOptions } from './registry-access.ts';
+
+/** As many as Docker sends at once. */
+const MAX_UPLOADS = 5;
+const REPORT_MS = 100;
+
+export interface PushManifestOptions extends Omit<PushToOptions, 'auth'> {
+  readonly manifest: Descriptor;
+  readonly source: ContentSource;
+}
+
+/** Brings to a repository what it lacks of the manifest's blobs, then the manifest under the tag of `reference`. */
+export async function pushManifest(
+  repository: RemoteRepository,
+  reference: Reference,
+  options: PushManifestOptions,
+): Promise<void> {
+  const { manifest, source, signal, onProgress } = options;
+  const [config, ...layers] = await childrenOf(source, manifest, signal);
+  const distinct = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
+  await inParallel(distinct, MAX_UPLOADS, (layer) => pushBlob(repository, layer, options));
+  // Last, and without a line of its own: it is small, and people do not know that there is one.
+  await pushBlob(repository, config!, { source, signal });
+  const bytes = await readDocument(source, manifest, signal);
+  const tag = reference.tag ?? manifest.digest;
+  await repository.putManifest(tag, manifest, bytes, { signal });
+  onProgress?.({ id: '', status: `${tag}: digest: ${manifest.digest} size: ${manifest.size}` });
+  onProgress?.({ id: '', status: '', aux: { Tag: tag, Digest: manifest.digest, Size: manifest.size } });
+}
+
+async function pushBlob(
+  repository: RemoteRepository,
+  blob: Descriptor,
+  { source, signal, onProgress, names, mountFrom }: Omit<PushManifestOptions, 'manifest'>,
+): Promise<void> {
+  const id = names?.get(blob.digest) ?? blob.digest.slice(7, 19);
+  const say = (status: string, more: { current?: number; total?: number } = {}): void =>
+    onProgress?.({ id, status, ...more });
+  if (blob.mediaType === MEDIA_TYPES.dockerForeignLayer) return say('Skipped foreign layer');
+  if (await repository.has(blob)) return say('Layer already exists');
+  for (const from of mountFrom?.(blob) ?? []) {
+    if (await repository.mount(blob.digest, from, { signal })) return say(`Mounted from ${from}`);
+  }
+  const open = (): Bytes =>
+    counted(source.read(blob, signal ? { signal } : {}), (current) => say('Pushing', { current, total: blob.size }));
+  await repository.upload(blob, open, { signal });
+  say('Pushed');
+}
+
+async function* counted(bytes: Bytes, report: (count: number) => void): Bytes {
+  let count = 0;
+  let reported = 0;
+  for await (const chunk of bytes) {
+    count += chunk.byteLength;
+    if (Date.now() - reported >= REPORT_MS) {
+      reported = Date.now();
+      report(count);
+    }
+    yield chunk;
+  }
+  report(count);
+}

@@ -1,0 +1,170 @@
+import { Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { EngineError, errorCode } from '../../base/errors.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import { isLinkLocal } from './addresses.ts';
+
+/** Nothing moved in either direction for so long: the other side is gone, or as good as gone. */
+const STALL_MS = 60_000;
+const MAX_REDIRECTS = 5;
+
+export interface TlsTrust {
+  /** PEM, instead of the defaults. */
+  readonly ca?: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+  /** False accepts any certificate: registries named as insecure. */
+  readonly verify: boolean;
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly url: URL;
+  /** `authorization` goes to this origin alone, whatever redirects say. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | Bytes | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait for a connection and the answer's head; default 60 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Where the answer came from, after redirects. */
+  readonly url: URL;
+  /** To be read or destroyed by the caller. */
+  readonly body: IncomingMessage;
+}
+
+/** HTTP to one registry and to where it redirects: kept connections, limits in time, no credentials to others. */
+export class HttpTransport {
+  readonly #http: HttpAgent;
+  readonly #https: HttpsAgent;
+
+  constructor(trust: TlsTrust, options: { maxSockets?: number } = {}) {
+    const agent = {
+      keepAlive: true,
+      maxSockets: options.maxSockets ?? 16,
+      maxFreeSockets: 8,
+      scheduling: 'lifo',
+    } as const;
+    this.#http = new HttpAgent(agent);
+    this.#https = new HttpsAgent({
+      ...agent,
+      rejectUnauthorized: trust.verify,
+      ...(trust.ca && { ca: [...trust.ca] }),
+      ...(trust.cert !== undefined && { cert: trust.cert }),
+      ...(trust.key !== undefined && { key: trust.key }),
+    });
+  }
+
+  /** Follows redirects of reads. Throws `unavailable` when the other side cannot be reached, `cancelled`. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    let { url, headers = {} } = request;
+    for (let redirects = 0; ; redirects++) {
+      const body = await this.#once({ ...request, url, headers });
+      const response = { status: body.statusCode!, headers: body.headers, url, body };
+      const { location } = body.headers;
+      const follow = request.method === 'GET' || request.method === 'HEAD';
+      if (!follow || !isRedirect(response.status) || location === undefined) return response;
+      body.destroy();
+      if (redirects === MAX_REDIRECTS) {
+        throw new EngineError('forbidden', `${words(request)}: stopped after ${MAX_REDIRECTS} redirects`);
+      }
+      const next = redirectTarget(url, location);
+      if (next.origin !== url.origin) headers = withoutCredentials(headers);
+      url = next;
+    }
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  async #once(request: HttpRequest): Promise<IncomingMessage> {
+    const { method, url, headers, body, signal } = request;
+    signal?.throwIfAborted();
+    if (isLinkLocal(url.hostname)) {
+      throw new EngineError('forbidden', `${words(request)}: addresses of the local link are not spoken to`);
+    }
+    const secure = url.protocol === 'https:';
+    const fixed = body instanceof Uint8Array ? body : undefined;
+    const message = (secure ? httpsRequest : httpRequest)(url, {
+      method,
+      agent: secure ? this.#https : this.#http,
+      headers: { 'user-agent': 'gantry', ...headers, ...(fixed && { 'content-length': String(fixed.byteLength) }) },
+      timeout: request.timeoutMs ?? STALL_MS,
+      signal,
+    });
+    message.on('timeout', () =>
+      message.destroy(new EngineError('unavailable', `${words(request)}: the registry stalls`)),
+    );
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      message.once('response', resolve);
+      message.once('error', reject);
+      message.once('close', () => reject(new EngineError('unavailable', `${words(request)}: EOF`)));
+    });
+    answered.catch(() => {});
+    try {
+      if (body === undefined || fixed) message.end(fixed);
+      else await Promise.race([answered, pipeline(Readable.from(body, { objectMode: false }), message)]);
+      const response = await answered;
+      message.setTimeout(STALL_MS);
+      return response;
+    } catch (error) {
+      message.destroy();
+      throw requestError(error, request);
+    }
+  }
+}
+
+function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
+}
+
+/** Throws `forbidden` for a scheme that protects less, or none that is HTTP. */
+export function redirectTarget(from: URL, location: string): URL {
+  const next = URL.parse(location, from.href);
+  if (!next || (next.protocol !== 'https:' && next.protocol !== from.protocol)) {
+    throw new EngineError('forbidden', `${from.origin} redirects to ${location.slice(0, 200)}, which is not followed`);
+  }
+  next.username = '';
+  next.password = '';
+  return next;
+}
+
+function withoutCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'));
+}
+
+/** `Get "https://host/v2/"`, without what a query may hold. */
+function words({ method, url }: HttpRequest): string {
+  return `${method[0]}${method.slice(1).toLowerCase()} "${url.origin}${url.pathname}"`;
+}
+
+function requestError(error: unknown, request: HttpRequest): unknown {
+  if (error instanceof EngineError) return error;
+  if (request.signal?.aborted && errorCode(error) === 'cancelled') return error;
+  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  const where =
+    address === undefined ? request.url.host : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const reasons: Readonly<Record<string, string>> = {
+    ECONNREFUSED: `dial tcp ${where}: connect: connection refused`,
+    EHOSTUNREACH: `dial tcp ${where}: connect: no route to host`,
+    ENETUNREACH: `dial tcp ${where}: connect: network is unreachable`,
+    ETIMEDOUT: `dial tcp ${where}: i/o timeout`,
+    ENOTFOUND: `dial tcp: lookup ${request.url.hostname}: no such host`,
+    EAI_AGAIN: `dial tcp: lookup ${request.url.hostname}: the name server does not answer`,
+    ECONNRESET: 'connection reset by peer',
+    EPROTO: 'http: server gave HTTP response to HTTPS client',
+    ERR_SSL_WRONG_VERSION_NUMBER: 'http: server gave HTTP response to HTTPS client',
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: 'http: server gave HTTP response to HTTPS client',
+  };
+  const certificate = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/.test(code ?? '');
+  const reason = certificate ? `tls: failed to verify certificate: ${message}` : (code && reasons[code]) || message;
+  return new EngineError('unavailable', `${words(request)}: ${reason}`, { cause: error });
+}

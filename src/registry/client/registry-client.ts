@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { errorCode } from '../../base/errors.ts';
+import type { RegistryCredentials } from './authorizer.ts';
+import { RegistryHosts, type RegistryHostsOptions } from './hosts.ts';
+import { RemoteRepository } from './remote-repository.ts';
+import { RegistrySession } from './session.ts';
+
+export interface RegistryClientOptions extends RegistryHostsOptions {
+  /** Before a request is tried again; default 500 ms, longer each time. */
+  readonly retryDelayMs?: number;
+}
+
+export interface OpenOptions {
+  readonly credentials?: RegistryCredentials | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A registry that could not be reached is not asked again for so long. */
+const UNREACHABLE_MS = 3000;
+/** What a registry asks for may change. */
+const SESSION_MS = 5 * 60_000;
+const MAX_SESSIONS = 64;
+
+interface Known {
+  readonly session: Promise<RegistrySession>;
+  until: number;
+}
+
+/** Registries by their domain. Connections and tokens are kept from one operation to the next. */
+export class RegistryClient {
+  readonly #hosts: RegistryHosts;
+  readonly #options: RegistryClientOptions;
+  readonly #known = new Map<string, Known>();
+
+  constructor(options: RegistryClientOptions = {}) {
+    this.#hosts = new RegistryHosts(options);
+    this.#options = options;
+  }
+
+  /** The repository at the registry itself. Throws `unavailable`, `unauthorized`. */
+  async repository(
+    { domain, path }: { domain: string; path: string },
+    options: OpenOptions = {},
+  ): Promise<RemoteRepository> {
+    return this.#repository(await this.session(domain, options), path);
+  }
+
+  /** The repository at each mirror that can be reached and then at the registry, to be tried one after the other. */
+  async *sources(
+    { domain, path }: { domain: string; path: string },
+    options: OpenOptions = {},
+  ): AsyncGenerator<RemoteRepository> {
+    for (const host of await this.#hosts.mirrors(domain)) {
+      try {
+        yield this.#repository(await this.#remembered(host.base.href, {}, async () => [host]), path);
+      } catch (error) {
+        if (options.signal?.aborted || errorCode(error) === 'invalid-argument') throw error;
+      }
+    }
+    yield await this.repository({ domain, path }, options);
+  }
+
+  /** Throws `unavailable`, `cancelled`. */
+  async session(domain: string, { credentials = {}, signal }: OpenOptions = {}): Promise<RegistrySession> {
+    const session = this.#remembered(domain, credentials, () => this.#hosts.origins(domain));
+    if (!signal) return session;
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => aborted.reject(signal.reason as Error);
+    signal.throwIfAborted();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([session, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** A session that nobody else uses, for credentials that are yet to be tried. The caller closes it. */
+  async freshSession(domain: string, credentials: RegistryCredentials): Promise<RegistrySession> {
+    return RegistrySession.open(await this.#hosts.origins(domain), credentials);
+  }
+
+  close(): void {
+    for (const { session } of this.#known.values()) {
+      session.then(
+        (open) => open.close(),
+        () => {},
+      );
+    }
+    this.#known.clear();
+  }
+
+  #repository(session: RegistrySession, path: string): RemoteRepository {
+    return new RemoteRepository(session, path, { firstDelayMs: this.#options.retryDelayMs });
+  }
+
+  #remembered(
+    name: string,
+    credentials: RegistryCredentials,
+    hosts: () => ReturnType<RegistryHosts['origins']>,
+  ): Promise<RegistrySession> {
+    // Passwords are not for the keys of a map that is looked at when something is debugged.
+    const key = `${name} ${createHash('sha256').update(JSON.stringify(credentials)).digest('hex')}`;
+    const known = this.#known.get(key);
+    if (known && known.until > Date.now()) return known.session;
+    this.#known.delete(key);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size < MAX_SESSIONS) break;
+      this.#known.delete(oldest);
+    }
+    // Without a signal: others may wait for the same.
+    const entry = { session: hosts().then((found) => RegistrySession.open(found, credentials)), until: Infinity };
+    this.#known.set(key, entry);
+    entry.session.then(
+      () => (entry.until = Date.now() + SESSION_MS),
+      (error: unknown) => (entry.until = errorCode(error) === 'unavailable' ? Date.now() + UNREACHABLE_MS : 0),
+    );
+    return entry.session;
+  }
+}

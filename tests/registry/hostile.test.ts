@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { RemoteImages } from '../../src/engine/images/remote-images.ts';
+import { RegistryClient } from '../../src/registry/client/registry-client.ts';
+import { NOTHING, TestImages } from '../images/image-store.ts';
+import { type Answer, MisbehavingRegistry } from './misbehaving-registry.ts';
+
+/** Images of an engine whose registry client waits for nothing. */
+async function openImages(root?: string): Promise<TestImages & AsyncDisposable> {
+  const client = new RegistryClient({ retryDelayMs: 1 });
+  const images = await TestImages.open({ registry: new RemoteImages(client), ...(root === undefined ? {} : { root }) });
+  const close = images.close.bind(images);
+  images.close = async () => {
+    client.close();
+    await close();
+  };
+  return images;
+}
+
+interface Attack {
+  readonly name: string;
+  readonly set: (registry: MisbehavingRegistry) => Answer | void;
+  readonly error: { code: string; message?: RegExp };
+}
+
+const isLayer = (registry: MisbehavingRegistry, path: string | undefined): boolean =>
+  path!.includes(registry.layerDigest);
+const isManifest = (path: string | undefined): boolean => path!.includes('/manifests/');
+
+const ATTACKS: readonly Attack[] = [
+  {
+    name: 'a layer with other content',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.end(Buffer.alloc(registry.layer.length, 'x'));
+      return true;
+    },
+    error: { code: 'corrupt', message: /instead of sha256:/ },
+  },
+  {
+    name: 'a layer that is longer than it says',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.write(registry.layer);
+      response.end('more');
+      return true;
+    },
+    error: { code: 'corrupt', message: /more than/ },
+  },
+  {
+    name: 'a layer whose length is said to be another',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.end(registry.layer.subarray(0, 10));
+      return true;
+    },
+    error: { code: 'corrupt', message: /has 10 bytes instead of/ },
+  },
+  {
+    name: 'a digest header that lies',
+    set: (registry) => (request, response) => {
+      if (!isManifest(request.url)) return false;
+      response.setHeader('docker-content-digest', `sha256:${'0'.repeat(64)}`);
+      response.setHeader('content-type', registry.manifestType);
+      response.end(registry.manifest);
+      return true;
+    },
+    error: { code: 'corrupt', message: /manifest verification failed/ },
+  },
+  {
+    name: 'a manifest of another type than it says',
+    set: (registry) => void (registry.manifestType = 'application/vnd.oci.image.index.v1+json'),
+    error: { code: 'corrupt', message: /it came as .*index.* and says that it is .*manifest/ },
+  },
+  {
+    name: 'a document that is both manifest and index',
+    set: (registry) => {
+      registry.manifest = Buffer.from(registry.manifest.toString().replace('{', '{"manifests":[],'));
+    },
+    error: { code: 'corrupt', message: /both/ },
+  },
+  {
+    name: 'a manifest of schema 1',
+    set: (registry) => {
+      registry.manifestType = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+      registry.manifest = Buffer.from('{"schemaVersion":1,"name":"app","fsLayers":[]}');
+    },
+    error: { code: 'unimplemented', message: /schema 1/ },
+  },
+  {
+    name: 'a manifest without end',
+    set: () => (request, response) => {
+      if (!isManifest(request.url) || request.method === 'HEAD') return false;
+      response.setHeader('content-type', 'application/vnd.oci.image.manifest.v1+json');
+      const chunk = Buffer.alloc(1 << 20, ' ');
+      const more = (): void => {
+        while (!response.destroyed && response.write(chunk));
+      };
+      response.on('drain', more);
+      more();
+      return true;
+    },
+    error: { code: 'too-large' },
+  },
+  {
+    name: 'an index without our platform',
+    set: (registry) => {
+      registry.manifestType = 'application/vnd.oci.image.index.v1+json';
+      const digest = registry.layerDigest;
+      const platform = { os: 'linux', architecture: 's390x' };
+      const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+      const manifests = [{ mediaType, digest, size: 2, platform }];
+      registry.manifest = Buffer.from(
+        JSON.stringify({ schemaVersion: 2, mediaType: registry.manifestType, manifests }),
+      );
+    },
+    error: { code: 'not-found', message: /^no matching manifest for linux\/amd64 in the manifest list entries$/ },
+  },
+  {
+    name: 'a chart instead of an image',
+    set: (registry) => {
+      registry.manifest = Buffer.from(
+        registry.manifest.toString().replace('oci.image.config.v1+json', 'cncf.helm.config.v1+json'),
+      );
+    },
+    error: { code: 'invalid-argument', message: /not a container image/ },
+  },
+  {
+    name: 'digests that are paths',
+    set: (registry) => {
+      registry.manifest = Buffer.from(
+        registry.manifest.toString().replaceAll(registry.layerDigest, 'sha256:../../../../etc/passwd'),
+      );
+    },
+    error: { code: 'corrupt' },
+  },
+  {
+    name: 'redirects without end',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.writeHead(307, { location: request.url }).end();
+      return true;
+    },
+    error: { code: 'forbidden', message: /stopped after 5 redirects/ },
+  },
+  {
+    name: 'a redirect to the metadata of a cloud',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.writeHead(307, { location: 'http://169.254.169.254/latest/meta-data' }).end();
+      return true;
+    },
+    error: { code: 'forbidden', message: /local link/ },
+  },
+];
+
+for (const { name, set, error } of ATTACKS) {
+  test(`${name} is refused and leaves nothing`, async () => {
+    await using registry = await MisbehavingRegistry.open();
+    await using images = await openImages();
+    registry.answer = set(registry) ?? registry.answer;
+    await assert.rejects(images.images.pull(`${registry.host}/app:1`, { platform: 'linux/amd64' }), error);
+    assert.deepEqual(await images.contents(), NOTHING);
+    assert.deepEqual(await images.images.list(), []);
+  });
+}
+
+test('a layer that breaks off goes on where it was, also in the next engine', async () => {
+  await using registry = await MisbehavingRegistry.open({ file: randomBytes(300_000).toString('base64') });
+  let budget = 100_000;
+  registry.answer = (request, response) => {
+    if (!isLayer(registry, request.url)) return false;
+    if (budget <= 0) return void response.destroy();
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const part = registry.layer.subarray(start, start + budget);
+    budget = 0;
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': registry.layer.length - start,
+      ...(start > 0 && { 'content-range': `bytes ${start}-${registry.layer.length - 1}/${registry.layer.length}` }),
+    });
+    response.write(part, () => setImmediate(() => response.destroy()));
+    return true;
+  };
+  const first = await openImages();
+  await assert.rejects(first.images.pull(`${registry.host}/app:1`), { code: 'unavailable' });
+  const after = registry.layerRequests.at(-1)!.headers.range;
+  assert.match(after!, /^bytes=[1-9]\d*-$/);
+  await first.close();
+
+  registry.answer = () => false;
+  registry.requests.length = 0;
+  await using second = await openImages(first.root);
+  await second.images.pull(`${registry.host}/app:1`);
+  assert.deepEqual(
+    registry.layerRequests.map(({ headers }) => headers.range),
+    [after],
+  );
+  assert.equal((await second.images.list()).length, 1);
+});
+
+test('the same layer for two pulls comes once', async () => {
+  await using registry = await MisbehavingRegistry.open();
+  await using images = await openImages();
+  const name = `${registry.host}/app`;
+  await Promise.all([images.images.pull(`${name}:1`), images.images.pull(`${name}:1`)]);
+  assert.equal(registry.layerRequests.length, 1);
+});
+
+test('a busy registry is asked again when it says so', async () => {
+  await using registry = await MisbehavingRegistry.open();
+  await using images = await openImages();
+  const seen = new Set<string>();
+  registry.answer = (request, response) => {
+    const what = `${request.method} ${request.url}`;
+    if (seen.has(what)) return false;
+    seen.add(what);
+    response.writeHead(seen.size % 2 === 0 ? 503 : 429, { 'retry-after': '0' }).end();
+    return true;
+  };
+  await images.images.pull(`${registry.host}/app:1`);
+  assert.ok(seen.size >= 4);
+});
+
+test('an abort ends a pull that waits for a silent registry', async () => {
+  await using registry = await MisbehavingRegistry.open();
+  await using images = await openImages();
+  const abort = new AbortController();
+  registry.answer = (request) => {
+    if (!isLayer(registry, request.url)) return false;
+    setImmediate(() => abort.abort());
+    return true;
+  };
+  await assert.rejects(images.images.pull(`${registry.host}/app:1`, { signal: abort.signal }), { name: 'AbortError' });
+  assert.deepEqual(await images.contents(), NOTHING);
+});
+
+test('credentials go to nobody else: not with redirects, not to a realm elsewhere', async () => {
+  const heard: (string | undefined)[] = [];
+  const other = createServer((request, response) => {
+    heard.push(request.headers.authorization);
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => other.listen({ host: '127.0.0.2', port: 0 }, resolve));
+  const elsewhere = `http://127.0.0.2:${(other.address() as AddressInfo).port}/`;
+  try {
+    await using registry = await MisbehavingRegistry.open();
+    await using images = await openImages();
+    const auth = { username: 'u', password: 'S3cret' };
+    registry.answer = (request, response) => {
+      if (request.headers.authorization === undefined) {
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+        return true;
+      }
+      if (!isLayer(registry, request.url)) return false;
+      response.writeHead(307, { location: elsewhere }).end();
+      return true;
+    };
+    await assert.rejects(images.images.pull(`${registry.host}/app:1`, { auth }), { code: 'corrupt' });
+    assert.deepEqual(heard, [undefined]);
+
+    heard.length = 0;
+    registry.answer = (_request, response) => {
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="${elsewhere}",service="x"` }).end();
+      return true;
+    };
+    const asked = images.images.pull(`${registry.host}/app:1`, { auth: { username: 'u', password: 'other' } });
+    await assert.rejects(asked, { code: 'forbidden', message: /they are not sent/ });
+    assert.deepEqual(heard, []);
+  } finally {
+    other.closeAllConnections();
+    other.close();
+  }
+});
+
+test('a token is asked for once per repository, with the password, and sent with every request', async () => {
+  await using registry = await MisbehavingRegistry.open();
+  await using images = await openImages();
+  const asked: URL[] = [];
+  registry.answer = (request, response) => {
+    const url = new URL(request.url!, `http://${registry.host}`);
+    if (url.pathname === '/token') {
+      asked.push(url);
+      assert.equal(request.headers.authorization, `Basic ${Buffer.from('u:p').toString('base64')}`);
+      response.end(JSON.stringify({ token: `for-${url.searchParams.get('scope')}`, expires_in: 300 }));
+      return true;
+    }
+    if (request.headers.authorization === 'Bearer for-repository:app:pull') return false;
+    const realm = `http://${registry.host}/token`;
+    response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}",service="svc"` }).end();
+    return true;
+  };
+  await images.images.pull(`${registry.host}/app:1`, { auth: { username: 'u', password: 'p' } });
+  assert.deepEqual(
+    asked.map(({ searchParams }) => [searchParams.get('service'), searchParams.get('account')]),
+    [['svc', 'u']],
+  );
+});
