@@ -111,7 +111,8 @@ const FLAGS: Readonly<Record<string, number>> = {
   strictatime: 1 << 24,
 };
 
-function splitOptions(options: readonly string[]): { flags: number; data: string[] } {
+/** Flags of mount(2), and what is left for the filesystem. */
+export function splitOptions(options: readonly string[]): { flags: number; data: string[] } {
   let flags = 0;
   const data: string[] = [];
   for (const option of options) {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
-import { mount, unmount } from '../linux/mount.ts';
+import { mount, splitOptions, unmount } from '../linux/mount.ts';
 import { mountOf, readMounts } from '../linux/mountinfo.ts';
 import { localMount } from './local-options.ts';
 
@@ -66,11 +66,14 @@ export class LocalDriver {
     try {
       mount(request, target);
     } catch (error) {
-      const data = request.options.length > 0 ? `, data: ${request.options.join(',')}` : '';
+      const { flags, data } = splitOptions(request.options);
+      const how =
+        (flags === 0 ? '' : `, flags: 0x${flags.toString(16)}`) +
+        (data.length === 0 ? '' : `, data: ${data.join(',')}`);
       throw new EngineError(
         'invalid-argument',
         `error while mounting volume '${target}': failed to mount local volume: ` +
-          `mount ${request.source}:${target}${data}: ${reason(error)}`,
+          `mount ${request.source}:${target}${how}: ${reason(error)}`,
         { cause: error },
       );
     }

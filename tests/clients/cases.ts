@@ -1,4 +1,5 @@
 import { NETWORK_CASES } from './network-cases.ts';
+import { VOLUME_CASES } from './volume-cases.ts';
 
 /**
  * Shell scripts over the real docker CLI. Each is run against an engine and gives its output and exit code; ids, times,
@@ -574,4 +575,5 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     'printf "FROM busybox\\nCOPY f /f\\nRUN cat /f\\nCMD [\\"cat\\", \\"/f\\"]\\n" >$T/Dockerfile; echo built >$T/f; DOCKER_BUILDKIT=0 docker build -q -t $N:b $T >/dev/null 2>&1; rc; docker run --rm $N:b; docker rmi $N:b >/dev/null',
   ],
   ...NETWORK_CASES,
+  ...VOLUME_CASES,
 ];

@@ -22,6 +22,18 @@ export const DIFFERENCES: Readonly<
     why: 'names the image',
     result: { stderr: 'Error response from daemon: No such image: <name>:none\n' },
   },
+  'volume create with other options later': {
+    why: 'a volume that exists with other options is refused; dockerd gives the old one, and the options are lost',
+    result: { stdout: 'rc=1\nnull\n' },
+  },
+  'run -v over a file of the image': {
+    why: 'names the place in the container, and no directory of the engine',
+    result: {
+      stderr:
+        'docker: Error response from daemon: cannot mount volume over existing file, file exists /etc/passwd\n\n' +
+        "Run 'docker run --help' for more information\n",
+    },
+  },
   'events with an unknown filter': {
     why: 'a filter that does not exist is refused; dockerd ignores it and sends everything',
     result: { exitCode: 0, stdout: 'rc=1\n', stderr: "Error response from daemon: invalid filter 'nonsense'\n" },

@@ -32,12 +32,13 @@ export async function runCase(script: string, host: string): Promise<CaseResult>
       stderr: mask(result.stderr, prefix, temporary),
     };
   } finally {
-    await shell(`ids=$(docker ps -aq --filter name=${prefix}); [ -z "$ids" ] || docker rm -fv $ids`, env, 60_000);
-    await shell(
-      `ids=$(docker network ls -q --filter name=${prefix}); [ -z "$ids" ] || docker network rm $ids`,
-      env,
-      60_000,
-    );
+    for (const [list, remove] of [
+      ['docker ps -aq', 'docker rm -fv'],
+      ['docker network ls -q', 'docker network rm'],
+      ['docker volume ls -q', 'docker volume rm -f'],
+    ]) {
+      await shell(`ids=$(${list} --filter name=${prefix}); [ -z "$ids" ] || ${remove} $ids`, env, 60_000);
+    }
     await rm(temporary, { recursive: true, force: true });
   }
 }

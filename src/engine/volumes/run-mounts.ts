@@ -117,7 +117,8 @@ function openSubpath(data: string, subpath: string): number {
     return openInRoot(data, subpath, O_PATH);
   } catch (error) {
     const code = (error as { code?: string }).code;
+    const path = join(data, subpath);
     const reason = code === 'ENOENT' ? 'no such file or directory' : (error as Error).message;
-    throw new EngineError('invalid-argument', `cannot access path ${join(data, subpath)}: ${reason}`, { cause: error });
+    throw new EngineError('invalid-argument', `cannot access path ${path}: lstat ${path}: ${reason}`, { cause: error });
   }
 }
