@@ -75,3 +75,20 @@ export interface VolumeCopyRequest {
 
 /** Of a copy: the volume that it was made from. */
 export const VOLUME_SOURCE_LABEL = 'gantry.volume.source';
+
+/** `GET /gantry/dns/trace?name=…&container=…` */
+export const NAME_TRACE_PATH = '/gantry/dns/trace';
+
+export interface NameTraceDocument {
+  readonly Name: string;
+  /** In the order in which they were asked; servers that race, as they answered. */
+  readonly Steps: readonly {
+    /** `web A` */
+    readonly Question: string;
+    readonly Source: string;
+    readonly Result: string;
+    readonly Milliseconds: number;
+  }[];
+  /** Empty when the name was not found. */
+  readonly Addresses: readonly string[];
+}

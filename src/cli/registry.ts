@@ -22,6 +22,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'builder', summary: 'Manage builds' },
   { name: 'container', summary: 'Manage containers' },
   { name: 'context', summary: 'Manage contexts' },
+  { name: 'dns', summary: 'Names as containers see them' },
   { name: 'image', summary: 'Manage images' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'system', summary: 'Manage the engine' },
@@ -262,6 +263,11 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['network ports', 'ports'],
     summary: 'List published ports, their containers and from where they can be reached',
     load: async () => (await import('./commands/network/ports.ts')).ports,
+  },
+  {
+    paths: ['dns trace'],
+    summary: 'Show step by step how a name is resolved',
+    load: async () => (await import('./commands/network/dns-trace.ts')).dnsTrace,
   },
   {
     paths: ['network connect'],

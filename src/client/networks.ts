@@ -1,4 +1,5 @@
 import type { Filters } from '../api/filters.ts';
+import { NAME_TRACE_PATH, type NameTraceDocument } from '../api/gantry.ts';
 import type {
   NetworkConnectRequest,
   NetworkCreateRequest,
@@ -33,6 +34,10 @@ export class NetworksClient {
     return this.#requester.bytes('GET', `/networks/${segment(id)}`, {
       query: { verbose: options.verbose || undefined },
     });
+  }
+
+  traceName(name: string, container?: string): Promise<NameTraceDocument> {
+    return this.#requester.json('GET', NAME_TRACE_PATH, { query: { name, container } });
   }
 
   async remove(id: string): Promise<void> {

@@ -20,7 +20,7 @@ import type {
 } from '../api/container.ts';
 import type { ExecCreateRequest, ExecInspect } from '../api/exec.ts';
 import type { Filters } from '../api/filters.ts';
-import type { PortChangeDocument, PortsDocument } from '../api/gantry.ts';
+import type { NameTraceDocument, PortChangeDocument, PortsDocument } from '../api/gantry.ts';
 import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, PruneImagesReport } from '../api/image.ts';
 import type {
   NetworkConnectRequest,
@@ -247,6 +247,8 @@ export interface NetworkService {
   remove(id: string): Promise<void>;
   connect(id: string, request: NetworkConnectRequest): Promise<void>;
   disconnect(id: string, request: NetworkDisconnectRequest): Promise<void>;
+  /** How a running container finds a name, step by step; without one, how the host does. Throws `not-found`, `conflict`. */
+  traceName(name: string, container?: string): Promise<NameTraceDocument>;
   prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }>;
 }
 

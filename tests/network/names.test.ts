@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { boundSocket } from '../../src/linux/bound-socket.ts';
 import { newSocket, type NetworkNamespace } from '../../src/linux/network-namespace.ts';
-import { answerCode, makeQuery, TYPE } from '../../src/network/dns/message.ts';
+import { answerCode, makeAnswer, makeQuery, parseQuery, TYPE } from '../../src/network/dns/message.ts';
 import { framed } from '../../src/network/dns/upstream.ts';
-import { addressOn, Lab, LabEngine } from './lab.ts';
+import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
 
 const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
 
@@ -119,3 +119,52 @@ test('many containers of one alias are answered in turn, quickly', root, async (
   assert.equal(firsts.size, 3);
   for (const container of containers) await engine.stop(container);
 });
+
+test('a trace says who was asked and what came back', root, async () => {
+  const server = createSocket('udp4').unref();
+  server.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 53 }, lab.host) });
+  server.on('message', (message, peer) => {
+    const query = parseQuery(message)!;
+    const answers = query.question.type === TYPE.A ? [{ type: TYPE.A, data: Uint8Array.of(203, 0, 113, 5) }] : [];
+    const found = query.question.name === 'example.org';
+    server.send(
+      makeAnswer(message, query, found ? { code: 0, answers, ttl: 60 } : { code: 3 }),
+      peer.port,
+      peer.address,
+    );
+  });
+  const web = await engine.start('web', { NetworkMode: 'front' }, { front: { Aliases: ['www'] } });
+  const app = await engine.start('app', { NetworkMode: 'front', Dns: ['127.0.0.1'] }, { front: {}, back: {} });
+  const outer = await engine.start('outer', {
+    NetworkMode: 'front',
+    DnsSearch: ['corp.test'],
+    Dns: [hostAddress(web)],
+  });
+  const { networks } = engine.opened;
+  const lines = ({ Steps }: Awaited<ReturnType<typeof networks.traceName>>): string[] =>
+    Steps.map(({ Question, Source, Result }) => `${Question} | ${Source} | ${Result}`);
+
+  const own = await networks.traceName('www', 'app');
+  assert.deepEqual(own.Addresses, [addressOn(web, 'front')]);
+  assert.deepEqual(lines(own).slice(0, 2), [
+    `www A | network front | ${addressOn(web, 'front')}`,
+    'www A | network back | no such name',
+  ]);
+  const other = await networks.traceName('example.org', 'outer');
+  assert.deepEqual(other.Addresses, ['203.0.113.5']);
+  const missing = await networks.traceName('nowhere', 'outer');
+  assert.deepEqual(missing.Addresses, []);
+  assert.ok(lines(missing).includes(`nowhere.corp.test AAAA | ${hostAddress(web)} | NXDOMAIN: no such name`));
+  assert.ok(
+    lines(await networks.traceName('example.org', 'outer')).some((line) => /A \| cache \| 203\.0\.113\.5/.test(line)),
+  );
+
+  await assert.rejects(networks.traceName('www', 'nobody'), { message: /No such container/ });
+  await assert.rejects(networks.traceName('a b', 'app'), { message: /invalid name/ });
+  for (const container of [web, app, outer]) await engine.stop(container);
+  server.close();
+});
+
+function hostAddress(container: LabContainer): string {
+  return container.attachment!.endpoints['front']!.Gateway!;
+}

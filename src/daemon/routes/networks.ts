@@ -1,3 +1,4 @@
+import { NAME_TRACE_PATH } from '../../api/gantry.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { EngineServices } from '../../engine/engine.ts';
 import type { Exchange } from '../exchange.ts';
@@ -22,6 +23,15 @@ export function networkRoutes(engine: EngineServices): Route[] {
         if (!request.Name) throw new EngineError('invalid-argument', 'invalid name: name is empty');
         upgradeNetworkCreate(request, exchange.version);
         exchange.json(await networks.create(request), 201);
+      },
+    },
+    {
+      method: 'GET',
+      path: NAME_TRACE_PATH,
+      handle: async (exchange) => {
+        const name = exchange.query.text('name');
+        if (!name) throw new EngineError('invalid-argument', 'a name to look up is needed');
+        exchange.json(await networks.traceName(name, exchange.query.text('container') || undefined));
       },
     },
     {

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { EndpointSettings } from '../../api/network.ts';
-import { errorMessage } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { applyNftables } from '../../linux/nft.ts';
-import { parseResolvConf } from '../../network/container-files.ts';
+import { parseResolvConf, type ResolvConf } from '../../network/container-files.ts';
 import { type Client, NameServer } from '../../network/dns/name-server.ts';
 import { type NamedEndpoint, NameTable } from '../../network/dns/name-table.ts';
+import { type Trace, traceName } from '../../network/dns/trace.ts';
 import { Upstream, type UpstreamServer } from '../../network/dns/upstream.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkedContainer } from './networking.ts';
@@ -84,6 +86,36 @@ export class ContainerNames {
     this.#served.delete(containerId);
     served.server.close();
     served.inside?.close();
+  }
+
+  /**
+   * How a container finds a name, step by step; without one, how the host does. Throws `conflict` when this engine does not
+   * answer the container.
+   */
+  async trace(name: string, containerId: string | undefined): Promise<Trace> {
+    if (containerId === undefined) {
+      const conf = parseResolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''));
+      const upstream = conf.nameservers.map((address) => ({ address }));
+      return await this.#trace(name, conf, { networks: [], links: new Map(), upstream }, new Map());
+    }
+    const served = this.#served.get(containerId);
+    if (!served) {
+      throw new EngineError(
+        'conflict',
+        'the container does not ask this engine for names: it does not run, or is on no network of its own (see /etc/resolv.conf in it)',
+      );
+    }
+    const { container, attachment } = served.run;
+    const conf = parseResolvConf(await readFile(join(container.directory, 'resolv.conf'), 'utf8').catch(() => ''));
+    const networks = Object.entries(attachment.endpoints).map(
+      ([network, end]) => [end.NetworkID ?? '', network] as const,
+    );
+    return await this.#trace(name, conf, this.#client(containerId), new Map(networks));
+  }
+
+  async #trace(name: string, conf: ResolvConf, client: Client, networks: ReadonlyMap<string, string>): Promise<Trace> {
+    const networkName = (id: string): string => `network ${networks.get(id) ?? id}`;
+    return await traceName({ name, conf, client, networkName, table: this.#table, upstream: this.#upstream });
   }
 
   /** Closes the sockets only: names are asked for again from the next engine. */

@@ -1,4 +1,5 @@
 import { checkFilters, type Filters, matchesLabels, NO_FILTERS } from '../../api/filters.ts';
+import type { NameTraceDocument } from '../../api/gantry.ts';
 import type {
   NetworkConnectRequest,
   NetworkContainer,
@@ -12,15 +13,19 @@ import { KeyedMutex } from '../../base/mutex.ts';
 import { nowNanos, parseTime } from '../../base/time.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import type { NetworkService } from '../engine.ts';
+import type { ContainerNames } from './container-names.ts';
 import type { LiveNetworks } from './live-networks.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import { networkRecord } from './network-request.ts';
+import type { ContainerDirectory } from './networking.ts';
 import type { RunNetworks } from './run-networks.ts';
 
 export interface NetworksOptions {
   readonly registry: NetworkRegistry;
   readonly runs: RunNetworks;
   readonly live: LiveNetworks;
+  readonly names: ContainerNames;
+  readonly containers: ContainerDirectory;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
 }
 
@@ -29,6 +34,8 @@ export class Networks implements NetworkService {
   readonly #registry: NetworkRegistry;
   readonly #runs: RunNetworks;
   readonly #live: LiveNetworks;
+  readonly #names: ContainerNames;
+  readonly #containers: ContainerDirectory;
   readonly #publishEvent: NetworksOptions['publishEvent'];
   readonly #locks = new KeyedMutex();
 
@@ -36,6 +43,8 @@ export class Networks implements NetworkService {
     this.#registry = options.registry;
     this.#runs = options.runs;
     this.#live = options.live;
+    this.#names = options.names;
+    this.#containers = options.containers;
     this.#publishEvent = options.publishEvent;
   }
 
@@ -143,6 +152,22 @@ export class Networks implements NetworkService {
     await this.#live.disconnect(record, request.Container, request.Force ?? false);
   }
 
+  async traceName(name: string, container?: string): Promise<NameTraceDocument> {
+    if (!isName(name)) throw new EngineError('invalid-argument', `invalid name: ${JSON.stringify(name)}`);
+    const id = container === undefined ? undefined : this.#containers.find(container).id;
+    const { steps, addresses } = await this.#names.trace(name, id);
+    return {
+      Name: name,
+      Steps: steps.map(({ question, source, result, milliseconds }) => ({
+        Question: question,
+        Source: source,
+        Result: result,
+        Milliseconds: Math.round(milliseconds * 1000) / 1000,
+      })),
+      Addresses: [...addresses],
+    };
+  }
+
   async prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }> {
     checkFilters(filters, ['label', 'label!', 'until']);
     const until = untilNanos(filters);
@@ -159,6 +184,11 @@ export class Networks implements NetworkService {
     this.#publishEvent('prune', '', { reclaimed: '0' });
     return { NetworksDeleted: deleted.length > 0 ? deleted : null };
   }
+}
+
+/** RFC 1035, 2.3.4; any bytes but those that could not come from a resolver. */
+function isName(name: string): boolean {
+  return name.length <= 254 && /^[^.\s]{1,63}(\.[^.\s]{1,63})*\.?$/.test(name);
 }
 
 function isPredefined(record: NetworkRecord): boolean {

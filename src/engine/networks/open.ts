@@ -96,7 +96,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     registry.close();
   };
   return {
-    networks: new Networks({ registry, runs, live: new LiveNetworks(parts), publishEvent }),
+    networks: new Networks({ ...parts, live: new LiveNetworks(parts), publishEvent }),
     networking: new ContainerNetworking({ ...parts, firewall, notify }),
     close: async () => {
       if (runs.usedNetworks().size === 0) await registry.withdrawAll();

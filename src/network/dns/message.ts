@@ -138,6 +138,16 @@ export function agedAnswer(answer: Buffer, query: Query, seconds: number): Buffe
   return copy;
 }
 
+/** The addresses of the asked type among its records; behind aliases as well. */
+export function addressesOf(answer: Buffer, query: Query): Uint8Array[] {
+  const size = query.question.type === TYPE.A ? 4 : 16;
+  return (records(answer, query.length) ?? []).flatMap(({ type, ttlAt }) => {
+    const at = ttlAt + 6;
+    const isAddress = type === query.question.type && answer.readUInt16BE(ttlAt + 4) === size;
+    return isAddress ? [Uint8Array.from(answer.subarray(at, at + size))] : [];
+  });
+}
+
 interface RecordHeader {
   readonly type: number;
   readonly class: number;

@@ -2,8 +2,10 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { boundSocket } from '../../linux/bound-socket.ts';
+import { errorMessage } from '../../base/errors.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
-import { agedAnswer, answerCode, isAnswerTo, type Query, RCODE, shortestTtl } from './message.ts';
+import { describeAnswer } from './answer-text.ts';
+import { addressesOf, agedAnswer, answerCode, isAnswerTo, type Query, RCODE, shortestTtl } from './message.ts';
 
 export interface UpstreamServer {
   readonly address: string;
@@ -11,6 +13,9 @@ export interface UpstreamServer {
   readonly namespace?: NetworkNamespace | undefined;
   readonly port?: number;
 }
+
+/** Hears what each server said. */
+export type ObserveServer = (server: string, result: string) => void;
 
 /** The next server is asked as well when one has not answered for so long (milliseconds). */
 const HEAD_START = 250;
@@ -46,16 +51,18 @@ export class Upstream {
     query: Query,
     servers: readonly UpstreamServer[],
     transport: 'udp' | 'tcp',
+    observe: ObserveServer = () => undefined,
   ): Promise<Buffer | undefined> {
     const { name, type } = query.question;
     const inside = servers.some((server) => server.namespace);
     const key = `${transport} ${type} ${query.question.class} ${name} ${servers.map((server) => server.address).join()}`;
     const cached = inside ? undefined : this.#cached(key, query);
+    if (cached) observe('cache', describeAnswer(cached, addressesOf(cached, query)));
     if (cached) return cached;
     if (this.#inFlight >= MAX_IN_FLIGHT || servers.length === 0) return undefined;
     this.#inFlight++;
     try {
-      const answer = await race(message, query, servers, transport);
+      const answer = await race(message, query, servers, transport, observe);
       if (answer && !inside) this.#keep(key, answer, query);
       return answer;
     } finally {
@@ -88,6 +95,7 @@ async function race(
   query: Query,
   servers: readonly UpstreamServer[],
   transport: 'udp' | 'tcp',
+  observe: ObserveServer,
 ): Promise<Buffer | undefined> {
   const done = new AbortController();
   const signal = AbortSignal.any([done.signal, AbortSignal.timeout(PATIENCE)]);
@@ -95,7 +103,11 @@ async function race(
   let refused: Buffer | undefined;
   /** Resolves when this one failed: the next need not wait for its head start to end. */
   const attempt = async (server: UpstreamServer): Promise<Buffer> => {
-    const answer = await ask(message, query, server, signal);
+    const answer = await ask(message, query, server, signal).catch((error: unknown) => {
+      if (!signal.aborted) observe(server.address, errorMessage(error));
+      throw error;
+    });
+    observe(server.address, describeAnswer(answer, addressesOf(answer, query)));
     const code = answerCode(answer);
     if (code === RCODE.noError || code === RCODE.nameError) return answer;
     refused ??= answer;
