@@ -36,7 +36,10 @@ function tree(): { root: string; to: string; remove: () => void } {
 const select = (root: string, sources: string[], more: Partial<CopySelection> = {}): CopySelection => ({
   root,
   sources,
+  ignore: [],
   exclude: [],
+  parents: false,
+  unpack: false,
   keepOwner: false,
   sourceName: 'build context',
   ...more,
@@ -90,7 +93,7 @@ test('copySelection() never leaves either root by symlinks', async () => {
   );
   await assert.rejects(
     copySelection(select(root, ['../from/a.txt']), { root: to, destination: '/' }),
-    /forbidden path outside the build context/,
+    /file not found in build context/,
   );
   const canary = mkdtempSync(join(tmpdir(), 'gantry-canary-'));
   symlinkSync(canary, join(to, 'trap'));
@@ -120,6 +123,6 @@ test('digestSelection() is of content, mode and names, not of times', async () =
     digestSelection(select(root, ['nosuch'])),
     /COPY failed: file not found in build context or excluded by \.dockerignore: stat nosuch: file does not exist/,
   );
-  await assert.rejects(digestSelection(select(root, ['*.none'])), /matches nothing/);
+  assert.equal((await digestSelection(select(root, ['*.none']))).files, 0);
   remove();
 });

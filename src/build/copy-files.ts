@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts';
 import { WorkerThreads } from '../base/worker-job.ts';
+import type { ModeChange } from './file-mode.ts';
 
 /** What a COPY or ADD takes from where. Paths are as the Dockerfile has them after expansion. */
 export interface CopySelection {
@@ -7,15 +8,34 @@ export interface CopySelection {
   readonly root: string;
   /** Relative to `root`; with Go's wildcards. */
   readonly sources: readonly string[];
-  /** Lines of `.dockerignore` and `--exclude`: what they match is not there. */
+  /** Lines of `.dockerignore`: what they match is not there. */
+  readonly ignore: readonly string[];
+  /** Patterns of `--exclude`, relative to each directory that is a source. */
   readonly exclude: readonly string[];
+  /** Keep the directories above a source (behind `/./` in it), made as they are there (`--parents`). */
+  readonly parents: boolean;
   /** Keep owner and group of the source (`--from`); otherwise 0:0. */
   readonly keepOwner: boolean;
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
-  /** Permission bits for files and directories alike. */
-  readonly mode?: number | undefined;
+  readonly mode?: ModeChange | undefined;
+  /** Unpack sources that are tar archives, compressed or not, into the destination (`ADD`). */
+  readonly unpack: boolean;
   /** For messages: `build context`, or the stage. */
   readonly sourceName: string;
+}
+
+export interface SelectionDigest {
+  readonly digest: Digest;
+  readonly files: number;
+  readonly bytes: number;
+  /** A part of each entry's digest by its name; undefined when there are more than a thousand. */
+  readonly entries: Readonly<Record<string, string>> | undefined;
+}
+
+/** An archive among the sources: to be unpacked where the copy goes. */
+export interface FoundArchive {
+  /** Of the file, on the host, without symlinks. */
+  readonly path: string;
 }
 
 export interface CopyTarget {
@@ -31,14 +51,18 @@ const threads = new WorkerThreads('build/copy-files');
  * What the selection is, by content: names, kinds, modes, owners, bytes and link targets, not times.
  * Throws `not-found` (`COPY failed: …`) when a source without wildcards matches nothing.
  */
-export async function digestSelection(
-  selection: CopySelection,
-  signal?: AbortSignal,
-): Promise<{ digest: Digest; files: number; bytes: number }> {
+export async function digestSelection(selection: CopySelection, signal?: AbortSignal): Promise<SelectionDigest> {
   return threads.run({ job: 'digest', parameters: { selection }, signal });
 }
 
-/** Copies the selection below the target's root, parents made as 0:0 0755; symlinks of the target never lead out of it. */
-export async function copySelection(selection: CopySelection, target: CopyTarget, signal?: AbortSignal): Promise<void> {
-  await threads.run({ job: 'copy', parameters: { selection, target }, signal });
+/**
+ * Copies the selection below the target's root, parents made as 0:0 0755; symlinks of the target never lead out of it.
+ * Archives that are to be unpacked are only reported; the destination is a directory then.
+ */
+export async function copySelection(
+  selection: CopySelection,
+  target: CopyTarget,
+  signal?: AbortSignal,
+): Promise<{ readonly archives: readonly FoundArchive[] }> {
+  return threads.run({ job: 'copy', parameters: { selection, target }, signal });
 }

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { constants, fchmodSync, readSync, writeSync } from 'node:fs';
 import { byteString, type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
@@ -21,14 +21,19 @@ import {
 } from '../linux/files.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import { makeImpliedDirectory, RootedDirectory, splitPath } from '../snapshot/rooted-directory.ts';
-import type { CopySelection, CopyTarget } from './copy-files.ts';
+import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
+import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
+import { changeMode } from './file-mode.ts';
 import { matchName } from './match-name.ts';
 
 /** One thing to copy: where it is below the source's root, and what it is called below the destination. */
 interface Source {
   readonly path: readonly ByteString[];
   readonly stat: FileStat;
-  readonly name: ByteString;
+  /** What of its path is kept: the last name, more with `--parents`. */
+  readonly kept: readonly ByteString[];
+  /** Paths of the directories in front of the last name of `kept`. */
+  readonly above: readonly (readonly ByteString[])[];
 }
 
 /** Something met on a walk: an open parent directory and a name in it. */
@@ -40,92 +45,159 @@ interface Visit {
   readonly below: readonly ByteString[];
 }
 
+/** As the kernel does. */
+const MAX_LINKS = 40;
+/** Entries that are told by name; more are only one digest. */
+const MAX_ENTRIES = 1000;
 const BUFFER = Buffer.allocUnsafe(1 << 20);
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 serveJobs({
   digest: ({ selection }: { selection: CopySelection }, context: JobContext) => {
     const total = createHash('sha256');
+    const entries = new Map<string, string>();
+    const add = (name: ByteString, visit: Visit, more = ''): void => {
+      const digest = digestEntry(name, visit, selection, more);
+      total.update(digest);
+      if (entries.size <= MAX_ENTRIES) entries.set(textOf(name), digest.toString('base64url', 0, 9));
+    };
     let files = 0;
     let bytes = 0;
-    eachSource(selection, (root, source, exclude) => {
-      walk(root, source, exclude, context, (visit) => {
+    eachSource(selection, (root, source) => {
+      for (const [index, path] of source.above.entries()) {
+        const visit = visitOf(root, path);
+        if (visit) add(source.kept.slice(0, index + 1).join('/'), visit);
+      }
+      const archive = selection.unpack && isArchive(root, source);
+      walk(root, source, selection, context, (visit) => {
         files++;
         if (visit.stat.kind === 'file') bytes += visit.stat.size;
-        digestEntry(total, source, visit, selection);
+        // The source's own name counts only where it is given to the copy: for a file, not for a directory's content.
+        const own = source.stat.kind === 'directory' && !selection.parents ? [] : source.kept;
+        add([...own, ...visit.below].join('/'), visit, archive ? 'unpacked' : '');
       });
     });
-    return { digest: `sha256:${total.digest('hex')}`, files, bytes };
+    return {
+      digest: `sha256:${total.digest('hex')}`,
+      files,
+      bytes,
+      entries: entries.size > MAX_ENTRIES ? undefined : Object.fromEntries(entries),
+    };
   },
   copy: ({ selection, target }: { selection: CopySelection; target: CopyTarget }, context: JobContext) => {
     using to = new RootedDirectory(target.root);
     const destination = splitPath(byteString(target.destination)) ?? [];
-    const sources: Source[] = [];
-    eachSource(selection, (_, source) => void sources.push(source));
-    const intoDirectory =
-      target.destination.endsWith('/') || to.stat(destination, { follow: true })?.kind === 'directory';
-    if (sources.length > 1 && !intoDirectory && !sources.every((source) => source.stat.kind === 'directory')) {
-      throw new EngineError(
-        'invalid-argument',
-        'When using COPY with more than one source file, the destination must be a directory and end with a /',
-      );
-    }
-    eachSource(selection, (root, source, exclude) => {
-      const base = source.stat.kind !== 'directory' && intoDirectory ? [...destination, source.name] : destination;
+    const archives: FoundArchive[] = [];
+    const asDirectory = target.destination.endsWith('/');
+    eachSource(selection, (root, source) => {
+      if (selection.unpack && isArchive(root, source)) {
+        archives.push({ path: hostPath(selection.root, root, source) });
+        return;
+      }
+      const intoDirectory =
+        selection.parents || asDirectory || to.stat(destination, { follow: true })?.kind === 'directory';
+      const base =
+        selection.parents || (source.stat.kind !== 'directory' && intoDirectory)
+          ? [...destination, ...source.kept]
+          : throughLinks(to, destination);
+      for (const [index, path] of source.above.entries()) {
+        const visit = visitOf(root, path);
+        if (visit) copyEntry(to, [...destination, ...source.kept.slice(0, index + 1)], visit, selection, context);
+      }
       const times: { path: readonly ByteString[]; mtime: bigint }[] = [];
-      walk(root, source, exclude, context, (visit) => {
+      walk(root, source, selection, context, (visit) => {
         const path = [...base, ...visit.below];
         copyEntry(to, path, visit, selection, context);
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0) times.push({ path, mtime: visit.stat.mtime });
       });
-      for (const { path, mtime } of times.reverse()) setTimes2(to, path, mtime);
+      for (const { path, mtime } of times.reverse()) setTimesOf(to, path, mtime);
     });
-    return undefined;
+    return { archives };
   },
 });
 
-function setTimes2(to: RootedDirectory, path: readonly ByteString[], mtime: bigint): void {
+function setTimesOf(to: RootedDirectory, path: readonly ByteString[], mtime: bigint): void {
   setTimesAt(to.directory(path.slice(0, -1), { follow: true }), path.at(-1)!, mtime);
 }
 
+function visitOf(root: RootedDirectory, path: readonly ByteString[]): Visit | undefined {
+  const stat = root.stat(path, { follow: true });
+  if (stat?.kind !== 'directory') return undefined;
+  return { dir: root.directory(path.slice(0, -1), { follow: true }), name: path.at(-1)!, stat, below: [] };
+}
+
+/** Whether a source is an archive that `ADD` unpacks: by its content, as its name may be anything. */
+function isArchive(root: RootedDirectory, source: Source): boolean {
+  if (source.stat.kind !== 'file' || source.stat.size < 4) return false;
+  const dir = root.directory(source.path.slice(0, -1), { follow: true });
+  const start = Buffer.allocUnsafe(MAGIC_BYTES);
+  let length = 0;
+  withFile({ dir, name: source.path.at(-1)!, stat: source.stat, below: [] }, (fd) => {
+    length = readSync(fd, start);
+  });
+  return looksLikeArchive(start.subarray(0, length));
+}
+
+function hostPath(hostRoot: string, root: RootedDirectory, source: Source): string {
+  root.directory(source.path.slice(0, -1), { follow: true });
+  return [hostRoot, ...[...root.resolved, source.path.at(-1)!].map(textOf)].join('/');
+}
+
 /** Calls back for every source of the selection, wildcards resolved, in order. */
-function eachSource(
-  selection: CopySelection,
-  use: (root: RootedDirectory, source: Source, exclude: PathPatterns) => void,
-): void {
+function eachSource(selection: CopySelection, use: (root: RootedDirectory, source: Source) => void): void {
   using root = new RootedDirectory(selection.root);
-  const exclude = new PathPatterns(selection.exclude);
+  const ignore = new PathPatterns(selection.ignore);
   for (const text of selection.sources) {
-    const pattern = splitPath(byteString(text));
-    if (!pattern)
-      throw new EngineError(
-        'invalid-argument',
-        `COPY failed: forbidden path outside the ${selection.sourceName}: ${text}`,
-      );
-    const matches = [...resolvePattern(root, pattern, exclude)];
-    if (matches.length === 0) {
-      const what = /[*?[]/.test(text)
-        ? `no source files were specified: ${text} matches nothing`
-        : `file not found in ${selection.sourceName} or excluded by .dockerignore: stat ${text.replace(/^\/+/, '')}: file does not exist`;
+    const pattern = inside(text);
+    const wild = /[*?[]/.test(text);
+    const pivot = selection.parents ? pivotOf(text) : 0;
+    let found = false;
+    for (const path of resolvePattern(root, pattern, ignore, selection.parents)) {
+      const resolved = followLast(root, path);
+      if (!resolved) continue;
+      found = true;
+      const kept = selection.parents ? path.slice(pivot) : path.slice(-1);
+      use(root, { ...resolved, kept, above: kept.slice(0, -1).map((_, index) => path.slice(0, pivot + index + 1)) });
+    }
+    // As with BuildKit, a pattern may match nothing; a name must be there.
+    if (!found && !wild) {
+      const what = `file not found in ${selection.sourceName} or excluded by .dockerignore: stat ${text.replace(/^\/+/, '')}: file does not exist`;
       throw new EngineError('not-found', `COPY failed: ${what}`);
     }
-    for (const path of matches) {
-      const resolved = followLast(root, path);
-      if (resolved) use(root, { ...resolved, name: path.at(-1) ?? '' }, exclude);
-    }
   }
+}
+
+/** Components of a source: `..` stops at the root, as for a process inside. */
+function inside(text: string): ByteString[] {
+  const kept: ByteString[] = [];
+  for (const part of byteString(text).split('/')) {
+    if (part === '..') kept.pop();
+    else if (part !== '' && part !== '.') kept.push(part);
+  }
+  return kept;
+}
+
+/** How many components stand in front of `/./`. */
+function pivotOf(text: string): number {
+  const at = text.indexOf('/./');
+  return at < 0 ? 0 : inside(text.slice(0, at)).length;
 }
 
 function* resolvePattern(
   root: RootedDirectory,
   pattern: readonly ByteString[],
-  exclude: PathPatterns,
+  ignore: PathPatterns,
+  deep: boolean,
 ): Generator<ByteString[]> {
   let candidates: ByteString[][] = [[]];
   for (const part of pattern) {
     const next: ByteString[][] = [];
     for (const path of candidates) {
+      if (deep && part === '**') {
+        next.push(...directoriesBelow(root, path));
+        continue;
+      }
       if (!/[*?[\\]/.test(part)) {
         if (root.stat([...path, part], { follow: true })) next.push([...path, part]);
         continue;
@@ -135,7 +207,16 @@ function* resolvePattern(
     candidates = next;
   }
   for (const path of candidates) {
-    if (path.length === 0 || exclude.hasExceptions || !exclude.matches(textOf(path.join('/')))) yield path;
+    if (path.length === 0 || ignore.hasExceptions || !ignore.matches(textOf(path.join('/')))) yield path;
+  }
+}
+
+/** `path` and the directories below it; links to directories are not followed. */
+function* directoriesBelow(root: RootedDirectory, path: ByteString[]): Generator<ByteString[]> {
+  yield path;
+  for (const name of listNames(root, path)) {
+    const child = [...path, name];
+    if (root.stat(child, { follow: true })?.kind === 'directory') yield* directoriesBelow(root, child);
   }
 }
 
@@ -149,51 +230,72 @@ function listNames(root: RootedDirectory, path: readonly ByteString[]): ByteStri
   }
 }
 
+/** A destination that is a symlink means what it points to, also when that is not there yet. */
+function throughLinks(to: RootedDirectory, destination: readonly ByteString[]): readonly ByteString[] {
+  let current = destination;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    if (to.stat(current, { follow: true })?.kind !== 'symlink') return current;
+    current = linkTarget(to, current);
+  }
+  throw tooManyLinks(destination);
+}
+
+/** Where the symlink at `path` points to, inside the root. */
+function linkTarget(root: RootedDirectory, path: readonly ByteString[]): readonly ByteString[] {
+  const target = readLinkAt(root.directory(path.slice(0, -1), { follow: true }), path.at(-1)!);
+  const kept: ByteString[] = target.startsWith('/') ? [] : [...root.resolved];
+  for (const part of target.split('/')) {
+    if (part === '..') kept.pop();
+    else if (part !== '' && part !== '.') kept.push(part);
+  }
+  return kept;
+}
+
+function tooManyLinks(path: readonly ByteString[]): EngineError {
+  return new EngineError(
+    'invalid-argument',
+    `COPY failed: too many levels of symbolic links: ${textOf(path.join('/'))}`,
+  );
+}
+
 /** A source that is itself a symlink stands for what it points to, inside the root. */
 function followLast(
   root: RootedDirectory,
   path: readonly ByteString[],
 ): { path: readonly ByteString[]; stat: FileStat } | undefined {
   let current = path;
-  for (let links = 0; links <= 40; links++) {
+  for (let links = 0; links < MAX_LINKS; links++) {
     const stat = root.stat(current, { follow: true });
     if (!stat) return undefined;
     if (stat.kind !== 'symlink') return { path: current, stat };
-    const target = readLinkAt(root.directory(current.slice(0, -1), { follow: true }), current.at(-1)!);
-    const parent = root.resolved;
-    const parts = target.startsWith('/') ? target : `${parent.join('/')}/${target}`;
-    const kept: ByteString[] = [];
-    for (const part of parts.split('/')) {
-      if (part === '' || part === '.') continue;
-      if (part === '..') kept.pop();
-      else kept.push(part);
-    }
-    current = kept;
+    current = linkTarget(root, current);
   }
-  throw new EngineError(
-    'invalid-argument',
-    `COPY failed: too many levels of symbolic links: ${textOf(path.join('/'))}`,
-  );
+  throw tooManyLinks(path);
 }
 
 function walk(
   root: RootedDirectory,
   source: Source,
-  exclude: PathPatterns,
+  selection: CopySelection,
   context: JobContext,
   visit: (visit: Visit) => void,
 ): void {
+  const ignore = new PathPatterns(selection.ignore);
+  const exclude = new PathPatterns(selection.exclude);
+  const hasExceptions = ignore.hasExceptions || exclude.hasExceptions;
   const parent = source.path.length === 0 ? root.fd : root.directory(source.path.slice(0, -1), { follow: true });
   const descend = (dir: number, name: ByteString, stat: FileStat, below: readonly ByteString[]): void => {
     context.check();
     const path = textOf([...source.path, ...below].join('/'));
-    const excluded = path !== '' && exclude.matches(path);
-    if (excluded && (stat.kind !== 'directory' || !exclude.hasExceptions)) return;
+    // With --parents the kept path is what patterns are about, otherwise what is below the source.
+    const local = textOf((selection.parents ? [...source.kept, ...below] : below).join('/'));
+    const excluded = (path !== '' && ignore.matches(path)) || (local !== '' && exclude.matches(local));
+    if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
     if (!excluded) visit({ dir, name, stat, below });
     if (stat.kind !== 'directory') return;
     const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
-      for (const child of namesIn(fd).sort()) {
+      for (const child of namesIn(fd)) {
         const childStat = statAt(fd, child);
         if (childStat) descend(fd, child, childStat, [...below, child]);
       }
@@ -209,27 +311,25 @@ function ownerOf(stat: FileStat, selection: CopySelection): { uid: number; gid: 
   return selection.keepOwner ? { uid: stat.uid, gid: stat.gid } : { uid: 0, gid: 0 };
 }
 
-function digestEntry(total: Hash, source: Source, visit: Visit, selection: CopySelection): void {
+function digestEntry(name: ByteString, visit: Visit, selection: CopySelection, more: string): Buffer {
   const { stat } = visit;
-  // The source's own name counts only where it is given to the copy: for a file, not for a directory's content.
-  const name =
-    stat.kind === 'directory' && visit.below.length === 0
-      ? ''
-      : [source.stat.kind === 'directory' ? '' : source.name, ...visit.below].join('/');
+  const entry = createHash('sha256');
   const { uid, gid } = ownerOf(stat, selection);
-  total.update(`${name}\0${stat.kind}\0${(selection.mode ?? stat.mode).toString(8)}\0${uid}:${gid}\0`, 'latin1');
-  if (stat.kind === 'symlink') total.update(readLinkAt(visit.dir, visit.name), 'latin1');
+  const mode = changeMode(stat.mode, selection.mode, stat.kind === 'directory');
+  entry.update(`${name}\0${stat.kind}\0${mode.toString(8)}\0${uid}:${gid}\0${more}\0`, 'latin1');
+  if (stat.kind === 'symlink') entry.update(readLinkAt(visit.dir, visit.name), 'latin1');
   else if (stat.kind === 'file') {
-    const content = createHash('sha256');
     withFile(visit, (fd) => {
-      for (const key of listXattrs(fd).filter(copiedXattr).sort())
-        content.update(`${key}\0`, 'latin1').update(getXattr(fd, key) ?? '');
+      for (const key of listXattrs(fd).filter(copiedXattr).sort()) {
+        const value = getXattr(fd, key) ?? Buffer.alloc(0);
+        entry.update(`${key}\0${value.length}\0`, 'latin1').update(value);
+      }
+      entry.update('\0');
       for (let read = readSync(fd, BUFFER); read > 0; read = readSync(fd, BUFFER))
-        content.update(BUFFER.subarray(0, read));
+        entry.update(BUFFER.subarray(0, read));
     });
-    total.update(content.digest());
-  } else if (stat.kind.endsWith('device')) total.update(`${stat.deviceMajor}:${stat.deviceMinor}`);
-  total.update('\n');
+  } else if (stat.kind.endsWith('device')) entry.update(`${stat.deviceMajor}:${stat.deviceMinor}`);
+  return entry.digest();
 }
 
 function copiedXattr(name: ByteString): boolean {
@@ -255,7 +355,7 @@ function copyEntry(
   const { stat } = visit;
   const { uid, gid } = ownerOf(stat, selection);
   if (path.length === 0) return; // the root itself
-  const parent = to.directory(path.slice(0, -1), { follow: true, make: makeImpliedDirectory });
+  const parent = parentFor(to, path, selection.owner);
   const name = path.at(-1)!;
   const before = statAt(parent, name);
   if (stat.kind === 'directory') {
@@ -265,10 +365,13 @@ function copyEntry(
         'invalid-argument',
         `COPY failed: cannot copy a directory to ${textOf(path.join('/'))}: it is not a directory`,
       );
+    // What a directory is copied to is a directory of its own: it takes neither mode nor owner from the source.
+    const isTarget = visit.below.length === 0 && !selection.parents;
     makeDirectoryAt(parent, name, 0o755);
-    changeOwnerAt(parent, name, uid, gid);
+    if (!isTarget) changeOwnerAt(parent, name, uid, gid);
+    else if (selection.owner) changeOwnerAt(parent, name, selection.owner.uid, selection.owner.gid);
     const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    chmodFd(fd, selection.mode ?? stat.mode);
+    chmodFd(fd, changeMode(isTarget ? 0o755 : stat.mode, selection.mode, true));
     closeFd(fd);
     return;
   }
@@ -298,7 +401,7 @@ function copyEntry(
             for (let done = 0; done < read;) done += writeSync(fd, BUFFER, done, read - done);
           }
           changeOwnerAt(parent, name, uid, gid);
-          chmodFd(fd, selection.mode ?? stat.mode);
+          chmodFd(fd, changeMode(stat.mode, selection.mode, false));
           for (const key of listXattrs(from).filter(copiedXattr))
             setXattr(fd, key, getXattr(from, key) ?? Buffer.alloc(0));
           setTimes(fd, stat.mtime);
@@ -317,6 +420,20 @@ function copyEntry(
     case undefined:
       return;
   }
+}
+
+/** The directory that `path` goes into; missing ones are made, the copy's owner's. Throws `invalid-argument` when a file is in the way. */
+function parentFor(to: RootedDirectory, path: readonly ByteString[], owner: CopySelection['owner']): number {
+  return to.directory(path.slice(0, -1), {
+    follow: true,
+    make: (parent, name) => {
+      if (statAt(parent, name))
+        throw new EngineError('invalid-argument', `COPY failed: ${textOf(name)} in the destination is not a directory`);
+      makeImpliedDirectory(parent, name);
+      if (owner) changeOwnerAt(parent, name, owner.uid, owner.gid);
+      return true;
+    },
+  });
 }
 
 function chmodFd(fd: number, mode: number): void {

@@ -1,6 +1,7 @@
 import { EngineError } from '../base/errors.ts';
 import { expandWord, type Lookup } from './dockerfile/expand.ts';
 import type { Dockerfile, Instruction, Stage } from './dockerfile/instructions.ts';
+import { mountFrom } from './run-mount.ts';
 
 /** A stage with its base resolved among the stages, and the stages that its COPY --from name. */
 export interface PlannedStage {
@@ -15,6 +16,8 @@ export interface PlannedStage {
 }
 
 export interface BuildPlan {
+  /** Every stage of the file, for names. */
+  readonly all: readonly Stage[];
   /** What has to be built for the target, in an order in which each finds what it needs; the target is the last. */
   readonly stages: readonly PlannedStage[];
   /** Values of the ARGs in front of the first FROM. */
@@ -60,31 +63,44 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
     if (needed.has(index)) return;
     const { base, stage } = planned[index]!;
     if (base.kind === 'stage') visit(base.index);
-    for (const instruction of stage.instructions) {
-      const from = stageOf(dockerfile.stages, instruction, index);
-      if (from !== undefined) visit(from);
-    }
+    for (const instruction of stage.instructions)
+      for (const from of usedStages(dockerfile.stages, instruction, index)) visit(from);
     needed.add(index);
   };
   visit(target);
-  return { stages: [...needed].map((index) => planned[index]!), globalArgs };
+  return { all: dockerfile.stages, stages: [...needed].map((index) => planned[index]!), globalArgs };
 }
 
-/** The stage that a COPY --from names, when it names one: by name, or by number. */
-export function stageOf(stages: readonly Stage[], instruction: Instruction, before: number): number | undefined {
-  if (instruction.kind !== 'COPY' || instruction.from === undefined) return undefined;
-  const named = findStage(stages.slice(0, before), instruction.from);
+/** The stages that an instruction takes files from: COPY --from, RUN --mount=from. */
+function usedStages(stages: readonly Stage[], instruction: Instruction, before: number): number[] {
+  const names =
+    instruction.kind === 'RUN'
+      ? instruction.mounts.map(mountFrom)
+      : instruction.kind === 'COPY'
+        ? [instruction.from]
+        : [];
+  return names
+    .filter((name) => name !== undefined)
+    .map((name) => stageOf(stages, name, { before, line: instruction.range.start }))
+    .filter((index) => index !== undefined);
+}
+
+/** The stage in front of stage `before` that a name or number means; undefined when it is an image's. Throws `invalid-argument`. */
+export function stageOf(
+  stages: readonly Stage[],
+  name: string,
+  { before, line }: { readonly before: number; readonly line: number },
+): number | undefined {
+  const named = findStage(stages.slice(0, before), name);
   if (named !== undefined) return named;
-  if (/^\d+$/.test(instruction.from)) {
-    const index = Number(instruction.from);
-    if (index >= before)
-      throw new EngineError(
-        'invalid-argument',
-        `dockerfile line ${instruction.range.start}: invalid stage index ${index}: it refers to itself or to a later stage`,
-      );
-    return index;
-  }
-  return undefined;
+  if (!/^\d+$/.test(name)) return undefined;
+  const index = Number(name);
+  if (index >= before)
+    throw new EngineError(
+      'invalid-argument',
+      `dockerfile line ${line}: invalid stage index ${index}: it refers to itself or to a later stage`,
+    );
+  return index;
 }
 
 function findStage(stages: readonly Stage[], name: string): number | undefined {

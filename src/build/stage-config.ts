@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import type { ImageRunConfig } from '../oci/image.ts';
@@ -14,6 +15,12 @@ export interface ConfigChange {
   readonly text: string;
 }
 
+export interface ConfigOptions {
+  readonly escape?: string;
+  /** CMD was set in the same stage: a later ENTRYPOINT keeps it. */
+  readonly ownCmd?: boolean;
+}
+
 /**
  * Applies an instruction without files (Dockerfile reference) to `config`. Pure.
  * Undefined for RUN, COPY, ADD, WORKDIR's directory and ARG, which are more than configuration. Throws `invalid-argument`.
@@ -22,8 +29,9 @@ export function changeConfig(
   config: ImageRunConfig,
   instruction: Instruction,
   lookup: Lookup,
-  escape = '\\',
+  options: ConfigOptions = {},
 ): ConfigChange | undefined {
+  const { escape = '\\' } = options;
   const expand = (text: string): string => expandWord(text, lookup, { escape });
   switch (instruction.kind) {
     case 'ENV': {
@@ -54,7 +62,7 @@ export function changeConfig(
       return { config: { ...config, User: user }, text: `USER ${user}` };
     }
     case 'STOPSIGNAL': {
-      const signal = expand(instruction.text);
+      const signal = checkSignal(expand(instruction.text));
       return { config: { ...config, StopSignal: signal }, text: `STOPSIGNAL ${signal}` };
     }
     case 'VOLUME': {
@@ -63,7 +71,9 @@ export function changeConfig(
       return { config: { ...config, Volumes: volumes }, text: `VOLUME [${paths.join(' ')}]` };
     }
     case 'WORKDIR': {
-      const directory = posix.resolve('/', config.WorkingDir ?? '/', expand(instruction.text));
+      const text = expand(instruction.text);
+      // An absolute one stays as written, as with BuildKit; the directory is the same.
+      const directory = text.startsWith('/') ? text : posix.resolve('/', config.WorkingDir ?? '/', text);
       return { config: { ...config, WorkingDir: directory }, text: `WORKDIR ${directory}` };
     }
     case 'SHELL':
@@ -75,7 +85,8 @@ export function changeConfig(
     case 'ENTRYPOINT': {
       const argv = commandArgv(instruction.command, config);
       // An entry point of one's own makes the base's CMD meaningless: Docker drops it.
-      return { config: { ...config, Entrypoint: argv, Cmd: null }, text: `ENTRYPOINT ${JSON.stringify(argv)}` };
+      const Cmd = options.ownCmd === true ? (config.Cmd ?? null) : null;
+      return { config: { ...config, Entrypoint: argv, Cmd }, text: `ENTRYPOINT ${JSON.stringify(argv)}` };
     }
     case 'HEALTHCHECK': {
       const { command, interval, timeout, startPeriod, startInterval, retries } = instruction;
@@ -101,16 +112,22 @@ export function changeConfig(
         text: `ONBUILD ${instruction.trigger}`,
       };
     case 'MAINTAINER':
-      return {
-        config: { ...config, Labels: { ...config.Labels, maintainer: instruction.text } },
-        text: `MAINTAINER ${instruction.text}`,
-      };
+      return { config, text: `MAINTAINER ${instruction.text}` };
     case 'ARG':
     case 'RUN':
     case 'COPY':
     case 'ADD':
       return undefined;
   }
+}
+
+function checkSignal(text: string): string {
+  const name = text.toUpperCase().replace(/^(?!SIG)/, 'SIG');
+  const number = Number(text);
+  const known = Object.hasOwn(constants.signals, name) || /^SIGRTM(IN\+\d+|AX-\d+|IN|AX)$/.test(name);
+  if (!known && !(Number.isInteger(number) && number > 0 && number <= 64))
+    throw new EngineError('invalid-argument', `Invalid signal: ${text}`);
+  return text;
 }
 
 /** The argv of a CMD, ENTRYPOINT or RUN: the shell form goes through the image's shell. */

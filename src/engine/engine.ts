@@ -297,6 +297,8 @@ export interface BuildRequest {
   };
   readonly ulimits?: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[];
   readonly squash?: boolean;
+  /** Say of every step that is not cached why, against the record it would have used. */
+  readonly explain?: boolean;
   readonly auth?: Readonly<Record<string, AuthConfig>>;
 }
 

@@ -15,6 +15,19 @@ export interface BuildRecord {
   /** Milliseconds since the epoch. */
   readonly usedAt: number;
   readonly uses: number;
+  /** Which step of which file it was: what a step that misses the cache is compared with. */
+  readonly slot?: string;
+  /** What the key was made of, for `--explain`. */
+  readonly inputs?: readonly StepInput[];
+}
+
+/** One thing that a step depended on. */
+export interface StepInput {
+  /** `command`, `files`, `ARG VERSION`, `base`. */
+  readonly name: string;
+  readonly value: string;
+  /** Of files: a part of each one's digest by its name, when they are not too many. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** The build cache's records: the database's part of it. The layers are snapshots, kept while a record names them. */
@@ -63,6 +76,21 @@ export class BuildRecords {
       usedAt: Number(row['used']),
       uses: Number(row['uses']),
     }));
+  }
+
+  /** The newest record of a step, with whatever inputs. */
+  newestOf(slot: string): BuildRecord | undefined {
+    const row = this.#db.get(
+      "SELECT used, uses, doc FROM build_records WHERE json_extract(doc, '$.slot') = ? ORDER BY used DESC LIMIT 1",
+      slot,
+    );
+    return (
+      row && {
+        ...(JSON.parse(row['doc'] as string) as BuildRecord),
+        usedAt: Number(row['used']),
+        uses: Number(row['uses']),
+      }
+    );
   }
 
   delete(key: Digest): void {

@@ -5,7 +5,7 @@ export type Lookup = (name: string) => string | undefined;
 
 export interface ExpandOptions {
   readonly escape?: string;
-  /** Keep quotes and backslashes as they are and only put variables in (heredoc bodies). */
+  /** Keep quotes as they are (heredoc bodies); an escape goes, and what follows it stays. */
   readonly raw?: boolean;
 }
 
@@ -56,7 +56,7 @@ class Expander {
       if (ends(char)) break;
       if (char === '$') out += this.#variable();
       else if (this.#raw) {
-        if (char === this.#escape && this.#text[this.#at + 1] === '$') this.#at++;
+        if (char === this.#escape) this.#at++;
         out += this.#text[this.#at++] ?? '';
       } else if (char === "'") out += this.#single();
       else if (char === '"') out += this.#double();

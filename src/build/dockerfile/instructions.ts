@@ -148,7 +148,8 @@ export function readInstruction(node: Node, escape: string): Instruction {
       if (trigger === 'ONBUILD') throw fail(node, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
       if (trigger === 'MAINTAINER' || trigger === 'FROM')
         throw fail(node, `${trigger} isn't allowed as an ONBUILD trigger`);
-      return { ...base, kind: 'ONBUILD', trigger: node.text };
+      const bodies = node.heredocs.map(({ name, content }) => `\n${content}${name}`).join('');
+      return { ...base, kind: 'ONBUILD', trigger: node.text + bodies };
     }
     case 'SHELL': {
       const argv = jsonWords(node.text);

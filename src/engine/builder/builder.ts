@@ -13,10 +13,11 @@ import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import type { ImageConfig } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { BuildRecords } from '../../state/build-records.ts';
+import type { BuildRecord, BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildRequest, BuildService } from '../engine.ts';
+import type { CacheMounts } from './cache-mounts.ts';
 import { StageBuilder, type StageState } from './stage-builder.ts';
 import type { StepExecutor } from './step-executor.ts';
 
@@ -37,6 +38,17 @@ export interface BuilderParts {
   readonly executor: Pick<StepExecutor, 'run'>;
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
+  readonly caches: CacheMounts;
+  /** Unpacks an archive of the context or of the web into a directory of a root filesystem, never out of it. */
+  unpack(
+    archive: string,
+    rootfs: string,
+    options: {
+      readonly destination: string;
+      readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+      readonly signal: AbortSignal | undefined;
+    },
+  ): Promise<void>;
   /** Unpacks a context: a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
   /** The active snapshot becomes a layer and is gone; on failure it is the caller's still. */
@@ -52,7 +64,7 @@ export interface BuilderParts {
   mountView(chain: ChainId, target: string): Promise<void>;
   unmount(target: string): Promise<void>;
   /** Inside the root, never out of it. */
-  makeDirectory(rootfs: string, path: string): Promise<void>;
+  makeDirectory(rootfs: string, path: string, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
   /** `user[:group]`, by name or number, from the root's own files. */
   lookUpOwner(rootfs: () => Promise<string>, text: string): Promise<{ readonly uid: number; readonly gid: number }>;
   /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
@@ -64,10 +76,11 @@ export interface BuilderParts {
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
 
-/** BuildService over stages that run one after the other. */
+/** BuildService: the engine's builds, their cache and its records. */
 export class Builder implements BuildService {
   readonly #parts: BuilderParts;
   readonly #running = new Map<string, AbortController>();
+  readonly #runningSteps = new Map<string, Promise<BuildRecord>>();
 
   constructor(parts: BuilderParts) {
     this.#parts = parts;
@@ -128,14 +141,17 @@ export class Builder implements BuildService {
       Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
     );
     const platformArgs = platformArguments(request.platform);
-    const plan = planBuild(readStages(parsed), { target: request.target, buildArgs, platformArgs });
+    const dockerfile = readStages(parsed);
+    const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
     const ignore = await readIgnore(root, name);
     const builder = new StageBuilder({
       parts: this.#parts,
       request,
       plan,
       directory,
+      running: this.#runningSteps,
       contextRoot: root,
+      escape: dockerfile.escape,
       ignore,
       buildArgs,
       platformArgs,
@@ -175,12 +191,18 @@ export class Builder implements BuildService {
       reclaimed += record.layer?.size ?? 0;
       deleted.push(record.key.slice(7));
     }
+    if (options.all === true && options.keepBytes === undefined) {
+      for (const { id, size } of await this.#parts.caches.prune()) {
+        deleted.push(id);
+        reclaimed += size;
+      }
+    }
     await this.#parts.collect();
     return { CachesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: reclaimed };
   }
 
   async diskUsage(): Promise<BuildCacheRecord[]> {
-    return this.#parts.records.list().map((record) => ({
+    const records = this.#parts.records.list().map((record) => ({
       ID: record.key.slice(7, 32),
       Type: 'regular',
       ...(record.parent && { Parents: [record.parent.slice(7, 32)] }),
@@ -192,6 +214,18 @@ export class Builder implements BuildService {
       LastUsedAt: new Date(record.usedAt).toISOString(),
       UsageCount: record.uses,
     }));
+    const caches = (await this.#parts.caches.list()).map(({ name, id, inUse, size }) => ({
+      ID: name.slice(0, 25),
+      Type: 'exec.cachemount',
+      Description: `cached mount ${id}`,
+      InUse: inUse,
+      Shared: false,
+      Size: size,
+      CreatedAt: '0001-01-01T00:00:00Z',
+      LastUsedAt: null,
+      UsageCount: 0,
+    }));
+    return [...records, ...caches];
   }
 
   async #finish(state: StageState, request: BuildRequest): Promise<Digest> {
@@ -200,6 +234,7 @@ export class Builder implements BuildService {
     if (state.imageId && !labelled) return state.imageId;
     const config: ImageConfig = {
       created: state.createdAt,
+      ...(state.author && { author: state.author }),
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       os: 'linux',
       config: { ...state.config, ...(labelled && { Labels: { ...state.config.Labels, ...labels } }) },

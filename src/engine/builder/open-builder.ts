@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { mkdirAllInRoot } from '../../linux/rooted.ts';
 import { mount, unmount } from '../../linux/mount.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
@@ -8,6 +9,7 @@ import type { Images } from '../images/images.ts';
 import { commitLayer } from '../images/layers.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
+import { CacheMounts } from './cache-mounts.ts';
 import { Builder } from './builder.ts';
 import { StepExecutor, type StepExecutorParts } from './step-executor.ts';
 
@@ -33,6 +35,11 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     records: parts.records,
     executor: new StepExecutor(parts),
     temporary: imageParts.temporary,
+    caches: new CacheMounts(join(dirname(imageParts.temporary), 'cache', 'build-mounts')),
+    unpack: async (archive, rootfs, { destination, owner, signal }) => {
+      const target = join(rootfs, mkdirAllInRoot(rootfs, destination, owner));
+      await applyLayer({ path: archive }, target, { whiteouts: 'literal', allowExternal: true, owner, signal });
+    },
     extract: async (archive, directory, signal) => {
       await applyLayer(archive, directory, { whiteouts: 'literal', allowExternal: true, signal });
     },
@@ -40,7 +47,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
     unmount: async (target) => void unmount(target, { detach: true }),
-    makeDirectory: async (rootfs, path) => void mkdirAllInRoot(rootfs, path),
+    makeDirectory: async (rootfs, path, owner) => void mkdirAllInRoot(rootfs, path, owner),
     lookUpOwner: async (rootfs, text) => {
       // Numbers need no files, and then the root is not mounted for them.
       const numbers = /^(\d+)(?::(\d+))?$/.exec(text);

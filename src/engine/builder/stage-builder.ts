@@ -1,9 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { join, posix } from 'node:path';
-import { EngineError, errorMessage } from '../../base/errors.ts';
+import { join } from 'node:path';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { now } from '../../base/time.ts';
-import { copySelection, type CopySelection, digestSelection } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
   type CopyInstruction,
@@ -13,14 +12,23 @@ import {
 } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { type BuildPlan, type PlannedStage, stageOf } from '../../build/plan.ts';
-import { changeConfig, commandArgv, variable } from '../../build/stage-config.ts';
+import { parseRunMount } from '../../build/run-mount.ts';
+import { changeConfig, commandArgv, DEFAULT_PATH, variable } from '../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
 import type { HistoryEntry, ImageRunConfig } from '../../oci/image.ts';
-import type { BuildRecord } from '../../state/build-records.ts';
+import type { BuildRecord, StepInput } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
+import { MOUNT_POINTS } from '../containers/create.ts';
+import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { BuilderParts } from './builder.ts';
+import { type FilesPlace, resolveCopy } from './copy-step.ts';
+import { explainStep } from './explain.ts';
+import { OrderedOutput } from './ordered-output.ts';
+import { mountInputs, mountPoints, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
+import type { StepCommand } from './step-executor.ts';
+import { Views } from './views.ts';
 
 /** What a stage is after some of its steps. Values are immutable; a step makes the next one. */
 export interface StageState {
@@ -32,6 +40,7 @@ export interface StageState {
   readonly createdAt: string;
   /** Hash of everything that led here. */
   readonly key: Digest;
+  readonly author: string | undefined;
   /** The base image, when nothing was done on it yet. */
   readonly imageId: Digest | undefined;
 }
@@ -42,9 +51,12 @@ export interface StageContext {
   readonly plan: BuildPlan;
   /** Directory of this build, removed after it. */
   readonly directory: string;
+  /** Steps that run now, of all builds: one that wants the same waits for it. */
+  readonly running: Map<string, Promise<BuildRecord>>;
   /** Root of the unpacked context. */
   readonly contextRoot: string;
   readonly ignore: readonly string[];
+  readonly escape: string;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly platformArgs: ReadonlyMap<string, string>;
   /** Keeps the layers of this build from collection. */
@@ -67,77 +79,98 @@ const PROXY_ARGS = new Set([
   'all_proxy',
 ]);
 
-/** Builds the stages of a plan, one step after the other, each from the cache when its record is there. */
+/**
+ * Builds the stages of a plan, each from the cache when its record is there. Stages are a map of promises: each waits for
+ * those that it takes something from, the others run beside it.
+ */
 export class StageBuilder {
   readonly #context: StageContext;
-  readonly #finished = new Map<number, StageState>();
-  readonly #views = new Map<string, string>();
-  #step = 0;
-  #steps = 0;
-  #snapshots = 0;
+  readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #views: Views;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #output: OrderedOutput;
+  readonly #steps: number;
+  #names = 0;
 
   constructor(context: StageContext) {
+    const { parts, directory, options, plan, announce } = context;
     this.#context = context;
+    this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+    this.#views = new Views({
+      directory,
+      mount: (chain, target) => parts.mountView(chain, target),
+      unmount: (target) => parts.unmount(target),
+    });
+    this.#output = new OrderedOutput(plan.stages.length, announce);
+    this.#steps = plan.stages.reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
   }
 
+  /** The first failure stops the other stages; it is thrown when all have ended. */
   async build(): Promise<StageState> {
+    await using _views = this.#views;
     const { stages } = this.#context.plan;
-    this.#steps = stages.reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
-    let last: StageState | undefined;
-    try {
-      for (const planned of stages) {
-        last = await this.#stage(planned);
-        this.#finished.set(planned.index, last);
-      }
-    } finally {
-      for (const path of this.#views.values()) await this.#context.parts.unmount(path);
+    let first: { readonly error: unknown } | undefined;
+    for (const [slot, planned] of stages.entries()) {
+      const work = Promise.resolve().then(() => this.#stage(planned, slot, stepsBefore(stages, slot)));
+      this.#stages.set(planned.index, work);
     }
-    return last!;
+    const settled = [...this.#stages.values()].map((work, slot) =>
+      work.then(
+        () => this.#output.done(slot),
+        (error: unknown) => {
+          first ??= { error };
+          this.#stop.abort();
+          if (first.error === error) this.#output.flush(slot);
+        },
+      ),
+    );
+    await Promise.all(settled);
+    if (first) throw first.error;
+    return this.#stages.get(stages.at(-1)!.index)!;
   }
 
-  async #stage(planned: PlannedStage): Promise<StageState> {
-    this.#announceStep(planned.stage.original);
+  async #stage(planned: PlannedStage, slot: number, before: number): Promise<StageState> {
+    const announce = (text: string): void => this.#output.write(slot, text);
+    let number = before;
+    const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
+    const run: StageRun = { planned, announce, args: new Map(), position: 0, ownCmd: false };
+    announceStep(planned.stage.original);
     const { state: start, triggers } = await this.#base(planned);
-    this.#context.announce(` ---> ${this.#show(start)}\n`);
-    const args = new Map<string, string>();
+    announce(` ---> ${show(start)}\n`);
     let state = start;
     if (triggers.length > 0) {
-      this.#context.announce(`# Executing ${triggers.length} build trigger${triggers.length === 1 ? '' : 's'}\n`);
+      announce(`# Executing ${triggers.length} build trigger${triggers.length === 1 ? '' : 's'}\n`);
       for (const trigger of triggers) {
-        const [node] = parseDockerfile(trigger).nodes;
-        state = await this.#instruction(state, readInstruction(node!, '\\'), planned, args);
+        for (const node of parseDockerfile(trigger).nodes)
+          state = await this.#instruction(state, readInstruction(node, '\\'), run);
       }
     }
     for (const instruction of planned.stage.instructions) {
-      this.#context.options.signal?.throwIfAborted();
-      this.#announceStep(instruction.original);
-      state = await this.#instruction(state, instruction, planned, args);
-      this.#context.announce(` ---> ${this.#show(state)}\n`);
+      this.#signal.throwIfAborted();
+      announceStep(instruction.original);
+      state = await this.#instruction(state, instruction, run);
+      announce(` ---> ${show(state)}\n`);
     }
     return state;
   }
 
-  #announceStep(text: string): void {
-    this.#step++;
-    this.#context.announce(`Step ${this.#step}/${this.#steps} : ${text}\n`);
-  }
-
-  /** Twelve digits that stand for the state, as Docker shows an image's after each step. */
-  #show(state: StageState): string {
-    return (state.imageId ?? state.key).replace('sha256:', '').slice(0, 12);
-  }
-
   async #base(planned: PlannedStage): Promise<{ state: StageState; triggers: readonly string[] }> {
     const { base } = planned;
-    if (base.kind === 'stage') return { state: { ...this.#finished.get(base.index)! }, triggers: [] };
+    if (base.kind === 'stage') {
+      const before = await this.#stages.get(base.index)!;
+      const { OnBuild: triggers, ...config } = before.config;
+      return { state: { ...before, config }, triggers: triggers ?? [] };
+    }
     if (base.kind === 'scratch') {
       return {
         state: {
-          config: {},
+          config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' },
           diffIds: [],
           chain: undefined,
           history: [],
-          createdAt: now(),
+          createdAt: SCRATCH_TIME,
+          author: undefined,
           key: sha256('scratch'),
           imageId: undefined,
         },
@@ -154,6 +187,7 @@ export class StageBuilder {
         chain: image.chain,
         history: image.config.history ?? [],
         createdAt: image.config.created ?? now(),
+        author: image.config.author,
         key: sha256(`image ${image.id}`),
         imageId: image.id,
       },
@@ -172,23 +206,19 @@ export class StageBuilder {
         if (!(error instanceof EngineError) || error.code !== 'not-found') throw error;
       }
     }
-    await images.pull(reference, { ...options, ...(wanted && { platform: wanted }) });
+    await images.pull(reference, { ...options, signal: this.#signal, ...(wanted && { platform: wanted }) });
     return images.resolve(reference, wanted);
   }
 
-  async #instruction(
-    state: StageState,
-    instruction: Instruction,
-    planned: PlannedStage,
-    args: Map<string, string>,
-  ): Promise<StageState> {
+  async #instruction(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
+    run.position++;
     try {
-      return await this.#apply(state, instruction, planned, args);
+      return await this.#apply(state, instruction, run);
     } catch (error) {
       // Where it happened, once, in front of what happened.
       if (
         error instanceof EngineError &&
-        error.code === 'invalid-argument' &&
+        (error.code === 'invalid-argument' || error.code === 'unimplemented') &&
         // A command's failure is told in Docker's words, with its exit code.
         !(error instanceof BuildStepFailed) &&
         !error.message.startsWith('dockerfile')
@@ -201,20 +231,19 @@ export class StageBuilder {
     }
   }
 
-  async #apply(
-    state: StageState,
-    instruction: Instruction,
-    planned: PlannedStage,
-    args: Map<string, string>,
-  ): Promise<StageState> {
-    const lookup: Lookup = (name) => variable(state.config, name) ?? args.get(name);
+  async #apply(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
+    const { args } = run;
+    const escape = this.#context.escape;
+    const lookup: Lookup = (name) => ownVariable(state, name) ?? args.get(name) ?? variable(state.config, name);
     switch (instruction.kind) {
       case 'ARG': {
         for (const { name, value } of instruction.args) {
           const { buildArgs, platformArgs, plan } = this.#context;
           const given =
             buildArgs.get(name) ??
-            (value === undefined ? (plan.globalArgs.get(name) ?? platformArgs.get(name)) : expandWord(value, lookup));
+            (value === undefined
+              ? (plan.globalArgs.get(name) ?? platformArgs.get(name))
+              : expandWord(value, lookup, { escape }));
           if (given !== undefined) args.set(name, given);
         }
         const text = `ARG ${instruction.args.map(({ name }) => (args.has(name) ? `${name}=${args.get(name)}` : name)).join(' ')}`;
@@ -225,247 +254,210 @@ export class StageBuilder {
         };
       }
       case 'RUN':
-        return this.#run(state, instruction, args);
+        return this.#run(state, instruction, { run, lookup });
       case 'COPY':
       case 'ADD':
-        return this.#copy(state, instruction, planned, lookup);
+        return this.#copy(state, instruction, { run, lookup });
       case 'WORKDIR': {
-        const change = changeConfig(state.config, instruction, lookup)!;
+        const change = changeConfig(state.config, instruction, lookup, { escape })!;
         const path = change.config.WorkingDir!;
-        const key = sha256(`${state.key}\n${change.text}`);
-        const made = await this.#cached(key, () =>
-          this.#layer(state, change.text, key, async (rootfs) => this.#context.parts.makeDirectory(rootfs, path)),
+        const owner = await this.#directoryOwner(state);
+        const inputs = [
+          { name: 'directory', value: path },
+          { name: 'owner', value: `${owner.uid}:${owner.gid}` },
+        ];
+        const record = await this.#cached(state, { kind: 'WORKDIR', text: change.text, inputs, run }, (key) =>
+          this.#layer(state, key, [], async (rootfs) => this.#context.parts.makeDirectory(rootfs, path, owner)),
         );
-        return this.#next(state, made, change.config);
+        return next(state, record, change.config);
       }
       default: {
-        const change = changeConfig(state.config, instruction, lookup)!;
-        const key = sha256(`${state.key}\n${change.text}`);
-        const record = await this.#cached(key, async () => ({
-          key,
-          parent: state.key,
-          text: change.text,
-          layer: undefined,
-          createdAt: now(),
-          usedAt: Date.now(),
-          uses: 0,
-        }));
-        return this.#next(state, record, change.config);
+        const change = changeConfig(state.config, instruction, lookup, { escape, ownCmd: run.ownCmd })!;
+        if (instruction.kind === 'CMD') run.ownCmd = true;
+        const inputs = [{ name: 'configuration', value: change.text }];
+        const step = { kind: instruction.kind, text: change.text, inputs, run };
+        const record = await this.#cached(state, step, async () => undefined);
+        const author = instruction.kind === 'MAINTAINER' ? instruction.text : state.author;
+        return { ...next(state, record, change.config), author };
       }
     }
   }
 
-  async #run(state: StageState, instruction: RunInstruction, args: ReadonlyMap<string, string>): Promise<StageState> {
-    if (instruction.mounts.length > 0) {
-      throw new EngineError(
-        'unimplemented',
-        `dockerfile line ${instruction.range.start}: RUN --mount is not supported by this builder yet`,
-      );
-    }
-    if (instruction.security === 'insecure') {
-      throw new EngineError(
-        'forbidden',
-        `dockerfile line ${instruction.range.start}: RUN --security=insecure is not allowed by this engine`,
-      );
-    }
-    const { request, buildArgs, directory, announce, options } = this.#context;
-    const argv = commandArgv(withHeredocs(instruction), state.config);
-    const seen = [...args].filter(
-      ([name]) =>
-        variable({ ...state.config, Env: state.config.Env ?? [] }, name) === undefined ||
-        (name === 'PATH' && !state.config.Env?.some((line) => line.startsWith('PATH='))),
-    );
-    const env = seen.map(([name, value]) => `${name}=${value}`);
+  async #run(
+    state: StageState,
+    instruction: RunInstruction,
+    { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
+  ): Promise<StageState> {
+    const line = `dockerfile line ${instruction.range.start}`;
+    if (instruction.security === 'insecure')
+      throw new EngineError('forbidden', `${line}: RUN --security=insecure is not allowed by this engine`);
+    const { request, buildArgs, parts, escape } = this.#context;
+    if (instruction.network === 'host' && request.networkMode !== 'host')
+      throw new EngineError('forbidden', `${line}: RUN --network=host is only allowed in a build with --network=host`);
+    const { command, script } = withHeredocs(instruction);
+    const argv = commandArgv(command, state.config);
+    const args = [...run.args].filter(([name]) => ownVariable(state, name) === undefined);
+    const env = args.map(([name, value]) => `${name}=${value}`);
     const proxies = [...buildArgs]
-      .filter(([name]) => PROXY_ARGS.has(name) && !args.has(name))
+      .filter(([name]) => PROXY_ARGS.has(name) && !run.args.has(name))
       .map(([name, value]) => `${name}=${value}`);
+    const mountParts: RunMountParts = {
+      place: (from) => this.#place(from, { run, line: instruction.range.start }),
+      temporary: () => this.#temporary(),
+      caches: parts.caches,
+      signal: this.#signal,
+    };
+    const mounts = instruction.mounts.map((text) =>
+      parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/'),
+    );
+    const inputs: StepInput[] = [
+      { name: 'command', value: JSON.stringify(argv) },
+      ...(script ? [{ name: 'script', value: script.content }] : []),
+      ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
+      ...(await mountInputs(mountParts, mounts)),
+      ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+    ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
-    const network = instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network;
-    const key = sha256(
-      `${state.key}\n${JSON.stringify(['RUN', argv, env, instruction.network, instruction.security])}`,
-    );
-    const record = await this.#cached(key, () =>
-      this.#layer(state, text, key, async (rootfs) => {
-        const own = join(directory, `run-${this.#step}`);
-        await mkdir(own, { recursive: true });
-        try {
-          const code = await this.#context.parts.executor.run({
-            rootfs,
-            config: state.config,
-            args: argv,
-            env: [...env, ...proxies],
-            networkMode: network,
-            privileged: false,
-            limits: request.limits,
-            request,
-            directory: own,
-            onOutput: announce,
-            signal: options.signal,
-          });
-          if (code !== 0) {
-            throw new BuildStepFailed(`The command '${argv.join(' ')}' returned a non-zero code: ${code}`, code);
-          }
-        } finally {
-          await rm(own, { recursive: true, force: true });
-        }
-      }),
-    );
-    return this.#next(state, record, state.config);
+    const record = await this.#cached(state, { kind: 'RUN', text, inputs, run }, async (key) => {
+      const points = [...MOUNT_POINTS, ...(await mountPoints(mountParts, mounts))];
+      return this.#layer(state, key, points, async (rootfs) => {
+        const own = this.#temporary();
+        await mkdir(own);
+        await using prepared = new PreparedRunMounts(mountParts);
+        for (const one of mounts) await prepared.add(one);
+        if (script) await prepared.addScript(script.path, script.content);
+        const code = await this.#exitCode({
+          rootfs,
+          config: state.config,
+          args: argv,
+          env: [...env, ...proxies],
+          mounts: prepared.mounts,
+          networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
+          privileged: false,
+          limits: request.limits,
+          request,
+          directory: own,
+          onOutput: run.announce,
+          signal: this.#signal,
+        });
+        await rm(own, { recursive: true, force: true });
+        if (code !== 0)
+          throw new BuildStepFailed(`The command '${argv.join(' ')}' returned a non-zero code: ${code}`, code);
+      });
+    });
+    return next(state, record, state.config);
+  }
+
+  /** A command that is not there fails as in a shell. */
+  async #exitCode(command: StepCommand): Promise<number> {
+    try {
+      return await this.#context.parts.executor.run(command);
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== 'no-such-command' && code !== 'not-executable') throw error;
+      command.onOutput(`${errorMessage(error)}\n`);
+      return code === 'no-such-command' ? 127 : 126;
+    }
   }
 
   async #copy(
     state: StageState,
     instruction: CopyInstruction,
-    planned: PlannedStage,
-    lookup: Lookup,
+    { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
   ): Promise<StageState> {
-    const line = `dockerfile line ${instruction.range.start}`;
-    if (
-      instruction.heredocs.length > 0 ||
-      instruction.parents ||
-      instruction.checksum ||
-      instruction.unpack !== undefined ||
-      instruction.keepGitDir
-    ) {
-      throw new EngineError(
-        'unimplemented',
-        `${line}: heredocs and the flags --parents, --checksum, --unpack and --keep-git-dir are not supported by this builder yet`,
-      );
-    }
-    const expand = (text: string): string => expandWord(text, lookup);
-    const sources = instruction.sources.map(expand);
-    for (const source of instruction.kind === 'ADD' ? sources : []) {
-      if (/^(https?|git|ssh):|^git@|\.git(#.*)?$/.test(source))
-        throw new EngineError(
-          'unimplemented',
-          `${line}: ADD from ${source.slice(0, 200)} is not supported by this builder yet: fetch it in a RUN step`,
-        );
-      if (/\.(tar|tgz|tbz2?|txz|tzst|tar\.\w+)$/.test(source))
-        throw new EngineError(
-          'unimplemented',
-          `${line}: ADD of an archive is not supported by this builder yet: COPY it and unpack it in a RUN step`,
-        );
-    }
-    const written = expand(instruction.destination);
-    const directory = written.endsWith('/') || written === '.' || written.endsWith('/.') || sources.length > 1;
-    if (sources.length > 1 && !written.endsWith('/') && written !== '.' && !written.endsWith('/.')) {
-      throw new EngineError(
-        'invalid-argument',
-        `When using ${instruction.kind} with more than one source file, the destination must be a directory and end with a /`,
-      );
-    }
-    const resolved = posix.resolve('/', state.config.WorkingDir ?? '/', written);
-    const destination = directory && resolved !== '/' ? `${resolved}/` : resolved;
-    const from = await this.#source(instruction, planned, expand);
-    const owner =
-      instruction.chown === undefined
-        ? undefined
-        : await this.#context.parts.lookUpOwner(() => this.#view(state.chain), expand(instruction.chown));
-    const selection: CopySelection = {
-      ...from,
-      sources,
-      exclude: [...from.exclude, ...instruction.exclude.map(expand)],
-      owner,
-      mode: instruction.chmod === undefined ? undefined : octalMode(expand(instruction.chmod), line),
-    };
-    const { digest } = await digestSelection(selection, this.#context.options.signal);
-    const text = `${instruction.kind} ${[instruction.chown && `--chown=${expand(instruction.chown)}`, instruction.chmod && `--chmod=${expand(instruction.chmod)}`, ...sources, destination].filter(Boolean).join(' ')}`;
-    const key = sha256(`${state.key}\n${JSON.stringify([instruction.kind, destination, digest])}`);
-    const record = await this.#cached(key, () =>
-      this.#layer(state, text, key, (rootfs) =>
-        copySelection(selection, { root: rootfs, destination }, this.#context.options.signal),
-      ),
+    const { parts, escape } = this.#context;
+    const copy = await resolveCopy(
+      {
+        place: (from) =>
+          this.#place(from && expandWord(from, lookup, { escape }), { run, line: instruction.range.start }),
+        owner: (text) => parts.lookUpOwner(() => this.#views.of(state.chain), text),
+        temporary: () => this.#temporary(),
+        unpack: (archive, rootfs, destination, owner) =>
+          parts.unpack(archive, rootfs, { destination, owner, signal: this.#signal }),
+        signal: this.#signal,
+      },
+      instruction,
+      { lookup, escape, workingDir: state.config.WorkingDir ?? '/' },
     );
-    return this.#next(state, record, state.config);
+    const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
+    const record = await this.#cached(state, step, (key) =>
+      this.#layer(state, key, [], (rootfs) => copy.apply(rootfs)),
+    );
+    return next(state, record, state.config);
   }
 
-  /** Where a COPY takes from: the context, a stage, or an image. */
-  async #source(
-    instruction: CopyInstruction,
-    planned: PlannedStage,
-    expand: (text: string) => string,
-  ): Promise<Pick<CopySelection, 'root' | 'exclude' | 'keepOwner' | 'sourceName'>> {
+  /** A WORKDIR that has to be made is the USER's; root's when the image does not know the user yet. */
+  async #directoryOwner({ config, chain }: StageState): Promise<{ readonly uid: number; readonly gid: number }> {
+    if (!config.User) return { uid: 0, gid: 0 };
+    try {
+      return await this.#context.parts.lookUpOwner(() => this.#views.of(chain), config.User);
+    } catch (error) {
+      if (errorCode(error) === 'internal') throw error;
+      return { uid: 0, gid: 0 };
+    }
+  }
+
+  /** Where files come from: the context, a stage, or an image. */
+  async #place(
+    from: string | undefined,
+    { run, line }: { readonly run: StageRun; readonly line: number },
+  ): Promise<FilesPlace> {
     const { plan, contextRoot, ignore } = this.#context;
-    if (instruction.from === undefined)
-      return { root: contextRoot, exclude: ignore, keepOwner: false, sourceName: 'build context' };
-    const stages = plan.stages.reduce<PlannedStage['stage'][]>(
-      (all, { index, stage }) => ((all[index] = stage), all),
-      [],
-    );
-    const index = stageOf(
-      Array.from({ length: planned.index }, (_, at) => stages[at] ?? UNUSED_STAGE),
-      { ...instruction, from: expand(instruction.from) },
-      planned.index,
-    );
+    if (from === undefined) return { root: contextRoot, ignore, keepOwner: false, name: 'build context' };
+    const index = stageOf(plan.all, from, { before: run.planned.index, line });
     if (index !== undefined) {
-      const state = this.#finished.get(index)!;
-      return {
-        root: await this.#view(state.chain),
-        exclude: [],
-        keepOwner: true,
-        sourceName: `stage ${stages[index]?.name ?? index}`,
-      };
+      const { chain } = await this.#stages.get(index)!;
+      const root = await this.#views.of(chain);
+      return { root, ignore: [], keepOwner: true, name: `stage ${plan.all[index]?.name ?? index}` };
     }
-    const image = await this.#image(expand(instruction.from), undefined);
-    return {
-      root: await this.#view(image.chain),
-      exclude: [],
-      keepOwner: true,
-      sourceName: `image ${instruction.from}`,
-    };
+    if (from === 'scratch') return { root: await this.#views.of(undefined), ignore: [], keepOwner: true, name: from };
+    const image = await this.#image(from, undefined);
+    if (image.chain) this.#context.lease.add('snapshot', image.chain);
+    return { root: await this.#views.of(image.chain), ignore: [], keepOwner: true, name: `image ${from}` };
   }
 
-  /** The files of a chain, mounted read-only until the build ends. */
-  async #view(chain: ChainId | undefined): Promise<string> {
-    const name = chain ?? 'empty';
-    let path = this.#views.get(name);
-    if (!path) {
-      path = join(this.#context.directory, `view-${this.#views.size}`);
-      await mkdir(path);
-      if (chain) {
-        await this.#context.parts.mountView(chain, path);
-        this.#views.set(name, path);
-      }
-    }
-    return path;
+  #temporary(): string {
+    return join(this.#context.directory, `step-${++this.#names}`);
   }
 
-  async #cached(key: Digest, make: () => Promise<BuildRecord>): Promise<BuildRecord> {
+  /** The record of a step: from the cache, from another build that makes it now, or made. */
+  async #cached(
+    state: StageState,
+    { kind, text, inputs, run }: Step,
+    make: (key: Digest) => Promise<BuildRecord['layer']>,
+  ): Promise<BuildRecord> {
+    const { request, lease } = this.#context;
     const { records, snapshotter } = this.#context.parts;
-    if (this.#context.request.noCache !== true) {
+    const key = stepKey(state.key, kind, inputs);
+    const { stage, index } = run.planned;
+    const slot = `${stage.name ?? index} ${run.position} ${kind}`;
+    // A record's layer stands on the layers that it was made on: on others it would be another.
+    const fits = (record: BuildRecord): boolean =>
+      record.layer === undefined ||
+      (lease.add('snapshot', record.layer.chain), snapshotter.stat(record.layer.chain)?.parent === state.chain);
+    if (request.noCache !== true) {
       const record = records.use(key);
-      if (record && (record.layer === undefined || snapshotter.stat(record.layer.chain) !== undefined)) {
-        if (record.layer) this.#context.lease.add('snapshot', record.layer.chain);
-        this.#context.announce(' ---> Using cache\n');
+      if (record && fits(record)) {
+        run.announce(' ---> Using cache\n');
         return record;
       }
     }
-    const record = await make();
-    records.save(record);
-    return record;
-  }
-
-  /** Makes a layer over the state's files: `work` gets them mounted read-write. */
-  async #layer(
-    state: StageState,
-    text: string,
-    key: Digest,
-    work: (rootfs: string) => Promise<unknown>,
-  ): Promise<BuildRecord> {
-    const { parts, directory, lease, options } = this.#context;
-    const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
-    const rootfs = join(directory, `root-${++this.#snapshots}`);
-    await mkdir(rootfs);
-    await parts.snapshotter.prepare(name, state.chain);
-    try {
-      await parts.mountActive(name, rootfs);
-      try {
-        await work(rootfs);
-      } finally {
-        await parts.unmount(rootfs);
+    if (request.explain === true)
+      run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
+    const { running } = this.#context;
+    const place = `${key} ${state.chain ?? ''}`;
+    const other = request.noCache === true ? undefined : running.get(place);
+    if (other) {
+      // Its failure is its own: an abort of that build is none of this one.
+      const record = await other.catch(() => undefined);
+      if (record && fits(record)) {
+        run.announce(' ---> Shared with another build\n');
+        return record;
       }
-      const layer = await parts.commitLayer(name, { parent: state.chain, lease, signal: options.signal });
-      return {
+    }
+    const work = (async (): Promise<BuildRecord> => {
+      const layer = await make(key);
+      const record = {
         key,
         parent: state.key,
         text,
@@ -473,7 +465,40 @@ export class StageBuilder {
         createdAt: now(),
         usedAt: Date.now(),
         uses: 0,
+        slot,
+        inputs,
       };
+      records.save(record);
+      return record;
+    })();
+    running.set(place, work);
+    try {
+      return await work;
+    } finally {
+      if (running.get(place) === work) running.delete(place);
+    }
+  }
+
+  /** Makes a layer over the state's files: `work` gets them mounted read-write. */
+  async #layer(
+    state: StageState,
+    key: Digest,
+    scaffold: readonly ScaffoldEntry[],
+    work: (rootfs: string) => Promise<unknown>,
+  ): Promise<BuildRecord['layer']> {
+    const { parts, lease } = this.#context;
+    const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
+    const rootfs = this.#temporary();
+    await mkdir(rootfs);
+    await parts.snapshotter.prepare(name, state.chain, { scaffold });
+    try {
+      await parts.mountActive(name, rootfs);
+      try {
+        await work(rootfs);
+      } finally {
+        await parts.unmount(rootfs);
+      }
+      return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
         throw new EngineError(
@@ -485,31 +510,63 @@ export class StageBuilder {
       throw error;
     }
   }
-
-  #next(state: StageState, record: BuildRecord, config: ImageRunConfig): StageState {
-    return {
-      config,
-      diffIds: record.layer ? [...state.diffIds, record.layer.diffId] : state.diffIds,
-      chain: record.layer ? record.layer.chain : state.chain,
-      history: [
-        ...state.history,
-        { created: record.createdAt, created_by: record.text, ...(record.layer ? {} : { empty_layer: true }) },
-      ],
-      createdAt: record.createdAt,
-      key: record.key,
-      imageId: undefined,
-    };
-  }
 }
 
-const UNUSED_STAGE = {
-  base: '',
-  name: undefined,
-  platform: undefined,
-  range: { start: 0, end: 0 },
-  original: '',
-  instructions: [],
-};
+/** A stage while it is built. */
+interface StageRun {
+  readonly planned: PlannedStage;
+  readonly announce: (text: string) => void;
+  /** Values of the ARGs so far. */
+  readonly args: Map<string, string>;
+  /** Of the instruction that is under way, triggers counted. */
+  position: number;
+  /** Whether it has had a CMD. */
+  ownCmd: boolean;
+}
+
+interface Step {
+  readonly kind: string;
+  readonly text: string;
+  readonly inputs: readonly StepInput[];
+  readonly run: StageRun;
+}
+
+/** A stage on nothing is as old as nothing: its image depends on its files alone. */
+const SCRATCH_TIME = '1970-01-01T00:00:00Z';
+
+function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
+  return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+}
+
+function stepKey(parent: Digest, kind: string, inputs: readonly StepInput[]): Digest {
+  return sha256(JSON.stringify([parent, kind, inputs.map(({ name, value }) => [name, value])]));
+}
+
+/** Twelve digits that stand for the state, as Docker shows an image's after each step. */
+function show(state: StageState): string {
+  return (state.imageId ?? state.key).replace('sha256:', '').slice(0, 12);
+}
+
+/** A variable that the image's configuration sets itself. */
+function ownVariable({ config }: StageState, name: string): string | undefined {
+  return (config.Env ?? []).find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+function next(state: StageState, record: BuildRecord, config: ImageRunConfig): StageState {
+  return {
+    config,
+    diffIds: record.layer ? [...state.diffIds, record.layer.diffId] : state.diffIds,
+    chain: record.layer ? record.layer.chain : state.chain,
+    history: [
+      ...state.history,
+      { created: record.createdAt, created_by: record.text, ...(record.layer ? {} : { empty_layer: true }) },
+    ],
+    createdAt: record.createdAt,
+    key: record.key,
+    author: state.author,
+    imageId: undefined,
+  };
+}
 
 /** A RUN step ended with a code that is not 0: the build's result, not a fault of the engine. */
 export class BuildStepFailed extends EngineError {
@@ -519,33 +576,4 @@ export class BuildStepFailed extends EngineError {
     super('invalid-argument', message);
     this.exitCode = exitCode;
   }
-}
-
-/** A RUN's heredocs become part of its command: `RUN <<EOF` is a script for the shell, `RUN cmd <<EOF` input that the shell gives. */
-function withHeredocs(instruction: RunInstruction): RunInstruction['command'] {
-  const { command, heredocs } = instruction;
-  if (command.form === 'exec' || heredocs.length === 0) return command;
-  const [only] = heredocs;
-  if (heredocs.length === 1 && /^<<-?["']?[^\s"']+["']?$/.test(command.line)) {
-    if (only!.content.startsWith('#!')) {
-      throw new EngineError(
-        'unimplemented',
-        `dockerfile line ${instruction.range.start}: a RUN heredoc with an interpreter line is not supported by this builder yet: name the interpreter in front of <<`,
-      );
-    }
-    return { form: 'shell', line: only!.content };
-  }
-  return {
-    form: 'shell',
-    line: `${command.line}\n${heredocs.map((heredoc) => `${heredoc.content}${heredoc.name}\n`).join('')}`,
-  };
-}
-
-function octalMode(text: string, line: string): number {
-  if (!/^[0-7]{1,4}$/.test(text))
-    throw new EngineError(
-      'unimplemented',
-      `${line}: --chmod=${text}: only octal modes are supported by this builder yet`,
-    );
-  return Number.parseInt(text, 8);
 }

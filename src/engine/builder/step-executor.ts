@@ -1,6 +1,7 @@
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
+import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
 import { type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
@@ -22,6 +23,7 @@ export interface StepCommand {
   readonly args: readonly string[];
   /** Variables besides the configuration's own. */
   readonly env: readonly string[];
+  readonly mounts: readonly UserMount[];
   readonly networkMode: string;
   readonly privileged: boolean;
   readonly limits: BuildRequest['limits'];
@@ -61,7 +63,13 @@ export class StepExecutor {
     try {
       command.signal?.throwIfAborted();
       const network = await networking.prepare(container, command.signal);
-      const spec = await specs.build({ record, rootfs: command.rootfs, network, mounts: { mounts: [] }, joins: {} });
+      const spec = await specs.build({
+        record,
+        rootfs: command.rootfs,
+        network,
+        mounts: { mounts: command.mounts },
+        joins: {},
+      });
       task = await tasks.start({
         id: record.id,
         name: record.name,

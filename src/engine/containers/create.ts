@@ -319,7 +319,7 @@ function askedNetworks(
 }
 
 /** What every run mounts something on. A layer of its own has them: they are no change of the container's. */
-const MOUNT_POINTS: readonly ScaffoldEntry[] = [
+export const MOUNT_POINTS: readonly ScaffoldEntry[] = [
   { path: '/dev/pts', kind: 'directory' },
   { path: '/dev/shm', kind: 'directory' },
   { path: '/dev/console', kind: 'file' },

@@ -31,12 +31,13 @@ export function applyChanges(config: ImageRunConfig, changes: readonly string[])
       throw new EngineError('invalid-argument', `${node.name} is not a valid change command`);
     }
     const instruction = inWordsOfChanges(() => readInstruction(node, escape));
-    const { config: changed } = changeConfig(result, instruction, environmentOf(result), escape)!;
+    const { config: changed } = changeConfig(result, instruction, environmentOf(result), {
+      escape,
+      ownCmd: commandGiven,
+    })!;
     commandGiven ||= instruction.kind === 'CMD';
-    // A command that came from below goes with the entry point it was written for; one given here stays.
-    const Cmd = instruction.kind === 'ENTRYPOINT' && commandGiven ? { Cmd: result.Cmd ?? null } : {};
     if (instruction.kind === 'STOPSIGNAL') checkSignal(changed.StopSignal!);
-    result = { ...changed, ...Cmd };
+    result = changed;
   }
   return result;
 }

@@ -1,0 +1,96 @@
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KeyedMutex } from '../../base/mutex.ts';
+import type { CacheRunMount } from '../../build/run-mount.ts';
+import { sha256 } from '../../oci/digest.ts';
+import { measureTree } from './tree-size.ts';
+
+/** A cache directory in use. Dispose it when the step ends. */
+export interface HeldCache extends Disposable {
+  /** Its files, on the host. */
+  readonly path: string;
+}
+
+export interface CacheMountInfo {
+  readonly name: string;
+  readonly id: string;
+  readonly inUse: boolean;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/**
+ * Directories of RUN --mount=type=cache: `<root>/<hash of the id>[-n]/{id,files}`. A directory is made aside and renamed, so
+ * one that is there is whole. What a step is killed in stays as it left it: that is what a cache is.
+ */
+export class CacheMounts {
+  readonly #root: string;
+  readonly #locks = new KeyedMutex();
+  readonly #users = new Map<string, number>();
+
+  /** @param root `<data-root>/cache/build-mounts` */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** `fill` puts the first files into a new one. A `locked` cache is waited for. */
+  async hold(mount: CacheRunMount, fill: (directory: string) => Promise<void>): Promise<HeldCache> {
+    const base = sha256(mount.id).slice(7, 39);
+    const lock = mount.sharing === 'locked' ? await this.#locks.acquire(`held ${base}`) : undefined;
+    // Others that only share it do not wait for the lock, as with BuildKit.
+    let name = base;
+    for (let n = 1; mount.sharing === 'private' && this.#users.has(name); n++) name = `${base}-${n}`;
+    this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
+    const release = (): void => {
+      const left = this.#users.get(name)! - 1;
+      if (left > 0) this.#users.set(name, left);
+      else this.#users.delete(name);
+      lock?.release();
+    };
+    try {
+      await this.#locks.run(name, () => this.#make(name, mount, fill));
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { path: join(this.#root, name, 'files'), [Symbol.dispose]: release };
+  }
+
+  async list(): Promise<CacheMountInfo[]> {
+    const found: CacheMountInfo[] = [];
+    for (const name of await this.#names()) {
+      const id = await readFile(join(this.#root, name, 'id'), 'utf8');
+      const size = await measureTree(join(this.#root, name, 'files'));
+      found.push({ name, id, inUse: this.#users.has(name), size });
+    }
+    return found;
+  }
+
+  /** Removes those that no step uses now. */
+  async prune(): Promise<CacheMountInfo[]> {
+    const idle = (await this.list()).filter((info) => !this.#users.has(info.name));
+    for (const { name } of idle) await rm(join(this.#root, name), { recursive: true, force: true });
+    return idle;
+  }
+
+  async #names(): Promise<string[]> {
+    const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    return names.filter((name) => !name.endsWith('.new'));
+  }
+
+  async #make(name: string, mount: CacheRunMount, fill: (directory: string) => Promise<void>): Promise<void> {
+    const place = join(this.#root, name);
+    if ((await this.#names()).includes(name)) return;
+    const aside = `${place}.new`;
+    await rm(aside, { recursive: true, force: true });
+    await mkdir(join(aside, 'files'), { recursive: true });
+    await writeFile(join(aside, 'id'), mount.id);
+    await fill(join(aside, 'files'));
+    await chown(join(aside, 'files'), mount.uid, mount.gid);
+    await chmod(join(aside, 'files'), mount.mode);
+    await rename(aside, place);
+  }
+}

@@ -1,0 +1,156 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import { copySelection, type CopySelection, digestSelection } from '../../build/copy-files.ts';
+import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
+import type { CopyInstruction } from '../../build/dockerfile/instructions.ts';
+import type { Heredoc } from '../../build/dockerfile/parse.ts';
+import { parseMode } from '../../build/file-mode.ts';
+import { sha256 } from '../../oci/digest.ts';
+import type { StepInput } from '../../state/build-records.ts';
+import { fetchFile } from './http-source.ts';
+
+/** Where files come from: the context, a stage, an image. */
+export interface FilesPlace {
+  /** Directory on the host. */
+  readonly root: string;
+  readonly ignore: readonly string[];
+  readonly keepOwner: boolean;
+  /** `build context`, `stage builder`: for messages. */
+  readonly name: string;
+}
+
+export interface CopyStepParts {
+  /** The context, or what `--from` names. */
+  place(from: string | undefined): Promise<FilesPlace>;
+  /** `user[:group]` in the files that the stage has so far. */
+  owner(text: string): Promise<{ readonly uid: number; readonly gid: number }>;
+  /** An empty name in the build's own directory. */
+  temporary(): string;
+  unpack(
+    archive: string,
+    rootfs: string,
+    destination: string,
+    owner: { readonly uid: number; readonly gid: number } | undefined,
+  ): Promise<void>;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A COPY or ADD whose sources are there and known by content. */
+export interface ResolvedCopy {
+  /** For the history. */
+  readonly text: string;
+  readonly inputs: readonly StepInput[];
+  apply(rootfs: string): Promise<void>;
+}
+
+/** Expands a COPY or ADD, fetches what is far away and digests what is to be copied. Throws `invalid-argument`, `not-found`. */
+export async function resolveCopy(
+  parts: CopyStepParts,
+  instruction: CopyInstruction,
+  { lookup, escape, workingDir }: { readonly lookup: Lookup; readonly escape: string; readonly workingDir: string },
+): Promise<ResolvedCopy> {
+  const expand = (text: string): string => expandWord(text, lookup, { escape });
+  const sources = instruction.sources.map(expand);
+  const count = sources.length + instruction.heredocs.length;
+  const written = expand(instruction.destination);
+  const isDirectory = /(^|\/)\.?$/.test(written);
+  if (count > 1 && !isDirectory) {
+    throw new EngineError(
+      'invalid-argument',
+      `When using ${instruction.kind} with more than one source file, the destination must be a directory and end with a /`,
+    );
+  }
+  const path = posix.resolve('/', workingDir, written);
+  const destination = isDirectory && path !== '/' ? `${path}/` : path;
+  const owner = instruction.chown === undefined ? undefined : await parts.owner(expand(instruction.chown));
+  const common = {
+    exclude: instruction.exclude.map(expand),
+    parents: instruction.parents,
+    owner,
+    mode: instruction.chmod === undefined ? undefined : parseMode(expand(instruction.chmod)),
+  };
+  checkFlags(instruction, sources);
+  const selections: CopySelection[] = [];
+  const local = sources.filter((source) => instruction.kind === 'COPY' || !isRemote(source));
+  if (local.length > 0) {
+    const { name, ...place } = await parts.place(instruction.from);
+    const unpack = instruction.kind === 'ADD' && instruction.unpack !== false;
+    selections.push({ ...common, ...place, sourceName: name, sources: local, unpack });
+  }
+  const made = { ...common, ignore: [], exclude: [], parents: false, keepOwner: false };
+  if (instruction.heredocs.length > 0) {
+    const root = await writeHeredocs(instruction.heredocs, parts.temporary(), lookup, escape);
+    const names = instruction.heredocs.map(({ name }) => name);
+    selections.push({ ...made, root, sources: names, unpack: false, sourceName: 'heredoc' });
+  }
+  for (const url of sources.filter((source) => !local.includes(source))) {
+    const name = isDirectory ? undefined : posix.basename(destination);
+    const checksum = instruction.checksum === undefined ? undefined : expand(instruction.checksum);
+    const fetched = await fetchFile(url, parts.temporary(), { checksum, name, signal: parts.signal });
+    const unpack = instruction.unpack === true;
+    selections.push({ ...made, root: fetched.directory, sources: [fetched.name], unpack, sourceName: url });
+  }
+  const digests = await Promise.all(selections.map((selection) => digestSelection(selection, parts.signal)));
+  const digest = digests.length === 1 ? digests[0]!.digest : sha256(digests.map((each) => each.digest).join('\n'));
+  const files = digests.every(({ entries }) => entries)
+    ? Object.assign({}, ...digests.map(({ entries }) => entries))
+    : undefined;
+  const flags = [
+    instruction.chown && `--chown=${expand(instruction.chown)}`,
+    instruction.chmod && `--chmod=${expand(instruction.chmod)}`,
+  ];
+  const names = [...sources, ...instruction.heredocs.map(({ name }) => name)];
+  return {
+    text: [instruction.kind, ...flags.filter(Boolean), ...names, destination].join(' '),
+    inputs: [
+      { name: 'destination', value: destination },
+      { name: 'files', value: digest, ...(files && { files }) },
+    ],
+    apply: async (rootfs) => {
+      for (const selection of selections) {
+        const { archives } = await copySelection(selection, { root: rootfs, destination }, parts.signal);
+        for (const archive of archives) await parts.unpack(archive.path, rootfs, destination, owner);
+      }
+    },
+  };
+}
+
+function checkFlags(instruction: CopyInstruction, sources: readonly string[]): void {
+  const far = sources.filter(isRemote);
+  if (instruction.kind === 'ADD' && far.some(isGit)) {
+    throw new EngineError(
+      'unimplemented',
+      `ADD from the git repository ${far.find(isGit)} is not supported: clone it in a RUN step`,
+    );
+  }
+  if (instruction.checksum !== undefined && (far.length !== 1 || sources.length !== 1))
+    throw new EngineError('invalid-argument', "checksum can't be specified for multiple or local sources");
+}
+
+function isRemote(source: string): boolean {
+  return /^(https?|ssh|git):\/\/|^git@/.test(source);
+}
+
+function isGit(source: string): boolean {
+  return /^(git|ssh):|^git@|^https?:\/\/[^?#]*\.git(#.*)?$/.test(source);
+}
+
+async function writeHeredocs(
+  heredocs: readonly Heredoc[],
+  directory: string,
+  lookup: Lookup,
+  escape: string,
+): Promise<string> {
+  await mkdir(directory, { recursive: true });
+  for (const { name, content, expand } of heredocs) {
+    if (name.includes('/') || name === '.' || name === '..')
+      throw new EngineError(
+        'invalid-argument',
+        `invalid heredoc name ${JSON.stringify(name)}: it becomes a file's name`,
+      );
+    const text = expand ? expandWord(content, lookup, { escape, raw: true }) : content;
+    await writeFile(join(directory, name), text, { mode: 0o644, flag: 'wx' });
+  }
+  return directory;
+}
