@@ -126,7 +126,7 @@ function checkSignal(text: string): string {
   const number = Number(text);
   const known = Object.hasOwn(constants.signals, name) || /^SIGRTM(IN\+\d+|AX-\d+|IN|AX)$/.test(name);
   if (!known && !(Number.isInteger(number) && number > 0 && number <= 64))
-    throw new EngineError('invalid-argument', `Invalid signal: ${text}`);
+    throw new EngineError('invalid-argument', `invalid signal: ${text}`);
   return text;
 }
 
