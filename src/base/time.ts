@@ -32,3 +32,14 @@ export function parseTime(text: string): bigint | undefined {
   if (Number.isNaN(millis)) return undefined;
   return BigInt(millis) * 1_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'));
 }
+
+/** What `result` gives; undefined when it takes longer than `milliseconds`. */
+export async function within<T>(milliseconds: number, result: Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, milliseconds, undefined);
+  try {
+    return await Promise.race([result, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

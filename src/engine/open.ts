@@ -2,12 +2,14 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '../base/ids.ts';
 import { KeyedMutex } from '../base/mutex.ts';
+import { CgroupHierarchy } from '../linux/cgroup.ts';
 import { isFrozen } from '../linux/cgroup-stats.ts';
 import { readHostFacts } from '../linux/host-facts.ts';
 import { unmount } from '../linux/mount.ts';
 import { isBelow, readMounts } from '../linux/mountinfo.ts';
 import { RegistryClient } from '../registry/client/registry-client.ts';
 import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
+import { plainCgroup } from '../runtime/task-cleanup.ts';
 import { diskUsage } from '../snapshot/disk-usage.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { BuildRecords } from '../state/build-records.ts';
@@ -139,6 +141,12 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   opened.defer(() => network.close());
 
   // processes
+  const cgroups = new CgroupHierarchy();
+  const removeCgroupParent = (): void => {
+    const parent = plainCgroup(config.cgroupParent);
+    if (parent !== undefined) cgroups.removeEmpty(parent);
+  };
+  opened.defer(removeCgroupParent);
   const tasks = new ConmonTaskRunner({
     execRoot,
     dataRoot,
@@ -212,6 +220,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   await reconcile(context);
   containerVolumes.recover();
   await volumes.recover();
+  removeCgroupParent();
   startByPolicy(context);
 
   const resources = opened.move();

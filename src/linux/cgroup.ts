@@ -77,6 +77,18 @@ export class CgroupHierarchy {
     return removed;
   }
 
+  /** Removes the cgroup where nothing is in it, neither processes nor cgroups. Says nothing where it stays. */
+  removeEmpty(path: string): void {
+    for (const directory of this.#directories(path)) {
+      try {
+        rmdirSync(directory);
+      } catch (error) {
+        if (!['ENOENT', 'EBUSY', 'ENOTEMPTY', 'EROFS', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
+          throw error;
+      }
+    }
+  }
+
   /** The cgroup's directory in every hierarchy. */
   #directories(path: string): readonly string[] {
     if (path === '' || path === '/') throw new Error('the root cgroup is nobody’s own');

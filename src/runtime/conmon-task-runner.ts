@@ -14,6 +14,7 @@ import {
   type Monitor,
 } from './conmon-monitor.ts';
 import { ConmonTask, readExitFile } from './conmon-task.ts';
+import { within } from '../base/time.ts';
 import { startExec } from './exec-process.ts';
 import { finishLog, LogRotation, monitorLogLimit, prepareLog } from './logs/rotation.ts';
 import type { KnownTask } from './known-task.ts';
@@ -32,6 +33,8 @@ export interface ConmonTaskRunnerOptions {
   /** Configured OCI runtimes by name: absolute path of the program, and arguments before its subcommand. */
   readonly runtimes: Readonly<Record<string, { readonly path: string; readonly args: readonly string[] }>>;
   readonly conmonPath: string;
+  /** How long a runtime may take until a process of a container runs. Default 60 s: hooks take their time, and disks do. */
+  readonly startTimeoutMs?: number;
 }
 
 /** Runs tasks with conmon as monitor of each (docs/decisions/0001). */
@@ -108,7 +111,14 @@ export class ConmonTaskRunner implements TaskRunner {
     };
     try {
       writeMonitorRecord(bundle, { ...monitor.identity, stdin: null });
-      const result = await created;
+      const limit = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
+      const result = await within(limit, created);
+      if (result === undefined) {
+        throw new EngineError(
+          'timeout',
+          `the runtime ${runtime.name} made no container within ${limit / 1000} s: it was killed`,
+        );
+      }
       if ('failure' in result) {
         throw runtimeError({
           doing: 'create',
@@ -201,7 +211,13 @@ export class ConmonTaskRunner implements TaskRunner {
       bundle: this.#paths.bundle(id),
       exitFile: this.#paths.exit(id),
       exec: (request) =>
-        startExec({ runtime: options.runtime, containerId: id, request, directory: this.#paths.execs() }),
+        startExec({
+          runtime: options.runtime,
+          containerId: id,
+          request,
+          directory: this.#paths.execs(),
+          timeoutMs: this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS,
+        }),
     });
     this.#tasks.set(id, task);
     this.#rotate(options.log, task);
@@ -225,6 +241,8 @@ export class ConmonTaskRunner implements TaskRunner {
     });
   }
 }
+
+const DEFAULT_START_TIMEOUT_MS = 60_000;
 
 /** Of a process that the runtime has made and not let run: later it may have put something else there. */
 function stdinOf(process: ProcessIdentity, terminal: boolean): TaskStdin {

@@ -1,7 +1,9 @@
 import { closeSync, existsSync, openSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { EngineError } from '../base/errors.ts';
+import { within } from '../base/time.ts';
 import { exitStatus } from '../linux/children.ts';
 import { pipe } from '../linux/pipe.ts';
-import { identify, signalProcess } from '../linux/process.ts';
+import { descendants, identify, signalProcess } from '../linux/process.ts';
 import { spawnProcess, type SpawnedProcess } from '../linux/spawn.ts';
 import { openTerminal, setTerminalSize } from '../linux/terminal.ts';
 import { accept, listenStream, receiveDescriptor } from '../linux/unix-socket.ts';
@@ -16,6 +18,8 @@ export interface StartExecOptions {
   readonly request: ExecRequest;
   /** Where its few files are while it runs. */
   readonly directory: string;
+  /** How long the runtime may take until the process runs. */
+  readonly timeoutMs: number;
 }
 
 /**
@@ -55,7 +59,21 @@ export async function startExec(options: StartExecOptions): Promise<ExecProcess>
       fds: stdio.fds,
       newSession: true,
     });
-    const pid = await Promise.race([started.pid, child.exited.then(() => readPid(files.pid))]);
+    const running = Promise.race([
+      started.pid.then((pid) => ({ pid })),
+      child.exited.then(() => ({ pid: readPid(files.pid) })),
+    ]);
+    const outcome = await within(options.timeoutMs, running);
+    if (!outcome) {
+      // it waits for something that the container's files made it wait for
+      killFamily(child.pid);
+      await child.exited;
+      throw new EngineError(
+        'timeout',
+        `the runtime ${runtime.name} started no process within ${options.timeoutMs / 1000} s: it was killed`,
+      );
+    }
+    const { pid } = outcome;
     const streams = pid === undefined ? undefined : stdio.streams(child);
     if (pid === undefined || !streams) {
       const words = readText(files.log) || (await stdio.words());
@@ -70,6 +88,13 @@ export async function startExec(options: StartExecOptions): Promise<ExecProcess>
     stdio.closeTheirs();
   }
 }
+
+function killFamily(pid: number): void {
+  const leader = identify(pid);
+  for (const member of [...(leader ? [leader] : []), ...descendants(pid)]) signalProcess(member, SIGKILL);
+}
+
+const SIGKILL = 9;
 
 function execProcess(running: {
   pid: number;

@@ -41,9 +41,8 @@ function processes({ directory }: Owned): string[] {
 
 function cgroups({ cgroupParent }: Owned): string[] {
   if (!cgroupParent) return [];
-  return globSync([`/sys/fs/cgroup/${cgroupParent}/*/`, `/sys/fs/cgroup/*/${cgroupParent}/*/`]).map(
-    (path) => `cgroup: ${path}`,
-  );
+  const parents = [`/sys/fs/cgroup/${cgroupParent}`, `/sys/fs/cgroup/*/${cgroupParent}`];
+  return globSync(parents.flatMap((parent) => [parent, `${parent}/*/`])).map((path) => `cgroup: ${path}`);
 }
 
 function interfaces({ bridge }: Owned): string[] {

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { enterEngineMountNamespace } from '../../src/linux/mount-namespace.ts';
 import { bindMount, unmount } from '../../src/linux/mount.ts';
-import { ConmonTaskRunner } from '../../src/runtime/conmon-task-runner.ts';
+import { ConmonTaskRunner, type ConmonTaskRunnerOptions } from '../../src/runtime/conmon-task-runner.ts';
 import type { OciSpec, ProcessSpec } from '../../src/runtime/spec/oci-spec.ts';
 import type { TaskRequest } from '../../src/runtime/task.ts';
 
@@ -42,8 +42,9 @@ export class TaskHost implements Disposable {
     return join(this.root, 'rootfs');
   }
 
-  runner(): ConmonTaskRunner {
+  runner(options: Pick<ConmonTaskRunnerOptions, 'startTimeoutMs'> = {}): ConmonTaskRunner {
     return new ConmonTaskRunner({
+      ...options,
       execRoot: this.execRoot,
       dataRoot: this.dataRoot,
       runtimes: { crun: { path: '/usr/bin/crun', args: [] }, runc: { path: '/usr/sbin/runc', args: [] } },
