@@ -14,6 +14,7 @@ import { diskUsage } from '../snapshot/disk-usage.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { BuildRecords } from '../state/build-records.ts';
 import { ContainerStore } from '../state/containers.ts';
+import { DiskReserve } from '../state/disk-reserve.ts';
 import { Database } from '../state/database.ts';
 import { VolumeStore } from '../state/volumes.ts';
 import { LocalDriver } from '../volume/local-driver.ts';
@@ -45,6 +46,9 @@ import { MountedImages } from './volumes/mounted-images.ts';
 import { RunMounts } from './volumes/run-mounts.ts';
 import { Volumes } from './volumes/volumes.ts';
 
+/** Room for the database when the disk is full: hundreds of ends and removals. */
+const RESERVE_BYTES = 8 << 20;
+
 /** Authorities and certificates for registries: Docker's place and our own. */
 const CERTIFICATE_DIRECTORIES = ['/etc/gantry/certs.d', '/etc/docker/certs.d'];
 
@@ -71,7 +75,9 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   await emptyDirectory(temporary);
 
   // what is remembered
-  const db = opened.use(Database.open(join(dataRoot, 'state.db')));
+  const db = opened.use(
+    Database.open(join(dataRoot, 'state.db'), new DiskReserve(join(dataRoot, 'reserve'), RESERVE_BYTES)),
+  );
   const events = new EventLog();
   opened.defer(() => events.close());
   const publish =

@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { EngineError } from '../base/errors.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 export type Row = Record<string, SQLInputValue>;
@@ -13,14 +14,19 @@ export type Row = Record<string, SQLInputValue>;
 export class Database implements Disposable {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #reserve: DiskReserve | undefined;
   #depth = 0;
 
-  private constructor(db: DatabaseSync) {
+  private constructor(db: DatabaseSync, reserve: DiskReserve | undefined) {
     this.#db = db;
+    this.#reserve = reserve;
   }
 
-  /** Opens and migrates; `:memory:` for tests. Throws `corrupt` when the file is no database, `unavailable` when a newer Gantry wrote it. */
-  static open(path: string): Database {
+  /**
+   * Opens and migrates; `:memory:` for tests. `reserve` is given up when the disk is full, once, so that what is under way
+   * can be written to its end. Throws `corrupt` when the file is no database, `unavailable` when a newer Gantry wrote it.
+   */
+  static open(path: string, reserve?: DiskReserve): Database {
     let db: DatabaseSync;
     try {
       db = new DatabaseSync(path);
@@ -30,8 +36,9 @@ export class Database implements Disposable {
         cause: error,
       });
     }
-    const database = new Database(db);
+    const database = new Database(db, reserve);
     database.#migrate(path);
+    reserve?.hold();
     return database;
   }
 
@@ -53,7 +60,25 @@ export class Database implements Disposable {
 
   /** Runs `work` as one transaction; what throws inside rolls all of it back. Nested calls join the outer one. `work` must not await. */
   transaction<T>(work: () => T): T {
-    if (this.#depth > 0) return work();
+    return this.#depth > 0 ? work() : this.#withRoom(() => this.#transact(work));
+  }
+
+  /** Runs `write`, and again with the reserve's room when the disk is full. Throws `no-space` when that is not enough. */
+  #withRoom<T>(write: () => T): T {
+    try {
+      const result = write();
+      this.#reserve?.hold();
+      return result;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      if (this.#depth === 0 && this.#reserve?.release()) return this.#withRoom(write);
+      throw new EngineError('no-space', 'the disk of the data root is full: free space on it and try again', {
+        cause: error,
+      });
+    }
+  }
+
+  #transact<T>(work: () => T): T {
     this.#db.exec('BEGIN IMMEDIATE');
     this.#depth++;
     try {
@@ -83,7 +108,8 @@ export class Database implements Disposable {
   }
 
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepare(sql).run(...values).changes);
+    const write = (): number => Number(this.#prepare(sql).run(...values).changes);
+    return this.#depth > 0 ? write() : this.#withRoom(write);
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
@@ -111,6 +137,12 @@ export class Database implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** SQLITE_FULL, and what the write-ahead log says of the same. */
+function isFull(error: unknown): boolean {
+  const { errcode, code } = (error ?? {}) as { errcode?: number; code?: unknown };
+  return errcode === 13 || errcode === 778 || code === 'ENOSPC';
 }
 
 /** Whether `error` is SQLite's word for a broken unique or primary key. */

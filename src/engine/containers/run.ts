@@ -8,7 +8,7 @@ import type { Outcome } from './live.ts';
 import { dropContainer } from './remove.ts';
 import { shouldRestart } from './restart-policy.ts';
 import { setUpRun, startExitCode, tearDown } from './set-up.ts';
-import { ended, running, startFailed } from './state.ts';
+import { ended, hasProcess, running, startFailed } from './state.ts';
 import { publishVolumesMounted, publishVolumesUnmounted } from './volume-events.ts';
 
 /**
@@ -105,8 +105,29 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
       live.cleanup = undefined;
     });
   live.nextExit.tell(outcome);
-  if (removeNow) await dropContainer(context, record, { volumes: true }, outcome);
+  if (removeNow) await removeEnded(context, record, outcome);
   else if (restart) awaitRestart(context, record, Math.max(0, ranMs(record)));
+}
+
+/** Inside the lock. When the disk is full those who wait are told all the same, and it is tried again later. */
+async function removeEnded(context: ContainerContext, record: ContainerRecord, outcome: Outcome): Promise<void> {
+  const { id } = record;
+  try {
+    await dropContainer(context, record, { volumes: true }, outcome);
+  } catch (error) {
+    context.config.report(`container ${record.name}: could not be removed after its run: ${errorMessage(error)}`);
+    const live = context.live.of(id);
+    live.removing = false;
+    live.removed.tell(outcome);
+    const again = async (): Promise<void> => {
+      const present = context.store.get(id);
+      if (present && !hasProcess(present.state)) await removeEnded(context, present, outcome);
+    };
+    setTimeout(() => {
+      if (context.closing.aborted) return; // the next start removes it
+      void context.background.run(`container ${id}: removal`, () => context.locks.run(id, again));
+    }, 5000).unref();
+  }
 }
 
 /** What has happened stays true when the disk is full: the next change of the record writes it too. */
