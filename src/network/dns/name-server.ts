@@ -69,7 +69,9 @@ export class NameServer {
       `ip daddr ${SERVER_ADDRESS} ${protocol} dport 53 ${protocol} dport set ${this.#ports[protocol]}`,
       `ip saddr ${SERVER_ADDRESS} ${protocol} sport ${this.#ports[protocol]} ${protocol} sport set 53`,
     ]);
-    const chain = ['type filter hook output priority raw; policy accept;', ...lines].join('\n');
+    // while no engine runs, a question waits for the resolver's next try instead of failing at once
+    const patience = `ip saddr ${SERVER_ADDRESS} icmp type destination-unreachable drop`;
+    const chain = ['type filter hook output priority raw; policy accept;', ...lines, patience].join('\n');
     const before = replace ? `table ip ${TABLE} {}\ndelete table ip ${TABLE}\n` : '';
     return `${before}table ip ${TABLE} {\nchain output {\n${chain}\n}\n}\n`;
   }
