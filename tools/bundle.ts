@@ -21,7 +21,11 @@ const staging = join(own, 'dist');
 let finished = false;
 process.once('exit', () => finished || rmSync(own, { recursive: true, force: true })); // of a bundle that failed
 
-const engine: Record<string, string> = { 'daemon/main': join(src, 'daemon/main.ts') };
+const engine: Record<string, string> = {
+  'daemon/main': join(src, 'daemon/main.ts'),
+  index: join(src, 'index.ts'), // the library's doors
+  client: join(src, 'client/index.ts'),
+};
 for await (const file of glob('**/*.worker.ts', { cwd: src })) engine[file.replace(/\.ts$/, '')] = join(src, file);
 await bundle(engine, {});
 
@@ -77,5 +81,5 @@ async function removeOld(): Promise<void> {
 }
 
 console.log(
-  `bundled the command, the daemon and ${Object.keys(engine).length - 1} workers into ${relative(process.cwd(), join(root, 'dist')) || 'dist'}`,
+  `bundled the command, the daemon, the library and ${Object.keys(engine).length - 3} workers into ${relative(process.cwd(), join(root, 'dist')) || 'dist'}`,
 );
