@@ -134,6 +134,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     images: imageService,
     mountedImages,
     snapshots: snapshotter,
+    userOf: (record, rootfs) => specs.user(record, rootfs),
     dataRoot,
     report,
   });

@@ -47,6 +47,8 @@ export interface ContainerMount {
   readonly anonymous: boolean;
   /** The request that made it, in the form of `--mount`: what the point does not show. */
   readonly request?: MountRequest;
+  /** Whose its files are to be for the container. */
+  readonly ownership?: 'chown' | 'idmap';
   /** Of a mounted image: which one its name meant when the container was made. */
   readonly image?: { readonly id: string; readonly chain: ChainId };
 }

@@ -16,6 +16,9 @@ test('host paths', () => {
     BindOptions: { CreateMountpoint: true, Propagation: 'rslave' },
   });
   assert.equal(parseBind('/a:/a:').mode, '');
+  assert.equal(parseBind('/a:/a:ro,U').ownership, 'chown');
+  assert.equal(parseBind('a:/a:idmap').ownership, 'idmap');
+  assert.equal(parseBind('a:/a:nocopy').ownership, undefined);
 });
 
 test('volumes, named and not', () => {
@@ -33,7 +36,7 @@ test('what is none, in Docker’s words', () => {
   for (const spec of ['', ':', ':/a', 'a:', 'a:b:c:d', '/a:ro']) {
     assert.throws(() => parseBind(spec), { message: `invalid volume specification: '${spec}'` }, spec);
   }
-  for (const mode of ['foo', 'ro,rw', 'ro,ro', 'z,Z', 'rro']) {
+  for (const mode of ['foo', 'U,idmap', 'ro,rw', 'ro,ro', 'z,Z', 'rro']) {
     assert.throws(() => parseBind(`a:/a:${mode}`), { message: `invalid mode: ${mode}` });
   }
   const wrapped = (spec: string, reason: string): void =>

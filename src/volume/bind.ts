@@ -8,7 +8,14 @@ export interface ParsedBind {
   readonly request: MountRequest;
   /** As it was written; inspect shows it. */
   readonly mode: string;
+  readonly ownership: Ownership | undefined;
 }
+
+/**
+ * Whose the files are to be: `chown` (`U`) gives all of them to the container's user; `idmap` leaves them as they are, and
+ * has their directory's owner and that user change places in the container's view.
+ */
+export type Ownership = 'chown' | 'idmap';
 
 /**
  * `/host:/inside[:mode]`, `name:/inside[:mode]`, or `/inside` for a volume without a name. Throws `invalid-argument` in
@@ -34,7 +41,7 @@ export function parseBind(spec: string, volumeDriver = ''): ParsedBind {
       cause: error,
     });
   }
-  return { request, mode };
+  return { request, mode, ownership: parsed.ownership };
 }
 
 function bindRequest(source: string, target: string, mode: BindMode): MountRequest {
@@ -63,6 +70,7 @@ export interface BindMode {
   readonly relabel: '' | 'z' | 'Z';
   readonly propagation: string;
   readonly noCopy: boolean;
+  readonly ownership: Ownership | undefined;
 }
 
 export const PROPAGATIONS: readonly string[] = ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared'];
@@ -72,6 +80,7 @@ const KINDS: readonly (readonly string[])[] = [
   PROPAGATIONS,
   ['nocopy'],
   ['consistent', 'cached', 'delegated'],
+  ['U', 'idmap'],
 ];
 
 /** At most one word of each kind; undefined when it is none. */
@@ -82,12 +91,13 @@ export function parseMode(mode: string): BindMode | undefined {
     if (kind < 0 || found[kind] !== '') return undefined;
     found[kind] = word;
   }
-  const [access, relabel, propagation, copy] = found;
+  const [access, relabel, propagation, copy, , ownership] = found;
   return {
     readOnly: access === 'ro',
     relabel: relabel as BindMode['relabel'],
     propagation: propagation!,
     noCopy: copy !== '',
+    ownership: ownership === 'U' ? 'chown' : ownership === 'idmap' ? 'idmap' : undefined,
   };
 }
 

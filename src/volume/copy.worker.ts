@@ -1,5 +1,6 @@
 import { serveJobs } from '../base/worker-server.ts';
+import { changeOwnerJob } from './change-owner-job.ts';
 import { copyUpJob } from './copy-up-job.ts';
 import { copyVolumeJob, syncVolumeJob } from './copy-volume-job.ts';
 
-serveJobs({ copyUp: copyUpJob, copyVolume: copyVolumeJob, syncVolume: syncVolumeJob });
+serveJobs({ changeOwner: changeOwnerJob, copyUp: copyUpJob, copyVolume: copyVolumeJob, syncVolume: syncVolumeJob });

@@ -8,7 +8,7 @@ export function parseVolumesFrom(spec: string): { container: string; readOnly: b
   if (cut < 0) return { container: spec, readOnly: false };
   const mode = spec.slice(cut + 1);
   const parsed = parseMode(mode);
-  if (!parsed || parsed.propagation !== '' || parsed.noCopy) {
+  if (!parsed || parsed.propagation !== '' || parsed.noCopy || parsed.ownership) {
     throw new EngineError('invalid-argument', `invalid mode: ${mode}`);
   }
   return { container: spec.slice(0, cut), readOnly: parsed.readOnly };

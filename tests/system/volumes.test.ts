@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { ContainerCreateRequest, HostConfig } from '../../src/api/container.ts';
@@ -92,4 +101,121 @@ test('the life of volumes: kept without containers, renamed, copied, exported an
     assert.equal(existsSync(join(options.dataRoot!, 'volumes/data')), false);
     for (const name of ['other', 'copy', snapshot, 'back']) await volumes.remove(name);
     assert.deepEqual((await volumes.list()).Volumes, []);
+  }));
+
+test('whose the files are: U gives them to the container’s user, idmap shows them as its own', () =>
+  withEngine(async (engine, { directory }) => {
+    const source = join(directory, 'source');
+    mkdirSync(join(source, 'sub'), { recursive: true });
+    writeFileSync(join(source, 'file'), 'x');
+    writeFileSync(join(source, 'other'), 'x');
+    symlinkSync('/etc/passwd', join(source, 'link'));
+    for (const name of ['', 'file', 'sub']) chownSync(join(source, name), 1500, 1600);
+    chownSync(join(source, 'other'), 1700, 1700);
+    const User = '25:26';
+
+    const look = 'stat -c "%u:%g" /x /x/file /x/other; echo new > /x/sub/made && echo written';
+    const mapped = await run(engine, look, { Binds: [`${source}:/x:idmap`] }, { User });
+    assert.equal(mapped, '25:26\n25:26\n1700:1700\nwritten');
+    assert.equal(statSync(join(source, 'sub/made')).uid, 1500, 'what is made inside is the owner’s outside');
+    assert.equal(statSync(join(source, 'file')).uid, 1500);
+    assert.match(
+      await run(engine, 'touch /x/file', { Binds: [`${source}:/x:idmap,ro`] }, { User }),
+      /Read-only file system/,
+    );
+    assert.equal(await run(engine, 'cat /x', { Binds: [`${source}/file:/x:idmap`] }, { User }), 'x');
+
+    assert.equal(await run(engine, look, { Binds: [`${source}:/x:U`] }, { User }), '25:26\n25:26\n25:26\nwritten');
+    for (const name of ['', 'file', 'other', 'sub/made', 'link']) {
+      assert.equal(lstatSync(join(source, name)).uid, 25, name);
+    }
+    assert.equal(statSync('/etc/passwd').uid, 0, 'no symlink is followed');
+    symlinkSync('/etc', join(directory, 'etc'));
+    for (const path of ['/etc', join(directory, 'etc'), '/sys/kernel']) {
+      await assert.rejects(run(engine, 'true', { Binds: [`${path}:/x:U,ro`] }, { User }), /the host needs it as it is/);
+    }
+
+    await run(engine, 'echo mine > /v/file', { Binds: ['data:/v:U'] }, { User });
+    assert.equal(await run(engine, 'stat -c %u /v', { Binds: ['data:/v'] }), '25');
+    await engine.volumes.remove('data');
+  }));
+
+test('what is edited outside is seen inside at once, with its inotify event', () =>
+  withEngine(async (engine, { directory }) => {
+    const source = join(directory, 'src');
+    mkdirSync(source);
+    writeFileSync(join(source, 'server.js'), 'one');
+    // the host's own Node with its libraries: what nodemon and its like are built on
+    const script = `
+      const names = new Set();
+      require('node:fs').watch('/app/src', (event, name) => {
+        names.add(name);
+        if (names.size === 2) console.log([...names].sort().join(' '), require('node:fs').readFileSync('/app/src/server.js', 'utf8')), process.exit();
+      });
+      console.log('ready');`;
+    const host = ['/usr', '/lib', '/lib64'].filter((path) => existsSync(path)).map((path) => `${path}:${path}:ro`);
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['/node', '-e', script],
+      HostConfig: {
+        NetworkMode: 'none',
+        Binds: [...host, `${process.execPath}:/node:ro`, `${source}:/app/src`],
+      },
+    });
+    await engine.containers.start(Id);
+    const logs = await engine.containers.logs(Id, {
+      stdout: true,
+      stderr: true,
+      follow: true,
+      signal: AbortSignal.timeout(20_000),
+    });
+    let seen = '';
+    for await (const { data } of logs.output) {
+      seen += Buffer.from(data).toString();
+      if (seen !== 'ready\n') continue;
+      writeFileSync(join(source, 'server.js'), 'two');
+      writeFileSync(join(source, 'new.js'), '');
+    }
+    assert.equal(seen, 'ready\nnew.js server.js two\n');
+    const inside = await run(engine, 'cat /app/src/server.js', { Binds: [`${source}:/app/src`] });
+    assert.equal(inside, 'two');
+  }));
+
+test('what a container writes of its own stays over a restart, and goes with the container', () =>
+  withEngine(async (engine, { directory }) => {
+    const writer = await create(engine, 'cat /note; echo kept > /note');
+    await runOf(engine, writer);
+    assert.match(await runOf(engine, writer), /kept$/);
+    await engine.containers.remove(writer);
+    assert.match(await run(engine, 'cat /note'), /No such file/);
+
+    const config = join(directory, 'app.conf');
+    writeFileSync(config, 'setting');
+    const one = { Binds: [`${config}:/etc/app.conf:ro`] };
+    assert.match(
+      await run(engine, 'cat /etc/app.conf; echo x > /etc/app.conf', one),
+      /^setting.*\n?.*Read-only file system/,
+    );
+    assert.equal(readFileSync(config, 'utf8'), 'setting');
+    const { Warnings, Id } = await engine.containers.create({
+      Image: 'busybox',
+      HostConfig: { NetworkMode: 'none', Binds: [`${directory}/typo:/x`] },
+    });
+    assert.deepEqual(Warnings, [
+      `The host path ${directory}/typo does not exist: it is made, as an empty directory of root.`,
+    ]);
+    await engine.containers.remove(Id);
+
+    const first = await create(engine, 'echo anonymous > /data/f', {}, { Volumes: { '/data': {} } });
+    await runOf(engine, first);
+    const again = await run(engine, 'cat /data/f', { VolumesFrom: [first] });
+    assert.equal(again, 'anonymous');
+    const volume = (await engine.containers.inspect(first)).Mounts[0]!.Name!;
+    await engine.containers.remove(first);
+    assert.equal(
+      await run(engine, 'cat /data/f', { Binds: [`${volume}:/data`] }),
+      'anonymous',
+      'rm without -v keeps it',
+    );
+    await engine.volumes.remove(volume);
   }));

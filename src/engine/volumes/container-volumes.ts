@@ -6,13 +6,20 @@ import { DEFAULT_SHM_SIZE, type UserMount } from '../../runtime/spec/mounts.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { ContainerMount, ContainerRecord, ContainerStore } from '../../state/containers.ts';
 import type { VolumeStore } from '../../state/volumes.ts';
-import { parseBind } from '../../volume/bind.ts';
+import { type Ownership, parseBind } from '../../volume/bind.ts';
+import { changeOwner } from '../../volume/change-owner.ts';
 import { copyUp } from '../../volume/copy-up.ts';
 import type { LocalDriver } from '../../volume/local-driver.ts';
 import { mountPoint } from '../../volume/mount-point.ts';
 import { checkMount, destinationOf } from '../../volume/mount-request.ts';
 import { parseVolumesFrom } from '../../volume/volumes-from.ts';
-import type { ContainerImages, ContainerVolumes, PreparedMounts, VolumePlanRequest } from '../containers/parts.ts';
+import type {
+  ContainerImages,
+  ContainerSpecs,
+  ContainerVolumes,
+  PreparedMounts,
+  VolumePlanRequest,
+} from '../containers/parts.ts';
 import { checkBindSource, requireBindSource } from './bind-source.ts';
 import type { MountedImages } from './mounted-images.ts';
 import type { RunMounts } from './run-mounts.ts';
@@ -27,6 +34,8 @@ export interface EngineContainerVolumesOptions {
   readonly images: Pick<ContainerImages, 'resolve'>;
   readonly mountedImages: MountedImages;
   readonly snapshots: Pick<Snapshotter, 'mounts'>;
+  /** Ids of the container's user, looked up in its files. */
+  readonly userOf: ContainerSpecs['user'];
   readonly dataRoot: string;
   /** Says what went wrong where nobody waits for it. */
   readonly report: (message: string) => void;
@@ -42,6 +51,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
   readonly #images: Pick<ContainerImages, 'resolve'>;
   readonly #mountedImages: MountedImages;
   readonly #snapshots: Pick<Snapshotter, 'mounts'>;
+  readonly #userOf: ContainerSpecs['user'];
   readonly #dataRoot: string;
   readonly #report: (message: string) => void;
 
@@ -54,6 +64,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
     this.#images = options.images;
     this.#mountedImages = options.mountedImages;
     this.#snapshots = options.snapshots;
+    this.#userOf = options.userOf;
     this.#dataRoot = options.dataRoot;
     this.#report = options.report;
   }
@@ -70,8 +81,9 @@ export class EngineContainerVolumes implements ContainerVolumes {
     const mounts = new Map<string, ContainerMount>();
     for (const mount of inherited) if (!taken.has(mount.point.Destination)) mounts.set(mount.point.Destination, mount);
     try {
-      for (const { request: mount, mode } of asked) {
-        mounts.set(destinationOf(mount.Target), await this.#mount(request.id, mount, mode));
+      for (const { request: mount, mode, ownership } of asked) {
+        const planned = await this.#mount(request.id, mount, mode);
+        mounts.set(destinationOf(mount.Target), { ...planned, ...(ownership && { ownership }) });
       }
       for (const target of Object.keys(hostConfig.Tmpfs ?? {})) mounts.delete(destinationOf(target));
       for (const target of Object.keys(config.Volumes ?? {})) {
@@ -191,6 +203,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
       .map((mount) => ({
         point: { ...mount.point, RW: mount.point.RW && !readOnly },
         anonymous: false,
+        ...(mount.ownership === 'idmap' && { ownership: mount.ownership }),
         ...(mount.request && { request: withoutCopy(mount.request) }),
       }));
   }
@@ -221,6 +234,12 @@ export class EngineContainerVolumes implements ContainerVolumes {
     if (point.Type === 'volume') source = await this.#prepareVolume(record, mount, rootfs);
     else if (mount.image) source = await this.#prepareImage(record.id, mount, mount.image.chain);
     else propagation = await requireBindSource(point, request);
+    if (mount.ownership !== undefined) {
+      const user = await this.#userOf(record, rootfs);
+      if (mount.ownership === 'chown') await changeOwner({ path: source, ...user });
+      else source = await this.#runMounts.idmapped(record.id, source, user);
+      if (source !== point.Source) propagation = '';
+    }
     return {
       type: 'bind',
       destination,
@@ -308,6 +327,7 @@ interface AskedMount {
   readonly request: MountRequest;
   /** Undefined of `--mount`. */
   readonly mode: string | undefined;
+  readonly ownership?: Ownership | undefined;
 }
 
 /** `-v` and `--mount`, checked, no two at one place. Throws `invalid-argument` in Docker's words. */

@@ -1,7 +1,18 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync, rmdirSync, writeFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
+import { mountIdmapped } from '../../linux/idmapped-mount.ts';
 import { bindMount, type FilesystemMount, mount, unmount } from '../../linux/mount.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 
@@ -62,16 +73,39 @@ export class RunMounts {
   subpath(id: string, data: string, subpath: string): string {
     const held = openSubpath(data, subpath);
     try {
-      const directory = join(this.#root, id);
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      const target = join(directory, `volume-${readdirSync(directory).length}`);
-      if (fstatSync(held).isDirectory()) mkdirSync(target);
-      else writeFileSync(target, '');
+      const target = this.#mountPoint(id, fstatSync(held).isDirectory());
       bindMount(`/proc/self/fd/${held}`, target);
       return target;
     } finally {
       closeSync(held);
     }
+  }
+
+  /** Mounts the directory or file at `source` with owner and user in each other's place; gives where. Throws `invalid-argument` where that cannot be. */
+  async idmapped(id: string, source: string, user: { readonly uid: number; readonly gid: number }): Promise<string> {
+    const owner = statSync(source);
+    if (owner.uid === user.uid && owner.gid === user.gid) return source;
+    const target = this.#mountPoint(id, owner.isDirectory());
+    try {
+      await mountIdmapped(source, target, { uid: [owner.uid, user.uid], gid: [owner.gid, user.gid] });
+    } catch (error) {
+      throw new EngineError(
+        'invalid-argument',
+        `cannot map the owner of ${source}: idmapped mounts need Linux 5.12, and a filesystem that has them ` +
+          `(${(error as Error).message}): change its owner with mode U, or run as its owner with --user ${owner.uid}:${owner.gid}`,
+        { cause: error },
+      );
+    }
+    return target;
+  }
+
+  #mountPoint(id: string, isDirectory: boolean): string {
+    const directory = join(this.#root, id);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const target = join(directory, `volume-${readdirSync(directory).length}`);
+    if (isDirectory) mkdirSync(target);
+    else writeFileSync(target, '');
+    return target;
   }
 
   /** Idempotent. */

@@ -60,6 +60,7 @@ function open(): void {
     images: { resolve: async () => assert.fail('no image is mounted here') },
     mountedImages: new MountedImages(containers),
     snapshots: { mounts: async () => assert.fail('no image is mounted here') },
+    userOf: async () => ({ uid: 12, gid: 34 }),
     dataRoot: base,
     report: (message) => assert.fail(message),
   });
