@@ -92,3 +92,19 @@ export interface NameTraceDocument {
   /** Empty when the name was not found. */
   readonly Addresses: readonly string[];
 }
+
+/** `POST /gantry/build/check?dockerfile=…`, body a build context of which only the Dockerfile and its ignore file count, answer `BuildCheckDocument`. */
+export const BUILD_CHECK_PATH = '/gantry/build/check';
+
+export interface BuildCheckDocument {
+  readonly Warnings: readonly {
+    readonly Rule: string;
+    readonly Message: string;
+    /** Of the Dockerfile, from 1. */
+    readonly Line: number;
+    /** The lines meant, marked. */
+    readonly Excerpt: string;
+  }[];
+  /** The Dockerfile asks for warnings to be errors. */
+  readonly Fails: boolean;
+}

@@ -1,4 +1,5 @@
 import type { Filters } from '../api/filters.ts';
+import { BUILD_CHECK_PATH, type BuildCheckDocument } from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
@@ -26,6 +27,20 @@ export class BuilderClient {
         ...(options.registryConfig === undefined ? {} : { 'X-Registry-Config': options.registryConfig }),
       },
       ...(options.context ? { body: options.context } : {}),
+      signal: options.signal,
+    });
+  }
+
+  /** Judges a Dockerfile without building it. */
+  check(options: {
+    query: Readonly<Record<string, QueryValue>>;
+    context: AsyncIterable<Uint8Array>;
+    signal?: AbortSignal;
+  }): Promise<BuildCheckDocument> {
+    return this.#requester.json('POST', BUILD_CHECK_PATH, {
+      query: options.query,
+      headers: { 'Content-Type': 'application/x-tar' },
+      body: options.context,
       signal: options.signal,
     });
   }

@@ -5,6 +5,7 @@
  * set of them, and what older API versions look like is the daemon's business alone. Names resolve as Docker resolves
  * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
  */
+import type { BuildCheckDocument } from '../api/gantry.ts';
 import type { AuthConfig } from '../api/auth.ts';
 import type {
   ContainerCreateRequest,
@@ -305,6 +306,12 @@ export interface BuildRequest {
 export interface BuildService {
   /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
   build(context: Bytes, request: BuildRequest, options?: OperationOptions): Promise<{ id: string }>;
+  /** Judges the Dockerfile of a context without building it. */
+  check(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform'>,
+    options?: OperationOptions,
+  ): Promise<BuildCheckDocument>;
   cancel(buildId: string): Promise<void>;
   prune(options: {
     all?: boolean;

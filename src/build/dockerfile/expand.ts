@@ -7,6 +7,8 @@ export interface ExpandOptions {
   readonly escape?: string;
   /** Keep quotes as they are (heredoc bodies); an escape goes, and what follows it stays. */
   readonly raw?: boolean;
+  /** Told of a variable that is used as it is, without a default, and is not set. */
+  readonly onUnset?: (name: string) => void;
 }
 
 /**
@@ -27,6 +29,7 @@ class Expander {
   readonly #lookup: Lookup;
   readonly #escape: string;
   readonly #raw: boolean;
+  readonly #onUnset: ((name: string) => void) | undefined;
   #at = 0;
 
   constructor(text: string, lookup: Lookup, options: ExpandOptions) {
@@ -34,6 +37,7 @@ class Expander {
     this.#lookup = lookup;
     this.#escape = options.escape ?? '\\';
     this.#raw = options.raw ?? false;
+    this.#onUnset = options.onUnset;
   }
 
   whole(): string[] {
@@ -113,18 +117,18 @@ class Expander {
       const name = /^(?:[a-zA-Z_][a-zA-Z0-9_]*|[0-9@*#?!$-])/.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];
       if (name === undefined) return '$';
       this.#at += name.length;
-      return this.#lookup(name) ?? '';
+      return this.#plain(name);
     }
     this.#at++; // {
     const name = /^[a-zA-Z_][a-zA-Z0-9_]*|^[0-9]+/.exec(this.#text.slice(this.#at))?.[0] ?? '';
     this.#at += name.length;
     if (name === '') throw new EngineError('invalid-argument', `bad substitution: ${this.#text}`);
-    const value = this.#lookup(name);
     const next = this.#text[this.#at];
     if (next === '}') {
       this.#at++;
-      return value ?? '';
+      return this.#plain(name);
     }
+    const value = this.#lookup(name);
     let operator = next ?? '';
     if (
       operator === ':' ||
@@ -146,6 +150,12 @@ class Expander {
     if (this.#text[this.#at] !== '}') throw new EngineError('invalid-argument', 'syntax error: missing }');
     this.#at++;
     return modify(value, word, { name, replacement });
+  }
+
+  #plain(name: string): string {
+    const value = this.#lookup(name);
+    if (value === undefined) this.#onUnset?.(name);
+    return value ?? '';
   }
 }
 

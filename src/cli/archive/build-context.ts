@@ -50,6 +50,22 @@ export function directoryContext(folder: string, dockerfile: string | { readonly
   return { tar: writeTar(entries()), dockerfile: place.name };
 }
 
+/** Of a directory only the Dockerfile and its ignore file: what a check looks at. */
+export function checkContext(folder: string, dockerfile: string): BuildContext {
+  const root = resolve(folder);
+  const place = placeOf(root, dockerfile);
+  const files = [place.name, `${place.name}.dockerignore`, '.dockerignore'].flatMap((name) => {
+    if (name === place.name && place.text) return [{ name, text: place.text }];
+    const path = join(root, name);
+    return fs.existsSync(path) ? [{ name, text: fs.readFileSync(path) }] : [];
+  });
+  const entries = files.map(({ name, text }) => ({
+    header: tarHeader({ type: 'file', name, size: text.byteLength }),
+    body: [text],
+  }));
+  return { tar: writeTar(entries), dockerfile: place.name };
+}
+
 /** A context that is nothing but a Dockerfile. */
 export function textContext(text: Uint8Array): BuildContext {
   return {

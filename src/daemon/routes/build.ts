@@ -1,3 +1,4 @@
+import { BUILD_CHECK_PATH } from '../../api/gantry.ts';
 import type { BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -21,8 +22,16 @@ export function buildRoutes(engine: EngineServices): Route[] {
         exchange.empty(200);
       },
     },
+    { method: 'POST', path: BUILD_CHECK_PATH, handle: (exchange) => check(engine, exchange) },
     { method: 'POST', path: '/build/prune', handle: (exchange) => prune(engine, exchange) },
   ];
+}
+
+async function check(engine: EngineServices, exchange: Exchange): Promise<void> {
+  const dockerfile = exchange.query.text('dockerfile');
+  const platform = exchange.query.text('platform');
+  const request = { ...(dockerfile !== undefined && { dockerfile }), ...(platform !== undefined && { platform }) };
+  exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
 }
 
 async function build(engine: EngineServices, exchange: Exchange): Promise<void> {
@@ -103,6 +112,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     pull: query.flag('pull'),
     quiet: query.flag('q'),
     squash: query.flag('squash'),
+    explain: query.flag('explain'),
     ...(shmSize === undefined ? {} : { shmSize }),
     ...(limits ? { limits } : {}),
     ...(auth ? { auth } : {}),

@@ -1,12 +1,15 @@
 import { lstat, mkdir, open, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Filters } from '../../api/filters.ts';
+import type { BuildCheckDocument } from '../../api/gantry.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
-import { readStages } from '../../build/dockerfile/instructions.ts';
+import { sourceExcerpt } from '../../build/excerpt.ts';
+import { lintDockerfile } from '../../build/lint/lint.ts';
+import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
@@ -134,39 +137,86 @@ export class Builder implements BuildService {
     await mkdir(root, { recursive: true });
     await this.#parts.extract(context, root, options.signal);
     const name = request.dockerfile || 'Dockerfile';
-    const parsed = parseDockerfile(await readContextFile(root, name));
-    for (const warning of parsed.warnings)
-      announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
-    const buildArgs = new Map(
-      Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
-    );
-    const platformArgs = platformArguments(request.platform);
-    const dockerfile = readStages(parsed);
-    const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
-    const ignore = await readIgnore(root, name);
-    const builder = new StageBuilder({
-      parts: this.#parts,
-      request,
-      plan,
-      directory,
-      running: this.#runningSteps,
-      contextRoot: root,
-      escape: dockerfile.escape,
-      ignore,
-      buildArgs,
-      platformArgs,
-      lease,
-      announce,
-      options,
+    const text = await readContextFile(root, name);
+    return withExcerpt({ name, text }, async () => {
+      const parsed = parseDockerfile(text);
+      for (const warning of parsed.warnings)
+        announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
+      const buildArgs = new Map(
+        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+      const platformArgs = platformArguments(request.platform);
+      const dockerfile = readStages(parsed);
+      const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
+      const ignore = await readIgnore(root, name);
+      const builder = new StageBuilder({
+        parts: this.#parts,
+        request,
+        plan,
+        directory,
+        running: this.#runningSteps,
+        contextRoot: root,
+        escape: dockerfile.escape,
+        ignore,
+        buildArgs,
+        platformArgs,
+        lease,
+        announce,
+        options,
+      });
+      const state = await builder.build();
+      const id = await this.#finish(state, request);
+      for (const tag of tags) await this.#parts.images.tag(id, tag);
+      this.#parts.onBuilt(id, tags);
+      options.onProgress?.({ id: '', status: '', aux: { ID: id } });
+      announce(`Successfully built ${id.slice(7, 19)}\n`);
+      for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
+      return { id };
     });
-    const state = await builder.build();
-    const id = await this.#finish(state, request);
-    for (const tag of tags) await this.#parts.images.tag(id, tag);
-    this.#parts.onBuilt(id, tags);
-    options.onProgress?.({ id: '', status: '', aux: { ID: id } });
-    announce(`Successfully built ${id.slice(7, 19)}\n`);
-    for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
-    return { id };
+  }
+
+  async check(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform'>,
+    { signal }: OperationOptions = {},
+  ): Promise<BuildCheckDocument> {
+    const root = join(this.#parts.temporary, `check-${newId().slice(0, 16)}`);
+    await mkdir(root, { recursive: true });
+    try {
+      await this.#parts.extract(context, root, signal);
+      const name = request.dockerfile || 'Dockerfile';
+      const text = await readContextFile(root, name);
+      return await withExcerpt({ name, text }, async () => {
+        const parsed = parseDockerfile(text);
+        const environments = await this.#environments(readStages(parsed));
+        const { warnings, fails } = lintDockerfile(parsed, {
+          ignore: await readIgnore(root, name),
+          platformArgs: platformArguments(request.platform),
+          environmentOf: (reference) => environments.get(reference),
+        });
+        return {
+          Warnings: warnings.map(({ rule, message, range }) => ({
+            Rule: rule,
+            Message: message,
+            Line: range.start,
+            Excerpt: sourceExcerpt(name, text, range),
+          })),
+          Fails: fails,
+        };
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  /** Environments of those base images that are here. */
+  async #environments({ stages }: Dockerfile): Promise<Map<string, readonly string[]>> {
+    const found = new Map<string, readonly string[]>();
+    for (const { base } of stages) {
+      const image = await this.#parts.images.resolve(base).catch(() => undefined);
+      if (image) found.set(base, image.config.config?.Env ?? []);
+    }
+    return found;
   }
 
   async cancel(buildId: string): Promise<void> {
@@ -242,6 +292,21 @@ export class Builder implements BuildService {
       history: state.history,
     };
     return this.#parts.images.create(config, state.chain);
+  }
+}
+
+/** Shows the lines of the Dockerfile that a failure of `work` is about, behind its message. */
+async function withExcerpt<T>(
+  file: { readonly name: string; readonly text: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const line = Number(/^dockerfile (?:parse error on )?line (\d+)/.exec(errorMessage(error))?.[1]);
+    if (!(error instanceof EngineError) || Number.isNaN(line)) throw error;
+    const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });
+    throw new EngineError(error.code, `${error.message}\n${excerpt}`.trimEnd(), { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { directoryContext, textContext } from '../../archive/build-context.ts';
+import { checkContext, directoryContext, textContext } from '../../archive/build-context.ts';
 import { CountedBytes } from '../../archive/counted.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
@@ -22,6 +22,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
     'build-arg': list('Set build-time variables'),
     'cache-from': strings('Images to consider as cache sources'),
+    check: bool('Look for mistakes in the Dockerfile without building it'),
     'cgroup-parent': string('Set the parent cgroup for the "RUN" instructions during build'),
     compress: bool('Compress the build context using gzip'),
     'cpu-period': int('Limit the CPU CFS (Completely Fair Scheduler) period'),
@@ -30,6 +31,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     'cpuset-cpus': string('CPUs in which to allow execution (0-3, 0,1)'),
     'cpuset-mems': string('MEMs in which to allow execution (0-3, 0,1)'),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
+    explain: bool('Say of every step that is not cached why not'),
     file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
     'force-rm': bool('Always remove intermediate containers'),
     iidfile: string('Write the image ID to the file', { complete: 'file' }),
@@ -68,6 +70,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     const remote = isRemote(place);
     if (remote && flags.file === '-')
       throw new CommandError('invalid argument: a Dockerfile from stdin needs a local context');
+    if (flags.check) return check(cli, place, flags);
     const context = remote ? { tar: undefined, dockerfile: flags.file } : await localContext(cli, place, flags.file);
     const client = await cli.client();
     const credentials = await allCredentials(cli);
@@ -85,6 +88,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
         nocache: flags['no-cache'] || undefined,
         pull: flags.pull || undefined,
         q: quiet || undefined,
+        explain: flags.explain || undefined,
         rm: flags.rm,
         forcerm: flags['force-rm'] || undefined,
         squash: flags.squash || undefined,
@@ -142,6 +146,26 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     return 0;
   },
 });
+
+async function check(
+  cli: Cli,
+  place: string,
+  { file, platform }: { readonly file: string; readonly platform: string },
+): Promise<number> {
+  if (isRemote(place) || place === '-' || file === '-')
+    throw new CommandError('invalid argument: --check needs a directory as its context');
+  const context = checkContext(place, file);
+  const client = await cli.client();
+  const { Warnings, Fails } = await client.builder.check({
+    query: { dockerfile: context.dockerfile, platform: platform || undefined },
+    context: context.tar,
+  });
+  for (const { Rule, Message, Excerpt } of Warnings) cli.print(`WARNING: ${Rule}\n${Message}\n${Excerpt}`);
+  const count = Warnings.length === 1 ? '1 warning has been found!' : `${Warnings.length} warnings have been found!`;
+  cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
+  // As BuildKit: warnings are a failure for scripts only where the file says so.
+  return Fails ? 1 : 0;
+}
 
 /** Git repositories and archives on a web server: fetched by the engine. */
 function isRemote(place: string): boolean {
