@@ -449,7 +449,8 @@ export class StageBuilder {
     const other = request.noCache === true ? undefined : running.get(place);
     if (other) {
       // Its failure is its own: an abort of that build is none of this one.
-      const record = await other.catch(() => undefined);
+      const record = await Promise.race([other.catch(() => undefined), aborted(this.#signal)]);
+      this.#signal.throwIfAborted();
       if (record && fits(record)) {
         run.announce(' ---> Shared with another build\n');
         return record;
@@ -536,6 +537,11 @@ const SCRATCH_TIME = '1970-01-01T00:00:00Z';
 
 function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
   return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
 }
 
 function stepKey(parent: Digest, kind: string, inputs: readonly StepInput[]): Digest {
