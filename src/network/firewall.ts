@@ -73,7 +73,7 @@ function tableText(table: string, state: FirewallState): string {
     map('publish6_any', 'inet_proto . inet_service : ipv6_addr . inet_service'),
     chain('bridge_input', BRIDGE_INPUT),
     chain('publish', PUBLISH),
-    ...(state.relayed ? [] : [chain('prerouting', PREROUTING)]),
+    ...(state.relayed ? [] : [chain('prerouting', prerouting(bridges))]),
     chain('output', OUTPUT),
     chain('forwarding', [
       'type filter hook forward priority filter; policy accept;',
@@ -120,11 +120,16 @@ const PUBLISH = [
 ];
 
 /** Only what is addressed to this host, and 127.0.0.0/8 never from outside: a neighbour can route such packets to us. */
-const PREROUTING = [
-  'type nat hook prerouting priority dstnat; policy accept;',
-  'ip daddr 127.0.0.0/8 return',
-  'fib daddr type local jump publish',
-];
+function prerouting(bridges: readonly FirewallBridge[]): string[] {
+  // where br_netfilter is on, a translated packet that returns to its bridge never leaves it, and isolated ports do not talk
+  const silent = bridges.filter((bridge) => !bridge.communication && !bridge.internal);
+  return [
+    'type nat hook prerouting priority dstnat; policy accept;',
+    'ip daddr 127.0.0.0/8 return',
+    ...silent.map((bridge) => `iifname "${bridge.name}" return`),
+    'fib daddr type local jump publish',
+  ];
+}
 
 /** The kernel does not route from ::1 to another link (there is no route_localnet of IPv6): the engine relays what comes there. */
 const OUTPUT = [

@@ -34,11 +34,18 @@ export interface PortTarget {
 export class PortAllocator {
   readonly #holdings = new Map<string, Holding[]>();
   readonly #relayed: boolean;
+  readonly #isSealed: (client: string) => boolean;
   readonly #nameOf: (containerId: string) => string;
 
   /** `relayed`: clients come to the sockets and are passed on, which is not to be had for sctp. */
-  constructor(options: { readonly relayed: boolean; readonly nameOf: (containerId: string) => string }) {
+  constructor(options: {
+    readonly relayed: boolean;
+    /** Whether a client, by its address, is on a network that has no way out: nothing is passed on for it. */
+    readonly isSealed: (client: string) => boolean;
+    readonly nameOf: (containerId: string) => string;
+  }) {
     this.#relayed = options.relayed;
+    this.#isSealed = options.isSealed;
     this.#nameOf = options.nameOf;
   }
 
@@ -135,11 +142,11 @@ export class PortAllocator {
     const v6 = hostAddress.includes(':');
     const host = (v6 ? target.ipv6 : target.ipv4) ?? target.ipv4 ?? target.ipv6!;
     if (protocol === 'tcp') {
-      const server = relayConnections(fd, { host, port });
+      const server = relayConnections(fd, { host, port, isSealed: this.#isSealed });
       return { ...held, owner, close: () => void server.close() };
     }
     if (protocol === 'udp') {
-      const server = relayDatagrams(fd, v6 ? 'udp6' : 'udp4', { host, port });
+      const server = relayDatagrams(fd, v6 ? 'udp6' : 'udp4', { host, port, isSealed: this.#isSealed });
       return { ...held, owner, close: () => void server.close() };
     }
     return { ...held, owner, close: () => closeSync(fd) };

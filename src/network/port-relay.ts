@@ -1,11 +1,18 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+export interface RelayTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Clients, by address, for whom nothing is passed on. */
+  readonly isSealed: (client: string) => boolean;
+}
+
 /**
  * Passes connections on from a listening socket that this takes over. The kernel's rules carry nearly everything; what comes
  * here is what they cannot translate: a client on IPv6 where the container has IPv4 only.
  */
-export function relayConnections(fd: number, target: { readonly host: string; readonly port: number }): Server {
+export function relayConnections(fd: number, target: RelayTarget): Server {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => relay(client, target));
   server.on('error', () => undefined);
   server.listen({ fd });
@@ -13,8 +20,12 @@ export function relayConnections(fd: number, target: { readonly host: string; re
   return server;
 }
 
-function relay(client: Socket, target: { readonly host: string; readonly port: number }): void {
-  const upstream = connect({ ...target, allowHalfOpen: true });
+function relay(client: Socket, { host, port, isSealed }: RelayTarget): void {
+  if (isSealed(client.remoteAddress ?? '')) {
+    client.resetAndDestroy();
+    return;
+  }
+  const upstream = connect({ host, port, allowHalfOpen: true });
   client.on('error', () => upstream.destroy());
   upstream.on('error', () => client.resetAndDestroy());
   upstream.once('connect', () => {
@@ -30,11 +41,7 @@ const DATAGRAM_IDLE = 60_000;
 const MAX_DATAGRAM_CLIENTS = 1024;
 
 /** The same for datagrams: each client gets a port of its own towards the container, and the answers that come to it. */
-export function relayDatagrams(
-  fd: number,
-  kind: 'udp4' | 'udp6',
-  target: { readonly host: string; readonly port: number },
-): DatagramSocket {
+export function relayDatagrams(fd: number, kind: 'udp4' | 'udp6', target: RelayTarget): DatagramSocket {
   const family = target.host.includes(':') ? 'udp6' : 'udp4';
   const clients = new Map<string, { readonly socket: DatagramSocket; readonly timer: NodeJS.Timeout }>();
   const server = createSocket(kind).bind({ fd }).unref();
@@ -43,7 +50,7 @@ export function relayDatagrams(
     const key = `${address} ${port}`;
     let client = clients.get(key);
     if (!client) {
-      if (clients.size >= MAX_DATAGRAM_CLIENTS) return;
+      if (clients.size >= MAX_DATAGRAM_CLIENTS || target.isSealed(address)) return;
       const socket = createSocket(family).unref();
       const timer = setTimeout(() => socket.close(), DATAGRAM_IDLE).unref();
       socket.on('error', () => undefined);

@@ -77,7 +77,7 @@ describe('published ports and names', { skip: process.getuid?.() === 0 ? false :
 
     await run('update', '--publish-rm', `${port + 1}:80`, '--publish-add', `127.0.0.1:${port + 2}:80`, 'web');
     assert.equal(await page('127.0.0.1', port + 2), 'web\n');
-    assert.equal(await page('127.0.0.1', port + 1), 'ECONNREFUSED');
+    assert.equal(await page('127.0.0.1', port + 1, 0), 'ECONNREFUSED');
     const missing = await gantry('update', '--publish-rm', '99', 'web');
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /container web does not publish 99\/tcp/);
@@ -91,7 +91,7 @@ describe('published ports and names', { skip: process.getuid?.() === 0 ? false :
     await run('network', 'create', 'published');
     await run('network', 'connect', 'published', 'web');
     const loop =
-      'while :; do nslookup -type=a web 127.0.0.11 >/dev/null 2>&1 && echo found || echo failed; sleep 0.02; done';
+      'while :; do nslookup -type=a -timeout=30 -retry=30 web 127.0.0.11 >/dev/null 2>&1 && echo found || echo failed; sleep 0.02; done';
     await run('run', '-d', '--name', 'asker', '--network', 'published', 'busybox', 'sh', '-c', loop);
     await untilAnswered(() => gantry('logs', '--tail', '3', 'asker'));
     await daemon.kill();
@@ -108,7 +108,7 @@ describe('published ports and names', { skip: process.getuid?.() === 0 ? false :
 });
 
 /** What is served there, or the error's code. */
-async function page(host: string, port: number): Promise<string> {
+async function page(host: string, port: number, patience = 100): Promise<string> {
   for (let tries = 0; ; tries++) {
     const said = await new Promise<string>((resolve) => {
       let text = '';
@@ -120,8 +120,8 @@ async function page(host: string, port: number): Promise<string> {
       asked.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
       asked.end();
     });
-    // the server inside may still be starting: its namespace resets
-    if (!['ECONNRESET', 'socket hang up'].includes(said) || tries === 50) return said;
+    // the server inside may still be starting
+    if (!['ECONNREFUSED', 'ECONNRESET', 'socket hang up'].includes(said) || tries === patience) return said;
     await setTimeout(50);
   }
 }

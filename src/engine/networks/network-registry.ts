@@ -1,6 +1,13 @@
 import { EngineError } from '../../base/errors.ts';
 import { RouteNetlink } from '../../linux/netlink-route.ts';
-import { addressBytes, formatSubnet, parseAddress, parseCidr } from '../../network/address.ts';
+import {
+  addressBytes,
+  contains,
+  formatSubnet,
+  parseAddress,
+  parseCidr,
+  tryParseAddress,
+} from '../../network/address.ts';
 import { enableForwarding, ensureBridge } from '../../network/bridge.ts';
 import type { FirewallBridge } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
@@ -136,6 +143,20 @@ export class NetworkRegistry {
       if (record.driver !== 'bridge' || this.links.link(record.interface)?.kind !== 'bridge') continue;
       this.#firewall.adoptBridge(firewallBridge(record));
     }
+  }
+
+  /** Whether a client's address is one of an internal network; a link-local one names its interface. */
+  isInternal(client: string): boolean {
+    const [text = '', zone] = client.split('%');
+    const address = tryParseAddress(text);
+    return this.store
+      .list()
+      .filter((record) => record.internal)
+      .some(({ ipam, interface: name }) =>
+        zone === undefined
+          ? address && ipam.some((config) => contains(parseCidr(config.Subnet!).subnet, address))
+          : zone === name,
+      );
   }
 
   /** A container comes to the network (1) or leaves it (-1). */

@@ -71,6 +71,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   });
   const allocator = new PortAllocator({
     relayed: config.respectHostFirewall,
+    isSealed: (client) => registry.isInternal(client),
     nameOf: (id) => containers.find(id).name,
   });
   const dns = { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions };
