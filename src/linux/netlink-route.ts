@@ -20,7 +20,17 @@ const [RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK] = [16, 17, 18, 19];
 const [RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR] = [20, 21, 22];
 const [RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE] = [24, 25, 26];
 
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, MASTER: 10, PROTINFO: 12, LINKINFO: 18, NET_NS_FD: 28 };
+const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  LINK: 5,
+  MASTER: 10,
+  PROTINFO: 12,
+  LINKINFO: 18,
+  IFALIAS: 20,
+  NET_NS_FD: 28,
+};
 const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_MACVLAN_MODE] = [1, 2, 1, 1];
 const [IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED] = [4, 33];
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 };
@@ -42,6 +52,8 @@ export interface Link {
   readonly mac: string;
   /** `bridge`, `veth`, …; empty for hardware and the loopback. */
   readonly kind: string;
+  /** What somebody wrote on it; mostly empty. */
+  readonly alias: string;
 }
 
 /** An address as bytes (4 or 16) with the length of its prefix. */
@@ -94,13 +106,23 @@ export class RouteNetlink implements Disposable {
   }
 
   /** Throws EEXIST. It comes up when an address is set. */
-  addBridge(name: string, options: { readonly mac: string; readonly mtu?: number | undefined }): void {
+  addBridge(
+    name: string,
+    options: { readonly mac: string; readonly mtu?: number | undefined; readonly alias?: string | undefined },
+  ): void {
     this.#createLink(`add bridge ${name}`, [
       stringAttribute(IFLA.IFNAME, name),
       attribute(IFLA.ADDRESS, macBytes(options.mac)),
       ...(options.mtu === undefined ? [] : [u32Attribute(IFLA.MTU, options.mtu)]),
       nested(IFLA.LINKINFO, stringAttribute(IFLA_INFO_KIND, 'bridge')),
     ]);
+    // the kernel takes an alias of a link that is there, not of one that is being made
+    if (options.alias === undefined) return;
+    const body = Buffer.concat([
+      linkHeader({ index: this.link(name)!.index }),
+      attribute(IFLA.IFALIAS, Buffer.from(options.alias)),
+    ]);
+    this.#socket.request(RTM_SETLINK, 0, body, `set alias of ${name}`);
   }
 
   /** One call makes both ends, the peer in its own namespace from the beginning. */
@@ -329,6 +351,7 @@ function parseLink(payload: Buffer): Link {
   const kind = info && parseAttributes(info).get(IFLA_INFO_KIND);
   const mac = attributes.get(IFLA.ADDRESS);
   const name = attributes.get(IFLA.IFNAME);
+  const alias = attributes.get(IFLA.IFALIAS);
   return {
     index: payload.readInt32LE(4),
     name: name ? cString(name) : '',
@@ -337,6 +360,7 @@ function parseLink(payload: Buffer): Link {
     mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
     mac: mac ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : '',
     kind: kind ? cString(kind) : '',
+    alias: alias ? cString(alias) : '',
   };
 }
 

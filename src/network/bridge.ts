@@ -11,6 +11,8 @@ export interface BridgeSettings {
   readonly name: string;
   readonly mac: string;
   readonly mtu: number;
+  /** Says whose it is. */
+  readonly alias: string | undefined;
   /** The host's addresses on it: the containers' gateways. */
   readonly addresses: readonly AddressBytes[];
 }
@@ -36,7 +38,7 @@ export function ensureBridge(links: RouteNetlink, settings: BridgeSettings): num
   // one that somebody else made gets what it lacks
   if (present?.up && present.mac === settings.mac) return present.index;
   try {
-    if (!present) links.addBridge(settings.name, { mac: settings.mac, mtu: settings.mtu });
+    if (!present) links.addBridge(settings.name, settings);
     const index = present?.index ?? links.link(settings.name)!.index;
     setHostSysctls(settings);
     for (const address of settings.addresses) links.addAddress(index, address);

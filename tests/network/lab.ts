@@ -136,6 +136,14 @@ export class Lab implements Disposable {
   }
 }
 
+export interface LabEngineOptions {
+  readonly dataRoot?: string;
+  readonly bridge?: string;
+  readonly publishAddress?: string;
+  readonly respectHostFirewall?: boolean;
+  readonly database?: string;
+}
+
 /** The engine's networks over a database, with containers that are namespaces only. */
 export class LabEngine {
   readonly opened: OpenedNetworks;
@@ -145,14 +153,14 @@ export class LabEngine {
   readonly #lab: Lab;
   readonly #db: Database;
 
-  constructor(lab: Lab, options: { publishAddress?: string; respectHostFirewall?: boolean; database?: string } = {}) {
+  constructor(lab: Lab, options: LabEngineOptions = {}) {
     this.#lab = lab;
     this.#db = Database.open(options.database ?? ':memory:');
     this.opened = openNetworks({
       db: this.#db,
       config: engineConfig({
-        dataRoot: lab.directory,
-        bridge: { name: 'gantry0' },
+        dataRoot: options.dataRoot ?? lab.directory,
+        bridge: { name: options.bridge ?? 'gantry0' },
         ...(options.publishAddress !== undefined && { publishAddress: options.publishAddress }),
         respectHostFirewall: options.respectHostFirewall ?? false,
         report: (sentence) => this.notes.push(sentence),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -290,3 +290,45 @@ test('a container that was taken off its only network stays off it', root, async
   await networking.release(one.id);
   await networks.remove('lone');
 });
+
+test(
+  'what an engine left whose data root is gone goes with the next engine; what may come back stays',
+  root,
+  async () => {
+    using links = new RouteNetlink();
+    const bridge = (name: string, dataRoot: string) =>
+      links.addBridge(name, { mac: '02:00:00:00:00:09', alias: `gantry network of ${dataRoot}` });
+    const dead = new LabEngine(lab, { dataRoot: '/nonexistent/gantry', bridge: 'dead0' });
+    const container = await dead.start('last');
+    await engine.opened.networking.recovered();
+    assert.ok(links.link('dead0'), 'a container runs on it');
+    lab.leave(container.namespace);
+    container.process.kill('SIGKILL');
+    for (
+      const end = Date.now() + 5000;
+      links.links().some(({ name }) => name.startsWith('veth')) && Date.now() < end;
+    ) {
+      await setTimeout(20);
+    }
+    dead.abandon();
+    mkdirSync(join(lab.directory, 'there'));
+    bridge('alive0', join(lab.directory, 'there'));
+    bridge('unknown0', lab.directory);
+    mkdirSync(join(lab.directory, 'locked'));
+    const lock = openSync(join(lab.directory, 'locked', 'lock'), 'w');
+    rmSync(join(lab.directory, 'locked'), { recursive: true });
+    bridge('locked0', join(lab.directory, 'locked'));
+
+    await engine.opened.networking.recovered();
+    assert.equal(links.link('dead0'), undefined);
+    assert.equal(links.link('unknown0'), undefined, 'no network of this engine has it');
+    assert.ok(links.link('alive0'), 'its data root is there');
+    assert.ok(links.link('locked0'), 'its engine is alive');
+    assert.match(
+      engine.notes.join('\n'),
+      /removed what an engine left whose data root \/nonexistent\/gantry is gone: dead0/,
+    );
+    closeSync(lock);
+    for (const name of ['alive0', 'locked0']) links.removeLink(name);
+  },
+);

@@ -27,6 +27,8 @@ export interface ContainerNetworkingOptions {
   readonly names: ContainerNames;
   readonly ports: PublishedPorts;
   readonly fileDefaults: () => FileDefaults;
+  /** Takes away what engines left that will not come back. */
+  readonly removeOrphans: () => Promise<void>;
   /** A sentence that the operator should read. */
   readonly notify: (sentence: string) => void;
 }
@@ -156,6 +158,7 @@ export class ContainerNetworking implements Networking {
   async recovered(): Promise<void> {
     this.#options.registry.adoptBridges();
     await this.#options.firewall.rebuild().catch((error: unknown) => this.#options.notify(errorMessage(error)));
+    await this.#options.removeOrphans();
   }
 
   settings(container: NetworkedContainer, attachment: NetworkAttachment | undefined, pid: number): NetworkSettings {

@@ -11,6 +11,7 @@ import {
 import { enableForwarding, ensureBridge } from '../../network/bridge.ts';
 import type { FirewallBridge } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
+import { ownerAlias } from '../../network/orphans.ts';
 import type { SubnetPool } from '../../network/ipam.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 import { addDefaultNetworks, type DefaultBridgeOptions } from './default-networks.ts';
@@ -18,6 +19,8 @@ import { bridgeMtu, isOn, OPTION } from './network-options.ts';
 import { Subnets } from './subnets.ts';
 
 export interface RegistryOptions extends DefaultBridgeOptions {
+  /** Of this engine: written on its bridges. */
+  readonly dataRoot: string;
   /** What new networks take their subnets from. */
   readonly pools: readonly SubnetPool[];
   /** Says, in its own time, when the host's firewall stands in a bridge's way. */
@@ -80,6 +83,7 @@ export class NetworkRegistry {
     const index = ensureBridge(this.links, {
       name: record.interface,
       mac: record.mac,
+      alias: ownerAlias(this.#options.dataRoot),
       mtu: bridgeMtu(record, this.#options.mtu),
       addresses: gatewayAddresses(record),
     });

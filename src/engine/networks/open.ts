@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs';
 import { errorMessage } from '../../base/errors.ts';
 import { applyNftables, hasNftable, listNftables } from '../../linux/nft.ts';
 import { parseCidr } from '../../network/address.ts';
+import { removeTable } from '../../network/firewall.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
 import { forwardAdvice, forwardDrops } from '../../network/host-firewall.ts';
 import { DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
+import { findOrphans } from '../../network/orphans.ts';
 import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
 import { NetworkStore } from '../../state/networks.ts';
@@ -55,12 +57,13 @@ export interface OpenedNetworks {
 export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   const { config, containers, publishEvent } = options;
   const { dataRoot, bridge, report: notify } = config;
-  const hash = createHash('sha256').update(dataRoot).digest('hex');
-  const firewall = new FirewallTable(`gantry_${hash.slice(0, 8)}`, (text) => applyNftables(text), {
+  const hash = hashOf(dataRoot);
+  const firewall = new FirewallTable(tableName(dataRoot), (text) => applyNftables(text), {
     relayed: config.respectHostFirewall,
   });
   const registry = new NetworkRegistry(new NetworkStore(options.db), firewall, {
     bridge: bridge.name ?? (dataRoot === DEFAULT_ROOT ? 'gantry0' : `gantry-${hash.slice(0, 6)}`),
+    dataRoot,
     bridgeAddress: bridge.cidr,
     pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
     mtu: bridge.mtu ?? 1500,
@@ -98,7 +101,12 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   };
   return {
     networks: new Networks({ ...parts, live: new LiveNetworks(parts), publishEvent }),
-    networking: new ContainerNetworking({ ...parts, firewall, notify }),
+    networking: new ContainerNetworking({
+      ...parts,
+      firewall,
+      removeOrphans: () => removeOrphans(registry, dataRoot, notify),
+      notify,
+    }),
     close: async () => {
       if (runs.usedNetworks().size === 0) await registry.withdrawAll();
       await firewall.settled();
@@ -106,6 +114,32 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     },
     abandon,
   };
+}
+
+function hashOf(dataRoot: string): string {
+  return createHash('sha256').update(dataRoot).digest('hex');
+}
+
+function tableName(dataRoot: string): string {
+  return `gantry_${hashOf(dataRoot).slice(0, 8)}`;
+}
+
+/** Never rejects. */
+async function removeOrphans(
+  registry: NetworkRegistry,
+  ownRoot: string,
+  notify: (sentence: string) => void,
+): Promise<void> {
+  try {
+    const own = { dataRoot: ownRoot, bridges: new Set(registry.store.list().map((record) => record.interface)) };
+    for (const { dataRoot, bridges } of findOrphans(registry.links, own)) {
+      if (dataRoot !== ownRoot) await applyNftables(removeTable(tableName(dataRoot)));
+      for (const bridge of bridges) registry.links.removeLink(bridge);
+      notify(`removed what an engine left whose data root ${dataRoot} is gone: ${bridges.join(', ')} and its rules`);
+    }
+  } catch (error) {
+    notify(`what dead engines left on this host's network could not be removed: ${errorMessage(error)}`);
+  }
 }
 
 /** The table is looked for so often (milliseconds). */
