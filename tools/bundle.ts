@@ -1,5 +1,5 @@
 /**
- * Bundles the command (`src/cli/main.ts`), the daemon and every `*.worker.ts` into `dist/`, so that an installed
+ * Bundles the command (`src/cli/main.ts`), the daemon, the registry and every `*.worker.ts` into `dist/`, so that an installed
  * command starts without stripping types. Run by the launcher when a source file is newer than the bundle.
  *
  * `dist` is a link to the newest of the bundles in `.gantry/bundles`: a daemon that still runs from an older one finds
@@ -23,6 +23,7 @@ process.once('exit', () => finished || rmSync(own, { recursive: true, force: tru
 
 const engine: Record<string, string> = {
   'daemon/main': join(src, 'daemon/main.ts'),
+  'registry/main': join(src, 'registry/main.ts'),
   index: join(src, 'index.ts'), // the library's doors
   client: join(src, 'client/index.ts'),
 };

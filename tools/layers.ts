@@ -39,6 +39,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux'],
   yaml: ['compose'],
+  bcryptjs: ['registry'],
 };
 
 /** Node built-ins that only some folders may use. */

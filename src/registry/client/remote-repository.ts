@@ -3,6 +3,7 @@ import { MAX_DOCUMENT_BYTES } from '../../content/children.ts';
 import type { Bytes, ContentSink, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, isDigest, sha256 } from '../../oci/digest.ts';
+import { RegistryError } from '../registry-error.ts';
 import { answerError, discard, readAll } from './answers.ts';
 import { type HttpResponse, redirectTarget } from './http.ts';
 import { isTransient, pause, type RetryOptions, withRetry } from './retry.ts';
@@ -52,7 +53,14 @@ export class RemoteRepository implements ContentSource, ContentSink {
       headers: { accept: ACCEPT },
       signal,
     } as const;
-    const response = await withRetry(() => this.#call(head), { ...this.#retry, signal });
+    let response: HttpResponse;
+    try {
+      response = await withRetry(() => this.#call(head), { ...this.#retry, signal });
+    } catch (error) {
+      // An answer to HEAD has no words: that to the GET that comes now says why.
+      if (error instanceof RegistryError && error.status < 500) return undefined;
+      throw error;
+    }
     await discard(response);
     if (response.status !== 200) return undefined;
     const digest = headerText(response, 'docker-content-digest');

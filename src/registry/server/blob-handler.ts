@@ -1,0 +1,66 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { Digest } from '../../oci/digest.ts';
+import { type Call, wrongMethod } from './call.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+/** A file up to this size is read at once: a stream would cost more than its content. */
+const SMALL_BYTES = 64 << 10;
+const CHUNK_BYTES = 512 << 10;
+
+/** `GET`, `HEAD`, `DELETE /v2/<name>/blobs/<digest>` */
+export async function handleBlob(
+  call: Call,
+  { repository, digest }: { repository: string; digest: Digest },
+): Promise<void> {
+  const { request, response, repositories } = call;
+  if (request.method === 'DELETE') {
+    if (!(await repositories.links.unlinkBlob(repository, digest))) throw unknown();
+    response.writeHead(202, { 'content-length': 0 }).end();
+    return;
+  }
+  if (request.method !== 'GET' && request.method !== 'HEAD') throw wrongMethod('GET, HEAD, DELETE');
+  const blob = await repositories.blob(repository, digest);
+  if (!blob) throw unknown();
+  response.setHeader('docker-content-digest', digest);
+  response.setHeader('content-type', 'application/octet-stream');
+  response.setHeader('accept-ranges', 'bytes');
+  response.setHeader('etag', `"${digest}"`);
+  response.setHeader('cache-control', 'max-age=31536000, immutable');
+  if (request.method === 'HEAD') {
+    // Whoever asks so is about to push something that names it.
+    if (await repositories.links.hasBlob(repository, digest)) await repositories.links.linkBlob(repository, digest);
+    response.writeHead(200, { 'content-length': blob.size }).end();
+    return;
+  }
+  if (request.headers['if-none-match'] === `"${digest}"`) return void response.writeHead(304).end();
+  const range = parseRange(request.headers.range, blob.size);
+  const { start, end } = range ?? { start: 0, end: blob.size - 1 };
+  response.writeHead(range ? 206 : 200, {
+    'content-length': end - start + 1,
+    ...(range && { 'content-range': `bytes ${start}-${end}/${blob.size}` }),
+  });
+  const path = repositories.content.path(digest);
+  if (blob.size <= SMALL_BYTES) response.end((await readFile(path)).subarray(start, end + 1));
+  else await pipeline(createReadStream(path, { start, end, highWaterMark: CHUNK_BYTES }), response);
+}
+
+/** One range (RFC 9110 §14.2); undefined is all of it, which is also the answer to what cannot be read. Throws 416. */
+export function parseRange(header: string | undefined, size: number): { start: number; end: number } | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? '');
+  if (!match || (match[1] === '' && match[2] === '')) return undefined;
+  const suffix = match[1] === '';
+  const start = suffix ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const end = suffix || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
+  if (start >= size || end < start) {
+    throw new ProtocolError(416, 'SIZE_INVALID', 'the range is outside of the blob', {
+      'content-range': `bytes */${size}`,
+    });
+  }
+  return { start, end };
+}
+
+function unknown(): ProtocolError {
+  return new ProtocolError(404, 'BLOB_UNKNOWN', 'blob unknown to registry');
+}

@@ -1,0 +1,172 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { errorMessage } from '../../base/errors.ts';
+import type { Access } from './access.ts';
+import { handleBlob } from './blob-handler.ts';
+import { answerJson, type Call } from './call.ts';
+import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
+import { handleManifest } from './manifest-handler.ts';
+import { protocolError, ProtocolError } from './protocol-error.ts';
+import type { Repositories } from './repositories.ts';
+import { actionOf, parseTarget, type Target } from './routes.ts';
+import { handleUpload } from './upload-handler.ts';
+import { Uploads } from './uploads.ts';
+
+export interface RegistryServerOptions {
+  readonly repositories: Repositories;
+  readonly access: Access;
+  /** PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Bytes of the largest blob; default 64 GiB. */
+  readonly maxBlobBytes?: number | undefined;
+  /** Manifests and blobs may be deleted; default true. */
+  readonly deletes?: boolean | undefined;
+  /** One line for each request that changed something or was refused, with who asked. */
+  readonly audit?: ((line: string) => void) | undefined;
+  /** What went wrong and is no client's fault. */
+  readonly report?: ((message: string) => void) | undefined;
+}
+
+/** How long a refused client may go on sending. */
+const DRAIN_MS = 1000;
+const MAX_BLOB_BYTES = 64 * 2 ** 30;
+
+/** The distribution API (distribution-spec 1.1) over a set of repositories. */
+export class RegistryServer implements AsyncDisposable {
+  readonly #options: RegistryServerOptions;
+  readonly #uploads: Uploads;
+  readonly #server: Server;
+
+  constructor(options: RegistryServerOptions) {
+    this.#options = options;
+    const maxBytes = options.maxBlobBytes ?? MAX_BLOB_BYTES;
+    this.#uploads = new Uploads(options.repositories.content, { maxBytes });
+    const limits = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 60_000 };
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
+    this.#server = options.tls
+      ? createHttpsServer({ ...limits, ...options.tls }, handle)
+      : createHttpServer(limits, handle);
+    this.#server.on('clientError', (_error, socket) => socket.destroy());
+  }
+
+  /** Resolves to the address once it listens. Throws the system's error. */
+  async listen(address: { host: string; port: number }): Promise<{ host: string; port: number }> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen({ ...address, backlog: 1024 }, resolve);
+    await promise;
+    this.#server.off('error', reject);
+    const { address: host, port } = this.#server.address() as AddressInfo;
+    return { host, port };
+  }
+
+  /** Ends requests after `graceMs`. Uploads that were open are gone. */
+  async close({ graceMs = 0 }: { graceMs?: number } = {}): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(timer);
+    await this.#uploads.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader('docker-distribution-api-version', 'registry/2.0');
+    response.setHeader('x-content-type-options', 'nosniff');
+    let subject: string | undefined;
+    try {
+      const [path, search] = splitUrl(request.url ?? '/');
+      const target = parseTarget(path);
+      const { access, repositories, deletes = true } = this.#options;
+      const { authorization } = request.headers;
+      const action = actionOf(target, request.method ?? 'GET');
+      subject = await access.subject(authorization, action);
+      if (action === 'delete' && !deletes) {
+        throw new ProtocolError(405, 'UNSUPPORTED', 'nothing is deleted in this registry');
+      }
+      const mayPull = async (): Promise<boolean> => {
+        await access.subject(authorization, 'pull');
+        return true;
+      };
+      const query = new URLSearchParams(search);
+      const call: Call = { request, response, query, subject, repositories, uploads: this.#uploads, mayPull };
+      await dispatch(target, call);
+    } catch (error) {
+      this.#refuse(error, request, response);
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') this.#audit(request, response, subject);
+  }
+
+  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    if (request.destroyed && !request.complete) return void response.destroy();
+    const refusal = protocolError(error);
+    if (refusal.status >= 500) this.#options.report?.(`${request.method} ${request.url}: ${errorMessage(error)}`);
+    if (response.headersSent) return void response.destroy();
+    // Docker takes an entry without details for a bare code, and loses the name of what it asked for in its own words.
+    const body = JSON.stringify({ errors: [{ code: refusal.code, message: refusal.message, detail: {} }] });
+    for (const name of ['content-length', 'content-type', 'etag', 'accept-ranges']) response.removeHeader(name);
+    // A body that nobody reads would be taken for the next request.
+    const unread = !request.complete && request.method !== 'GET' && request.method !== 'HEAD';
+    response.writeHead(refusal.status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      ...(unread && { connection: 'close' }),
+      ...refusal.headers,
+    });
+    if (!unread) return void response.end(request.method === 'HEAD' ? undefined : body);
+    // A client that still sends reads the answer only afterwards, if the connection lives so long.
+    response.write(body);
+    const end = (): void => void response.end();
+    const timer = setTimeout(end, DRAIN_MS).unref();
+    request
+      .once('close', () => clearTimeout(timer))
+      .once('end', end)
+      .resume();
+  }
+
+  #audit(request: IncomingMessage, response: ServerResponse, subject: string | undefined): void {
+    const { audit } = this.#options;
+    if (!audit) return;
+    const [path] = splitUrl(request.url ?? '/');
+    audit(
+      JSON.stringify({
+        time: new Date().toISOString(),
+        from: request.socket.remoteAddress,
+        subject: subject ?? null,
+        method: request.method,
+        path: path.slice(0, 1000),
+        status: response.statusCode,
+      }),
+    );
+  }
+}
+
+async function dispatch(target: Target, call: Call): Promise<void> {
+  switch (target.kind) {
+    case 'base':
+      return answerJson(call, '{}');
+    case 'catalog':
+      return handleCatalog(call);
+    case 'tags':
+      return handleTags(call, target.repository);
+    case 'manifest':
+      return handleManifest(call, target);
+    case 'blob':
+      return handleBlob(call, target);
+    case 'uploads':
+    case 'upload':
+      return handleUpload(call, target);
+    case 'referrers':
+      return handleReferrers(call, target);
+  }
+}
+
+function splitUrl(url: string): [path: string, search: string] {
+  const mark = url.indexOf('?');
+  return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+}

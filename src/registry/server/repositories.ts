@@ -1,0 +1,194 @@
+import { KeyedMutex } from '../../base/mutex.ts';
+import { bytesOf } from '../../content/bytes.ts';
+import { isDescriptor, isIndex, isManifest, parseIndex, parseManifest } from '../../content/children.ts';
+import type { ContentStore } from '../../content/content-store.ts';
+import { MEDIA_TYPES } from '../../oci/descriptor.ts';
+import { type Digest, hasherFor, sha256 } from '../../oci/digest.ts';
+import { ProtocolError } from './protocol-error.ts';
+import type { ManifestRecord, RepositoryLinks } from './repository-links.ts';
+
+/** Manifests up to this size are kept in memory, so many bytes of them. */
+const CACHE_BYTES = 32 << 20;
+/** A blob that no manifest names is kept so long after someone asked for it: its manifest may be on its way. */
+const DEFAULT_GRACE_MS = 24 * 3600_000;
+
+export interface PutManifest {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  /** Names it afterwards. */
+  readonly tags: readonly string[];
+  /** What the client calls it; the digest that it is kept by. */
+  readonly digest?: Digest | undefined;
+}
+
+export interface CollectedBlobs {
+  readonly blobs: number;
+  readonly bytes: number;
+}
+
+/** Repositories over one store of blobs: what may be said of a manifest, and what stays. */
+export class Repositories {
+  readonly links: RepositoryLinks;
+  readonly content: ContentStore;
+  /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
+  readonly #commits = new KeyedMutex();
+  readonly #documents = new Map<Digest, Buffer>();
+  #documentBytes = 0;
+
+  constructor(content: ContentStore, links: RepositoryLinks) {
+    this.content = content;
+    this.links = links;
+  }
+
+  async manifest(repository: string, digest: Digest): Promise<{ record: ManifestRecord; bytes: Buffer } | undefined> {
+    const record = await this.links.manifest(repository, digest);
+    if (!record) return undefined;
+    let bytes = this.#documents.get(digest);
+    if (!bytes) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of this.content.read(record)) chunks.push(chunk);
+      bytes = Buffer.concat(chunks);
+      this.#keep(digest, bytes);
+    }
+    return { record, bytes };
+  }
+
+  /** Idempotent. Throws 400 for what is no manifest, or names what the repository does not have. */
+  async putManifest(repository: string, put: PutManifest): Promise<ManifestRecord> {
+    const record = describe(put);
+    await using _lock = await this.#commits.acquire('commit');
+    for (const digest of required(put)) {
+      if (await this.links.hasBlob(repository, digest)) continue;
+      if (await this.links.manifest(repository, digest)) continue;
+      throw new ProtocolError(
+        400,
+        'MANIFEST_BLOB_UNKNOWN',
+        `the repository has no ${digest}, which the manifest names`,
+      );
+    }
+    await this.content.write(record, bytesOf(put.bytes));
+    await this.links.putManifest(repository, record);
+    for (const tag of put.tags) await this.links.setTag(repository, tag, record.digest);
+    return record;
+  }
+
+  /** Links a blob of another repository. False when that one does not have it. */
+  async mount(repository: string, digest: Digest, from: string): Promise<boolean> {
+    await using _lock = await this.#commits.acquire('commit');
+    if (!(await this.links.hasBlob(from, digest)) || !(await this.content.stat(digest))) return false;
+    await this.links.linkBlob(repository, digest);
+    return true;
+  }
+
+  /** Whether the repository has the blob; asking keeps it from being collected for a while. */
+  async blob(repository: string, digest: Digest): Promise<{ size: number } | undefined> {
+    if (!(await this.links.hasBlob(repository, digest))) {
+      // Manifests can be had as blobs too.
+      return (await this.links.manifest(repository, digest)) ? this.content.stat(digest) : undefined;
+    }
+    return this.content.stat(digest);
+  }
+
+  /** Deletes blobs that no manifest has named for a day, beside everything that goes on. */
+  async collect({ graceMs = DEFAULT_GRACE_MS }: { graceMs?: number } = {}): Promise<CollectedBlobs> {
+    const before = Date.now() - graceMs;
+    const linked = new Set<Digest>();
+    for (const repository of await this.links.repositories()) {
+      const named = new Set((await this.links.manifests(repository)).flatMap(({ children }) => children));
+      for (const { digest, linkedAt } of await this.links.blobs(repository)) {
+        const unused = !named.has(digest) && linkedAt.getTime() <= before;
+        if (!unused || !(await this.#unlinkUnused(repository, digest, before))) linked.add(digest);
+      }
+    }
+    let count = 0;
+    let bytes = 0;
+    for await (const blob of this.content.list()) {
+      if (linked.has(blob.digest) || blob.createdAt.getTime() > before) continue;
+      await using _lock = await this.#commits.acquire('commit');
+      if (await this.#isLinked(blob.digest)) continue;
+      await this.content.delete(blob.digest);
+      count++;
+      bytes += blob.size;
+    }
+    return { blobs: count, bytes };
+  }
+
+  /** Looks once more, where nothing can come between the look and the deed. */
+  async #unlinkUnused(repository: string, digest: Digest, before: number): Promise<boolean> {
+    await using _lock = await this.#commits.acquire('commit');
+    if ((await this.links.manifests(repository)).some(({ children }) => children.includes(digest))) return false;
+    const link = (await this.links.blobs(repository)).find((blob) => blob.digest === digest);
+    if (!link || link.linkedAt.getTime() > before) return false;
+    return this.links.unlinkBlob(repository, digest);
+  }
+
+  async #isLinked(digest: Digest): Promise<boolean> {
+    for (const repository of await this.links.repositories()) {
+      if (await this.links.hasBlob(repository, digest)) return true;
+      if (await this.links.manifest(repository, digest)) return true;
+    }
+    return false;
+  }
+
+  #keep(digest: Digest, bytes: Buffer): void {
+    this.#documents.set(digest, bytes);
+    this.#documentBytes += bytes.byteLength;
+    for (const [oldest, { byteLength }] of this.#documents) {
+      if (this.#documentBytes <= CACHE_BYTES) break;
+      this.#documents.delete(oldest);
+      this.#documentBytes -= byteLength;
+    }
+  }
+}
+
+function describe({ mediaType, bytes, digest }: PutManifest): ManifestRecord {
+  const found = digest?.startsWith('sha512:')
+    ? (`sha512:${hasherFor(digest).update(bytes).digest('hex')}` as const)
+    : sha256(bytes);
+  if (digest !== undefined && found !== digest) {
+    throw new ProtocolError(400, 'DIGEST_INVALID', `provided digest did not match uploaded content: it is ${found}`);
+  }
+  const document = isIndex(mediaType) ? checked(() => parseIndex(bytes)) : parseAsManifest(mediaType, bytes);
+  if (document.mediaType !== undefined && document.mediaType !== mediaType) {
+    throw invalid(`it was sent as ${mediaType} and says that it is ${document.mediaType}`);
+  }
+  if (document.subject !== undefined && !isDescriptor(document.subject)) throw invalid('its subject is no descriptor');
+  const config = 'config' in document ? document.config : undefined;
+  const artifactType = document.artifactType || config?.mediaType;
+  const children = 'manifests' in document ? document.manifests : [document.config, ...document.layers];
+  return {
+    digest: found,
+    mediaType,
+    size: bytes.byteLength,
+    children: children.map((child) => child.digest),
+    ...(document.subject && { subject: document.subject.digest }),
+    ...(artifactType !== undefined && { artifactType }),
+    ...(document.annotations && { annotations: document.annotations }),
+  };
+}
+
+function parseAsManifest(mediaType: string, bytes: Buffer): ReturnType<typeof parseManifest> {
+  if (!isManifest(mediaType))
+    throw invalid(`manifests of type ${JSON.stringify(mediaType.slice(0, 100))} are not kept here`);
+  return checked(() => parseManifest(bytes));
+}
+
+function checked<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw invalid((error as Error).message);
+  }
+}
+
+/** What must be there: not the layers that are said to be elsewhere. */
+function required({ mediaType, bytes }: PutManifest): Digest[] {
+  if (isIndex(mediaType)) return parseIndex(bytes).manifests.map((child) => child.digest);
+  const { config, layers } = parseManifest(bytes);
+  const own = layers.filter((layer) => layer.mediaType !== MEDIA_TYPES.dockerForeignLayer);
+  return [config, ...own].map((child) => child.digest);
+}
+
+function invalid(message: string): ProtocolError {
+  return new ProtocolError(400, 'MANIFEST_INVALID', `manifest invalid: ${message}`);
+}

@@ -1,0 +1,41 @@
+import type { Digest } from '../../oci/digest.ts';
+
+/** A manifest or index as a repository knows it. */
+export interface ManifestRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Blobs and manifests that it refers to. */
+  readonly children: readonly Digest[];
+  readonly subject?: Digest | undefined;
+  readonly artifactType?: string | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * What each repository has of a store that all of them share: whoever may read a repository may read what is linked here,
+ * and nothing else of the store. Writing is durable when it resolves; every deletion says whether there was something.
+ */
+export interface RepositoryLinks {
+  /** In the order of their names. */
+  repositories(): Promise<string[]>;
+  /** In the order of their names; undefined for a repository that there is not. */
+  tags(repository: string): Promise<string[] | undefined>;
+  tag(repository: string, tag: string): Promise<Digest | undefined>;
+  setTag(repository: string, tag: string, digest: Digest): Promise<void>;
+  deleteTag(repository: string, tag: string): Promise<boolean>;
+  manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined>;
+  manifests(repository: string): Promise<ManifestRecord[]>;
+  putManifest(repository: string, manifest: ManifestRecord): Promise<void>;
+  /** With the tags on it. */
+  deleteManifest(repository: string, digest: Digest): Promise<boolean>;
+  /** Manifests whose subject is `digest`, which need not be there itself. */
+  referrers(repository: string, digest: Digest): Promise<ManifestRecord[]>;
+  hasBlob(repository: string, digest: Digest): Promise<boolean>;
+  /** Also says that someone means to use it: see `collect`. */
+  linkBlob(repository: string, digest: Digest): Promise<void>;
+  unlinkBlob(repository: string, digest: Digest): Promise<boolean>;
+  /** Every linked blob, and since when nobody linked it again. */
+  blobs(repository: string): Promise<{ readonly digest: Digest; readonly linkedAt: Date }[]>;
+}
