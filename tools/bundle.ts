@@ -82,5 +82,5 @@ async function removeOld(): Promise<void> {
 }
 
 console.log(
-  `bundled the command, the daemon, the library and ${Object.keys(engine).length - 3} workers into ${relative(process.cwd(), join(root, 'dist')) || 'dist'}`,
+  `bundled the command, the daemon, the registry, the library and ${Object.keys(engine).length - 4} workers into ${relative(process.cwd(), join(root, 'dist')) || 'dist'}`,
 );
