@@ -121,19 +121,22 @@ async function endOf(task: Task): Promise<Awaited<Task['exited']> | undefined> {
   return typeof first === 'symbol' ? undefined : first;
 }
 
-/** The run ended while no engine looked. */
+/** The run ended while no engine looked. What is known of it is written before anything is cleaned up: a clean-up can fail. */
 async function endedUnseen(
   context: ContainerContext,
   record: ContainerRecord,
   exit: Awaited<Task['exited']>,
 ): Promise<void> {
-  const { id } = record;
-  await context.tasks.forget(id);
-  context.roots.adopt(id);
-  await context.roots.release(id);
+  const { id, name } = record;
   const after: ContainerRecord = { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') };
-  if (after.hostConfig.AutoRemove) await autoRemove(context, after);
+  if (after.hostConfig.AutoRemove) context.store.updateInMemory(after);
   else context.store.update(after);
+  await orReport(context, `container ${name}: clean-up after its run`, async () => {
+    await context.tasks.forget(id);
+    context.roots.adopt(id);
+    await context.roots.release(id);
+  });
+  if (after.hostConfig.AutoRemove) await autoRemove(context, after);
 }
 
 async function autoRemove(context: ContainerContext, record: ContainerRecord): Promise<void> {

@@ -130,7 +130,9 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
       if (ending.code === 0) {
         const waited = docker('wait', 'ending').out.trim();
         if (waited !== String(exitCode))
-          failures.push(`kill ${kill}: exit code ${exitCode} became ${JSON.stringify(waited)}`);
+          failures.push(
+            `kill ${kill}: exit code ${exitCode} became ${JSON.stringify(waited)}: ${docker('inspect', '-f', '{{.Id}} {{json .State}}', 'ending').out}`,
+          );
       }
       for (const line of docker('ps', '-a', '--format', '{{.Names}} {{.State}}').out.trim().split('\n')) {
         if (/ (removing|dead)$/.test(line)) failures.push(`kill ${kill}: half-made: ${line}`);
@@ -154,6 +156,8 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
     await daemon.kill().catch(() => undefined);
   }
   failures.push(...(await leftBehind(daemon)));
+  // What the engine itself could not do, for those who look for the cause.
+  if (failures.length > 0) failures.push(...daemon.log.split('\n').filter((line) => /container|task/.test(line)).slice(-10));
   rmSync(directory, { recursive: true, force: true });
   return { kills: options.kills, seed: options.seed, operations, longestStartMs: Math.round(longestStartMs), failures };
 }
