@@ -157,7 +157,13 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
   }
   failures.push(...(await leftBehind(daemon)));
   // What the engine itself could not do, for those who look for the cause.
-  if (failures.length > 0) failures.push(...daemon.log.split('\n').filter((line) => /container|task/.test(line)).slice(-10));
+  if (failures.length > 0)
+    failures.push(
+      ...daemon.log
+        .split('\n')
+        .filter((line) => /container|task/.test(line))
+        .slice(-10),
+    );
   rmSync(directory, { recursive: true, force: true });
   return { kills: options.kills, seed: options.seed, operations, longestStartMs: Math.round(longestStartMs), failures };
 }

@@ -20,6 +20,7 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
   const live = context.live.of(id);
   await live.cleanup;
   live.stopRequested = false;
+  live.stopEventOwed = false;
   let started: ContainerRecord;
   let task: Task;
   try {
@@ -95,6 +96,8 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   else keep(context, record);
   if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
   publishVolumesUnmounted(context, record);
+  if (live.stopEventOwed) publishContainerEvent(context, record, 'stop');
+  live.stopEventOwed = false;
   publishContainerEvent(context, record, 'die', {
     execDuration: String(ranSeconds(record)),
     exitCode: String(exit.exitCode),

@@ -22,8 +22,15 @@ export async function stopContainer(
   if (!(await endRun(context, id, options))) {
     throw new EngineError('not-modified', `container ${id} is already stopped`);
   }
+  publishStop(context, id);
+}
+
+/** Unless the end of its run has done so. */
+function publishStop(context: ContainerContext, id: string): void {
+  const live = context.live.of(id);
   const record = context.store.get(id);
-  if (record) publishContainerEvent(context, record, 'stop');
+  if (record && live.stopEventOwed) publishContainerEvent(context, record, 'stop');
+  live.stopEventOwed = false;
 }
 
 /** Stops it if it runs, and starts it. */
@@ -37,10 +44,7 @@ export async function restartContainer(
   const live = context.live.of(id);
   live.keep = true;
   try {
-    if (await endRun(context, id, options)) {
-      const record = context.store.get(id);
-      if (record) publishContainerEvent(context, record, 'stop');
-    }
+    if (await endRun(context, id, options)) publishStop(context, id);
   } finally {
     live.keep = false;
   }
@@ -66,6 +70,7 @@ async function endRun(context: ContainerContext, id: string, options: StopOption
     clearTimeout(live.restartTimer);
     live.restartTimer = undefined;
     markStoppedByHand(context, record);
+    live.stopEventOwed = true;
     context.store.update({ ...record, stoppedByHand: true, state: restartCancelled(record.state) });
     live.nextExit.tell({ exitCode: record.state.exitCode });
     return true;
@@ -73,6 +78,7 @@ async function endRun(context: ContainerContext, id: string, options: StopOption
   const record = context.store.get(id);
   if (!record || !hasProcess(record.state)) return waited;
   markStoppedByHand(context, record);
+  context.live.of(id).stopEventOwed = true;
   const seconds = options.timeoutSeconds ?? record.config.StopTimeout ?? context.config.stopTimeoutSeconds;
   await endTask(context, id, {
     signal: number ?? stopSignalOf(record),
