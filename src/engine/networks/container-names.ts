@@ -20,6 +20,8 @@ export interface NamedRun {
 
 interface Served {
   run: NamedRun;
+  /** What follows from the run: asked for at every query. */
+  client: Client;
   readonly server: NameServer;
   /** Held only for name servers on the container's own loopback. */
   readonly inside: NetworkNamespace | undefined;
@@ -56,14 +58,14 @@ export class ContainerNames {
     if (!ContainerNames.applies(run.attachment)) return;
     const served = this.#served.get(id);
     if (served) {
-      served.run = run;
+      this.#take(served, run);
       return;
     }
     await this.#readHostServers();
     const inside = (hostConfig.Dns ?? []).some(isLoopback) ? NetworkNamespace.open(namespace.path) : undefined;
-    const client = (): Client => this.#client(id);
+    const client = (): Client => this.#served.get(id)?.client ?? NOBODY;
     const server = new NameServer({ namespace, table: this.#table, upstream: this.#upstream, client });
-    this.#served.set(id, { run, server, inside });
+    this.#served.set(id, { run, client: this.#client(run, inside), server, inside });
     try {
       await applyNftables(server.rules(!options.fresh), namespace);
     } catch (error) {
@@ -75,7 +77,12 @@ export class ContainerNames {
   update(run: NamedRun): void {
     this.#table.set(run.container.id, namedEndpoints(run));
     const served = this.#served.get(run.container.id);
-    if (served) served.run = run;
+    if (served) this.#take(served, run);
+  }
+
+  #take(served: Served, run: NamedRun): void {
+    served.run = run;
+    served.client = this.#client(run, served.inside);
   }
 
   /** Idempotent. */
@@ -96,7 +103,7 @@ export class ContainerNames {
     if (containerId === undefined) {
       const conf = parseResolvConf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''));
       const upstream = conf.nameservers.map((address) => ({ address }));
-      return await this.#trace(name, conf, { networks: [], links: new Map(), upstream }, new Map());
+      return await this.#trace(name, conf, { ...NOBODY, upstream: () => upstream }, new Map());
     }
     const served = this.#served.get(containerId);
     if (!served) {
@@ -110,7 +117,7 @@ export class ContainerNames {
     const networks = Object.entries(attachment.endpoints).map(
       ([network, end]) => [end.NetworkID ?? '', network] as const,
     );
-    return await this.#trace(name, conf, this.#client(containerId), new Map(networks));
+    return await this.#trace(name, conf, served.client, new Map(networks));
   }
 
   async #trace(name: string, conf: ResolvConf, client: Client, networks: ReadonlyMap<string, string>): Promise<Trace> {
@@ -123,16 +130,13 @@ export class ContainerNames {
     for (const id of this.#served.keys()) this.withdraw(id);
   }
 
-  #client(id: string): Client {
-    const served = this.#served.get(id);
-    if (!served) return { networks: [], links: new Map(), upstream: [] };
-    const { container, attachment } = served.run;
+  #client({ container, attachment }: NamedRun, inside: NetworkNamespace | undefined): Client {
     const endpoints = Object.values(attachment.endpoints);
     const hasWayOut = endpoints.some((endpoint) => endpoint.Gateway || endpoint.IPv6Gateway);
     return {
       networks: endpoints.map((endpoint) => endpoint.NetworkID ?? ''),
       links: linksOf(endpoints),
-      upstream: hasWayOut ? this.#upstreamOf(container, served.inside) : [],
+      upstream: () => (hasWayOut ? this.#upstreamOf(container, inside) : []),
     };
   }
 
@@ -153,6 +157,8 @@ export class ContainerNames {
     this.#host = parseResolvConf(text).nameservers.map((address) => ({ address }));
   }
 }
+
+const NOBODY: Client = { networks: [], links: new Map(), upstream: () => [] };
 
 function namedEndpoints({ container, attachment }: NamedRun): NamedEndpoint[] {
   return Object.entries(attachment.endpoints)

@@ -18,7 +18,7 @@ const endpoint = (containerId: string, names: string[], ipv4: string, network = 
 });
 table.set('1', [endpoint('1', ['web', 'app', '0123456789ab'], '10.0.0.2')]);
 table.set('2', [endpoint('2', ['db', 'app'], '10.0.0.3'), endpoint('2', ['db'], '10.1.0.3', 'blue')]);
-const client: Client = { networks: ['red'], links: new Map([['alias', 'db']]), upstream: [] };
+const client: Client = { networks: ['red'], links: new Map([['alias', 'db']]), upstream: () => [] };
 
 function ask(name: string, type: number = TYPE.A, who: Client = client): string[] | undefined {
   const message = makeQuery(7, name, type);

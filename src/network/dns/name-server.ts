@@ -21,7 +21,7 @@ export interface Client {
   /** Names that only this container knows (`--link`), by alias: the other's own name. */
   readonly links: ReadonlyMap<string, string>;
   /** Empty when it has no way out: nothing of an internal network leaks. */
-  readonly upstream: readonly UpstreamServer[];
+  readonly upstream: () => readonly UpstreamServer[];
 }
 
 /** Answers one container, on sockets in its own namespace. */
@@ -48,9 +48,12 @@ export class NameServer {
     this.#udp = createSocket('udp4').bind({ fd: udp }).unref();
     this.#udp.on('error', () => undefined);
     this.#udp.on('message', (message, peer) => {
-      void this.answer(message, 'udp').then(
-        (answer) => answer && this.#udp.send(answer, peer.port, peer.address, () => undefined),
-      );
+      const send = (answer: Buffer | undefined): void => {
+        if (answer) this.#udp.send(answer, peer.port, peer.address, () => undefined);
+      };
+      const answer = this.answer(message, 'udp');
+      if (answer instanceof Promise) void answer.then(send, () => undefined);
+      else send(answer);
     });
     this.#tcp = createServer((socket) => this.#serve(socket));
     this.#tcp.maxConnections = MAX_TCP_CLIENTS;
@@ -76,24 +79,24 @@ export class NameServer {
     return `${before}table ip ${TABLE} {\nchain output {\n${chain}\n}\n}\n`;
   }
 
-  /** Never rejects, whatever the message. Undefined for what is no query at all. */
-  async answer(message: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
+  /** Never throws nor rejects, whatever the message. Undefined for what is no query at all. Own names are answered at once. */
+  answer(message: Buffer, transport: 'udp' | 'tcp'): Buffer | undefined | Promise<Buffer | undefined> {
     try {
-      return await this.#answer(message, transport);
+      const query = parseQuery(message);
+      if (!query) return undefined;
+      const limit = transport === 'udp' ? query.udpSize : 65535;
+      if (query.opcode !== 0) return makeAnswer(message, query, { code: RCODE.notImplemented });
+      const client = this.#client();
+      const own = ownAnswers(this.#table, client, query);
+      if (own) return makeAnswer(message, query, { code: RCODE.noError, answers: own, ttl: TTL, limit });
+      return this.#ask(message, query, client, transport);
     } catch {
       return undefined;
     }
   }
 
-  async #answer(message: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
-    const query = parseQuery(message);
-    if (!query) return undefined;
-    const limit = transport === 'udp' ? query.udpSize : 65535;
-    if (query.opcode !== 0) return makeAnswer(message, query, { code: RCODE.notImplemented });
-    const client = this.#client();
-    const own = ownAnswers(this.#table, client, query);
-    if (own) return makeAnswer(message, query, { code: RCODE.noError, answers: own, ttl: TTL, limit });
-    const answer = await this.#upstream.ask(message, query, client.upstream, transport).catch(() => undefined);
+  async #ask(message: Buffer, query: Query, client: Client, transport: 'udp' | 'tcp'): Promise<Buffer> {
+    const answer = await this.#upstream.ask(message, query, client.upstream(), transport).catch(() => undefined);
     return answer ?? makeAnswer(message, query, { code: RCODE.serverFailure });
   }
 
@@ -107,7 +110,7 @@ export class NameServer {
         const size = received.readUInt16BE(0);
         const message = received.subarray(2, 2 + size);
         received = received.subarray(2 + size);
-        void this.answer(Buffer.from(message), 'tcp').then((answer) =>
+        void Promise.resolve(this.answer(Buffer.from(message), 'tcp')).then((answer) =>
           answer ? socket.write(framed(answer)) : socket.destroy(),
         );
       }
@@ -133,9 +136,9 @@ export function ownAnswers(table: NameTable, client: Client, query: Query): Answ
   const endpoints = table.find(client.networks, client.links.get(name) ?? name);
   if (endpoints.length === 0) return undefined;
   const family = (wanted: typeof TYPE.A | typeof TYPE.AAAA): Answer[] =>
-    endpoints.flatMap(({ ipv4, ipv6 }) => {
-      const address = wanted === TYPE.A ? ipv4 : ipv6;
-      return address ? [{ type: wanted, data: bytesOf(address) }] : [];
+    endpoints.flatMap(({ bytes4, bytes6 }) => {
+      const data = wanted === TYPE.A ? bytes4 : bytes6;
+      return data ? [{ type: wanted, data }] : [];
     });
   // a name that is ours has no records but these: other types are empty, never somebody else's
   if (type === TYPE.A || type === TYPE.AAAA) return family(type);

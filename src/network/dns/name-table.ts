@@ -11,18 +11,29 @@ export interface NamedEndpoint {
   readonly ipv6: string | undefined;
 }
 
+/** An endpoint with its addresses as answers carry them. */
+export interface KnownEndpoint extends NamedEndpoint {
+  readonly bytes4: Uint8Array | undefined;
+  readonly bytes6: Uint8Array | undefined;
+}
+
 /** Who is called what, on each network. Names are looked up without regard to case. */
 export class NameTable {
-  readonly #byName = new Map<string, NamedEndpoint[]>();
+  readonly #byName = new Map<string, KnownEndpoint[]>();
   readonly #byAddress = new Map<string, NamedEndpoint>();
   #turn = 0;
-  readonly #byContainer = new Map<string, NamedEndpoint[]>();
+  readonly #byContainer = new Map<string, KnownEndpoint[]>();
 
   /** Replaces all that is known of the container. */
   set(containerId: string, endpoints: readonly NamedEndpoint[]): void {
     this.remove(containerId);
-    this.#byContainer.set(containerId, [...endpoints]);
-    for (const endpoint of endpoints) {
+    const known = endpoints.map((endpoint): KnownEndpoint => ({
+      ...endpoint,
+      bytes4: endpoint.ipv4 === undefined ? undefined : bytesOf(endpoint.ipv4),
+      bytes6: endpoint.ipv6 === undefined ? undefined : bytesOf(endpoint.ipv6),
+    }));
+    this.#byContainer.set(containerId, known);
+    for (const endpoint of known) {
       for (const key of keysOf(endpoint)) this.#byName.set(key, [...(this.#byName.get(key) ?? []), endpoint]);
       for (const address of [endpoint.ipv4, endpoint.ipv6]) {
         if (address) this.#byAddress.set(`${endpoint.networkId} ${address}`, endpoint);
@@ -46,7 +57,7 @@ export class NameTable {
   }
 
   /** Those that have the name, as `name` or `name.network`, on one of the networks. Of several, another comes first each time. */
-  find(networkIds: readonly string[], name: string): NamedEndpoint[] {
+  find(networkIds: readonly string[], name: string): KnownEndpoint[] {
     const wanted = name.toLowerCase();
     const found = networkIds.flatMap((id) => this.#byName.get(`${id} ${wanted}`) ?? []);
     if (found.length < 2) return found;

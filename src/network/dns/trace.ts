@@ -79,11 +79,12 @@ async function traceQuestion(
   }
   const own = ownAnswers(table, client, query);
   if (own) return own.map(({ data }) => addressText(data));
-  if (client.upstream.length === 0) {
+  const servers = client.upstream();
+  if (servers.length === 0) {
     note('upstream', 'nobody to ask: no network of the container has a way out, or there is no name server');
     return [];
   }
-  const answer = await upstream.ask(message, query, client.upstream, 'udp', note);
+  const answer = await upstream.ask(message, query, servers, 'udp', note);
   if (!answer) {
     note('upstream', 'no answer in time');
     return [];
