@@ -1,4 +1,5 @@
 /** The `gantry` command: reads the process, runs one command line, exits. */
+import { existsSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -16,7 +17,16 @@ const code = await runProgram(process.argv.slice(2), {
   self: {
     node: process.execPath,
     daemon: join(dirname(here), 'daemon', bundled ? 'main.js' : 'main.ts'),
-    launcher: join(dirname(dirname(here)), 'gantry'),
+    launcher: findLauncher(here) ?? join(dirname(dirname(here)), 'gantry'),
   },
 });
 process.exit(code);
+
+/** The nearest `gantry` above: a bundle is in `dist` of the package, or in a directory of its own below the checkout's `.gantry`. */
+function findLauncher(from: string): string | undefined {
+  for (let at = from; at !== dirname(at); at = dirname(at)) {
+    const path = join(at, 'gantry');
+    if (existsSync(path)) return path;
+  }
+  return undefined;
+}

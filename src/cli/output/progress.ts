@@ -11,12 +11,21 @@ import { humanSize } from './units.ts';
 export async function showProgress(
   output: Output,
   messages: AsyncIterable<ProgressMessage>,
-  options: { onAux?: (aux: unknown) => void; errorCode?: number; errorPrefix?: string } = {},
+  options: {
+    onAux?: (aux: unknown) => void;
+    errorCode?: number;
+    errorPrefix?: string;
+    /** Exit with the code that the error brings: a build step's own. */
+    stepCode?: boolean;
+  } = {},
 ): Promise<void> {
   const rows = new ProgressRows(output);
   for await (const message of messages) {
     const error = message.errorDetail?.message ?? message.error;
-    if (error !== undefined) throw new CommandError(`${options.errorPrefix ?? ''}${error}`, options.errorCode ?? 1);
+    if (error !== undefined) {
+      const code = options.stepCode === true ? message.errorDetail?.code : undefined;
+      throw new CommandError(`${options.errorPrefix ?? ''}${error}`, code || (options.errorCode ?? 1));
+    }
     if (message.aux !== undefined) options.onAux?.(message.aux);
     rows.show(message);
   }

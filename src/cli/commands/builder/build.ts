@@ -133,11 +133,11 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
         rows: 24,
         write: (data: string | Uint8Array) => void (log += String(data)),
       };
-      await showProgress(collect, messages, { onAux });
+      await showProgress(collect, messages, { onAux, stepCode: true });
       id ||= log.trim();
       cli.print(id);
     } else {
-      await showProgress(cli.io.stdout, messages, { onAux });
+      await showProgress(cli.io.stdout, messages, { onAux, stepCode: true });
     }
     if (flags.iidfile !== '') {
       if (id === '') throw new CommandError(`cannot write ${flags.iidfile} because no image ID was found`);
