@@ -47,6 +47,11 @@ export interface CopyTarget {
 
 const threads = new WorkerThreads('build/copy-files');
 
+/** Nothing below `directory` stays newer than `seconds` since the epoch (SOURCE_DATE_EPOCH): the times are set to it. */
+export async function clampTimes(directory: string, seconds: number, signal?: AbortSignal): Promise<void> {
+  await threads.run({ job: 'clamp', parameters: { directory, seconds }, signal });
+}
+
 /**
  * What the selection is, by content: names, kinds, modes, owners, bytes and link targets, not times.
  * Throws `not-found` (`COPY failed: …`) when a source without wildcards matches nothing.

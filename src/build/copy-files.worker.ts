@@ -11,11 +11,13 @@ import {
   makeDirectoryAt,
   makeNodeAt,
   namesIn,
+  openDirectory,
   openAt,
   readLinkAt,
   setTimes,
   setTimesAt,
   statAt,
+  statFd,
   symlinkAt,
   unlinkAt,
 } from '../linux/files.ts';
@@ -115,7 +117,33 @@ serveJobs({
     });
     return { archives };
   },
+  clamp: ({ directory, seconds }: { directory: string; seconds: number }, context: JobContext) => {
+    const newest = BigInt(seconds) * 1_000_000_000n;
+    const fd = openDirectory(directory);
+    try {
+      clampBelow(fd, newest, context);
+      if (statFd(fd).mtime > newest) setTimesAt(fd, '.', newest);
+    } finally {
+      closeFd(fd);
+    }
+  },
 });
+
+function clampBelow(dir: number, newest: bigint, context: JobContext): void {
+  for (const name of namesIn(dir)) {
+    context.check();
+    const stat = statAt(dir, name);
+    if (stat?.kind === 'directory') {
+      const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      try {
+        clampBelow(fd, newest, context);
+      } finally {
+        closeFd(fd);
+      }
+    }
+    if (stat && stat.mtime > newest) setTimesAt(dir, name, newest);
+  }
+}
 
 function setTimesOf(to: RootedDirectory, path: readonly ByteString[], mtime: bigint): void {
   setTimesAt(to.directory(path.slice(0, -1), { follow: true }), path.at(-1)!, mtime);

@@ -179,3 +179,19 @@ test('a failure shows its line, its output and its code, and stops the other sta
     );
   });
 });
+
+test('with SOURCE_DATE_EPOCH two engines make the same image', async () => {
+  const ids: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    await withEngine(async (engine) => {
+      const files = {
+        ...APP,
+        Dockerfile: `${APP['Dockerfile']!}RUN mkdir -p /a/b && date +%N >/dev/null && ln -s b /a/c && rm /etc/group\nCOPY <<EOF /n/m/x\nh\nEOF\n`,
+      };
+      const { id } = await build(engine, files, { buildArgs: { SOURCE_DATE_EPOCH: '1700000000' } });
+      ids.push(id);
+      assert.equal((await engine.images.inspect(id)).Created, '2023-11-14T22:13:20Z');
+    });
+  }
+  assert.equal(ids[0], ids[1]);
+});

@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import { ShellPattern } from './shell-pattern.ts';
 
 /** Looks a variable up; undefined is unset. */
 export type Lookup = (name: string) => string | undefined;
@@ -168,32 +169,14 @@ const MODIFIERS: Readonly<Record<string, Modifier | undefined>> = {
   '+': (value, word) => (value === undefined ? '' : word),
   ':?': (value, word, { name }) => value || refuse(name, word, 'is not allowed to be empty'),
   '?': (value, word, { name }) => value ?? refuse(name, word, 'is not allowed to be unset'),
-  '#': (value = '', word) => value.replace(new RegExp(`^(?:${globSource(word, false)})`, 's'), ''),
-  '##': (value = '', word) => value.replace(new RegExp(`^(?:${globSource(word, true)})`, 's'), ''),
-  '%': (value = '', word) => trimEndShortest(value, word),
-  '%%': (value = '', word) => value.replace(new RegExp(`(?:${globSource(word, true)})$`, 's'), ''),
-  '/': (value = '', word, { replacement }) => value.replace(new RegExp(globSource(word, true), 's'), () => replacement),
-  '//': (value = '', word, { replacement }) =>
-    value.replace(new RegExp(globSource(word, true), 'gs'), () => replacement),
+  '#': (value = '', word) => value.slice(new ShellPattern(word).prefix(value, 0, 'shortest') ?? 0),
+  '##': (value = '', word) => value.slice(new ShellPattern(word).prefix(value, 0, 'longest') ?? 0),
+  '%': (value = '', word) => value.slice(0, value.length - (new ShellPattern(word).suffix(value, 'shortest') ?? 0)),
+  '%%': (value = '', word) => value.slice(0, value.length - (new ShellPattern(word).suffix(value, 'longest') ?? 0)),
+  '/': (value = '', word, { replacement }) => new ShellPattern(word).replace(value, replacement, { all: false }),
+  '//': (value = '', word, { replacement }) => new ShellPattern(word).replace(value, replacement, { all: true }),
 };
 
 function refuse(name: string, word: string, otherwise: string): never {
   throw new EngineError('invalid-argument', `${name}: ${word || otherwise}`);
-}
-
-/** A shell pattern (`*`, `?`, `\x`) as the source of a regular expression. */
-function globSource(pattern: string, greedy: boolean): string {
-  return pattern.replace(/\\(.)|([*?])|([^\w\s])/gs, (_, escaped?: string, wild?: string, other?: string) => {
-    if (wild === '*') return greedy ? '.*' : '.*?';
-    if (wild === '?') return '.';
-    return RegExp.escape(escaped ?? other ?? '');
-  });
-}
-
-function trimEndShortest(value: string, pattern: string): string {
-  const whole = new RegExp(`^(?:${globSource(pattern, true)})$`, 's');
-  for (let cut = value.length; cut >= 0; cut--) {
-    if (whole.test(value.slice(cut))) return value.slice(0, cut);
-  }
-  return value;
 }

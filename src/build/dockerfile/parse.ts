@@ -106,6 +106,7 @@ export function parseDockerfile(source: string): ParsedDockerfile {
       });
     }
     let line = joined.trim();
+    if (line === '') continue; // nothing but continuations
     if (inlineComments) {
       // In a RUN the shell takes the comment off by itself.
       const cut = /\s+#\s.*$/.exec(line);

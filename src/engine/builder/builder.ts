@@ -157,6 +157,7 @@ export class Builder implements BuildService {
         running: this.#runningSteps,
         contextRoot: root,
         escape: dockerfile.escape,
+        epoch: sourceDateEpoch(buildArgs),
         ignore,
         buildArgs,
         platformArgs,
@@ -293,6 +294,14 @@ export class Builder implements BuildService {
     };
     return this.#parts.images.create(config, state.chain);
   }
+}
+
+function sourceDateEpoch(buildArgs: ReadonlyMap<string, string>): number | undefined {
+  const text = buildArgs.get('SOURCE_DATE_EPOCH');
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,11}$/.test(text))
+    throw new EngineError('invalid-argument', `invalid SOURCE_DATE_EPOCH: ${text}: it is seconds since 1970`);
+  return Number(text);
 }
 
 /** Shows the lines of the Dockerfile that a failure of `work` is about, behind its message. */

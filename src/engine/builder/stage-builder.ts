@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { now } from '../../base/time.ts';
+import { clampTimes } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
   type CopyInstruction,
@@ -57,6 +58,8 @@ export interface StageContext {
   readonly contextRoot: string;
   readonly ignore: readonly string[];
   readonly escape: string;
+  /** SOURCE_DATE_EPOCH: seconds that nothing which is made may be newer than. */
+  readonly epoch: number | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly platformArgs: ReadonlyMap<string, string>;
   /** Keeps the layers of this build from collection. */
@@ -428,7 +431,9 @@ export class StageBuilder {
   ): Promise<BuildRecord> {
     const { request, lease } = this.#context;
     const { records, snapshotter } = this.#context.parts;
-    const key = stepKey(state.key, kind, inputs);
+    const { epoch } = this.#context;
+    const times = epoch === undefined ? [] : [{ name: 'SOURCE_DATE_EPOCH', value: String(epoch) }];
+    const key = stepKey(state.key, kind, [...inputs, ...times]);
     const { stage, index } = run.planned;
     const slot = `${stage.name ?? index} ${run.position} ${kind}`;
     // A record's layer stands on the layers that it was made on: on others it would be another.
@@ -463,7 +468,7 @@ export class StageBuilder {
         parent: state.key,
         text,
         layer,
-        createdAt: now(),
+        createdAt: epoch === undefined ? now() : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z'),
         usedAt: Date.now(),
         uses: 0,
         slot,
@@ -499,6 +504,8 @@ export class StageBuilder {
       } finally {
         await parts.unmount(rootfs);
       }
+      if (this.#context.epoch !== undefined)
+        await clampTimes(parts.snapshotter.changesDir(name), this.#context.epoch, this.#signal);
       return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
