@@ -52,7 +52,7 @@ export interface ParseWarning {
 
 const MAX_BYTES = 16 * 1024 * 1024;
 const DIRECTIVE = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
-const HEREDOC = /(\d*)<<(-?)(?:"([^"\s]+)"|'([^'\s]+)'|([a-zA-Z_][a-zA-Z0-9_.]*))/g;
+const HEREDOC = /(?<!\d)(\d*)<<(-?)(?:"([^"\s]+)"|'([^'\s]+)'|([a-zA-Z_][a-zA-Z0-9_.]*))/g;
 const TAKES_HEREDOC = new Set(['RUN', 'COPY', 'ADD']);
 
 /**
