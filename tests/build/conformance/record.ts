@@ -36,9 +36,9 @@ async function work(): Promise<void> {
 async function record(one: BuildCase): Promise<BuildResult> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-record-'));
   const tag = `gantry-conformance:${randomUUID()}`;
+  const tar = `${directory}.tar`;
   try {
     await writeContext(directory, one);
-    const tar = join(directory, '..', `${directory.slice(directory.lastIndexOf('/') + 1)}.tar`);
     const failure =
       (await build(directory, one, ['-o', `type=tar,dest=${tar}`])) ?? (await build(directory, one, ['-t', tag]));
     if (failure !== undefined) return { error: errorClass(failure) };
@@ -46,12 +46,12 @@ async function record(one: BuildCase): Promise<BuildResult> {
       await describeFiles(createReadStream(tar)),
       /^FROM scratch/m.test(one.dockerfile) ? new Map() : base,
     );
-    await rm(tar);
     const inspected = await docker(['image', 'inspect', '-f', '{{json .Config}}', tag]);
     await docker(['rmi', '-f', tag]);
     return { files, config: describeConfig(JSON.parse(inspected) as ImageRunConfig) };
   } finally {
     await rm(directory, { recursive: true });
+    await rm(tar, { force: true });
   }
 }
 
