@@ -31,7 +31,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   daemon: ['base', 'api', 'oci', 'linux', 'engine'],
   client: ['base', 'api'],
-  compose: ['base', 'api', 'client'],
+  compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
   cli: ['base', 'api', 'oci', 'content', 'client', 'compose'], // of content only the tar format, for cp and build contexts
 };
 

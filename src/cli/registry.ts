@@ -30,6 +30,12 @@ export const GROUPS: readonly Group[] = [
 ];
 
 export const COMMANDS: readonly Entry[] = [
+  {
+    paths: ['compose'],
+    summary: 'Define and run multi-container applications',
+    common: true,
+    load: async () => (await import('./commands/compose/compose.ts')).compose,
+  },
   // containers
   {
     paths: ['container run', 'run'],

@@ -1,0 +1,112 @@
+import { command, CommandError, UsageError } from '../../command.ts';
+import { nearest } from '../../suggest.ts';
+import { parseLine } from '../../parse.ts';
+import type { Entry } from '../../registry.ts';
+import { Compose, type ComposeCommand, PROJECT_FLAGS } from './context.ts';
+
+interface Sub {
+  readonly summary: string;
+  load(): Promise<ComposeCommand>;
+}
+
+const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
+  build: { summary: 'Build or rebuild services', load: async () => (await import('./build.ts')).build },
+  config: {
+    summary: 'Parse, resolve and render compose file in canonical format',
+    load: async () => (await import('./config.ts')).config,
+  },
+  create: { summary: 'Creates containers for a service', load: async () => (await import('./up.ts')).create },
+  down: { summary: 'Stop and remove containers, networks', load: async () => (await import('./down.ts')).downCommand },
+  exec: { summary: 'Execute a command in a running container', load: async () => (await import('./exec.ts')).exec },
+  images: {
+    summary: 'List images used by the created containers',
+    load: async () => (await import('./show.ts')).images,
+  },
+  kill: { summary: 'Force stop service containers', load: async () => (await import('./life.ts')).kill },
+  logs: { summary: 'View output from containers', load: async () => (await import('./logs.ts')).logs },
+  ls: { summary: 'List running compose projects', load: async () => (await import('./show.ts')).ls },
+  pause: { summary: 'Pause services', load: async () => (await import('./life.ts')).pause },
+  port: { summary: 'Print the public port for a port binding', load: async () => (await import('./show.ts')).port },
+  ps: { summary: 'List containers', load: async () => (await import('./ps.ts')).ps },
+  pull: { summary: 'Pull service images', load: async () => (await import('./build.ts')).pull },
+  restart: { summary: 'Restart service containers', load: async () => (await import('./life.ts')).restart },
+  rm: { summary: 'Removes stopped service containers', load: async () => (await import('./life.ts')).rm },
+  run: { summary: 'Run a one-off command on a service', load: async () => (await import('./run.ts')).run },
+  start: { summary: 'Start services', load: async () => (await import('./life.ts')).start },
+  stop: { summary: 'Stop services', load: async () => (await import('./life.ts')).stop },
+  top: { summary: 'Display the running processes', load: async () => (await import('./show.ts')).top },
+  unpause: { summary: 'Unpause services', load: async () => (await import('./life.ts')).unpause },
+  up: { summary: 'Create and start containers', load: async () => (await import('./up.ts')).upCommand },
+  version: { summary: 'Show the version', load: async () => (await import('./show.ts')).version },
+};
+
+/** Commands of Docker's Compose that there is no substance for yet: refused by name. */
+const ABSENT = [
+  'alpha',
+  'attach',
+  'bridge',
+  'commit',
+  'convert',
+  'cp',
+  'events',
+  'export',
+  'publish',
+  'push',
+  'scale',
+  'stats',
+  'volumes',
+  'wait',
+  'watch',
+];
+
+export const compose = command({
+  usage: '[OPTIONS] COMMAND',
+  description: `Define and run multi-container applications\n\nCommands:\n${Object.entries(SUBCOMMANDS)
+    .map(([name, { summary }]) => `  ${name.padEnd(9)}   ${summary}`)
+    .join('\n')}`,
+  flags: PROJECT_FLAGS,
+  args: { min: 0 },
+  interspersed: false,
+  async run(cli, { flags, args }) {
+    const [name, ...line] = args;
+    const { commandHelp, usageOf } = await import('../../help.ts');
+    if (name === undefined || name === 'help') {
+      const entry: Entry = { paths: ['compose'], summary: '', load: async () => compose };
+      cli.io.stdout.write(commandHelp(entry, compose, 'compose', cli.io.stdout.columns));
+      return 0;
+    }
+    const sub = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
+    if (!sub) {
+      if (ABSENT.includes(name)) throw new CommandError(`gantry compose ${name} is not supported by this version`);
+      const found = nearest(name, Object.keys(SUBCOMMANDS)).slice(0, 3);
+      throw new CommandError(
+        `unknown gantry command: "compose ${name}"${found.length === 0 ? '' : `\n\nDid you mean this?\n${found.map((item) => `\tgantry compose ${item}`).join('\n')}`}`,
+      );
+    }
+    const spec = await sub.load();
+    const path = `compose ${name}`;
+    const shown = { ...spec, run: async () => 0 };
+    try {
+      const parsed = parseLine(spec.flags, line, { interspersed: spec.interspersed !== false, shortHelp: true });
+      if (parsed.help) {
+        const entry: Entry = { paths: [path], summary: sub.summary, load: async () => shown };
+        cli.io.stdout.write(commandHelp(entry, shown, path, cli.io.stdout.columns));
+        return 0;
+      }
+      if (parsed.args.length < spec.args.min || (spec.args.max !== undefined && parsed.args.length > spec.args.max))
+        throw new UsageError(`"gantry ${path}" was given ${parsed.args.length} arguments`, 1);
+      return await spec.run(new Compose(cli, flags), {
+        path: `gantry ${path}`,
+        flags: parsed.values,
+        given: parsed.given,
+        args: parsed.args,
+      });
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new CommandError(
+        `${error.message}\n\nUsage:  ${usageOf(shown, path)}\n\nRun 'gantry ${path} --help' for more information`,
+        error.code,
+      );
+    }
+  },
+});

@@ -1,0 +1,172 @@
+import fs from 'node:fs';
+import type { Client } from '../../../client/client.ts';
+import { LABEL } from '../../../compose/project/labels.ts';
+import { type Observed, observeContainers } from '../../../compose/project/observe.ts';
+import type { ProgressEvent } from '../../../compose/project/progress.ts';
+import { type Project, projectOf, type Service } from '../../../compose/project/project.ts';
+import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
+import { checkProjectName } from '../../../compose/model/project-name.ts';
+import { errorCode } from '../../../base/errors.ts';
+import type { Cli } from '../../cli.ts';
+import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
+import type { Flags, FlagValues } from '../../flag.ts';
+import { bool, int, list, string } from '../../flag.ts';
+
+/** Flags before the sub-command. */
+export const PROJECT_FLAGS = {
+  'all-resources': bool('Include all resources, even those not used by services'),
+  ansi: string('Control when to print ANSI control characters ("never"|"always"|"auto")', {
+    initial: 'auto',
+    complete: ['never', 'always', 'auto'],
+  }),
+  'dry-run': bool('Say what would be done, and why; do nothing'),
+  'env-file': list('Specify an alternate environment file', { complete: 'file' }),
+  file: list('Compose configuration files', { short: 'f', complete: 'file' }),
+  parallel: int('Control max parallelism, -1 for unlimited', { initial: -1 }),
+  profile: list('Specify a profile to enable'),
+  progress: string('Set type of progress output (auto, tty, plain, json, quiet)', {
+    initial: 'auto',
+    complete: ['auto', 'tty', 'plain', 'json', 'quiet'],
+  }),
+  'project-directory': string('Specify an alternate working directory (default: the path of the first Compose file)', {
+    complete: 'file',
+  }),
+  'project-name': string('Project name', { short: 'p' }),
+} satisfies Flags;
+
+export interface ComposeSpec<F extends Flags> extends Omit<CommandSpec<F>, 'run'> {
+  /** Gives the exit code. */
+  run(compose: Compose, invocation: Invocation<F>): Promise<number>;
+}
+
+/** A sub-command with its types put away. */
+export type ComposeCommand = ComposeSpec<Flags>;
+
+export function composeCommand<F extends Flags>(spec: ComposeSpec<F>): ComposeCommand {
+  return spec as unknown as ComposeCommand;
+}
+
+/** What every sub-command gets: the project as its flags name it, and the engine. */
+export class Compose {
+  readonly cli: Cli;
+  readonly flags: FlagValues<typeof PROJECT_FLAGS>;
+
+  constructor(cli: Cli, flags: FlagValues<typeof PROJECT_FLAGS>) {
+    this.cli = cli;
+    this.flags = flags;
+  }
+
+  client(): Promise<Client> {
+    return this.cli.client();
+  }
+
+  load(more: Partial<LoadOptions> = {}): LoadedProject {
+    const { flags, cli } = this;
+    return loadProject({
+      files: flags.file,
+      projectName: flags['project-name'] || undefined,
+      projectDirectory: flags['project-directory'] || undefined,
+      envFiles: flags['env-file'],
+      profiles: flags.profile,
+      cwd: process.cwd(),
+      env: cli.env,
+      stdin: () => fs.readFileSync(0, 'utf8'),
+      warn: (message) => this.warn(message),
+      ...more,
+    });
+  }
+
+  /** The project without what no service uses. */
+  project(services: readonly string[] = [], scale?: ReadonlyMap<string, number>): Project {
+    const loaded = this.load({ services });
+    if (!this.flags['all-resources']) dropUnused(loaded.model);
+    return projectOf(loaded, scale);
+  }
+
+  /** For commands that can do without files: the project's name, and its services where there are files. */
+  projectOrName(services: readonly string[] = []): { name: string; project: Project | undefined } {
+    const given = this.flags['project-name'] || this.cli.env['COMPOSE_PROJECT_NAME'];
+    try {
+      const project = projectOf(
+        this.load({ services, profiles: this.flags.profile.length > 0 ? this.flags.profile : ['*'] }),
+      );
+      return { name: project.name, project };
+    } catch (error) {
+      if (!given || errorCode(error) !== 'not-found' || this.flags.file.length > 0) throw error;
+      return { name: checkProjectName(given), project: undefined };
+    }
+  }
+
+  /** The project's containers; only the named services' when some are named. Throws for a service that nobody knows. */
+  async containers(
+    services: readonly string[],
+    options: { oneOffs?: boolean } = {},
+  ): Promise<{ containers: Observed[]; project: Project | undefined; name: string }> {
+    const { name, project } = this.projectOrName(services);
+    const found = await observeContainers(await this.client(), name);
+    for (const service of services)
+      if (project ? !project.services.has(service) : !found.some((item) => item.service === service))
+        throw new CommandError(`no such service: ${service}`);
+    const containers = found.filter(
+      (item) =>
+        (services.length === 0 || services.includes(item.service)) && (options.oneOffs === true || !item.oneOff),
+    );
+    return { containers, project, name };
+  }
+
+  /** The one container that `exec`, `port`, `attach` mean. */
+  async container(service: string, index: number, running = true): Promise<Observed> {
+    const { containers, name } = await this.containers([service]);
+    const found = containers.find(
+      (item) => (index <= 0 || item.number === index) && (!running || item.summary.State === 'running'),
+    );
+    if (!found)
+      throw new CommandError(
+        index > 0
+          ? `service "${service}" has no container with index ${index}${running ? ' that is running' : ''}`
+          : `service "${service}" is not running in project "${name}"`,
+      );
+    return found;
+  }
+
+  readonly onProgress = (event: ProgressEvent): void => {
+    const { progress } = this.flags;
+    if (progress === 'quiet') return;
+    if (progress === 'json')
+      this.cli.warn(
+        JSON.stringify({
+          id: `${event.kind} ${event.name}`,
+          status: event.status,
+          ...(event.reason === undefined ? {} : { text: event.reason }),
+        }),
+      );
+    else this.cli.warn(` ${event.kind} ${this.cli.clean(event.name)}  ${event.status}`);
+  };
+
+  warn(message: string): void {
+    this.cli.warn(`WARN[0000] ${message}`);
+  }
+}
+
+/** `service` → the replicas that `--scale` asks for. */
+export function parseScale(given: readonly string[]): Map<string, number> {
+  return new Map(
+    given.map((item) => {
+      const [name, count] = item.split('=');
+      if (name === undefined || count === undefined || !/^\d+$/.test(count))
+        throw new CommandError(`invalid --scale option ${JSON.stringify(item)}: should be SERVICE=NUM`);
+      return [name, Number(count)];
+    }),
+  );
+}
+
+/** Services in the order in which their containers stop: those that depend on others first. */
+export function servicesOf(project: Project | undefined, containers: readonly Observed[]): Map<string, Service> {
+  return new Map(
+    project ? [...project.services].filter(([name]) => containers.some((item) => item.service === name)) : [],
+  );
+}
+
+export function isOneOff(item: Observed): boolean {
+  return item.summary.Labels[LABEL.oneOff] === 'True';
+}

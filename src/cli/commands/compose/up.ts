@@ -1,0 +1,324 @@
+import type { Client } from '../../../client/client.ts';
+import { demultiplex } from '../../../client/multiplex.ts';
+import { observeContainers } from '../../../compose/project/observe.ts';
+import { all } from '../../../compose/project/parallel.ts';
+import { type Project, selectServices, type Service } from '../../../compose/project/project.ts';
+import { stopContainer } from '../../../compose/project/down.ts';
+import { ignoredFields } from '../../../compose/project/support.ts';
+import { Up, waitUntilReady } from '../../../compose/project/up.ts';
+import { inDependencyOrder } from '../../../compose/project/parallel.ts';
+import { CommandError } from '../../command.ts';
+import { bool, int, list, string } from '../../flag.ts';
+import { type Compose, composeCommand, parseScale } from './context.ts';
+import { ensureImages } from './images.ts';
+import { LogPrinter } from './log-printer.ts';
+
+const CREATE_FLAGS = {
+  build: bool('Build images before starting containers'),
+  'force-recreate': bool("Recreate containers even if their configuration and image haven't changed"),
+  'no-build': bool("Don't build an image, even if it's policy"),
+  'no-recreate': bool("If containers already exist, don't recreate them. Incompatible with --force-recreate"),
+  pull: string('Pull image before running ("always"|"missing"|"never"|"build")', {
+    complete: ['always', 'missing', 'never', 'build'],
+  }),
+  'quiet-pull': bool('Pull without printing progress information'),
+  'remove-orphans': bool('Remove containers for services not defined in the Compose file'),
+  scale: list('Scale SERVICE to NUM instances. Overrides the `scale` setting in the Compose file if present.'),
+};
+
+interface CreateFlags {
+  readonly build: boolean;
+  readonly 'force-recreate': boolean;
+  readonly 'no-build': boolean;
+  readonly 'no-recreate': boolean;
+  readonly pull: string;
+  readonly 'quiet-pull': boolean;
+  readonly 'remove-orphans': boolean;
+  readonly scale: readonly string[];
+}
+
+export const create = composeCommand({
+  usage: '[OPTIONS] [SERVICE...]',
+  flags: {
+    ...CREATE_FLAGS,
+    yes: bool('Assume "yes" as answer to all prompts and run non-interactively', { short: 'y' }),
+  },
+  args: { min: 0 },
+  async run(compose, { flags, args }) {
+    const prepared = await prepare(compose, flags, args, {});
+    if (await showPlan(compose, prepared.up, false)) return 0;
+    await ensure(compose, prepared, flags, false);
+    await prepared.up.create();
+    return 0;
+  },
+});
+
+export const upCommand = composeCommand({
+  usage: '[OPTIONS] [SERVICE...]',
+  flags: {
+    ...CREATE_FLAGS,
+    'abort-on-container-exit': bool('Stops all containers if any container was stopped. Incompatible with -d'),
+    'abort-on-container-failure': bool(
+      'Stops all containers if any container exited with failure. Incompatible with -d',
+    ),
+    'always-recreate-deps': bool('Recreate dependent containers. Incompatible with --no-recreate.'),
+    attach: list('Restrict attaching to the specified services. Incompatible with --attach-dependencies.'),
+    'attach-dependencies': bool('Automatically attach to log output of dependent services'),
+    detach: bool('Detached mode: Run containers in the background', { short: 'd' }),
+    'exit-code-from': string(
+      'Return the exit code of the selected service container. Implies --abort-on-container-exit',
+    ),
+    'no-attach': list('Do not attach (stream logs) to the specified services'),
+    'no-color': bool('Produce monochrome output'),
+    'no-deps': bool("Don't start linked services"),
+    'no-log-prefix': bool("Don't print prefix in logs"),
+    'no-start': bool("Don't start the services after creating them"),
+    plan: bool('Print what would be done, and why; do nothing'),
+    'quiet-build': bool('Suppress the build output'),
+    'renew-anon-volumes': bool('Recreate anonymous volumes instead of retrieving data from the previous containers', {
+      short: 'V',
+    }),
+    timeout: int(
+      'Use this timeout in seconds for container shutdown when attached or when containers are already running',
+      { short: 't' },
+    ),
+    timestamps: bool('Show timestamps'),
+    wait: bool('Wait for services to be running|healthy. Implies detached mode.'),
+    'wait-timeout': int('Maximum duration in seconds to wait for the project to be running|healthy'),
+    yes: bool('Assume "yes" as answer to all prompts and run non-interactively', { short: 'y' }),
+  },
+  args: { min: 0 },
+  async run(compose, { flags, given, args }) {
+    const abort = flags['abort-on-container-exit'] || flags['exit-code-from'] !== '';
+    const detached = flags.detach || flags.wait;
+    if (detached && (abort || flags['abort-on-container-failure'] || flags.attach.length > 0))
+      throw new CommandError(
+        '--detach and --wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure or --attach',
+      );
+    if (flags['force-recreate'] && flags['no-recreate'])
+      throw new CommandError('--force-recreate and --no-recreate are incompatible');
+    if (flags.build && flags['no-build']) throw new CommandError('--build and --no-build are incompatible');
+    const timeoutSeconds = given.has('timeout') ? flags.timeout : undefined;
+    const prepared = await prepare(compose, flags, args, {
+      noDeps: flags['no-deps'],
+      renewVolumes: flags['renew-anon-volumes'],
+      timeoutSeconds,
+      alwaysRecreateDeps: flags['always-recreate-deps'],
+    });
+    const { up, services, project } = prepared;
+    if (await showPlan(compose, up, flags.plan)) return 0;
+    if (flags['exit-code-from'] !== '' && !services.has(flags['exit-code-from']))
+      throw new CommandError(`no such service: ${flags['exit-code-from']}`);
+    await ensure(compose, prepared, flags, flags['quiet-build']);
+    const containers = await up.create();
+    if (flags['no-start']) return 0;
+    const client = await compose.client();
+    if (detached) {
+      await up.start(containers);
+      if (flags.wait)
+        await waitReady(compose, client, containers, given.has('wait-timeout') ? flags['wait-timeout'] : undefined);
+      return 0;
+    }
+    const attached = new Set(
+      [...services.keys()].filter((name) => {
+        const service = services.get(name)!;
+        if (flags['no-attach'].includes(name) || service.model['attach'] === false) return false;
+        if (flags.attach.length > 0) return flags.attach.includes(name);
+        return args.length === 0 || args.includes(name) || flags['attach-dependencies'];
+      }),
+    );
+    const printer = new LogPrinter(compose.cli, {
+      prefix: !flags['no-log-prefix'],
+      color: !flags['no-color'] && compose.flags.ansi !== 'never',
+      timestamps: flags.timestamps,
+    });
+    return new AttachedRun(compose, client, project, printer, {
+      attached,
+      abort: abort ? 'exit' : flags['abort-on-container-failure'] ? 'failure' : 'never',
+      exitCodeFrom: flags['exit-code-from'],
+      timeoutSeconds,
+    }).run(up, containers);
+  },
+});
+
+interface Prepared {
+  readonly project: Project;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly up: Up;
+}
+
+async function prepare(
+  compose: Compose,
+  flags: CreateFlags,
+  args: readonly string[],
+  more: { noDeps?: boolean; renewVolumes?: boolean; timeoutSeconds?: number | undefined; alwaysRecreateDeps?: boolean },
+): Promise<Prepared> {
+  const project = compose.project(args, parseScale(flags.scale));
+  const services = selectServices(project, args, more.noDeps === true);
+  if (services.size === 0) throw new CommandError('no service selected');
+  for (const service of services.values()) for (const text of ignoredFields(service)) compose.warn(text);
+  const up = new Up(await compose.client(), project, {
+    services,
+    ...(args.length === 0 ? {} : { named: new Set(args) }),
+    recreate: flags['force-recreate'] ? 'force' : flags['no-recreate'] ? 'never' : 'diverged',
+    recreateDependencies: more.alwaysRecreateDeps === true ? 'force' : flags['no-recreate'] ? 'never' : 'diverged',
+    removeOrphans: flags['remove-orphans'],
+    ignoreOrphans: ['1', 'true'].includes(compose.cli.env['COMPOSE_IGNORE_ORPHANS'] ?? ''),
+    renewVolumes: more.renewVolumes === true,
+    timeoutSeconds: more.timeoutSeconds,
+    onProgress: compose.onProgress,
+    warn: (message) => compose.warn(message),
+  });
+  return { project, services, up };
+}
+
+async function ensure(compose: Compose, prepared: Prepared, flags: CreateFlags, quietBuild: boolean): Promise<void> {
+  await ensureImages(compose, prepared.services, {
+    build: flags.build ? 'always' : flags['no-build'] ? 'never' : 'missing',
+    pull: flags.pull,
+    quietPull: flags['quiet-pull'],
+    quietBuild,
+    project: prepared.project,
+  });
+}
+
+/** True when the plan was all that was asked for. */
+async function showPlan(compose: Compose, up: Up, asked: boolean): Promise<boolean> {
+  if (!asked && !compose.flags['dry-run']) return false;
+  for (const step of await up.plan()) compose.cli.print(`${step.kind.padEnd(8)}  ${step.name}  (${step.reason})`);
+  return true;
+}
+
+async function waitReady(
+  compose: Compose,
+  client: Client,
+  containers: ReadonlyMap<string, readonly string[]>,
+  seconds: number | undefined,
+): Promise<void> {
+  const signal = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
+  try {
+    await waitUntilReady(client, containers, compose.onProgress, signal);
+  } catch (error) {
+    if (signal?.aborted) throw new CommandError(`application not healthy after ${seconds}s`);
+    throw error;
+  }
+}
+
+interface AttachedOptions {
+  readonly attached: ReadonlySet<string>;
+  readonly abort: 'exit' | 'failure' | 'never';
+  readonly exitCodeFrom: string;
+  readonly timeoutSeconds: number | undefined;
+}
+
+/** `up` without `-d`: output of all containers until they end, or are ended. */
+class AttachedRun {
+  readonly #compose: Compose;
+  readonly #client: Client;
+  readonly #project: Project;
+  readonly #printer: LogPrinter;
+  readonly #options: AttachedOptions;
+  readonly #ends: Promise<void>[] = [];
+  readonly #streams: Promise<void>[] = [];
+  #code = 0;
+  #stopping: Promise<void> | undefined;
+
+  constructor(compose: Compose, client: Client, project: Project, printer: LogPrinter, options: AttachedOptions) {
+    this.#compose = compose;
+    this.#client = client;
+    this.#project = project;
+    this.#printer = printer;
+    this.#options = options;
+  }
+
+  async run(up: Up, containers: ReadonlyMap<string, readonly string[]>): Promise<number> {
+    let interrupts = 0;
+    const interrupt = (): void => {
+      interrupts++;
+      if (interrupts === 1) {
+        this.#compose.cli.warn('Gracefully Stopping... press Ctrl+C again to force');
+        this.#code = 130;
+        this.#stop().catch(() => {});
+      } else this.#kill().catch(() => {});
+    };
+    process.on('SIGINT', interrupt);
+    process.on('SIGTERM', interrupt);
+    try {
+      await up.start(containers, (service, id) => this.#attach(service, id));
+      await Promise.all(this.#ends);
+      await Promise.all(this.#streams);
+      await this.#stopping;
+      return this.#code;
+    } finally {
+      process.off('SIGINT', interrupt);
+      process.off('SIGTERM', interrupt);
+    }
+  }
+
+  /** Before the start, so that no output and no exit is missed. */
+  async #attach(service: Service, id: string): Promise<void> {
+    const inspected = await this.#client.containers.inspect(id);
+    const name = shortName(this.#project.name, inspected.Name.slice(1));
+    if (this.#options.attached.has(service.name)) {
+      const stream = await this.#client.containers.attach(id, { stdout: true, stderr: true, stream: true });
+      const sinks = { stdout: this.#printer.sink(name, 'stdout'), stderr: this.#printer.sink(name, 'stderr') };
+      this.#streams.push(
+        (async () => {
+          if (inspected.Config.Tty === true) for await (const data of stream.output) sinks.stdout.write(data);
+          else for await (const part of demultiplex(stream.output)) sinks[part.stream].write(part.data);
+          sinks.stdout.end();
+          sinks.stderr.end();
+          stream.close();
+        })(),
+      );
+    }
+    const { outcome } = await this.#client.containers.wait(id, inspected.State.Running ? 'not-running' : 'next-exit');
+    this.#ends.push(
+      outcome.then(({ StatusCode: code }) => {
+        if (this.#options.attached.has(service.name)) this.#printer.line(name, `${name} exited with code ${code}`);
+        if (this.#stopping) return;
+        const ends = this.#options.abort === 'exit' || (this.#options.abort === 'failure' && code !== 0);
+        if (!ends) return;
+        if (this.#options.exitCodeFrom === '') this.#code = code;
+        this.#compose.cli.warn('Aborting on container exit...');
+        if (this.#options.exitCodeFrom === service.name) this.#code = code;
+        return this.#stop();
+      }),
+    );
+  }
+
+  #stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      const containers = await observeContainers(this.#client, this.#project.name);
+      await inDependencyOrder(
+        this.#project.services,
+        (service) =>
+          all(
+            containers.filter((item) => item.service === service.name && !item.oneOff),
+            (item) =>
+              stopContainer(this.#client, item, service, {
+                timeoutSeconds: this.#options.timeoutSeconds,
+                onProgress: this.#compose.onProgress,
+              }),
+          ),
+        { reverse: true },
+      );
+    })();
+    return this.#stopping;
+  }
+
+  async #kill(): Promise<void> {
+    const containers = await observeContainers(this.#client, this.#project.name);
+    await all(
+      containers.filter((item) => !item.oneOff),
+      async (item) => {
+        await this.#client.containers.kill(item.id).catch(() => {}); // it may have ended meanwhile
+      },
+    );
+  }
+}
+
+/** `web-1` of `shop-web-1`. */
+export function shortName(project: string, name: string): string {
+  return name.startsWith(`${project}-`) ? name.slice(project.length + 1) : name;
+}

@@ -1,0 +1,231 @@
+import fs from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import { readComposeFiles } from './compose-files.ts';
+import { checkConsistency } from './consistency.ts';
+import { parseDotenv } from './dotenv.ts';
+import { interpolate, type Lookup, type Variable } from './interpolate.ts';
+import { toNormalForm } from './normal-form.ts';
+import { Places } from './place.ts';
+import { checkProjectName, nameOfDirectory } from './project-name.ts';
+import { asDict, asList, asText, byText, dict, type Dict, isDict, sortedKeys, textOf } from './value.ts';
+import { readYaml } from './yaml.ts';
+
+export interface LoadOptions {
+  /** `-f`; none: what the working directory or one above holds. */
+  readonly files: readonly string[];
+  readonly projectName?: string | undefined;
+  readonly projectDirectory?: string | undefined;
+  readonly envFiles: readonly string[];
+  /** `--profile`; `*` is all. */
+  readonly profiles: readonly string[];
+  /** Services named on the command line are active whatever their profiles. */
+  readonly services?: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin?: () => string;
+  readonly interpolate?: boolean;
+  readonly normalize?: boolean;
+  readonly resolvePaths?: boolean;
+  readonly resolveEnvironment?: boolean;
+  readonly checkConsistency?: boolean;
+  readonly warn: (message: string) => void;
+}
+
+/** A loaded project: its model in normal form, with the active services only. */
+export interface LoadedProject {
+  readonly name: string;
+  readonly directory: string;
+  readonly files: readonly string[];
+  readonly model: Dict;
+  /** Left out by profiles. */
+  readonly disabled: Dict;
+  readonly profiles: readonly string[];
+  readonly lookup: Lookup;
+  readonly environment: ReadonlyMap<string, string>;
+  readonly variables: ReadonlyMap<string, Variable>;
+}
+
+const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+
+/** Reads a project's files. Throws `not-found` when there are none, `invalid-argument` with file, line and column. */
+export function loadProject(options: LoadOptions): LoadedProject {
+  const files = composeFiles(options);
+  const first = files.find((file) => file !== '-');
+  const directory = resolve(options.cwd, options.projectDirectory ?? (first === undefined ? '.' : dirname(first)));
+  const environment = projectEnvironment(options, directory);
+  const lookup: Lookup = (name) => environment.get(name);
+  const stdin = files.includes('-') ? options.stdin?.() : undefined;
+  const name = projectName(options, files, stdin, directory, lookup);
+  environment.set('COMPOSE_PROJECT_NAME', name);
+  const variables = new Map<string, Variable>();
+  const { tree, places } = readComposeFiles({
+    files,
+    directory,
+    lookup,
+    home: environment.get('HOME'),
+    stdin,
+    interpolate: options.interpolate !== false,
+    resolvePaths: options.resolvePaths !== false,
+    warn: options.warn,
+    onVariable: (variable) => {
+      if (!variables.has(variable.name)) variables.set(variable.name, variable);
+    },
+  });
+  const profiles = activeProfiles(options, environment, asDict(tree['services']));
+  const active = activeServices(asDict(tree['services']), profiles);
+  const disabled = dict();
+  for (const [service, item] of Object.entries(asDict(tree['services'])))
+    if (!active.has(service)) disabled[service] = item;
+  if (options.interpolate !== false) {
+    // Env files of services that are not started need not exist.
+    for (const service of Object.keys(disabled)) delete asDict(tree['services'])[service];
+    toNormalForm(tree, {
+      projectName: name,
+      lookup,
+      resolveEnvironment: options.resolveEnvironment !== false,
+      normalize: options.normalize !== false,
+    });
+    if (options.checkConsistency !== false) checkConsistency(tree, places, active);
+  } else tree['name'] ??= name;
+  dropOptionalDependencies(tree, active);
+  return { name, directory, files, model: tree, disabled, profiles, lookup, environment, variables };
+}
+
+function composeFiles(options: LoadOptions): string[] {
+  const given =
+    options.files.length > 0
+      ? options.files
+      : (options.env['COMPOSE_FILE']
+          ?.split(options.env['COMPOSE_PATH_SEPARATOR'] || ':')
+          .filter((file) => file !== '') ?? []);
+  if (given.length > 0)
+    return given.map((file) => {
+      if (/^(oci|git|https?|ssh):\/\//.test(file))
+        throw new EngineError('unimplemented', `${file}: files from registries and repositories are not supported`);
+      return file === '-' ? file : resolve(options.cwd, file);
+    });
+  const start = resolve(options.cwd, options.projectDirectory ?? '.');
+  for (let at = start; ; at = dirname(at)) {
+    const name = NAMES.find((item) => fs.existsSync(join(at, item)));
+    if (name !== undefined) {
+      const found = [join(at, name)];
+      const stem = name.startsWith('docker-') ? 'docker-compose.override' : 'compose.override';
+      const over = [`${stem}.yml`, `${stem}.yaml`].find((item) => fs.existsSync(join(at, item)));
+      return over === undefined ? found : [...found, join(at, over)];
+    }
+    if (dirname(at) === at) throw new EngineError('not-found', 'no configuration file provided: not found');
+  }
+}
+
+/** `.env`, or `--env-file`s, below the variables of the process. */
+function projectEnvironment(options: LoadOptions, directory: string): Map<string, string> {
+  const found = new Map<string, string>();
+  const given =
+    options.envFiles.length > 0
+      ? options.envFiles
+      : (options.env['COMPOSE_ENV_FILES']?.split(',').filter((file) => file !== '') ?? []);
+  const files = given.length > 0 ? given.map((file) => resolve(options.cwd, file)) : [join(directory, '.env')];
+  for (const file of files) {
+    let text: string;
+    try {
+      text = fs.readFileSync(file, 'utf8');
+    } catch (error) {
+      if (given.length === 0) continue;
+      throw new EngineError('not-found', `couldn't find env file: ${file}`, { cause: error });
+    }
+    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key] ?? found.get(key)))
+      found.set(name, value);
+  }
+  for (const [name, value] of Object.entries(options.env)) if (value !== undefined) found.set(name, value);
+  return found;
+}
+
+function projectName(
+  options: LoadOptions,
+  files: readonly string[],
+  stdin: string | undefined,
+  directory: string,
+  lookup: Lookup,
+): string {
+  if (options.projectName) return checkProjectName(options.projectName);
+  const fromEnv = lookup('COMPOSE_PROJECT_NAME');
+  if (fromEnv) return checkProjectName(fromEnv);
+  let written: string | undefined;
+  for (const file of files) {
+    let text: string;
+    try {
+      text = file === '-' ? (stdin ?? '') : fs.readFileSync(file, 'utf8');
+    } catch {
+      continue; // said better when the file is really read
+    }
+    if (!/^(name|["']name["'])\s*:/m.test(text)) continue;
+    for (const { tree } of readYaml(text, file, { places: new Places() })) written = asText(tree['name']) ?? written;
+  }
+  if (written !== undefined && written !== '') return checkProjectName(interpolate(written, { lookup }));
+  return nameOfDirectory(directory);
+}
+
+function activeProfiles(options: LoadOptions, environment: ReadonlyMap<string, string>, services: Dict): string[] {
+  const given =
+    options.profiles.length > 0
+      ? options.profiles
+      : (environment.get('COMPOSE_PROFILES') ?? '')
+          .split(',')
+          .map((item) => item.trim())
+          .filter((item) => item !== '');
+  const named = (options.services ?? []).flatMap((name) => asList(asDict(services[name])['profiles']).map(String));
+  return [...new Set([...given, ...named])];
+}
+
+function activeServices(services: Dict, profiles: readonly string[]): Set<string> {
+  return new Set(
+    Object.keys(services).filter((name) => {
+      const wanted = asList(asDict(services[name])['profiles']).map(String);
+      return wanted.length === 0 || profiles.includes('*') || wanted.some((profile) => profiles.includes(profile));
+    }),
+  );
+}
+
+function dropOptionalDependencies(tree: Dict, active: ReadonlySet<string>): void {
+  const services = asDict(tree['services']);
+  for (const item of Object.values(services)) {
+    const wanted = asDict(item)['depends_on'];
+    if (!isDict(wanted)) continue;
+    for (const name of Object.keys(wanted))
+      if (!active.has(name) && asDict(wanted[name])['required'] === false) delete wanted[name];
+    if (Object.keys(wanted).length === 0) delete asDict(item)['depends_on'];
+  }
+}
+
+/** Leaves out networks, volumes, secrets and configs that no service uses. Changes the model. */
+export function dropUnused(model: Dict): void {
+  const services = Object.values(asDict(model['services'])).map(asDict);
+  const used: Record<string, Set<string>> = {
+    networks: new Set(services.flatMap((service) => sortedKeys(asDict(service['networks'])))),
+    volumes: new Set(
+      services.flatMap((service) =>
+        asList(service['volumes'])
+          .map(asDict)
+          .filter((mount) => mount['type'] === 'volume')
+          .map((mount) => asText(mount['source']) ?? ''),
+      ),
+    ),
+    secrets: new Set(
+      services.flatMap((service) =>
+        [...asList(service['secrets']), ...asList(asDict(service['build'])['secrets'])].map((item) =>
+          textOf(asDict(item)['source']),
+        ),
+      ),
+    ),
+    configs: new Set(
+      services.flatMap((service) => asList(service['configs']).map((item) => textOf(asDict(item)['source']))),
+    ),
+  };
+  for (const [kind, names] of Object.entries(used)) {
+    const all = model[kind];
+    if (!isDict(all)) continue;
+    for (const name of Object.keys(all).sort(byText)) if (!names.has(name)) delete all[name];
+    if (Object.keys(all).length === 0) delete model[kind];
+  }
+}

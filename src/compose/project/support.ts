@@ -1,0 +1,30 @@
+import { EngineError } from '../../base/errors.ts';
+import { asDict, asList } from '../model/value.ts';
+import type { Service } from './project.ts';
+
+/** Fields that a container cannot be given here: refused, not dropped. */
+const REFUSED = ['provider', 'models', 'credential_spec', 'isolation', 'use_api_socket', 'volume_driver', 'pre_start'];
+
+/** Throws `unimplemented`, naming the service and the field. */
+export function checkSupported(service: Service): void {
+  const { model, name } = service;
+  const refuse = (field: string): never => {
+    throw new EngineError(
+      'unimplemented',
+      `services.${name}.${field} is not supported: remove it to start this service`,
+    );
+  };
+  for (const field of REFUSED) if (model[field] !== undefined && model[field] !== false) refuse(field);
+  for (const mount of asList(model['volumes']).map(asDict))
+    if (mount['type'] === 'cluster' || mount['type'] === 'npipe') refuse(`volumes (type ${String(mount['type'])})`);
+  for (const [key, network] of Object.entries(asDict(model['networks'])))
+    if (asDict(network)['interface_name'] !== undefined) refuse(`networks.${key}.interface_name`);
+}
+
+/** Fields that mean something only in a cluster, or that this release takes no notice of: said once. */
+export function ignoredFields(service: Service): string[] {
+  const deploy = asDict(service.model['deploy']);
+  return ['update_config', 'rollback_config', 'placement', 'endpoint_mode']
+    .filter((key) => deploy[key] !== undefined)
+    .map((key) => `services.${service.name}.deploy.${key} has no effect on one machine`);
+}
