@@ -10,7 +10,7 @@ import {
   withDefaultTag,
 } from '../../oci/reference.ts';
 import type { ImageRecord } from '../../state/images.ts';
-import { formatPlatform, samePlatform } from '../../oci/platform.ts';
+import { formatPlatform, platformDistance, samePlatform } from '../../oci/platform.ts';
 import { chainsOf } from '../gc.ts';
 import { BUILT_IN_LABEL, builtInFor, makeBuiltIn } from './built-in.ts';
 import { recordImage, storeConfig } from './create-image.ts';
@@ -18,7 +18,7 @@ import { eventAttributes, nameImage } from './names.ts';
 import type { ImageParts } from './parts.ts';
 import { pullLayers } from './pull-layers.ts';
 import type { FetchedImage, RegistryAccess } from './registry-access.ts';
-import { lookupName, platformOf } from './resolve.ts';
+import { imagePlatform, lookupName, platformOf } from './resolve.ts';
 import { underLease } from './under-lease.ts';
 
 export interface PullOptions extends OperationOptions {
@@ -87,10 +87,12 @@ async function pullOne(
   const { signal, onProgress, auth } = options;
   const platform = options.platform ? platformOf(options.platform) : parts.platform;
   const before = parts.images.reference(lookupName(reference))?.image;
+  // With both a tag and a digest it is the digest that counts.
+  const shown = familiarName(reference.digest ? { ...reference, tag: undefined } : reference);
   await underLease(parts, 'pull', async (lease) => {
     const { content } = parts;
     const fetched = await registry.fetch(reference, { auth, signal, onProgress, platform, content, lease });
-    onProgress?.({ id: reference.digest ?? reference.tag ?? '', status: `Pulling from ${reference.path}` });
+    onProgress?.({ id: reference.digest ? shown : (reference.tag ?? ''), status: `Pulling from ${reference.path}` });
     const manifest = parseManifest(await readDocument(content, fetched.manifest, signal));
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await readDocument(content, manifest.config, signal));
     const config = await storeConfig(parts, text, lease);
@@ -107,7 +109,14 @@ async function pullOne(
     parts.publish('pull', image.id, eventAttributes(image, reference));
     onProgress?.({ id: '', status: `Digest: ${fetched.target.digest}` });
     const news = before === image.id ? 'Image is up to date' : 'Downloaded newer image';
-    onProgress?.({ id: '', status: `Status: ${news} for ${familiarName(reference)}` });
+    onProgress?.({ id: '', status: `Status: ${news} for ${shown}` });
+    if (options.platform && platformDistance(platform, imagePlatform(image)) === undefined) {
+      const [own, wanted] = [imagePlatform(image), platform].map(formatPlatform);
+      onProgress?.({
+        id: '',
+        status: `WARNING: image with reference ${shown} was found but its platform (${own}) does not match the specified platform (${wanted})`,
+      });
+    }
   });
 }
 
