@@ -63,7 +63,8 @@ export async function archivePut(
   }
   const { copyUidGid, ...rest } = options ?? {};
   await withRoot(context, record, async (root) => {
-    const owner = copyUidGid ? await context.specs.user(record, root) : undefined;
+    // as Docker has it: without a user of the container's own the archive's owners stay
+    const owner = copyUidGid && record.config.User ? await context.specs.user(record, root) : undefined;
     await context.files.put(root, path, tar, nameOrId, { ...rest, ...(owner && { owner }) });
   });
   publishContainerEvent(context, record, 'extract-to-dir');

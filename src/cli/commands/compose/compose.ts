@@ -59,6 +59,9 @@ const ABSENT = [
   'watch',
 ];
 
+/** Commands that can say what they would do, and those that change nothing anyway. */
+const DRY = new Set(['up', 'create', 'config', 'images', 'logs', 'ls', 'port', 'ps', 'top', 'version']);
+
 export const compose = command({
   usage: '[OPTIONS] COMMAND',
   description: `Define and run multi-container applications\n\nCommands:\n${Object.entries(SUBCOMMANDS)
@@ -83,6 +86,10 @@ export const compose = command({
         `unknown gantry command: "compose ${name}"${found.length === 0 ? '' : `\n\nDid you mean this?\n${found.map((item) => `\tgantry compose ${item}`).join('\n')}`}`,
       );
     }
+    if (flags['dry-run'] && !DRY.has(name)) {
+      throw new CommandError(`gantry compose ${name} has no --dry-run in this version; nothing was done`);
+    }
+    if (flags.parallel !== -1) throw new CommandError('--parallel is not supported by this version; nothing was done');
     const spec = await sub.load();
     const path = `compose ${name}`;
     const shown = { ...spec, run: async () => 0 };
