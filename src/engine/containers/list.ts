@@ -34,7 +34,7 @@ export async function listContainers(
   const summaries = records.map((record) => summary(context, record, nowMs));
   if (!options.size) return summaries;
   return await Promise.all(
-    summaries.map(async (item, index) => ({ ...item, ...(await containerSizes(context, records[index]!)) })),
+    summaries.map(async (item, index) => ({ ...item, ...(await sizesIfThere(context, records[index]!)) })),
   );
 }
 
@@ -75,4 +75,17 @@ function summary(context: ContainerContext, record: ContainerRecord, nowMs: numb
 function commandLine({ config }: ContainerRecord): string {
   const [path = '', ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   return [path, ...args.map((word) => (word.includes(' ') ? `'${word}'` : word))].join(' ');
+}
+
+/** Nothing for a container that is removed while it is measured. */
+async function sizesIfThere(
+  context: ContainerContext,
+  record: ContainerRecord,
+): Promise<{ SizeRw?: number; SizeRootFs?: number }> {
+  try {
+    return await containerSizes(context, record);
+  } catch (error) {
+    if (context.store.get(record.id)) throw error;
+    return {};
+  }
 }

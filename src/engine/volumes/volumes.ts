@@ -210,7 +210,14 @@ export class Volumes implements VolumeService {
   async diskUsage(signal?: AbortSignal): Promise<Volume[]> {
     const volumes: Volume[] = [];
     for (const record of this.#store.list().filter((volume) => !isHidden(volume))) {
-      const Size = await this.#usage(this.#driver.dataPath(record.name), signal);
+      let Size: number;
+      try {
+        Size = await this.#usage(this.#driver.dataPath(record.name), signal);
+      } catch (error) {
+        const present = this.#store.get(record.name);
+        if (present && !isHidden(present)) throw error;
+        continue; // removed while it was measured
+      }
       volumes.push({ ...this.#document(record), UsageData: { Size, RefCount: this.usersOf(record.name).length } });
     }
     return volumes;
