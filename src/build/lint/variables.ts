@@ -1,3 +1,4 @@
+import { PROXY_ARGS } from '../proxy-args.ts';
 import { expandWord } from '../dockerfile/expand.ts';
 import type { Dockerfile, Instruction, Stage } from '../dockerfile/instructions.ts';
 import { distance } from '../dockerfile/parse.ts';
@@ -5,19 +6,7 @@ import type { LintOptions } from './lint.ts';
 import type { Report } from './warning.ts';
 
 /** Variables of every image and build that need no declaration. */
-const PREDEFINED = [
-  'PATH',
-  'HTTP_PROXY',
-  'http_proxy',
-  'HTTPS_PROXY',
-  'https_proxy',
-  'FTP_PROXY',
-  'ftp_proxy',
-  'NO_PROXY',
-  'no_proxy',
-  'ALL_PROXY',
-  'all_proxy',
-];
+const PREDEFINED = ['PATH', ...PROXY_ARGS];
 
 /** Variables that instructions use and nothing sets. RUN is the shell's, and is not looked into. */
 export function lintVariables(

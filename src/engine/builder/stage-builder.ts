@@ -12,6 +12,7 @@ import {
   type RunInstruction,
 } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { PROXY_ARGS } from '../../build/proxy-args.ts';
 import { type BuildPlan, type PlannedStage, stageOf } from '../../build/plan.ts';
 import { parseRunMount } from '../../build/run-mount.ts';
 import { changeConfig, commandArgv, DEFAULT_PATH, variable } from '../../build/stage-config.ts';
@@ -67,20 +68,6 @@ export interface StageContext {
   readonly announce: (text: string) => void;
   readonly options: OperationOptions;
 }
-
-/** Proxy settings that RUN steps see without an ARG, and that no cache key depends on. */
-const PROXY_ARGS = new Set([
-  'HTTP_PROXY',
-  'http_proxy',
-  'HTTPS_PROXY',
-  'https_proxy',
-  'FTP_PROXY',
-  'ftp_proxy',
-  'NO_PROXY',
-  'no_proxy',
-  'ALL_PROXY',
-  'all_proxy',
-]);
 
 /**
  * Builds the stages of a plan, each from the cache when its record is there. Stages are a map of promises: each waits for

@@ -1,0 +1,13 @@
+/** Proxy settings that RUN steps see without an ARG, and that no cache key depends on. */
+export const PROXY_ARGS: ReadonlySet<string> = new Set([
+  'HTTP_PROXY',
+  'http_proxy',
+  'HTTPS_PROXY',
+  'https_proxy',
+  'FTP_PROXY',
+  'ftp_proxy',
+  'NO_PROXY',
+  'no_proxy',
+  'ALL_PROXY',
+  'all_proxy',
+]);
