@@ -47,6 +47,8 @@ need mmdebstrap mmdebstrap
 need busybox busybox-static
 need mount mount
 need ps procps
+# any of the names that run --init looks for
+command -v docker-init >/dev/null || command -v tini >/dev/null || need catatonit catatonit
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -9,5 +9,5 @@ PATH=$root/.gantry:$PATH
 [ ! -d .gantry/docker-cli ] || PATH=$PATH:$root/.gantry/docker-cli/usr/bin
 export PATH
 if [ $# -gt 0 ]; then exec node --test "$@"; fi
-node --test --test-concurrency=2 --test-timeout=600000 'src/**/*.test.ts' 'tests/**/*.test.ts'
+node tools/run-tests.ts
 printf '\nAll tests passed. Next: ./gantry demo, npm run check, npm run bench.\n'

@@ -19,8 +19,6 @@ export interface HostFacts {
   readonly apparmor: boolean;
   readonly selinux: boolean;
   readonly seccomp: boolean;
-  /** /proc/sys/net/ipv4/ip_forward */
-  readonly ipForward: boolean;
   /** The kernel has cgroup namespaces. */
   readonly cgroupNamespaces: boolean;
   /** The kernel can make bind mounts read-only with everything below them (`mount_setattr`, 5.12). */
@@ -74,10 +72,14 @@ export function readHostFacts(): HostFacts {
     apparmor: text('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
     selinux: existsSync('/sys/fs/selinux/enforce'),
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail') || /^Seccomp:/m.test(text('/proc/self/status')),
-    ipForward: text('/proc/sys/net/ipv4/ip_forward').trim() === '1',
     cgroupNamespaces: existsSync('/proc/self/ns/cgroup'),
     recursiveReadOnly: kernel.major > 5 || (kernel.major === 5 && kernel.minor >= 12),
   };
+}
+
+/** Whether the kernel forwards IPv4 now: no fact of the host but a switch that the engine's first bridge turns on. */
+export function ipForwarding(): boolean {
+  return text('/proc/sys/net/ipv4/ip_forward').trim() === '1';
 }
 
 const GO_ARCHITECTURES: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import { hostname, release } from 'node:os';
 import type { SystemInfo } from '../../api/system.ts';
 import { now } from '../../base/time.ts';
 import { VERSION } from '../../base/version.ts';
-import type { HostFacts } from '../../linux/host-facts.ts';
+import { type HostFacts, ipForwarding } from '../../linux/host-facts.ts';
 import { mountOf, readMounts } from '../../linux/mountinfo.ts';
 import type { ContainerStore } from '../../state/containers.ts';
 import type { EngineConfig } from '../config.ts';
@@ -56,7 +56,7 @@ export function systemInfo(parts: InfoParts): SystemInfo {
     CPUShares: cgroup.cpuShares,
     CPUSet: cgroup.cpuset,
     PidsLimit: cgroup.pids,
-    IPv4Forwarding: host.ipForward,
+    IPv4Forwarding: ipForwarding(),
     Debug: config.debug,
     NFd: 0,
     OomKillDisable: cgroup.oomKillDisable,
@@ -131,7 +131,7 @@ function securityOptions(host: HostFacts): string[] {
 }
 
 /** What the host cannot do, in Docker's words. */
-function warnings({ cgroup, ipForward }: HostFacts): string[] | null {
+function warnings({ cgroup }: HostFacts): string[] | null {
   const lacks: [boolean, string][] = [
     [cgroup.memory, 'WARNING: No memory limit support'],
     [cgroup.memorySwap, 'WARNING: No swap limit support'],
@@ -140,7 +140,7 @@ function warnings({ cgroup, ipForward }: HostFacts): string[] | null {
     [cgroup.cpuShares, 'WARNING: No cpu shares support'],
     [cgroup.cpuset, 'WARNING: No cpuset support'],
     [cgroup.pids, 'WARNING: No pids limit support'],
-    [ipForward, 'WARNING: IPv4 forwarding is disabled'],
+    [ipForwarding(), 'WARNING: IPv4 forwarding is disabled'],
   ];
   const list = lacks.filter(([has]) => !has).map(([, words]) => words);
   return list.length > 0 ? list : null;

@@ -31,7 +31,6 @@ export function testHost(changes: Partial<HostFacts> = {}): HostFacts {
     apparmor: false,
     selinux: false,
     seccomp: true,
-    ipForward: true,
     cgroupNamespaces: true,
     recursiveReadOnly: true,
     ...changes,
