@@ -36,6 +36,8 @@ import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
 import type { OutputChunk } from '../runtime/task.ts';
+import type { BuildEvent } from './builder/build-event.ts';
+import type { BuildSession } from './builder/build-session.ts';
 
 export interface EngineServices extends AsyncDisposable {
   readonly containers: ContainerService;
@@ -303,9 +305,17 @@ export interface BuildRequest {
   readonly auth?: Readonly<Record<string, AuthConfig>>;
 }
 
+/** What a build is given besides its request. */
+export interface BuildOptions extends OperationOptions {
+  /** Every step as it begins, speaks and ends. Never awaited. */
+  readonly onEvent?: ((event: BuildEvent) => void) | undefined;
+  /** The client's secrets, ssh agent and directories. */
+  readonly session?: BuildSession | undefined;
+}
+
 export interface BuildService {
   /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
-  build(context: Bytes, request: BuildRequest, options?: OperationOptions): Promise<{ id: string }>;
+  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<{ id: string }>;
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,

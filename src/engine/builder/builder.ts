@@ -16,12 +16,13 @@ import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import type { ImageConfig } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { BuildRecord, BuildRecords } from '../../state/build-records.ts';
+import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
-import type { BuildRequest, BuildService } from '../engine.ts';
+import type { BuildOptions, BuildRequest, BuildService } from '../engine.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import { StageBuilder, type StageState } from './stage-builder.ts';
+import { StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
 
 /** What the builder needs of the other parts of the engine. */
@@ -83,16 +84,17 @@ const MAX_DOCKERFILE = 16 * 1024 * 1024;
 export class Builder implements BuildService {
   readonly #parts: BuilderParts;
   readonly #running = new Map<string, AbortController>();
-  readonly #runningSteps = new Map<string, Promise<BuildRecord>>();
+  readonly #cache: StepCache;
 
   constructor(parts: BuilderParts) {
     this.#parts = parts;
+    this.#cache = new StepCache(parts.records, parts.snapshotter);
   }
 
   async build(
     context: Bytes,
     request: BuildRequest & { readonly buildId?: string },
-    options: OperationOptions = {},
+    options: BuildOptions = {},
   ): Promise<{ id: string }> {
     if (request.remote)
       throw new EngineError(
@@ -130,7 +132,7 @@ export class Builder implements BuildService {
       lease: Lease;
       tags: readonly string[];
       announce: (text: string) => void;
-      options: OperationOptions;
+      options: BuildOptions;
     },
   ): Promise<{ id: string }> {
     const root = join(directory, 'context');
@@ -154,7 +156,9 @@ export class Builder implements BuildService {
         request,
         plan,
         directory,
-        running: this.#runningSteps,
+        cache: this.#cache,
+        imports: [],
+        onEvent: (event) => options.onEvent?.(event),
         contextRoot: root,
         escape: dockerfile.escape,
         epoch: sourceDateEpoch(buildArgs),
@@ -165,7 +169,7 @@ export class Builder implements BuildService {
         announce,
         options,
       });
-      const state = await builder.build();
+      const { target: state } = await builder.build();
       const id = await this.#finish(state, request);
       for (const tag of tags) await this.#parts.images.tag(id, tag);
       this.#parts.onBuilt(id, tags);

@@ -25,10 +25,13 @@ import type { BuildRequest } from '../engine.ts';
 import { MOUNT_POINTS } from '../containers/create.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { BuilderParts } from './builder.ts';
+import type { BuildEvent, BuildVertex, StepOrigin } from './build-event.ts';
 import { type FilesPlace, resolveCopy } from './copy-step.ts';
 import { explainStep } from './explain.ts';
 import { OrderedOutput } from './ordered-output.ts';
 import { mountInputs, mountPoints, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
+import type { ResolvedSource, SolvedBuild, SolvedStep } from './solved-build.ts';
+import type { CacheImport, StepCache } from './step-cache.ts';
 import type { StepCommand } from './step-executor.ts';
 import { Views } from './views.ts';
 
@@ -53,8 +56,11 @@ export interface StageContext {
   readonly plan: BuildPlan;
   /** Directory of this build, removed after it. */
   readonly directory: string;
-  /** Steps that run now, of all builds: one that wants the same waits for it. */
-  readonly running: Map<string, Promise<BuildRecord>>;
+  /** Of the whole engine. */
+  readonly cache: StepCache;
+  /** Other places that may know a step. */
+  readonly imports: readonly CacheImport[];
+  readonly onEvent: (event: BuildEvent) => void;
   /** Root of the unpacked context. */
   readonly contextRoot: string;
   readonly ignore: readonly string[];
@@ -81,6 +87,8 @@ export class StageBuilder {
   readonly #signal: AbortSignal;
   readonly #output: OrderedOutput;
   readonly #steps: number;
+  readonly #solved: SolvedStep[] = [];
+  readonly #sources = new Map<string, ResolvedSource>();
   #names = 0;
 
   constructor(context: StageContext) {
@@ -97,7 +105,7 @@ export class StageBuilder {
   }
 
   /** The first failure stops the other stages; it is thrown when all have ended. */
-  async build(): Promise<StageState> {
+  async build(): Promise<Pick<SolvedBuild, 'target' | 'stages' | 'steps' | 'sources'>> {
     await using _views = this.#views;
     const { stages } = this.#context.plan;
     let first: { readonly error: unknown } | undefined;
@@ -117,16 +125,39 @@ export class StageBuilder {
     );
     await Promise.all(settled);
     if (first) throw first.error;
-    return this.#stages.get(stages.at(-1)!.index)!;
+    const states = new Map<number, StageState>();
+    for (const [index, state] of this.#stages) states.set(index, await state);
+    const target = states.get(stages.at(-1)!.index)!;
+    return { target, stages: states, steps: this.#solved, sources: [...this.#sources.values()] };
   }
 
   async #stage(planned: PlannedStage, slot: number, before: number): Promise<StageState> {
     const announce = (text: string): void => this.#output.write(slot, text);
     let number = before;
     const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
-    const run: StageRun = { planned, announce, args: new Map(), position: 0, ownCmd: false };
-    announceStep(planned.stage.original);
-    const { state: start, triggers } = await this.#base(planned);
+    const { stage, index } = planned;
+    const vertexOf = (position: number, { original, range }: Pick<Instruction, 'original' | 'range'>): BuildVertex => ({
+      id: `${index}.${position}`,
+      text: original,
+      stage: { index, name: stage.name },
+      position,
+      total: stage.instructions.length + 1,
+      line: range.start,
+    });
+    const run: StageRun = {
+      planned,
+      vertex: vertexOf(0, stage),
+      announce: (text) => {
+        announce(text);
+        this.#event({ type: 'output', vertex: run.vertex, time: Date.now(), text });
+      },
+      args: new Map(),
+      position: 0,
+      ownCmd: false,
+      last: undefined,
+    };
+    announceStep(stage.original);
+    const { state: start, triggers } = await this.#vertex(run, async () => this.#base(planned));
     announce(` ---> ${show(start)}\n`);
     let state = start;
     if (triggers.length > 0) {
@@ -139,10 +170,34 @@ export class StageBuilder {
     for (const instruction of planned.stage.instructions) {
       this.#signal.throwIfAborted();
       announceStep(instruction.original);
-      state = await this.#instruction(state, instruction, run);
+      run.vertex = vertexOf(run.vertex.position + 1, instruction);
+      state = await this.#vertex(run, async () => this.#instruction(state, instruction, run));
       announce(` ---> ${show(state)}\n`);
     }
     return state;
+  }
+
+  /** Tells of the beginning and the end of a step. */
+  async #vertex<T extends StageState | { readonly state: StageState }>(
+    run: StageRun,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { vertex } = run;
+    run.last = undefined;
+    this.#event({ type: 'started', vertex, time: Date.now() });
+    try {
+      const result = await work();
+      const { key } = 'state' in result ? result.state : result;
+      this.#event({ type: 'done', vertex, time: Date.now(), origin: run.last ?? 'cached', key });
+      return result;
+    } catch (error) {
+      this.#event({ type: 'failed', vertex, time: Date.now(), message: errorMessage(error) });
+      throw error;
+    }
+  }
+
+  #event(event: BuildEvent): void {
+    this.#context.onEvent(event);
   }
 
   async #base(planned: PlannedStage): Promise<{ state: StageState; triggers: readonly string[] }> {
@@ -169,7 +224,7 @@ export class StageBuilder {
     }
     const image = await this.#image(base.reference, planned.platform);
     const { OnBuild: triggers, ...config } = image.config.config ?? {};
-    if (image.chain) this.#context.lease.add('snapshot', image.chain);
+    this.#usedImage(base.reference, image, planned.platform);
     return {
       state: {
         config,
@@ -198,6 +253,11 @@ export class StageBuilder {
     }
     await images.pull(reference, { ...options, signal: this.#signal, ...(wanted && { platform: wanted }) });
     return images.resolve(reference, wanted);
+  }
+
+  #usedImage(name: string, image: ResolvedImage, platform: string | undefined): void {
+    this.#sources.set(`${name} ${platform ?? ''}`, { kind: 'image', name, digest: image.id, platform });
+    if (image.chain) this.#context.lease.add('snapshot', image.chain);
   }
 
   async #instruction(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
@@ -402,7 +462,7 @@ export class StageBuilder {
     }
     if (from === 'scratch') return { root: await this.#views.of(undefined), ignore: [], keepOwner: true, name: from };
     const image = await this.#image(from, undefined);
-    if (image.chain) this.#context.lease.add('snapshot', image.chain);
+    this.#usedImage(from, image, undefined);
     return { root: await this.#views.of(image.chain), ignore: [], keepOwner: true, name: `image ${from}` };
   }
 
@@ -416,60 +476,41 @@ export class StageBuilder {
     { kind, text, inputs, run }: Step,
     make: (key: Digest) => Promise<BuildRecord['layer']>,
   ): Promise<BuildRecord> {
-    const { request, lease } = this.#context;
+    const { request, lease, cache, imports, epoch } = this.#context;
     const { records, snapshotter } = this.#context.parts;
-    const { epoch } = this.#context;
     const times = epoch === undefined ? [] : [{ name: 'SOURCE_DATE_EPOCH', value: String(epoch) }];
     const key = stepKey(state.key, kind, [...inputs, ...times]);
     const { stage, index } = run.planned;
     const slot = `${stage.name ?? index} ${run.position} ${kind}`;
-    // A record's layer stands on the layers that it was made on: on others it would be another.
-    const fits = (record: BuildRecord): boolean =>
-      record.layer === undefined ||
-      (lease.add('snapshot', record.layer.chain), snapshotter.stat(record.layer.chain)?.parent === state.chain);
-    if (request.noCache !== true) {
-      const record = records.use(key);
-      if (record && fits(record)) {
-        run.announce(' ---> Using cache\n');
-        return record;
-      }
-    }
-    if (request.explain === true)
-      run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
-    const { running } = this.#context;
-    const place = `${key} ${state.chain ?? ''}`;
-    const other = request.noCache === true ? undefined : running.get(place);
-    if (other) {
-      // Its failure is its own: an abort of that build is none of this one.
-      const record = await Promise.race([other.catch(() => undefined), aborted(this.#signal)]);
-      this.#signal.throwIfAborted();
-      if (record && fits(record)) {
-        run.announce(' ---> Shared with another build\n');
-        return record;
-      }
-    }
-    const work = (async (): Promise<BuildRecord> => {
-      const layer = await make(key);
-      const record = {
+    const fresh = request.noCache === true;
+    const { record, origin } = await cache.get({
+      key,
+      chain: state.chain,
+      lease,
+      signal: this.#signal,
+      fresh,
+      imports,
+      onMiss: () => {
+        if (request.explain === true)
+          run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
+      },
+      make: async () => ({
         key,
         parent: state.key,
         text,
-        layer,
+        layer: await make(key),
         createdAt: epoch === undefined ? now() : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z'),
         usedAt: Date.now(),
         uses: 0,
         slot,
         inputs,
-      };
-      records.save(record);
-      return record;
-    })();
-    running.set(place, work);
-    try {
-      return await work;
-    } finally {
-      if (running.get(place) === work) running.delete(place);
-    }
+      }),
+    });
+    if (origin === 'cached') run.announce(' ---> Using cache\n');
+    if (origin === 'shared') run.announce(' ---> Shared with another build\n');
+    run.last = origin;
+    this.#solved.push({ vertex: run.vertex, record, origin });
+    return record;
   }
 
   /** Makes a layer over the state's files: `work` gets them mounted read-write. */
@@ -517,6 +558,10 @@ interface StageRun {
   position: number;
   /** Whether it has had a CMD. */
   ownCmd: boolean;
+  /** The step that is under way. */
+  vertex: BuildVertex;
+  /** How it got its result, when it has one of its own. */
+  last: StepOrigin | undefined;
 }
 
 interface Step {
@@ -531,11 +576,6 @@ const SCRATCH_TIME = '1970-01-01T00:00:00Z';
 
 function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
   return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
-}
-
-/** Resolves when the signal aborts. */
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
 }
 
 function stepKey(parent: Digest, kind: string, inputs: readonly StepInput[]): Digest {

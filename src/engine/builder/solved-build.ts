@@ -1,0 +1,41 @@
+import type { Digest } from '../../oci/digest.ts';
+import type { BuildPlan } from '../../build/plan.ts';
+import type { BuildRecord } from '../../state/build-records.ts';
+import type { Lease } from '../../state/leases.ts';
+import type { BuildVertex, StepOrigin } from './build-event.ts';
+import type { StageState } from './stage-builder.ts';
+
+/** A build whose steps have all run, before anything is made of it: what outputs and exporters of the cache take. */
+export interface SolvedBuild {
+  /** The target's configuration and layers. */
+  readonly target: StageState;
+  /** Every stage that was built, by its index in the Dockerfile. */
+  readonly stages: ReadonlyMap<number, StageState>;
+  readonly plan: BuildPlan;
+  /** Steps with a result, in the order in which they ended; those that only set an ARG have none. */
+  readonly steps: readonly SolvedStep[];
+  /** What came from elsewhere. */
+  readonly sources: readonly ResolvedSource[];
+  /** `linux/arm64/v8` */
+  readonly platform: string;
+  /** Keeps all layers of the build until it is over. */
+  readonly lease: Lease;
+  /** The Dockerfile's text. */
+  readonly dockerfile: string;
+}
+
+export interface SolvedStep {
+  readonly vertex: BuildVertex;
+  readonly record: BuildRecord;
+  readonly origin: StepOrigin;
+}
+
+/** Something that a build took from outside, as it was found: materials of its provenance. */
+export interface ResolvedSource {
+  readonly kind: 'image' | 'git' | 'http';
+  /** As written: `node:22`, an address. */
+  readonly name: string;
+  /** Manifest or config digest of an image, commit of a repository (`sha1:…`), checksum of a file. */
+  readonly digest: Digest | `sha1:${string}`;
+  readonly platform?: string | undefined;
+}

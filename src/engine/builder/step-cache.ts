@@ -1,0 +1,104 @@
+import type { ChainId, Digest } from '../../oci/digest.ts';
+import type { Snapshotter } from '../../snapshot/snapshotter.ts';
+import type { BuildRecord, BuildRecords } from '../../state/build-records.ts';
+import type { Lease } from '../../state/leases.ts';
+import type { StepOrigin } from './build-event.ts';
+
+/** Another place that knows steps: a cache that was exported to a registry, or to a directory. */
+export interface CacheImport {
+  /**
+   * The record of a step, its layer made (unpacked over `parent`, on the lease) so that it can be used like an own one;
+   * undefined when it is not known there. A failure to reach the place is a warning of its own, not a throw.
+   */
+  find(
+    key: Digest,
+    place: { readonly parent: ChainId | undefined; readonly lease: Lease },
+  ): Promise<BuildRecord | undefined>;
+}
+
+export interface WantedStep {
+  readonly key: Digest;
+  /** The layers that it stands on. */
+  readonly chain: ChainId | undefined;
+  readonly lease: Lease;
+  readonly signal: AbortSignal;
+  /** Make it, whatever is known. */
+  readonly fresh: boolean;
+  readonly imports: readonly CacheImport[];
+  /** Called when it has to be made, before it is. */
+  readonly onMiss: () => void;
+  readonly make: () => Promise<BuildRecord>;
+}
+
+export interface StepResult {
+  readonly record: BuildRecord;
+  readonly origin: StepOrigin;
+}
+
+/** Results of steps by their keys: those kept, and those that some build makes now. One for the whole engine. */
+export class StepCache {
+  readonly records: BuildRecords;
+  readonly #snapshotter: Pick<Snapshotter, 'stat'>;
+  readonly #running = new Map<string, Promise<BuildRecord>>();
+
+  constructor(records: BuildRecords, snapshotter: Pick<Snapshotter, 'stat'>) {
+    this.records = records;
+    this.#snapshotter = snapshotter;
+  }
+
+  /** The record of a step: kept, imported, from another build that makes it now, or made. */
+  async get(wanted: WantedStep): Promise<StepResult> {
+    const { key, chain, fresh, signal } = wanted;
+    if (!fresh) {
+      const record = this.records.use(key);
+      if (record && this.#fits(record, wanted)) return { record, origin: 'cached' };
+    }
+    const place = `${key} ${chain ?? ''}`;
+    const other = fresh ? undefined : this.#running.get(place);
+    if (other) {
+      // Its failure is its own: an abort of that build is none of this one.
+      const record = await Promise.race([other.catch(() => undefined), aborted(signal)]);
+      signal.throwIfAborted();
+      if (record && this.#fits(record, wanted)) return { record, origin: 'shared' };
+      // Of all that waited, one makes it; the rest wait again.
+      if (this.#running.has(place)) return this.get(wanted);
+    }
+    let origin: StepOrigin = 'run';
+    const work = (async (): Promise<BuildRecord> => {
+      if (!fresh) {
+        for (const cache of wanted.imports) {
+          const found = await cache.find(key, { parent: chain, lease: wanted.lease });
+          if (!found || !this.#fits(found, wanted)) continue;
+          this.records.save(found);
+          origin = 'cached';
+          return found;
+        }
+      }
+      wanted.onMiss();
+      const record = await wanted.make();
+      this.records.save(record);
+      return record;
+    })();
+    this.#running.set(place, work);
+    try {
+      return { record: await work, origin };
+    } finally {
+      if (this.#running.get(place) === work) this.#running.delete(place);
+    }
+  }
+
+  /** A record's layer stands on the layers that it was made on: on others it would be another. */
+  #fits({ layer }: BuildRecord, { chain, lease }: WantedStep): boolean {
+    if (layer === undefined) return true;
+    lease.add('snapshot', layer.chain);
+    return this.#snapshotter.stat(layer.chain)?.parent === chain;
+  }
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
