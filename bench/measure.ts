@@ -1,9 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 
 /** An engine to be measured: a name and how its commands are called. */
 export interface Peer {
   readonly name: string;
   readonly host: string;
+  /** File with the process id of an engine that is in a network namespace of its own. */
+  readonly pidFile?: string;
 }
 
 export interface Item {
@@ -40,10 +43,8 @@ export function output(peer: Peer, script: string): string {
   }).stdout.trim();
 }
 
-/** Measures every item on every peer in turn (A B A B …) and prints a table of medians and of ratios to the fastest other peer. */
+/** Measures every item on every peer in turn (A B A B …) and records the medians. */
 export async function compare(peers: readonly Peer[], items: readonly Item[], ours: string): Promise<void> {
-  const others = peers.filter((peer) => peer.name !== ours);
-  console.log(['item', ...peers.map((peer) => `${peer.name} ms`), 'ratio', 'goal'].join(' | '));
   for (const item of items) {
     const chosen = peers.filter((peer) => !item.only || item.only.includes(peer.name));
     const times = new Map<string, number[]>(chosen.map((peer) => [peer.name, []]));
@@ -61,31 +62,57 @@ export async function compare(peers: readonly Peer[], items: readonly Item[], ou
     } finally {
       for (const peer of chosen) await item.after?.(peer).catch(() => undefined);
     }
-    const medians = new Map([...times].map(([name, values]) => [name, median(values)]));
-    const best = Math.min(...others.map((peer) => medians.get(peer.name) ?? Infinity));
-    const mine = medians.get(ours);
-    const ratio = mine !== undefined && Number.isFinite(best) ? mine / best : undefined;
-    console.log(
-      [
-        item.name,
-        ...peers.map((peer) => format(medians.get(peer.name))),
-        ratio?.toFixed(2) ?? '-',
-        item.goal ?? '-',
-      ].join(' | '),
-    );
+    const medians = Object.fromEntries([...times].map(([name, values]) => [name, median(values)]));
+    const goal = item.goal === undefined ? {} : { goal: item.goal };
+    record({ name: item.name, unit: 'ms', values: medians, ours, ...goal });
   }
 }
 
-function median(values: readonly number[]): number {
+/** A figure of one run: the medians of all engines, in `unit`. */
+export interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly values: Readonly<Record<string, number>>;
+  /** Whose figure is held against the best of the others. */
+  readonly ours: string;
+  /** Largest ratio to the best other peer that is aimed at; smallest, where more is better. */
+  readonly goal?: number;
+  readonly moreIsBetter?: boolean;
+}
+
+/** Ratio of ours to the best other; undefined where one of them is missing. */
+export function ratioOf({ values, ours, moreIsBetter }: Row): number | undefined {
+  const others = Object.entries(values)
+    .filter(([name]) => name !== ours)
+    .map(([, value]) => value);
+  const mine = values[ours];
+  if (mine === undefined || others.length === 0) return undefined;
+  return mine / (moreIsBetter ? Math.max(...others) : Math.min(...others));
+}
+
+/** Prints a row; where BENCH_RESULTS names a file, also appends it there as a line of JSON, for bench/report.ts. */
+export function record(row: Row): void {
+  const values = Object.entries(row.values).map(([name, value]) => `${name} ${format(value)} ${row.unit}`);
+  const ratio = ratioOf(row);
+  const goal = row.goal === undefined ? [] : [`goal ${row.moreIsBetter ? 'at least' : 'at most'} ${row.goal}`];
+  console.log([row.name, ...values, ratio === undefined ? '-' : `ratio ${ratio.toFixed(2)}`, ...goal].join(' | '));
+  const file = process.env['BENCH_RESULTS'];
+  if (file) appendFileSync(file, `${JSON.stringify(row)}\n`);
+}
+
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
-function format(value: number | undefined): string {
-  return value === undefined ? '-' : value.toFixed(value < 100 ? 1 : 0);
+function format(value: number): string {
+  return value.toFixed(value < 100 ? 1 : 0);
 }
 
-/** `name=unix:///…` words. */
+/** `name=unix:///…` words, each with `@PIDFILE` behind it where the engine is in a network namespace of its own. */
 export function readPeers(words: readonly string[]): Peer[] {
-  return words.map((word) => ({ name: word.slice(0, word.indexOf('=')), host: word.slice(word.indexOf('=') + 1) }));
+  return words.map((word) => {
+    const [, name = '', host = '', pidFile] = /^([^=]*)=([^@]*)(?:@(.*))?$/.exec(word) ?? [];
+    return { name, host, ...(pidFile === undefined ? {} : { pidFile }) };
+  });
 }

@@ -20,10 +20,10 @@ interface NetworkPeer extends Peer {
   readonly enter: string;
 }
 
-const peers: NetworkPeer[] = readPeers(process.argv.slice(2)).map(({ name, host }) => {
-  const [socket = '', pidFile] = host.split('@');
+const peers: NetworkPeer[] = readPeers(process.argv.slice(2)).map((peer) => {
+  const { pidFile } = peer;
   const enter = pidFile === undefined ? '' : `nsenter -t ${readFileSync(pidFile, 'utf8').trim()} -n `;
-  return { name, host: socket, enter };
+  return { ...peer, enter };
 });
 if (peers.length === 0) throw new Error('usage: node bench/network.ts gantry=HOST docker=HOST[@PIDFILE] …');
 const N = `benchnet${process.pid}`;
