@@ -32,7 +32,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['base', 'api', 'oci', 'linux', 'engine'],
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
-  cli: ['base', 'api', 'oci', 'content', 'client', 'compose'], // of content only the tar format, for cp and build contexts
+  cli: ['base', 'api', 'oci', 'content', 'registry', 'client', 'compose'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */
@@ -40,6 +40,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux'],
   yaml: ['compose'],
   bcryptjs: ['registry'],
+  'smol-toml': ['registry'],
 };
 
 /** Node built-ins that only some folders may use. */

@@ -164,6 +164,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     seccompProfile: settings['seccomp-profile'],
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
+    registryConfigDirectories: settings['registry-config-dirs'],
     debug,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as EngineOptions;

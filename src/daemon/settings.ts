@@ -22,6 +22,7 @@ export interface Settings {
   'dns-search'?: string[];
   'insecure-registries'?: string[];
   'registry-mirrors'?: string[];
+  'registry-config-dirs'?: string[];
   'default-runtime'?: string;
   runtimes?: Record<string, RuntimeSetting>;
   'cgroup-parent'?: string;
@@ -80,6 +81,7 @@ const fields: Fields<Settings> = {
   'dns-search': list(string),
   'insecure-registries': list(string),
   'registry-mirrors': list(string),
+  'registry-config-dirs': list(string),
   'default-runtime': string,
   runtimes: map(struct<RuntimeSetting>('system.Runtime', { path: string, runtimeArgs: list(string) })),
   'cgroup-parent': string,
@@ -165,6 +167,13 @@ export const FLAGS: readonly Flag[] = [
   flag('dns-search', 'dns-search', append, 'DOMAIN', 'Search domain for containers (repeatable)'),
   flag('insecure-registry', 'insecure-registries', append, 'HOST', 'Registry that may be spoken to without TLS'),
   flag('registry-mirror', 'registry-mirrors', append, 'URL', 'Mirror of Docker Hub'),
+  flag(
+    'registry-config-dir',
+    'registry-config-dirs',
+    append,
+    'DIR',
+    'Directory with HOST/hosts.toml and certificates (default "/etc/gantry/certs.d" and "/etc/docker/certs.d")',
+  ),
   flag('default-runtime', 'default-runtime', text, 'NAME', 'OCI runtime for containers (default crun, else runc)'),
   flag('add-runtime', 'runtimes', addRuntime, 'NAME=PATH', 'Register a further OCI runtime (repeatable)'),
   flag('cgroup-parent', 'cgroup-parent', text, 'PATH', 'Cgroup below which containers run (default "/gantry")'),

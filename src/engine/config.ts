@@ -54,6 +54,8 @@ export interface EngineConfig {
   /** Hosts of registries that may be spoken to without TLS. */
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];
+  /** Each may have `<host>/hosts.toml` and certificates, best first. */
+  readonly registryConfigDirectories: readonly string[];
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -94,6 +96,8 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     seccompProfile: undefined,
     insecureRegistries: [],
     registryMirrors: [],
+    // Ours and Docker's place.
+    registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],
     debug: false,
     report: () => {},
     ...withoutUndefined(options),

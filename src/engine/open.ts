@@ -49,9 +49,6 @@ import { Volumes } from './volumes/volumes.ts';
 /** Room for the database when the disk is full: hundreds of ends and removals. */
 const RESERVE_BYTES = 8 << 20;
 
-/** Authorities and certificates for registries: Docker's place and our own. */
-const CERTIFICATE_DIRECTORIES = ['/etc/gantry/certs.d', '/etc/docker/certs.d'];
-
 /**
  * Builds the engine of a data root, each part from those before it, and takes up what an earlier engine left. Throws
  * `unavailable` when another one owns the root or the host lacks a program, `invalid-argument` for a wrong setting,
@@ -94,7 +91,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const registries = new RegistryClient({
     insecure: config.insecureRegistries,
     mirrors: config.registryMirrors,
-    certificateDirectories: CERTIFICATE_DIRECTORIES,
+    certificateDirectories: config.registryConfigDirectories,
   });
   opened.defer(() => registries.close());
   const remoteImages = new RemoteImages(registries);

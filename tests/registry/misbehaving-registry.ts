@@ -60,10 +60,10 @@ export class MisbehavingRegistry implements AsyncDisposable {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    const path = request.url!;
     request.resume();
-    this.requests.push({ method: request.method!, path, headers: request.headers });
+    this.requests.push({ method: request.method!, path: request.url!, headers: request.headers });
     if (this.answer(request, response) !== false) return;
+    const path = request.url!.split('?')[0]!;
     if (path === '/v2/') return void response.end('{}');
     if (path.startsWith('/v2/app/manifests/') && (path.endsWith('/1') || path.endsWith(sha256(this.manifest)))) {
       response.setHeader('docker-content-digest', sha256(this.manifest));

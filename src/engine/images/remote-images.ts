@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../../api/auth.ts';
 import type { Filters } from '../../api/filters.ts';
-import { EngineError, errorCode } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import { isIndex, isManifest, parseIndex, parseManifest, readDocument } from '../../content/children.ts';
@@ -17,6 +17,14 @@ import { RegistryError } from '../../registry/registry-error.ts';
 import { pushManifest } from './push-blobs.ts';
 import type { FetchedImage, FetchOptions, PushToOptions, RegistryAccess, RegistryOptions } from './registry-access.ts';
 
+/** What is wrong with a mirror, not with us: another one may be asked. */
+const MIRROR_FAULTS: ReadonlySet<string> = new Set([
+  'unavailable',
+  'not-found',
+  'corrupt',
+  'unauthorized',
+  'forbidden',
+]);
 /** An index may hold an index; more than so many are a trap. */
 const MAX_INDEX_DEPTH = 4;
 const IMAGE_CONFIGS: readonly string[] = [MEDIA_TYPES.ociConfig, MEDIA_TYPES.dockerConfig, 'application/octet-stream'];
@@ -32,18 +40,29 @@ export class RemoteImages implements RegistryAccess {
   }
 
   async fetch(reference: Reference, options: FetchOptions): Promise<FetchedImage> {
-    const { auth, signal } = options;
+    const { auth, signal, onProgress } = options;
     try {
-      let failure: unknown;
-      for await (const repository of this.#client.sources(reference, { credentials: credentialsOf(auth), signal })) {
+      const skipped = (mirror: URL, reason: unknown): void =>
+        onProgress?.({ id: '', status: `The mirror ${mirror.origin} is passed over: ${errorMessage(reason)}` });
+      const sources = new SourceList(
+        this.#client.sources(reference, {
+          credentials: credentialsOf(auth),
+          signal,
+          needed: reference.digest ? ['pull'] : ['resolve', 'pull'],
+          onSkipped: skipped,
+        }),
+      );
+      for (let index = 0; ; index++) {
+        const repository = await sources.at(index);
         try {
-          return await this.#fetchFrom(repository, reference, options);
+          return await this.#fetchFrom(repository!, reference, { ...options, sources, index });
         } catch (error) {
           signal?.throwIfAborted();
-          failure = error;
+          const { host } = repository!.session;
+          if (!host.mirror) throw error;
+          skipped(host.base, error);
         }
       }
-      throw failure;
     } catch (error) {
       throw pullError(error, reference);
     }
@@ -60,7 +79,8 @@ export class RemoteImages implements RegistryAccess {
 
   async push(reference: Reference, manifest: Descriptor, source: ContentSource, options: PushToOptions): Promise<void> {
     const { auth, signal } = options;
-    const repository = await this.#client.repository(reference, { credentials: credentialsOf(auth), signal });
+    const credentials = credentialsOf(auth);
+    const repository = await this.#client.repository(reference, { credentials, signal, purpose: 'push' });
     try {
       await pushManifest(repository, reference, { manifest, source, ...options });
     } catch (error) {
@@ -116,7 +136,11 @@ export class RemoteImages implements RegistryAccess {
     }
   }
 
-  async #fetchFrom(repository: RemoteRepository, reference: Reference, options: FetchOptions): Promise<FetchedImage> {
+  async #fetchFrom(
+    repository: RemoteRepository,
+    reference: Reference,
+    options: FetchOptions & { readonly sources: SourceList; readonly index: number },
+  ): Promise<FetchedImage> {
     const { content, lease, signal } = options;
     const name = reference.digest ?? reference.tag!;
     const target = await this.#document(repository, name, options);
@@ -143,7 +167,7 @@ export class RemoteImages implements RegistryAccess {
     return {
       target,
       manifest: plain,
-      fetchLayer: (layer, how = {}) => this.#blob(repository, layer, { content, lease, ...how }),
+      fetchLayer: (layer, how = {}) => this.#blobFromAny(options, layer, { content, lease, ...how }),
     };
   }
 
@@ -162,16 +186,27 @@ export class RemoteImages implements RegistryAccess {
     return descriptor;
   }
 
-  async #blob(
-    repository: RemoteRepository,
+  /** From the mirror that had the manifest; what it cannot give comes from the next, which goes on where that one broke off. */
+  async #blobFromAny(
+    { sources, index, onProgress }: { sources: SourceList; index: number } & Pick<FetchOptions, 'onProgress'>,
     blob: Descriptor,
-    how: {
-      content: ContentStore;
-      lease: Lease;
-      signal?: AbortSignal | undefined;
-      onBytes?: (bytes: number) => void;
-    },
+    how: BlobOptions,
   ): Promise<void> {
+    for (let at = index; ; at++) {
+      const repository = (await sources.at(at))!;
+      const { host } = repository.session;
+      try {
+        return await this.#blob(repository, blob, how);
+      } catch (error) {
+        how.signal?.throwIfAborted();
+        if (!host.mirror || !MIRROR_FAULTS.has(errorCode(error))) throw error;
+        const id = blob.digest.slice(7, 19);
+        onProgress?.({ id, status: `The mirror ${host.base.origin} fails: ${errorMessage(error)}` });
+      }
+    }
+  }
+
+  async #blob(repository: RemoteRepository, blob: Descriptor, how: BlobOptions): Promise<void> {
     const { content, lease, signal, onBytes } = how;
     lease.add('blob', blob.digest);
     await using _lock = await this.#blobs.acquire(blob.digest);
@@ -198,6 +233,31 @@ export class RemoteImages implements RegistryAccess {
         if (begun === 0 || attempt === 2) throw error;
       }
     }
+  }
+}
+
+interface BlobOptions {
+  readonly content: ContentStore;
+  readonly lease: Lease;
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Where an image may come from, opened one after the other as they are needed; the last is the registry itself. */
+class SourceList {
+  readonly #more: AsyncGenerator<RemoteRepository>;
+  readonly #known: Promise<RemoteRepository | undefined>[] = [];
+
+  constructor(sources: AsyncGenerator<RemoteRepository>) {
+    this.#more = sources;
+  }
+
+  /** Undefined beyond the last. */
+  at(index: number): Promise<RemoteRepository | undefined> {
+    while (this.#known.length <= index) {
+      this.#known.push(this.#more.next().then(({ value }) => value as RemoteRepository | undefined));
+    }
+    return this.#known[index]!;
   }
 }
 

@@ -4,6 +4,7 @@ import { getCACertificates } from 'node:tls';
 import { EngineError } from '../../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../../oci/reference.ts';
 import { hostOf, isInRanges, isLoopback } from './addresses.ts';
+import { type Capability, type HostEntry, hostFolders, type HostsFile, readHostsFile } from './hosts-file.ts';
 import type { TlsTrust } from './http.ts';
 
 export interface RegistryHostsOptions {
@@ -11,7 +12,7 @@ export interface RegistryHostsOptions {
   readonly insecure?: readonly string[];
   /** For Docker Hub, tried in order before it. */
   readonly mirrors?: readonly string[];
-  /** Each may have `<host>/*.crt` (authorities) and `<host>/*.cert` with `*.key` (what we show). */
+  /** Each may have `<host>/hosts.toml`, `<host>/*.crt` (authorities) and `<host>/*.cert` with `*.key` (what we show). */
   readonly certificateDirectories?: readonly string[];
 }
 
@@ -22,6 +23,13 @@ export interface RegistryHost {
   readonly trust: TlsTrust;
   /** A copy of the registry: read only, and no credentials of the registry's are for it. */
   readonly mirror: boolean;
+  /** `base` is what stands in front of a repository's name: `v2/` is not put there. */
+  readonly overridePath?: boolean;
+  /** Sent with every request to `base`'s origin. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For whom a mirror is asked: it may have copies of several registries. */
+  readonly namespace?: string;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** The address behind Docker Hub's name. */
@@ -36,8 +44,17 @@ export class RegistryHosts {
     this.#options = options;
   }
 
-  /** The ways to the registry itself, best first: plain HTTP comes last, and only where it is allowed. */
-  async origins(domain: string): Promise<RegistryHost[]> {
+  /**
+   * The ways to the registry itself, best first: plain HTTP comes last, and only where it is allowed. For `push` those
+   * come before it that a `hosts.toml` names for it.
+   */
+  async origins(domain: string, purpose?: 'push'): Promise<RegistryHost[]> {
+    const file = await this.#file(domain);
+    if (purpose === 'push') {
+      const target = file?.hosts.find(({ capabilities }) => capabilities.has('push'));
+      if (target) return [await this.#entry(target, domain, { mirror: false })];
+    }
+    if (file?.server) return [await this.#entry(file.server, domain, { mirror: false })];
     const host = domain === DEFAULT_DOMAIN ? HUB : domain;
     const insecure = this.#isInsecure(domain);
     const trust = await this.#trust(domain, !insecure);
@@ -45,11 +62,17 @@ export class RegistryHosts {
     return schemes.map((scheme) => ({ base: new URL(`${scheme}://${host}/`), trust, mirror: false }));
   }
 
-  /** Copies of the registry, in the order they are to be asked. Throws `invalid-argument` for a setting that is no URL. */
-  async mirrors(domain: string): Promise<RegistryHost[]> {
-    if (domain !== DEFAULT_DOMAIN) return [];
+  /**
+   * Copies of the registry, in the order they are to be asked: those of its `hosts.toml`, then for Docker Hub those of the
+   * setting. Throws `invalid-argument` for what is no URL.
+   */
+  async mirrors(domain: string, needed: readonly Capability[]): Promise<RegistryHost[]> {
     const mirrors: RegistryHost[] = [];
-    for (const text of this.#options.mirrors ?? []) {
+    for (const entry of (await this.#file(domain))?.hosts ?? []) {
+      if (!needed.every((capability) => entry.capabilities.has(capability))) continue;
+      mirrors.push(await this.#entry(entry, domain, { mirror: true }));
+    }
+    for (const text of domain === DEFAULT_DOMAIN ? (this.#options.mirrors ?? []) : []) {
       const base = URL.parse(text.endsWith('/') ? text : `${text}/`);
       if (!base || !/^https?:$/.test(base.protocol)) {
         throw new EngineError('invalid-argument', `registry mirror ${text} is no http or https URL`);
@@ -57,6 +80,26 @@ export class RegistryHosts {
       mirrors.push({ base, trust: await this.#trust(base.host, !this.#isInsecure(base.host)), mirror: true });
     }
     return mirrors;
+  }
+
+  async #file(domain: string): Promise<HostsFile | undefined> {
+    return readHostsFile(this.#options.certificateDirectories ?? [], domain);
+  }
+
+  async #entry(entry: HostEntry, domain: string, { mirror }: { mirror: boolean }): Promise<RegistryHost> {
+    const trust = await this.#trust(entry.url.host, !entry.skipVerify && !this.#isInsecure(entry.url.host));
+    const [pair] = entry.client;
+    const client = pair && { cert: await readPem(pair[0]), key: await readPem(pair[1] ?? pair[0]) };
+    const ca = [...(trust.ca ?? []), ...(await Promise.all(entry.ca.map(readPem)))];
+    return {
+      base: entry.url,
+      trust: { ...trust, ca, ...client },
+      mirror,
+      overridePath: entry.overridePath,
+      headers: entry.headers,
+      ...(mirror && entry.url.host !== domain && { namespace: domain }),
+      timeoutMs: entry.timeoutMs,
+    };
   }
 
   #isInsecure(domain: string): boolean {
@@ -70,18 +113,26 @@ export class RegistryHosts {
     this.#roots ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
     const ca = [...this.#roots];
     let client: { cert: string; key: string } | undefined;
-    for (const directory of this.#options.certificateDirectories ?? []) {
-      const folder = join(directory, domain);
+    const folders = (this.#options.certificateDirectories ?? []).flatMap((directory) => hostFolders(directory, domain));
+    for (const folder of folders) {
       for (const name of await filesOf(folder)) {
-        if (name.endsWith('.crt')) ca.push(await readFile(join(folder, name), 'utf8'));
+        if (name.endsWith('.crt')) ca.push(await readPem(join(folder, name)));
         if (!name.endsWith('.cert')) continue;
         client ??= {
-          cert: await readFile(join(folder, name), 'utf8'),
-          key: await readFile(join(folder, `${name.slice(0, -'.cert'.length)}.key`), 'utf8'),
+          cert: await readPem(join(folder, name)),
+          key: await readPem(join(folder, `${name.slice(0, -'.cert'.length)}.key`)),
         };
       }
     }
     return { ca, verify, ...client };
+  }
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new EngineError('invalid-argument', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { errorCode } from '../../base/errors.ts';
 import type { RegistryCredentials } from './authorizer.ts';
-import { RegistryHosts, type RegistryHostsOptions } from './hosts.ts';
+import { type RegistryHost, RegistryHosts, type RegistryHostsOptions } from './hosts.ts';
+import type { Capability } from './hosts-file.ts';
 import { RemoteRepository } from './remote-repository.ts';
 import { RegistrySession } from './session.ts';
 
@@ -13,6 +14,13 @@ export interface RegistryClientOptions extends RegistryHostsOptions {
 export interface OpenOptions {
   readonly credentials?: RegistryCredentials | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface SourceOptions extends OpenOptions {
+  /** What mirrors must offer to be asked; default all that a pull by tag needs. */
+  readonly needed?: readonly Capability[];
+  /** A mirror that does not answer is passed over. */
+  readonly onSkipped?: (mirror: URL, reason: unknown) => void;
 }
 
 /** A registry that could not be reached is not asked again for so long. */
@@ -37,10 +45,10 @@ export class RegistryClient {
     this.#options = options;
   }
 
-  /** The repository at the registry itself. Throws `unavailable`, `unauthorized`. */
+  /** The repository at the registry itself, or for `push` where its `hosts.toml` sends that. Throws `unavailable`, `unauthorized`. */
   async repository(
     { domain, path }: { domain: string; path: string },
-    options: OpenOptions = {},
+    options: OpenOptions & { readonly purpose?: 'push' } = {},
   ): Promise<RemoteRepository> {
     return this.#repository(await this.session(domain, options), path);
   }
@@ -48,21 +56,29 @@ export class RegistryClient {
   /** The repository at each mirror that can be reached and then at the registry, to be tried one after the other. */
   async *sources(
     { domain, path }: { domain: string; path: string },
-    options: OpenOptions = {},
+    options: SourceOptions = {},
   ): AsyncGenerator<RemoteRepository> {
-    for (const host of await this.#hosts.mirrors(domain)) {
+    const { needed = ['resolve', 'pull'], onSkipped } = options;
+    for (const host of await this.#hosts.mirrors(domain, needed)) {
+      let session: RegistrySession;
       try {
-        yield this.#repository(await this.#remembered(host.base.href, {}, async () => [host]), path);
+        session = await this.#remembered(host.base.href, {}, [host]);
       } catch (error) {
         if (options.signal?.aborted || errorCode(error) === 'invalid-argument') throw error;
+        onSkipped?.(host.base, error);
+        continue;
       }
+      yield this.#repository(session, path);
     }
     yield await this.repository({ domain, path }, options);
   }
 
   /** Throws `unavailable`, `cancelled`. */
-  async session(domain: string, { credentials = {}, signal }: OpenOptions = {}): Promise<RegistrySession> {
-    const session = this.#remembered(domain, credentials, () => this.#hosts.origins(domain));
+  async session(
+    domain: string,
+    { credentials = {}, signal, purpose }: OpenOptions & { readonly purpose?: 'push' } = {},
+  ): Promise<RegistrySession> {
+    const session = this.#remembered(domain, credentials, await this.#hosts.origins(domain, purpose));
     if (!signal) return session;
     const aborted = Promise.withResolvers<never>();
     const abort = (): void => aborted.reject(signal.reason as Error);
@@ -97,10 +113,12 @@ export class RegistryClient {
   #remembered(
     name: string,
     credentials: RegistryCredentials,
-    hosts: () => ReturnType<RegistryHosts['origins']>,
+    hosts: readonly RegistryHost[],
   ): Promise<RegistrySession> {
-    // Passwords are not for the keys of a map that is looked at when something is debugged.
-    const key = `${name} ${createHash('sha256').update(JSON.stringify(credentials)).digest('hex')}`;
+    // Passwords are not for the keys of a map that is looked at when something is debugged. Settings may change meanwhile.
+    const key = `${name} ${createHash('sha256')
+      .update(JSON.stringify([credentials, hosts]))
+      .digest('hex')}`;
     const known = this.#known.get(key);
     if (known && known.until > Date.now()) return known.session;
     this.#known.delete(key);
@@ -109,7 +127,7 @@ export class RegistryClient {
       this.#known.delete(oldest);
     }
     // Without a signal: others may wait for the same.
-    const entry = { session: hosts().then((found) => RegistrySession.open(found, credentials)), until: Infinity };
+    const entry = { session: RegistrySession.open(hosts, credentials), until: Infinity };
     this.#known.set(key, entry);
     entry.session.then(
       () => (entry.until = Date.now() + SESSION_MS),

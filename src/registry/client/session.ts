@@ -56,12 +56,16 @@ export class RegistrySession {
 
   /** An answer of any status but those that a login or time would change. */
   async send(request: SessionRequest): Promise<HttpResponse> {
-    const url = request.target instanceof URL ? request.target : new URL(request.target, this.host.base);
+    const url = request.target instanceof URL ? request.target : this.#url(request.target);
     const own = url.origin === this.host.base.origin;
     const scopes = request.scopes ?? [];
     for (let attempt = 1; ; attempt++) {
       const authorization = own ? await this.#authorizer.header(scopes, request.signal) : undefined;
-      const headers = { ...request.headers, ...(authorization !== undefined && { authorization }) };
+      const headers = {
+        ...request.headers,
+        ...(own && this.host.headers),
+        ...(authorization !== undefined && { authorization }),
+      };
       const response = await this.#transport.send({ ...request, url, headers });
       if (response.status === 429 || response.status >= 500) throw await answerError(response);
       if (response.status !== 401) return response;
@@ -85,9 +89,22 @@ export class RegistrySession {
     this.#transport.close();
   }
 
+  #url(target: string): URL {
+    const { base, overridePath, namespace } = this.host;
+    const url = new URL(overridePath ? target.replace(/^v2\//, '') : target, base);
+    // distribution-spec, "Registry Proxying"
+    if (namespace !== undefined && target !== 'v2/') url.searchParams.set('ns', namespace);
+    return url;
+  }
+
   async #hello(signal: AbortSignal | undefined): Promise<void> {
-    const url = new URL('v2/', this.host.base);
-    const response = await this.#transport.send({ method: 'GET', url, signal, timeoutMs: CONNECT_MS });
+    const response = await this.#transport.send({
+      method: 'GET',
+      url: this.#url('v2/'),
+      headers: { ...this.host.headers },
+      signal,
+      timeoutMs: this.host.timeoutMs ?? CONNECT_MS,
+    });
     if (response.status === 401) this.#authorizer.challenge(response);
     else if (response.status !== 200 && response.status !== 404) throw await answerError(response);
     await discard(response);
