@@ -14,6 +14,7 @@ import type {
   ExecService,
   ImageService,
   NetworkService,
+  RegistryService,
   SystemService,
   VolumeService,
 } from './engine/engine.ts';
@@ -35,6 +36,8 @@ export class Engine implements EngineServices {
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
+  /** The images of this engine, served to others. */
+  readonly registry: RegistryService;
   readonly #services: EngineServices;
 
   private constructor(services: EngineServices) {
@@ -48,6 +51,7 @@ export class Engine implements EngineServices {
       builder: this.builder,
       system: this.system,
       events: this.events,
+      registry: this.registry,
     } = services);
   }
 

@@ -21,6 +21,8 @@ export interface DaemonConfig {
   /** How long requests may take to end when the daemon is stopped. */
   readonly shutdownSeconds: number;
   readonly tls: TlsConfig | undefined;
+  /** The images of this engine are served as a registry there. */
+  readonly registry: { readonly addr: string | undefined; readonly file: string | undefined } | undefined;
   /** TCP without TLS was asked for in so many words. */
   readonly allowPlainTcp: boolean;
 }
@@ -117,8 +119,13 @@ function daemonConfig(settings: Settings): DaemonConfig {
     log: { level, format },
     shutdownSeconds: settings['shutdown-timeout'] ?? 2,
     tls: tlsConfig(settings),
+    registry: registryOptions(settings),
     allowPlainTcp: settings.tls === false && settings.tlsverify !== true,
   };
+}
+
+function registryOptions({ registry, 'registry-config': file }: Settings): DaemonConfig['registry'] {
+  return registry === undefined && file === undefined ? undefined : { addr: registry, file };
 }
 
 /** What is left out is the engine's to choose. */

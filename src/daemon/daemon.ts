@@ -26,6 +26,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   #engine: EngineServices | undefined;
   #server: ApiServer | undefined;
+  #registry: Awaited<ReturnType<EngineServices['registry']['serve']>> | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -59,12 +60,22 @@ export class Daemon {
         log,
         inherited: inheritedSockets(env, process.pid),
       });
+      await this.#serveRegistry(engine);
     } catch (error) {
       await this.close();
       throw error;
     }
     log.info('Daemon has completed initialization', { version: VERSION, pid: process.pid });
     this.#notify('READY=1');
+  }
+
+  async #serveRegistry(engine: EngineServices): Promise<void> {
+    const { config, log } = this.#options;
+    if (!config.registry) return;
+    const { addr, file } = config.registry;
+    const settings = { ...engine.registry.settings(file), ...(addr !== undefined && { addr }) };
+    this.#registry = await engine.registry.serve(settings, { audit: (line) => log.info(`registry: ${line}`) });
+    log.info(`Registry listens on ${this.#registry.address}`);
   }
 
   /** Takes over what can change without a restart: the log level. */
@@ -83,11 +94,13 @@ export class Daemon {
   async close(): Promise<void> {
     const { config, log } = this.#options;
     this.#notify('STOPPING=1');
-    const [server, engine] = [this.#server, this.#engine];
+    const [server, engine, registry] = [this.#server, this.#engine, this.#registry];
+    this.#registry = undefined;
     this.#server = undefined;
     this.#engine = undefined;
     try {
-      await server?.close(config.shutdownSeconds * 500);
+      const graceMs = config.shutdownSeconds * 500;
+      await Promise.all([server?.close(graceMs), registry?.close({ graceMs })]);
       await engine?.close();
     } catch (error) {
       log.error(`while closing: ${errorMessage(error)}`);

@@ -23,6 +23,8 @@ export interface Settings {
   'insecure-registries'?: string[];
   'registry-mirrors'?: string[];
   'registry-config-dirs'?: string[];
+  registry?: string;
+  'registry-config'?: string;
   'default-runtime'?: string;
   runtimes?: Record<string, RuntimeSetting>;
   'cgroup-parent'?: string;
@@ -82,6 +84,8 @@ const fields: Fields<Settings> = {
   'insecure-registries': list(string),
   'registry-mirrors': list(string),
   'registry-config-dirs': list(string),
+  registry: string,
+  'registry-config': string,
   'default-runtime': string,
   runtimes: map(struct<RuntimeSetting>('system.Runtime', { path: string, runtimeArgs: list(string) })),
   'cgroup-parent': string,
@@ -174,6 +178,8 @@ export const FLAGS: readonly Flag[] = [
     'DIR',
     'Directory with HOST/hosts.toml and certificates (default "/etc/gantry/certs.d" and "/etc/docker/certs.d")',
   ),
+  flag('registry', 'registry', text, 'ADDRESS:PORT', 'Serve the images of this engine as a registry'),
+  flag('registry-config', 'registry-config', text, 'FILE', 'Settings of that registry: TLS, logins, limits (JSON)'),
   flag('default-runtime', 'default-runtime', text, 'NAME', 'OCI runtime for containers (default crun, else runc)'),
   flag('add-runtime', 'runtimes', addRuntime, 'NAME=PATH', 'Register a further OCI runtime (repeatable)'),
   flag('cgroup-parent', 'cgroup-parent', text, 'PATH', 'Cgroup below which containers run (default "/gantry")'),

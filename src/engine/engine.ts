@@ -35,6 +35,8 @@ import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListRespons
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
+import type { ServedRegistry } from '../registry/server/serve.ts';
+import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
@@ -48,6 +50,7 @@ export interface EngineServices extends AsyncDisposable {
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
+  readonly registry: RegistryService;
   /** Lets go of everything; containers go on running. */
   close(): Promise<void>;
 }
@@ -348,4 +351,12 @@ export interface EventService {
     signal?: AbortSignal;
   }): AsyncIterable<EngineEvent>;
   publish(type: string, action: string, id: string, attributes: Record<string, string>): void;
+}
+
+/** The engine's images over the distribution protocol. */
+export interface RegistryService {
+  /** What a file says, or nothing said without one. Throws `invalid-argument`. */
+  settings(file?: string): RegistrySettings;
+  /** Throws `invalid-argument` for settings that cannot be, and what the system says of the address. */
+  serve(settings: RegistrySettings, options?: { audit?: (line: string) => void }): Promise<ServedRegistry>;
 }

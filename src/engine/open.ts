@@ -11,6 +11,8 @@ import { RegistryClient } from '../registry/client/registry-client.ts';
 import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
 import { plainCgroup } from '../runtime/task-cleanup.ts';
 import { diskUsage } from '../snapshot/disk-usage.ts';
+import { RegistryRecords } from '../state/registry-records.ts';
+import { ImageStore } from '../state/images.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { BuildRecords } from '../state/build-records.ts';
 import { ContainerStore } from '../state/containers.ts';
@@ -40,6 +42,8 @@ import { openNetworks } from './networks/open.ts';
 import { findPrograms } from './programs.ts';
 import { reconcile, startByPolicy } from './reconcile.ts';
 import { EngineSpecs } from './specs/container-specs.ts';
+import { EngineRegistry } from './registry/engine-registry.ts';
+import { RegistryRoots } from './registry/registry-roots.ts';
 import { System } from './system/system.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
@@ -95,6 +99,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   });
   opened.defer(() => registries.close());
   const remoteImages = new RemoteImages(registries);
+  const registryRoots = new RegistryRoots(new RegistryRecords(db), new ImageStore(db));
   const { images: imageService, parts: imageParts } = await openImages({
     registry: remoteImages,
     root: dataRoot,
@@ -108,6 +113,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
         return [...images].map((used) => ({ id, imageId: used, running: hasProcess(state) }));
       }),
     otherChains: () => [...buildRecords.chains(), ...mountedImages.chains()],
+    otherBlobs: () => registryRoots.blobs(),
   });
 
   // volumes and networks
@@ -238,6 +244,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     builder,
     system,
     events,
+    registry: new EngineRegistry(imageParts, registryRoots, report),
     close,
     [Symbol.asyncDispose]: close,
   };

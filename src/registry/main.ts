@@ -1,20 +1,19 @@
 /** `gantry registry serve`: a registry from a directory, in the foreground. */
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
-import { Access, parseHtpasswd } from './server/access.ts';
 import { DirectoryLinks } from './server/directory-links.ts';
-import { RegistryServer } from './server/registry-server.ts';
 import { Repositories } from './server/repositories.ts';
+import { serveRegistry } from './server/serve.ts';
+import { DEFAULT_ADDRESS, readRegistrySettings, type RegistrySettings } from './server/settings.ts';
 
-const COLLECT_EVERY_MS = 3600_000;
 const GRACE_MS = 10_000;
 
 const OPTIONS = {
-  addr: { type: 'string', default: '127.0.0.1:5000' },
+  addr: { type: 'string' },
+  config: { type: 'string' },
   root: { type: 'string', default: '/var/lib/gantry-registry' },
   htpasswd: { type: 'string' },
   'anonymous-pull': { type: 'boolean', default: false },
@@ -33,6 +32,7 @@ A registry for container images, in the foreground (OCI distribution specificati
 
 Options:
       --addr ADDRESS:PORT    Where to listen (default "127.0.0.1:5000")
+      --config FILE          Settings beyond these flags, in JSON: see docs/registries.md
       --root DIR             Where images are kept (default "/var/lib/gantry-registry")
       --htpasswd FILE        Who may log in: bcrypt entries, as "htpasswd -B" makes them
       --anonymous-pull       Pulls need no login
@@ -47,38 +47,46 @@ Options:
 async function main(args: readonly string[]): Promise<void> {
   const { values } = readOptions(args);
   if (values.help) return void process.stdout.write(HELP);
-  const address = parseAddress(values.addr);
-  const { 'tls-cert': cert, 'tls-key': key } = values;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new EngineError('invalid-argument', '--tls-cert and --tls-key go together');
-  }
-  const size = values['max-blob-size'];
-  if (size !== undefined && !/^[1-9]\d{0,14}$/.test(size)) {
-    throw new EngineError('invalid-argument', `--max-blob-size ${size} is no number of bytes`);
-  }
-  const users = values.htpasswd === undefined ? undefined : parseHtpasswd(readFileSync(values.htpasswd, 'utf8'));
+  const settings = settingsOf(values);
   await mkdir(values.root, { recursive: true, mode: 0o700 });
   const content = await FileContentStore.open(values.root);
   const repositories = new Repositories(content, new DirectoryLinks(join(values.root, 'repositories')));
-  const say = (message: string): void => void process.stderr.write(`${message}\n`);
-  const server = new RegistryServer({
+  const report = (message: string): void => void process.stderr.write(`${message}\n`);
+  const served = await serveRegistry(settings, {
     repositories,
-    access: new Access({ users, anonymousPull: values['anonymous-pull'] }),
-    tls: cert === undefined ? undefined : { cert: readFileSync(cert, 'utf8'), key: readFileSync(key!, 'utf8') },
-    maxBlobBytes: size === undefined ? undefined : Number(size),
-    deletes: !values['no-delete'],
     audit: values.audit ? (line) => void process.stdout.write(`${line}\n`) : undefined,
-    report: say,
+    report,
   });
-  const { host, port } = await server.listen(address);
-  say(`registry listens on ${host.includes(':') ? `[${host}]` : host}:${port}, images are in ${values.root}`);
-  const collect = (): void => {
-    repositories.collect().catch((error: unknown) => say(`collection of unused blobs: ${errorMessage(error)}`));
-  };
-  setInterval(collect, COLLECT_EVERY_MS).unref();
+  report(`registry listens on ${served.address}, images are in ${values.root}`);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => void server.close({ graceMs: GRACE_MS }).finally(() => process.exit(0)));
+    process.once(signal, () => void served.close({ graceMs: GRACE_MS }).finally(() => process.exit(0)));
   }
+}
+
+type Values = ReturnType<typeof readOptions>['values'];
+
+/** What the file says, and what flags say instead. Throws `invalid-argument`. */
+function settingsOf(values: Values): RegistrySettings {
+  const file = values.config === undefined ? {} : readRegistrySettings(values.config);
+  const { 'tls-cert': cert, 'tls-key': key, 'max-blob-size': size } = values;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new EngineError('invalid-argument', '--tls-cert and --tls-key go together');
+  }
+  if (size !== undefined && !/^[1-9]\d{0,14}$/.test(size)) {
+    throw new EngineError('invalid-argument', `--max-blob-size ${size} is no number of bytes`);
+  }
+  return {
+    ...file,
+    addr: values.addr ?? file.addr ?? DEFAULT_ADDRESS,
+    ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
+    ...(size !== undefined && { maxBlobSize: Number(size) }),
+    ...(values['no-delete'] && { deletes: false }),
+    auth: {
+      ...file.auth,
+      ...(values.htpasswd !== undefined && { htpasswd: values.htpasswd }),
+      ...(values['anonymous-pull'] && { anonymousPull: true }),
+    },
+  };
 }
 
 function readOptions(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>> {
@@ -87,14 +95,6 @@ function readOptions(args: readonly string[]): ReturnType<typeof parseArgs<{ opt
   } catch (error) {
     throw new EngineError('invalid-argument', errorMessage(error), { cause: error });
   }
-}
-
-/** `:5000`, `127.0.0.1:5000`, `[::1]:5000`. Throws `invalid-argument`. */
-function parseAddress(text: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65535) throw new EngineError('invalid-argument', `--addr ${text} is no ADDRESS:PORT`);
-  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -114,6 +114,11 @@ export class ImageStore {
     return rows.map(referenceOf);
   }
 
+  /** The names in one repository, in any order. */
+  referencesIn(repository: string): ImageReference[] {
+    return this.#db.all('SELECT * FROM image_references WHERE repository = ?', repository).map(referenceOf);
+  }
+
   /** Gives the name to the image, taking it from whichever had it: that image's id is returned. `at` is RFC 3339. */
   setReference(name: ImageReference, at: string): Digest | undefined {
     return this.#db.transaction(() => {

@@ -38,4 +38,23 @@ export const MIGRATIONS: readonly string[] = [
     key TEXT PRIMARY KEY, chain TEXT, created INTEGER NOT NULL, used INTEGER NOT NULL, uses INTEGER NOT NULL, doc TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX image_references_repository ON image_references(repository);
+  -- the registry that the engine serves: what came to it, beside what the images are. Repositories are canonical
+  CREATE TABLE registry_manifests (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT, keep_until INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (repository, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX registry_manifests_subject ON registry_manifests(repository, subject);
+  CREATE TABLE registry_children (
+    repository TEXT NOT NULL, manifest TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY (repository, manifest, child)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX registry_children_child ON registry_children(repository, child);
+  CREATE TABLE registry_tags (
+    repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, tag)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE registry_blobs (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, linked_at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -6,8 +6,12 @@ import type { Images } from '../../src/engine/images/images.ts';
 import { type OpenedImages, openImages } from '../../src/engine/images/open.ts';
 import type { ImageParts, ImageUser } from '../../src/engine/images/parts.ts';
 import type { RegistryAccess } from '../../src/engine/images/registry-access.ts';
+import { EngineRegistry } from '../../src/engine/registry/engine-registry.ts';
+import { RegistryRoots } from '../../src/engine/registry/registry-roots.ts';
 import { OverlaySnapshotter } from '../../src/snapshot/overlay-snapshotter.ts';
 import { Database } from '../../src/state/database.ts';
+import { ImageStore } from '../../src/state/images.ts';
+import { RegistryRecords } from '../../src/state/registry-records.ts';
 
 /** Images on a private data root, without the rest of an engine. */
 export class TestImages implements AsyncDisposable {
@@ -18,11 +22,19 @@ export class TestImages implements AsyncDisposable {
   readonly users: ImageUser[];
   /** `tag busybox:latest`, … */
   readonly events: string[];
+  /** These images as a registry. */
+  readonly registry: EngineRegistry;
   readonly #snapshotter: OverlaySnapshotter;
 
   private constructor(
     opened: OpenedImages,
-    own: { root: string; users: ImageUser[]; events: string[]; snapshotter: OverlaySnapshotter },
+    own: {
+      root: string;
+      users: ImageUser[];
+      events: string[];
+      snapshotter: OverlaySnapshotter;
+      registry: EngineRegistry;
+    },
   ) {
     this.parts = opened.parts;
     this.images = opened.images;
@@ -30,6 +42,7 @@ export class TestImages implements AsyncDisposable {
     this.users = own.users;
     this.events = own.events;
     this.#snapshotter = own.snapshotter;
+    this.registry = own.registry;
   }
 
   /** Opens `root` as an engine would after a crash; a new one without it. */
@@ -39,7 +52,9 @@ export class TestImages implements AsyncDisposable {
     const snapshotter = await OverlaySnapshotter.open(join(root, 'snapshots'), db);
     const users: ImageUser[] = [];
     const events: string[] = [];
+    const roots = new RegistryRoots(new RegistryRecords(db), new ImageStore(db));
     const opened = await openImages({
+      otherBlobs: () => roots.blobs(),
       root,
       db,
       snapshotter,
@@ -48,7 +63,8 @@ export class TestImages implements AsyncDisposable {
       containers: () => users,
       registry: options.registry,
     });
-    return new TestImages(opened, { root, users, events, snapshotter });
+    const registry = new EngineRegistry(opened.parts, roots, (message) => events.push(message));
+    return new TestImages(opened, { root, users, events, snapshotter, registry });
   }
 
   /** Lines of progress that a client would print. */

@@ -95,7 +95,7 @@ function layerName(diffId: string): string {
 }
 
 /** An image as blobs of the store, with the manifest it came with or one that is made for it. */
-async function imageSource(
+export async function imageSource(
   parts: ImageParts,
   image: ImageRecord,
   { lease, signal }: { lease: Lease; signal?: AbortSignal | undefined },
@@ -122,7 +122,7 @@ async function imageSource(
 }
 
 /** A layer that was here before the image came was not fetched with it. */
-async function isWhole(
+export async function isWhole(
   parts: ImageParts,
   manifest: Descriptor,
   lease: Lease,

@@ -10,6 +10,8 @@ export interface AccessOptions {
   readonly users?: ReadonlyMap<string, string> | undefined;
   /** Pulls need no login. */
   readonly anonymousPull?: boolean | undefined;
+  /** Nobody changes anything: for a registry without users that other machines can reach. */
+  readonly readOnly?: boolean | undefined;
 }
 
 /** A login that was checked is good for so long. bcrypt is slow on purpose, and clients send it with each request. */
@@ -31,7 +33,8 @@ export class Access {
 
   /** Who is asking; undefined for nobody in particular. Throws 401 for a wrong login, or where one is needed. */
   async subject(authorization: string | undefined, action: Action): Promise<string | undefined> {
-    const { users, anonymousPull } = this.#options;
+    const { users, anonymousPull, readOnly } = this.#options;
+    if (readOnly && (action === 'push' || action === 'delete')) throw closedToPushes();
     if (!users) return undefined;
     if (authorization === undefined) {
       if (anonymousPull && action === 'pull') return undefined;
@@ -73,6 +76,14 @@ export function parseHtpasswd(text: string): Map<string, string> {
     users.set(match[1]!, match[2]!);
   }
   return users;
+}
+
+function closedToPushes(): ProtocolError {
+  return new ProtocolError(
+    403,
+    'DENIED',
+    'this registry has no logins and takes pushes only where it listens on a loopback address: give it users, or set openPush',
+  );
 }
 
 function unauthorized(): ProtocolError {

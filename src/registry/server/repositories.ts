@@ -1,3 +1,4 @@
+import { errorCode, errorMessage } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import { isDescriptor, isIndex, isManifest, parseIndex, parseManifest } from '../../content/children.ts';
@@ -5,7 +6,8 @@ import type { ContentStore } from '../../content/content-store.ts';
 import { MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, sha256 } from '../../oci/digest.ts';
 import { ProtocolError } from './protocol-error.ts';
-import type { ManifestRecord, RepositoryLinks } from './repository-links.ts';
+import type { Upload } from './uploads.ts';
+import type { ManifestRecord, RepositoryLinks, SharedStore } from './repository-links.ts';
 
 /** Manifests up to this size are kept in memory, so many bytes of them. */
 const CACHE_BYTES = 32 << 20;
@@ -30,14 +32,24 @@ export interface CollectedBlobs {
 export class Repositories {
   readonly links: RepositoryLinks;
   readonly content: ContentStore;
+  readonly #shared: SharedStore | undefined;
   /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
   readonly #commits = new KeyedMutex();
   readonly #documents = new Map<Digest, Buffer>();
   #documentBytes = 0;
 
-  constructor(content: ContentStore, links: RepositoryLinks) {
+  /** Without `shared` the blobs are the registry's alone. */
+  constructor(content: ContentStore, links: RepositoryLinks, shared?: SharedStore) {
     this.content = content;
     this.links = links;
+    this.#shared = shared;
+  }
+
+  /** Takes an upload into the store and the repository. Throws `corrupt` when it is not `digest`. */
+  async addBlob(repository: string, digest: Digest, upload: Upload): Promise<void> {
+    using _held = this.#shared?.hold([digest]);
+    await upload.commit(digest);
+    await this.links.linkBlob(repository, digest);
   }
 
   async manifest(repository: string, digest: Digest): Promise<{ record: ManifestRecord; bytes: Buffer } | undefined> {
@@ -55,8 +67,29 @@ export class Repositories {
 
   /** Idempotent. Throws 400 for what is no manifest, or names what the repository does not have. */
   async putManifest(repository: string, put: PutManifest): Promise<ManifestRecord> {
-    const record = describe(put);
+    const record = describeManifest(put);
+    using _held = this.#shared?.hold([record.digest, ...record.children]);
+    await this.#checkChildren(repository, put);
+    await this.content.write(record, bytesOf(put.bytes));
+    await this.#admit(repository, record, put.tags);
     await using _lock = await this.#commits.acquire('commit');
+    // Once more: they may have been deleted, and what is written from here on keeps them.
+    await this.#checkChildren(repository, put);
+    if (!(await this.content.has(record))) await this.content.write(record, bytesOf(put.bytes));
+    await this.links.putManifest(repository, record, put.tags);
+    for (const tag of put.tags) await this.links.setTag(repository, tag, record.digest);
+    return record;
+  }
+
+  async #admit(repository: string, record: ManifestRecord, tags: readonly string[]): Promise<void> {
+    try {
+      await this.#shared?.admit(repository, record, tags);
+    } catch (error) {
+      throw errorCode(error) === 'corrupt' ? invalid(errorMessage(error)) : error;
+    }
+  }
+
+  async #checkChildren(repository: string, put: PutManifest): Promise<void> {
     for (const digest of required(put)) {
       if (await this.links.hasBlob(repository, digest)) continue;
       if (await this.links.manifest(repository, digest)) continue;
@@ -66,14 +99,11 @@ export class Repositories {
         `the repository has no ${digest}, which the manifest names`,
       );
     }
-    await this.content.write(record, bytesOf(put.bytes));
-    await this.links.putManifest(repository, record);
-    for (const tag of put.tags) await this.links.setTag(repository, tag, record.digest);
-    return record;
   }
 
   /** Links a blob of another repository. False when that one does not have it. */
   async mount(repository: string, digest: Digest, from: string): Promise<boolean> {
+    using _held = this.#shared?.hold([digest]);
     await using _lock = await this.#commits.acquire('commit');
     if (!(await this.links.hasBlob(from, digest)) || !(await this.content.stat(digest))) return false;
     await this.links.linkBlob(repository, digest);
@@ -91,6 +121,7 @@ export class Repositories {
 
   /** Deletes blobs that no manifest has named for a day, beside everything that goes on. */
   async collect({ graceMs = DEFAULT_GRACE_MS }: { graceMs?: number } = {}): Promise<CollectedBlobs> {
+    if (this.#shared) return this.#shared.collect();
     const before = Date.now() - graceMs;
     const linked = new Set<Digest>();
     for (const repository of await this.links.repositories()) {
@@ -141,7 +172,12 @@ export class Repositories {
   }
 }
 
-function describe({ mediaType, bytes, digest }: PutManifest): ManifestRecord {
+/** Throws 400 for what is no manifest. */
+export function describeManifest({
+  mediaType,
+  bytes,
+  digest,
+}: Pick<PutManifest, 'mediaType' | 'bytes' | 'digest'>): ManifestRecord {
   const found = digest?.startsWith('sha512:')
     ? (`sha512:${hasherFor(digest).update(bytes).digest('hex')}` as const)
     : sha256(bytes);

@@ -1,3 +1,4 @@
+import type { CollectedBlobs } from './repositories.ts';
 import type { Digest } from '../../oci/digest.ts';
 
 /** A manifest or index as a repository knows it. */
@@ -27,7 +28,8 @@ export interface RepositoryLinks {
   deleteTag(repository: string, tag: string): Promise<boolean>;
   manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined>;
   manifests(repository: string): Promise<ManifestRecord[]>;
-  putManifest(repository: string, manifest: ManifestRecord): Promise<void>;
+  /** `tags` are those that `setTag` is going to put on it. */
+  putManifest(repository: string, manifest: ManifestRecord, tags: readonly string[]): Promise<void>;
   /** With the tags on it. */
   deleteManifest(repository: string, digest: Digest): Promise<boolean>;
   /** Manifests whose subject is `digest`, which need not be there itself. */
@@ -38,4 +40,17 @@ export interface RepositoryLinks {
   unlinkBlob(repository: string, digest: Digest): Promise<boolean>;
   /** Every linked blob, and since when nobody linked it again. */
   blobs(repository: string): Promise<{ readonly digest: Digest; readonly linkedAt: Date }[]>;
+}
+
+/** Where blobs have other owners than the registry: what it adds must not be collected by them, nor theirs by it. */
+export interface SharedStore {
+  /** Keeps blobs until it is disposed of, whether or not something names them. */
+  hold(digests: Iterable<Digest>): Disposable;
+  /**
+   * What is named is all there and held, and nobody sees it yet: a store that makes something of manifests makes it now.
+   * Throws `corrupt` for what is not what it says.
+   */
+  admit(repository: string, manifest: ManifestRecord, tags: readonly string[]): Promise<void>;
+  /** Deletes what nothing names any more. */
+  collect(): Promise<CollectedBlobs>;
 }

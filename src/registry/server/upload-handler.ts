@@ -58,8 +58,8 @@ async function finish(call: Call, upload: Upload): Promise<void> {
   const { request, query, uploads, repositories } = call;
   const digest = digestOf(query.get('digest') ?? '');
   await upload.append(bodyOf(request));
-  await uploads.commit(upload, digest);
-  await repositories.links.linkBlob(upload.owner.repository, digest);
+  uploads.take(upload);
+  await repositories.addBlob(upload.owner.repository, digest, upload);
   created(call, upload.owner.repository, digest);
 }
 

@@ -93,9 +93,9 @@ export class Uploads {
     return upload;
   }
 
-  async commit(upload: Upload, digest: Digest): Promise<void> {
+  /** Whoever took it out commits or aborts it; nobody else can find it any more. */
+  take(upload: Upload): void {
     this.#open.delete(upload.id);
-    await upload.commit(digest);
   }
 
   async cancel(upload: Upload): Promise<void> {

@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { EngineError, errorMessage } from '../../base/errors.ts';
+
+/** What a registry is told at its start: the document of `--config`, and the same from flags. */
+export interface RegistrySettings {
+  /** `127.0.0.1:5000`, `[::1]:5000`, `:5000` */
+  readonly addr: string;
+  /** Domains by which clients know this registry, beside its address: an image named after one of them is served without it. */
+  readonly names?: readonly string[];
+  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly auth?: AuthSettings;
+  /** Bytes of the largest blob. */
+  readonly maxBlobSize?: number;
+  /** Manifests and blobs may be deleted by clients; default true. */
+  readonly deletes?: boolean;
+  /** Take pushes from other machines without any login, also into an engine's images. */
+  readonly openPush?: boolean;
+}
+
+export interface AuthSettings {
+  /** A file with bcrypt entries. */
+  readonly htpasswd?: string;
+  /** Pulls need no login. */
+  readonly anonymousPull?: boolean;
+}
+
+export const DEFAULT_ADDRESS = '127.0.0.1:5000';
+
+type Check = (value: unknown, name: string) => void;
+
+const text: Check = (value, name) => {
+  if (typeof value !== 'string' || value === '') throw wrong(name, 'must be a text');
+};
+const truth: Check = (value, name) => {
+  if (typeof value !== 'boolean') throw wrong(name, 'must be true or false');
+};
+const count: Check = (value, name) => {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw wrong(name, 'must be a whole number');
+};
+const list =
+  (item: Check): Check =>
+  (value, name) => {
+    if (!Array.isArray(value)) throw wrong(name, 'must be a list');
+    value.forEach((one, index) => item(one, `${name}[${index}]`));
+  };
+const record =
+  (fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check =>
+  (value, name) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'must be an object');
+    for (const [key, one] of Object.entries(value)) {
+      const check = Object.hasOwn(fields, key) ? fields[key]! : undefined;
+      if (!check)
+        throw wrong(name === '' ? key : `${name}.${key}`, `is no setting; there are ${Object.keys(fields).join(', ')}`);
+      check(one, name === '' ? key : `${name}.${key}`);
+    }
+    for (const key of required)
+      if (!Object.hasOwn(value, key)) throw wrong(name === '' ? key : `${name}.${key}`, 'is missing');
+  };
+
+const settings = record({
+  addr: text,
+  names: list(text),
+  tls: record({ cert: text, key: text }, ['cert', 'key']),
+  auth: record({ htpasswd: text, anonymousPull: truth }),
+  maxBlobSize: count,
+  deletes: truth,
+  openPush: truth,
+});
+
+/** Reads `--config`. Throws `invalid-argument`, naming file and setting. */
+export function readRegistrySettings(file: string): Partial<RegistrySettings> {
+  try {
+    const value = JSON.parse(readFileSync(file, 'utf8')) as unknown;
+    settings(value, '');
+    return value as Partial<RegistrySettings>;
+  } catch (error) {
+    throw new EngineError('invalid-argument', `registry configuration ${file}: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** `:5000`, `127.0.0.1:5000`, `[::1]:5000`. Throws `invalid-argument`. */
+export function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[3]);
+  if (!match || port > 65535)
+    throw new EngineError('invalid-argument', `registry address ${address} is no ADDRESS:PORT`);
+  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
+}
+
+function wrong(name: string, words: string): EngineError {
+  return new EngineError('invalid-argument', `${name} ${words}`);
+}
