@@ -35,11 +35,14 @@ import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListRespons
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { ServedRegistry } from '../registry/server/serve.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
+import type { ClientOutput } from './builder/outputs/deliver.ts';
+import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
 export interface EngineServices extends AsyncDisposable {
   readonly containers: ContainerService;
@@ -303,6 +306,10 @@ export interface BuildRequest {
   };
   readonly ulimits?: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[];
   readonly squash?: boolean;
+  /** Where what is built goes; none is the image store. */
+  readonly outputs?: readonly BuildOutputRequest[];
+  /** `[manifest|index|manifest-descriptor|index-descriptor[platform]:]key=value` */
+  readonly annotations?: readonly string[];
   /** Say of every step that is not cached why, against the record it would have used. */
   readonly explain?: boolean;
   readonly auth?: Readonly<Record<string, AuthConfig>>;
@@ -314,11 +321,22 @@ export interface BuildOptions extends OperationOptions {
   readonly onEvent?: ((event: BuildEvent) => void) | undefined;
   /** The client's secrets, ssh agent and directories. */
   readonly session?: BuildSession | undefined;
+  /** Takes an output that is a stream (`local`, `tar`, `oci`, `docker` with a destination); the build waits until it is through. */
+  readonly onOutput?: ((output: ClientOutput) => Promise<void>) | undefined;
+}
+
+/** What came of a build. */
+export interface BuildResult {
+  /** Of the image for this machine's platform, or of the first one. */
+  readonly id: string;
+  /** Of the manifest or index, where one was made: with outputs that write one down. */
+  readonly descriptor?: Descriptor | undefined;
+  readonly names?: readonly string[];
 }
 
 export interface BuildService {
   /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
-  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<{ id: string }>;
+  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<BuildResult>;
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,
