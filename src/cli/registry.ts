@@ -25,6 +25,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'dns', summary: 'Names as containers see them' },
   { name: 'image', summary: 'Manage images' },
   { name: 'network', summary: 'Manage networks' },
+  { name: 'secret', summary: 'Manage secrets' },
   { name: 'system', summary: 'Manage the engine' },
   { name: 'volume', summary: 'Manage volumes' },
 ];
@@ -309,6 +310,46 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['network rm', 'network remove'],
     summary: 'Remove one or more networks',
     load: async () => (await import('./commands/network/rm.ts')).rm,
+  },
+  {
+    paths: ['secret create'],
+    summary: 'Create a secret from a file or STDIN as content',
+    load: async () => (await import('./commands/secret/create.ts')).create,
+  },
+  {
+    paths: ['secret inspect'],
+    summary: 'Display detailed information on one or more secrets',
+    load: async () => (await import('./commands/secret/inspect.ts')).inspect,
+  },
+  {
+    paths: ['secret ls', 'secret list'],
+    summary: 'List secrets',
+    load: async () => (await import('./commands/secret/ls.ts')).ls,
+  },
+  {
+    paths: ['secret rm', 'secret remove'],
+    summary: 'Remove one or more secrets',
+    load: async () => (await import('./commands/secret/rm.ts')).rm,
+  },
+  {
+    paths: ['secret rotate'],
+    summary: 'Give a secret a new value',
+    load: async () => (await import('./commands/secret/rotate.ts')).rotate,
+  },
+  {
+    paths: ['secret rotate-key'],
+    summary: 'Seal every secret with a new key',
+    load: async () => (await import('./commands/secret/rotate-key.ts')).rotateKey,
+  },
+  {
+    paths: ['secret scan'],
+    summary: 'Search a log or an image for values of secrets',
+    load: async () => (await import('./commands/secret/scan.ts')).scan,
+  },
+  {
+    paths: ['secret update'],
+    summary: 'Change the labels of a secret',
+    load: async () => (await import('./commands/secret/update.ts')).update,
   },
   {
     paths: ['volume create'],

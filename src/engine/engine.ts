@@ -30,6 +30,15 @@ import type {
   NetworkDisconnectRequest,
   NetworkInspect,
 } from '../api/network.ts';
+import type {
+  Secret,
+  SecretEnsured,
+  SecretRotateRequest,
+  SecretRotation,
+  SecretScanReport,
+  SecretScanRequest,
+  SecretSpec,
+} from '../api/secret.ts';
 import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
 import type { VolumeCopyRequest } from '../api/gantry.ts';
@@ -50,6 +59,7 @@ export interface EngineServices extends AsyncDisposable {
   readonly images: ImageService;
   readonly networks: NetworkService;
   readonly volumes: VolumeService;
+  readonly secrets: SecretService;
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
@@ -112,6 +122,25 @@ export interface ContainerService {
   ): Promise<void>;
   commit(id: string, options: CommitOptions): Promise<{ Id: string }>;
   prune(filters: Filters): Promise<PruneContainersReport>;
+}
+
+export interface SecretService {
+  /** Throws `conflict` when the name is taken, `invalid-argument`. */
+  create(spec: SecretSpec): Promise<{ ID: string }>;
+  list(filters?: Filters): Promise<Secret[]>;
+  inspect(name: string): Promise<Secret>;
+  /** Throws `conflict` while a container has it. */
+  remove(name: string): Promise<void>;
+  /** Labels only, and only of the version that is current. */
+  update(name: string, version: number, spec: SecretSpec): Promise<void>;
+  /** A new value, which running containers get at once when asked, others at their next start. */
+  rotate(name: string, request: SecretRotateRequest): Promise<SecretRotation>;
+  /** Makes it when it is not there; another value replaces the one it has, in running containers too. */
+  ensure(spec: SecretSpec): Promise<SecretEnsured>;
+  /** Seals every secret with a new key and forgets the old one. */
+  rotateKey(): Promise<{ Secrets: number }>;
+  /** Searches a container's log or an image for values of secrets. */
+  scan(request: SecretScanRequest): Promise<SecretScanReport>;
 }
 
 export interface LogOptions extends OperationOptions {

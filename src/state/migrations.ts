@@ -61,4 +61,6 @@ export const MIGRATIONS: readonly string[] = [
   -- what a name points to where that is more than one image: by the digest of an index, or of a manifest in a form of its own
   CREATE TABLE image_targets (digest TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  // values are sealed: the key is not in here
+  `CREATE TABLE secrets (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];
