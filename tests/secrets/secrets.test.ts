@@ -74,8 +74,10 @@ describe('secrets', { skip: process.getuid?.() === 0 ? false : 'needs root, for 
       'grep -E " (/run/secrets|/etc/other) " /proc/mounts | cut -d " " -f 2,3,4 | cut -c 1-30; touch /run/secrets/new';
     const { stdout, stderr, code } = await run(
       script,
-      ...['--secret', 'db_password', '--secret', 'other,target=deep/x,uid=5,gid=6,mode=0400'],
-      ...['--secret', 'source=other,target=/etc/other,mode=440', '--read-only'],
+      '--read-only',
+      '--secret=db_password',
+      '--secret=other,target=deep/x,uid=5,gid=6,mode=0400',
+      '--secret=source=other,target=/etc/other,mode=440',
     );
     assert.equal(code, 1, stderr);
     const lines = stdout.split('\n');
