@@ -24,6 +24,8 @@ export const GROUPS: readonly Group[] = [
   { name: 'context', summary: 'Manage contexts' },
   { name: 'dns', summary: 'Names as containers see them' },
   { name: 'image', summary: 'Manage images' },
+  { name: 'imagetools', summary: 'Look at and make images in registries' },
+  { name: 'manifest', summary: 'Manage image manifests and manifest lists' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'secret', summary: 'Manage secrets' },
   { name: 'system', summary: 'Manage the engine' },
@@ -264,6 +266,41 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'Search Docker Hub for images',
     common: true,
     load: async () => (await import('./commands/registry/search.ts')).search,
+  },
+  {
+    paths: ['manifest annotate'],
+    summary: 'Add additional information to a local image manifest',
+    load: async () => (await import('./commands/manifest/annotate.ts')).annotate,
+  },
+  {
+    paths: ['manifest create'],
+    summary: 'Create a local manifest list for annotating and pushing to a registry',
+    load: async () => (await import('./commands/manifest/create.ts')).create,
+  },
+  {
+    paths: ['manifest inspect'],
+    summary: 'Display an image manifest, or manifest list',
+    load: async () => (await import('./commands/manifest/inspect.ts')).inspect,
+  },
+  {
+    paths: ['manifest push'],
+    summary: 'Push a manifest list to a repository',
+    load: async () => (await import('./commands/manifest/push.ts')).push,
+  },
+  {
+    paths: ['manifest rm'],
+    summary: 'Delete one or more manifest lists from local storage',
+    load: async () => (await import('./commands/manifest/rm.ts')).rm,
+  },
+  {
+    paths: ['imagetools create'],
+    summary: 'Create a new image based on source images',
+    load: async () => (await import('./commands/imagetools/create.ts')).create,
+  },
+  {
+    paths: ['imagetools inspect'],
+    summary: 'Show details of an image in the registry',
+    load: async () => (await import('./commands/imagetools/inspect.ts')).inspect,
   },
   // networks and volumes
   {
