@@ -49,13 +49,17 @@ export class SecretsClient {
    * a container without a word.
    */
   async require(): Promise<void> {
+    if ((await this.listOwn()) === undefined)
+      throw new EngineError('unimplemented', 'this engine has no secrets for containers: a Gantry engine is needed');
+  }
+
+  /** As `list`; undefined when the engine is no Gantry. */
+  async listOwn(filters?: Filters): Promise<Secret[] | undefined> {
     try {
-      await this.#requester.call('GET', '/gantry/secrets');
+      return await this.#requester.json('GET', '/gantry/secrets', { query: { filters: filtersQuery(filters) } });
     } catch (error) {
       if (errorCode(error) !== 'not-found') throw error;
-      throw new EngineError('unimplemented', 'this engine has no secrets for containers: a Gantry engine is needed', {
-        cause: error,
-      });
+      return undefined;
     }
   }
 

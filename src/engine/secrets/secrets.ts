@@ -164,9 +164,12 @@ export class Secrets implements SecretService {
     checkSpec(spec);
     const value = valueOf(spec.Data);
     const labels = spec.Labels ?? {};
-    for (const [key, label] of Object.entries(record.labels)) {
-      if (key.endsWith('.project') && labels[key] !== label) {
-        throw new EngineError('conflict', `secret ${spec.Name} is ${label}'s, and not to be replaced by another's`);
+    for (const [key, label] of Object.entries(labels)) {
+      if (key.endsWith('.project') && record.labels[key] !== label) {
+        throw new EngineError(
+          'conflict',
+          `secret ${spec.Name} exists and was not made for ${label}: remove or rename one`,
+        );
       }
     }
     if (this.#open(record).equals(value)) return { ID: record.id, Changed: false };
