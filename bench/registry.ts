@@ -1,128 +1,214 @@
 /**
- * Our registry beside Debian's docker-registry (`--control PATH`, left out where it is not there): manifests and small
- * blobs a second over 16 connections, and uploads and downloads of a large blob. One run of each, after a warm-up.
+ * Our registry beside Debian's docker-registry (`--control PATH`, left out where it is not there), both running, measured
+ * in turns: manifests and small blobs a second over 16 connections, small uploads, downloads and uploads of large blobs.
+ * `--large GIB` also sends one blob of that size through ours, and prints the most memory that the server had.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { Connection, requestHead } from './http-load.ts';
 
-const CONNECTIONS = 16;
-const SECONDS = 3;
-const LARGE_BYTES = 100 << 20;
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const CONNECTIONS = 16;
+const MIB = 1 << 20;
 
-interface Target {
+const { values } = parseArgs({
+  options: {
+    control: { type: 'string', default: 'docker-registry' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
+    large: { type: 'string' },
+  },
+});
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+
+class Target implements AsyncDisposable {
   readonly name: string;
   readonly port: number;
-  readonly program: string;
-  readonly args: readonly string[];
-}
+  readonly child: ChildProcess;
+  readonly results = new Map<string, number[]>();
 
-const { values } = parseArgs({ options: { control: { type: 'string', default: 'docker-registry' } } });
-const root = await mkdtemp(join(tmpdir(), 'gantry-bench-registry-'));
-try {
-  const config = join(root, 'control.yml');
-  await writeFile(
-    config,
-    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/control}}\nhttp: {addr: 127.0.0.1:5982}\n`,
-  );
-  const main = new URL('../src/registry/main.ts', import.meta.url).pathname;
-  const serve = [main, '--addr', '127.0.0.1:5981', '--root', `${root}/ours`];
-  const targets: Target[] = [{ name: 'gantry', port: 5981, program: process.execPath, args: serve }];
-  if (spawnSync(values.control, ['--version']).status === 0) {
-    targets.push({ name: 'docker-registry', port: 5982, program: values.control, args: ['serve', config] });
+  constructor(name: string, port: number, child: ChildProcess) {
+    this.name = name;
+    this.port = port;
+    this.child = child;
   }
-  for (const target of targets) console.log(target.name, await measure(target));
-} finally {
-  await rm(root, { recursive: true });
-}
 
-async function measure({ port, program, args }: Target): Promise<Record<string, string>> {
-  const child = spawn(program, args, { stdio: 'ignore' });
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  const call = (method: string, path: string, body?: Buffer, type = 'application/octet-stream'): Promise<Answer> =>
-    send(agent, port, { method, path, body, type });
-  try {
-    for (let tries = 0; tries < 200; tries++) {
-      const up = await call('GET', '/v2/').catch(() => undefined);
-      if (up?.status === 200) break;
+  async ready(): Promise<this> {
+    for (let tries = 0; tries < 400; tries++) {
+      try {
+        const connection = await Connection.open(this.port);
+        const { status } = await connection.send(requestHead('GET', '/v2/'));
+        connection.close();
+        if (status === 200) return this;
+      } catch {
+        // It is not up yet.
+      }
       await sleep(50);
     }
-    const upload = async (body: Buffer): Promise<string> => {
-      const digest = digestOf(body);
-      const begun = await call('POST', '/v2/bench/blobs/uploads/');
-      const { pathname, search } = new URL(begun.location, `http://127.0.0.1:${port}`);
-      const { status } = await call('PUT', `${pathname}${search === '' ? '?' : `${search}&`}digest=${digest}`, body);
-      if (status !== 201) throw new Error(`upload: ${status}`);
-      return digest;
-    };
-    const small = randomBytes(1024);
-    const digest = await upload(small);
-    const blob = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: small.length };
-    const manifest = Buffer.from(
-      JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: blob, layers: [blob] }),
-    );
-    await call('PUT', '/v2/bench/manifests/1', manifest, MANIFEST);
-    const large = randomBytes(LARGE_BYTES);
-    const uploadMs = await timed(() => upload(large));
-    const downloadMs = await timed(() => call('GET', `/v2/bench/blobs/${digestOf(large)}`));
-    return {
-      'manifest GETs/s': await rate(() => call('GET', '/v2/bench/manifests/1')),
-      'small blob GETs/s': await rate(() => call('GET', `/v2/bench/blobs/${digest}`)),
-      '1 KiB uploads/s': await rate(() => upload(randomBytes(1024))),
-      '100 MiB upload': `${(LARGE_BYTES / 1e3 / uploadMs).toFixed(0)} MB/s`,
-      '100 MiB download': `${(LARGE_BYTES / 1e3 / downloadMs).toFixed(0)} MB/s`,
-    };
-  } finally {
-    agent.destroy();
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
+    throw new Error(`${this.name} does not answer`);
+  }
+
+  async upload(connection: Connection, body: Buffer, digest = digestOf(body)): Promise<string> {
+    const begun = await connection.send(requestHead('POST', '/v2/bench/blobs/uploads/', { 'content-length': 0 }));
+    const location = /\r\nlocation: *([^\r]+)/i.exec(begun.headers)![1]!;
+    const { pathname, search } = new URL(location, 'http://bench');
+    const path = `${pathname}${search === '' ? '?' : `${search}&`}digest=${digest}`;
+    const put = requestHead('PUT', path, { 'content-type': 'application/octet-stream', 'content-length': body.length });
+    const { status } = await connection.send(put, body);
+    if (status !== 201) throw new Error(`${this.name}: an upload was answered with ${status}`);
+    return digest;
+  }
+
+  record(what: string, value: number): void {
+    this.results.set(what, [...(this.results.get(what) ?? []), value]);
+  }
+
+  /** The median. */
+  result(what: string): number {
+    const all = (this.results.get(what) ?? []).toSorted((a, b) => a - b);
+    return all[Math.floor(all.length / 2)] ?? NaN;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGTERM');
     await ended;
   }
 }
 
-interface Answer {
-  readonly status: number;
-  readonly location: string;
-}
-
-function send(
-  agent: Agent,
-  port: number,
-  { method, path, body, type }: { method: string; path: string; body: Buffer | undefined; type: string },
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': type, accept: MANIFEST, 'content-length': body?.length ?? 0 };
-    const message = request({ agent, host: '127.0.0.1', port, method, path, headers }, (response) => {
-      response.once('end', () => resolve({ status: response.statusCode!, location: response.headers.location ?? '' }));
-      response.once('error', reject).resume();
-    });
-    message.once('error', reject).end(body);
-  });
-}
-
-async function rate(work: () => Promise<unknown>): Promise<string> {
-  for (let count = 0; count < 200; count++) await work();
-  const end = Date.now() + SECONDS * 1000;
+/** A second's count of what `work` does, over all connections. */
+async function rate(
+  connections: readonly Connection[],
+  work: (connection: Connection) => Promise<unknown>,
+): Promise<number> {
+  const begin = performance.now();
+  const end = begin + seconds * 1000;
   let done = 0;
-  const loop = async (): Promise<void> => {
-    for (; Date.now() < end; done++) await work();
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, loop));
-  return (done / SECONDS).toFixed(0);
+  await Promise.all(
+    connections.map(async (connection) => {
+      for (; performance.now() < end; done++) await work(connection);
+    }),
+  );
+  return (done * 1000) / (performance.now() - begin);
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
+async function measure(target: Target): Promise<void> {
+  const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(target.port)));
+  const [first] = connections;
+  try {
+    const small = randomBytes(135);
+    const digest = await target.upload(first!, small);
+    const blob = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: small.length };
+    const manifest = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: blob, layers: [blob] }),
+    );
+    const put = requestHead('PUT', '/v2/bench/manifests/1', {
+      'content-type': MANIFEST,
+      'content-length': manifest.length,
+    });
+    await first!.send(put, manifest);
+    const get = (path: string): Buffer => requestHead('GET', path, { accept: MANIFEST });
+    const [manifests, blobs] = [get('/v2/bench/manifests/1'), get(`/v2/bench/blobs/${digest}`)];
+    const good = async (connection: Connection, request: Buffer): Promise<void> => {
+      const { status } = await connection.send(request);
+      if (status !== 200) throw new Error(`${target.name} answered ${status}`);
+    };
+    target.record('manifests/s', await rate(connections, (connection) => good(connection, manifests)));
+    target.record('small blobs/s', await rate(connections, (connection) => good(connection, blobs)));
+    target.record(
+      '1 KiB uploads/s',
+      await rate(connections.slice(0, 4), (connection) => target.upload(connection, randomBytes(1024))),
+    );
+    const large = randomBytes(100 * MIB);
+    const largeDigest = digestOf(large);
+    const uploading = performance.now();
+    await target.upload(first!, large, largeDigest);
+    target.record('100 MiB upload MB/s', large.length / 1e3 / (performance.now() - uploading));
+    const request = get(`/v2/bench/blobs/${largeDigest}`);
+    const large4 = connections.slice(0, 4);
+    target.record(
+      'large download MB/s',
+      (await rate(large4, (connection) => good(connection, request))) * (large.length / 1e6),
+    );
+  } finally {
+    for (const connection of connections) connection.close();
+  }
+}
+
+/** One blob of many GiB up and down. */
+async function measureLarge(target: Target, gib: number): Promise<void> {
+  const chunk = randomBytes(8 * MIB);
+  const chunks = gib * 128;
+  const hash = createHash('sha256');
+  for (let count = 0; count < chunks; count++) hash.update(chunk);
+  const connection = await Connection.open(target.port);
+  const begun = performance.now();
+  let { headers } = await connection.send(requestHead('POST', '/v2/bench/blobs/uploads/', { 'content-length': 0 }));
+  for (let count = 0; count < chunks; count++) {
+    const path = new URL(/\r\nlocation: *([^\r]+)/i.exec(headers)![1]!, 'http://bench').pathname;
+    ({ headers } = await connection.send(requestHead('PATCH', path, { 'content-length': chunk.length }), chunk));
+  }
+  const path = new URL(/\r\nlocation: *([^\r]+)/i.exec(headers)![1]!, 'http://bench').pathname;
+  const digest = `sha256:${hash.digest('hex')}`;
+  const { status } = await connection.send(requestHead('PUT', `${path}?digest=${digest}`, { 'content-length': 0 }));
+  const uploaded = performance.now();
+  const { size } = await connection.send(requestHead('GET', `/v2/bench/blobs/${digest}`));
+  const downloaded = performance.now();
+  connection.close();
+  const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${target.child.pid}/status`, 'utf8'))![1];
+  console.log(
+    `${gib} GiB blob: ${status}, up ${(size / 1e3 / (uploaded - begun)).toFixed(0)} MB/s, down ${(size / 1e3 / (downloaded - uploaded)).toFixed(0)} MB/s, server at most ${(Number(peak) / 1024).toFixed(0)} MiB`,
+  );
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function digestOf(bytes: Buffer): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+const root = await mkdtemp(join(tmpdir(), 'gantry-bench-registry-'));
+try {
+  await using stack = new AsyncDisposableStack();
+  const ourPort = await freePort();
+  const launcher = new URL('../dist/registry/main.js', import.meta.url).pathname;
+  const serve = [launcher, '--addr', `127.0.0.1:${ourPort}`, '--root', `${root}/ours`];
+  const ours = stack.use(new Target('gantry', ourPort, spawn(process.execPath, serve, { stdio: 'ignore' })));
+  const targets = [await ours.ready()];
+  if (spawnSync(values.control, ['--version']).status === 0) {
+    const port = await freePort();
+    const config = join(root, 'control.yml');
+    await writeFile(
+      config,
+      `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/control}}\nhttp: {addr: 127.0.0.1:${port}}\n`,
+    );
+    const control = new Target('docker-registry', port, spawn(values.control, ['serve', config], { stdio: 'ignore' }));
+    targets.push(await stack.use(control).ready());
+  }
+  // Unmeasured, so that nothing is compiled or made for the first time afterwards.
+  for (const target of targets) await measure(target);
+  for (const target of targets) target.results.clear();
+  for (let round = 0; round < rounds; round++) for (const target of targets) await measure(target);
+  for (const what of ours.results.keys()) {
+    const line = targets.map((target) => `${target.name} ${target.result(what).toFixed(0)}`);
+    const ratio = targets[1] ? `  x ${(ours.result(what) / targets[1].result(what)).toFixed(2)}` : '';
+    console.log(`${what}: ${line.join(', ')}${ratio}`);
+  }
+  if (values.large !== undefined) await measureLarge(ours, Number(values.large));
+} finally {
+  await rm(root, { recursive: true });
 }

@@ -39,7 +39,8 @@ export interface ContentStore extends ContentSource, ContentSink {
 export interface Ingest extends AsyncDisposable {
   /** Bytes written so far. */
   readonly offset: number;
-  append(chunk: Uint8Array): Promise<void>;
+  /** One call at a time. */
+  append(...chunks: readonly Uint8Array[]): Promise<void>;
   /**
    * Verifies, syncs, renames and syncs the directory: after this the blob survives a power cut, before it nobody sees it.
    * Throws `corrupt` when the bytes are not `expected`; what was written is gone then.

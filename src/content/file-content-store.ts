@@ -8,6 +8,8 @@ import { type Digest, hasherFor, isDigest } from '../oci/digest.ts';
 import type { BlobInfo, Bytes, ContentStore, Ingest } from './content-store.ts';
 
 const CHUNK_BYTES = 256 * 1024;
+/** What a write leaves to its end to be synced. */
+const SYNC_BYTES = 16 << 20;
 /** Free space is looked at each time so much was written, and so much is left free. */
 const SPACE_CHECK_BYTES = 8 << 20;
 const RESERVED_BYTES = 64 << 20;
@@ -170,6 +172,10 @@ class FileIngest implements Ingest {
   readonly #hashes: Readonly<Record<(typeof ALGORITHMS)[number], Hash>>;
   #offset = 0;
   #unchecked = 0;
+  #unsynced = 0;
+  #syncing: Promise<unknown> | undefined;
+  /** A disk tells of a failed write once: it must not be forgotten. */
+  #syncFailure: unknown;
   #done = false;
 
   private constructor(file: string, place: IngestPlace, handle: FileHandle) {
@@ -195,14 +201,36 @@ class FileIngest implements Ingest {
     return this.#offset;
   }
 
-  async append(chunk: Uint8Array): Promise<void> {
-    await this.#checkSpace(chunk.byteLength);
-    for (let written = 0; written < chunk.byteLength;) {
-      const { bytesWritten } = await this.#handle.write(chunk, written, chunk.byteLength - written, null);
-      written += bytesWritten;
+  async append(...chunks: readonly Uint8Array[]): Promise<void> {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    await this.#checkSpace(bytes);
+    const writing = this.#write(chunks, bytes);
+    // Beside the writing, which is a thread's.
+    writing.catch(() => undefined);
+    for (const chunk of chunks) this.#hashes.sha256.update(chunk);
+    await writing;
+    this.#offset += bytes;
+    this.#syncBehind(bytes);
+  }
+
+  async #write(chunks: readonly Uint8Array[], bytes: number): Promise<void> {
+    let { bytesWritten: written } = await this.#handle.writev(chunks);
+    if (written === bytes) return;
+    const rest = Buffer.concat(chunks);
+    while (written < bytes) {
+      written += (await this.#handle.write(rest, written, bytes - written, null)).bytesWritten;
     }
-    this.#hashes.sha256.update(chunk);
-    this.#offset += chunk.byteLength;
+  }
+
+  /** The disk works while more comes, so that little is left to wait for at the end. */
+  #syncBehind(bytes: number): void {
+    this.#unsynced += bytes;
+    if (this.#unsynced < SYNC_BYTES || this.#syncing) return;
+    this.#unsynced = 0;
+    this.#syncing = this.#handle
+      .datasync()
+      .catch((error: unknown) => void (this.#syncFailure ??= error))
+      .finally(() => (this.#syncing = undefined));
   }
 
   /** The database and removals go on with what is left of the disk, whoever fills it. */
@@ -228,6 +256,8 @@ class FileIngest implements Ingest {
         throw new EngineError('corrupt', `content is ${digest} instead of ${expected.digest}`);
       }
       const path = this.#place.pathOf(digest);
+      await this.#syncing;
+      if (this.#syncFailure !== undefined) throw this.#syncFailure as Error;
       await this.#handle.chmod(0o400);
       await this.#handle.datasync();
       expected.announce?.(digest, size);

@@ -94,8 +94,8 @@ class MemoryIngest implements Ingest {
     return this.#chunks.reduce((size, chunk) => size + chunk.byteLength, 0);
   }
 
-  async append(chunk: Uint8Array): Promise<void> {
-    this.#chunks.push(Uint8Array.from(chunk));
+  async append(...chunks: readonly Uint8Array[]): Promise<void> {
+    for (const chunk of chunks) this.#chunks.push(Uint8Array.from(chunk));
   }
 
   async commit(

@@ -1,13 +1,11 @@
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import type { Digest } from '../../oci/digest.ts';
 import { type Call, wrongMethod } from './call.ts';
 import { ProtocolError } from './protocol-error.ts';
+import { sendFile } from './send-file.ts';
 
 /** A file up to this size is read at once: a stream would cost more than its content. */
 const SMALL_BYTES = 64 << 10;
-const CHUNK_BYTES = 512 << 10;
 
 /** `GET`, `HEAD`, `DELETE /v2/<name>/blobs/<digest>` */
 export async function handleBlob(
@@ -43,7 +41,7 @@ export async function handleBlob(
   });
   const path = repositories.content.path(digest);
   if (blob.size <= SMALL_BYTES) response.end((await readFile(path)).subarray(start, end + 1));
-  else await pipeline(createReadStream(path, { start, end, highWaterMark: CHUNK_BYTES }), response);
+  else await sendFile(response, path, { start, end });
 }
 
 /** One range (RFC 9110 §14.2); undefined is all of it, which is also the answer to what cannot be read. Throws 416. */

@@ -6,6 +6,8 @@ import { ProtocolError } from './protocol-error.ts';
 /** An upload that nobody went on with for so long is gone. */
 const IDLE_MS = 3600_000;
 const MAX_OPEN = 1000;
+/** Of one upload, not written yet. */
+const QUEUE_BYTES = 1 << 20;
 
 export interface UploadOwner {
   readonly repository: string;
@@ -40,14 +42,18 @@ export class Upload {
   async append(body: Bytes): Promise<void> {
     if (this.#busy) throw new ProtocolError(416, 'BLOB_UPLOAD_INVALID', 'another request writes to this upload');
     this.#busy = true;
+    const queue = new WriteQueue(this.#ingest);
     try {
+      let offset = this.#ingest.offset;
       for await (const chunk of body) {
-        if (this.#ingest.offset + chunk.byteLength > this.#maxBytes) throw tooLarge(this.#maxBytes);
-        await this.#ingest.append(chunk);
+        offset += chunk.byteLength;
+        if (offset > this.#maxBytes) throw tooLarge(this.#maxBytes);
+        await queue.add(chunk);
         this.touchedAt = Date.now();
       }
     } finally {
-      this.#busy = false;
+      // Also what came before the client went away.
+      await queue.drain().finally(() => (this.#busy = false));
     }
   }
 
@@ -58,6 +64,53 @@ export class Upload {
 
   abort(): Promise<void> {
     return this.#ingest.abort();
+  }
+}
+
+/** Chunks that come while others are being written go with the next write: few writes, and never more than a little in memory. */
+class WriteQueue {
+  readonly #ingest: Ingest;
+  #waiting: Uint8Array[] = [];
+  #bytes = 0;
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(ingest: Ingest) {
+    this.#ingest = ingest;
+  }
+
+  /** Throws what an earlier write threw. */
+  async add(chunk: Uint8Array): Promise<void> {
+    this.#waiting.push(chunk);
+    this.#bytes += chunk.byteLength;
+    this.#writing ??= this.#write();
+    if (this.#bytes >= QUEUE_BYTES) await this.#writing;
+    this.#check();
+  }
+
+  async drain(): Promise<void> {
+    await this.#writing;
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure as Error;
+  }
+
+  async #write(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const chunks = this.#waiting;
+        this.#waiting = [];
+        this.#bytes = 0;
+        await this.#ingest.append(...chunks);
+      }
+    } catch (error) {
+      this.#failure = error;
+      this.#waiting = [];
+    } finally {
+      this.#writing = undefined;
+    }
   }
 }
 
