@@ -15,7 +15,6 @@ import type {
   ImageService,
   NetworkService,
   RegistryService,
-  SecretService,
   SystemService,
   VolumeService,
 } from './engine/engine.ts';
@@ -34,7 +33,6 @@ export class Engine implements EngineServices {
   readonly images: ImageService;
   readonly networks: NetworkService;
   readonly volumes: VolumeService;
-  readonly secrets: SecretService;
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
@@ -50,7 +48,6 @@ export class Engine implements EngineServices {
       images: this.images,
       networks: this.networks,
       volumes: this.volumes,
-      secrets: this.secrets,
       builder: this.builder,
       system: this.system,
       events: this.events,

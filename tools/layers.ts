@@ -11,6 +11,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   content: ['base', 'oci'],
   snapshot: ['base', 'oci', 'api', 'linux', 'state', 'content'],
   registry: ['base', 'oci', 'content'],
+  scan: ['base', 'api', 'linux', 'content', 'snapshot'], // what is installed in an image, and what is known about it
   runtime: ['base', 'oci', 'api', 'linux'],
   network: ['base', 'api', 'linux'],
   volume: ['base', 'api', 'linux'],
@@ -23,6 +24,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'state',
     'content',
     'snapshot',
+    'scan',
     'registry',
     'runtime',
     'network',
@@ -32,7 +34,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['base', 'api', 'oci', 'linux', 'engine'],
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
-  cli: ['base', 'api', 'oci', 'content', 'registry', 'client', 'compose'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
+  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'compose'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */
@@ -45,6 +47,6 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 
 /** Node built-ins that only some folders may use. */
 export const BUILTINS: Readonly<Record<string, readonly string[]>> = {
-  'node:sqlite': ['state'],
+  'node:sqlite': ['state', 'scan'], // of scan only the database of rpm
   'node:child_process': ['linux', 'client', 'cli', 'daemon'],
 };

@@ -15,7 +15,6 @@ export interface ConfigDocument {
   imagesFormat?: string;
   networksFormat?: string;
   volumesFormat?: string;
-  secretFormat?: string;
   statsFormat?: string;
   proxies?: Record<
     string,

@@ -1,5 +1,6 @@
 import type { Filters } from '../api/filters.ts';
 import type { BootstrapMessage, BootstrapRequestDocument, FsckMessage } from '../api/gantry.ts';
+import { type Inventory, inventoryPath } from '../api/inventory.ts';
 import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, PruneImagesReport } from '../api/image.ts';
 import type { ProgressMessage, SearchResult } from '../api/progress.ts';
 import { filtersQuery } from './query.ts';
@@ -136,6 +137,14 @@ export class ImagesClient {
   /** Makes a base image from a distribution's packages. Only a Gantry engine has this. */
   bootstrap(request: BootstrapRequestDocument, signal?: AbortSignal): AsyncGenerator<BootstrapMessage, void, void> {
     return this.#requester.lines('POST', '/gantry/images/bootstrap', { json: request, signal });
+  }
+
+  /** Packages installed in an image. Only a Gantry engine has this. */
+  inventory(name: string, options: { platform?: string | undefined; signal?: AbortSignal } = {}): Promise<Inventory> {
+    return this.#requester.json('GET', inventoryPath(imagePath(name)), {
+      query: { platform: options.platform },
+      signal: options.signal,
+    });
   }
 
   /** Reads every blob and layer again. Only a Gantry engine has this. */

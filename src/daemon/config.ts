@@ -169,7 +169,6 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     cgroupNamespace,
     noNewPrivileges: settings['no-new-privileges'],
     seccompProfile: settings['seccomp-profile'],
-    secretKeyFile: settings['secret-key-file'],
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     registryConfigDirectories: settings['registry-config-dirs'],

@@ -9,8 +9,6 @@ const bridge: FirewallBridge = {
   masquerade: true,
   internal: false,
   communication: true,
-  modes: { 4: 'nat', 6: 'nat' },
-  trusted: [],
 };
 const port = (hostPort: number): PublishedPort => ({
   hostAddress: undefined,

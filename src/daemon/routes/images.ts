@@ -126,6 +126,12 @@ export function imageRoutes(engine: EngineServices): Route[] {
       path: '/distribution/{name}/json',
       handle: async (exchange) => exchange.json(await images.distribution(name(exchange), registryAuth(exchange))),
     },
+    {
+      method: 'GET',
+      path: '/gantry/images/{name}/inventory',
+      handle: async (exchange) =>
+        exchange.json(await images.inventory(name(exchange), { ...platform(exchange, 24), signal: exchange.signal })),
+    },
     { method: 'POST', path: '/gantry/images/bootstrap', handle: (exchange) => bootstrap(engine, exchange) },
     { method: 'POST', path: '/gantry/images/fsck', handle: (exchange) => fsck(engine, exchange) },
   ];

@@ -15,7 +15,6 @@ import type {
   ContainerImages,
   ContainerLogs,
   ContainerRoots,
-  ContainerSecrets,
   ContainerSpecs,
   ContainerVolumes,
 } from './parts.ts';
@@ -33,7 +32,6 @@ export interface ContainerContext {
   readonly snapshots: Snapshotter;
   readonly roots: ContainerRoots;
   readonly volumes: ContainerVolumes;
-  readonly secrets: ContainerSecrets;
   readonly networking: Networking;
   readonly specs: ContainerSpecs;
   readonly tasks: TaskRunner;

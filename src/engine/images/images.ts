@@ -1,4 +1,5 @@
 import type { AuthConfig } from '../../api/auth.ts';
+import type { Inventory } from '../../api/inventory.ts';
 import type { Filters } from '../../api/filters.ts';
 import type {
   ImageDeleteItem,
@@ -21,6 +22,7 @@ import { bootstrapImage } from './bootstrap.ts';
 import { commitImage, type CommitRequest } from './commit.ts';
 import { registerImage } from './create-image.ts';
 import { imageHistory } from './history.ts';
+import { imageInventory } from './inventory.ts';
 import { importImage, type ImportOptions } from './import.ts';
 import { inspectImage } from './inspect.ts';
 import { checkImages, type FsckOptions } from './fsck.ts';
@@ -33,7 +35,6 @@ import { needRegistry, pullImage, type PullOptions } from './pull.ts';
 import { pushImage, type PushOptions } from './push.ts';
 import { removeImage, type RemoveOptions } from './remove.ts';
 import { resolveImage } from './resolve.ts';
-import { ownTarget } from './targets.ts';
 import { saveImages, type SaveOptions } from './save.ts';
 
 /** The verbs on images: their table of contents, each in a file of its own. */
@@ -56,10 +57,14 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     return imageHistory(this.#parts, this.record(name, options.platform));
   }
 
+  async inventory(name: string, options: { platform?: string; signal?: AbortSignal } = {}): Promise<Inventory> {
+    return imageInventory(this.#parts, this.record(name, options.platform), options);
+  }
+
   async tag(source: string, repository: string, tag?: string): Promise<void> {
     const reference = targetReference(repository, tag);
     const image = this.record(source);
-    nameImage(this.#parts, image.id, reference, ownTarget(this.#parts, source, image.id));
+    nameImage(this.#parts, image.id, reference);
     this.#parts.publish('tag', image.id, eventAttributes(image, reference));
   }
 
