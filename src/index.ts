@@ -15,6 +15,7 @@ import type {
   ImageService,
   NetworkService,
   RegistryService,
+  SecretService,
   SystemService,
   VolumeService,
 } from './engine/engine.ts';
@@ -33,6 +34,7 @@ export class Engine implements EngineServices {
   readonly images: ImageService;
   readonly networks: NetworkService;
   readonly volumes: VolumeService;
+  readonly secrets: SecretService;
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
@@ -48,6 +50,7 @@ export class Engine implements EngineServices {
       images: this.images,
       networks: this.networks,
       volumes: this.volumes,
+      secrets: this.secrets,
       builder: this.builder,
       system: this.system,
       events: this.events,

@@ -1,4 +1,5 @@
 /** Documents of the Docker Engine API for containers, in the shape of the newest version we speak. Older shapes are made in `daemon/`. */
+import type { SecretReference } from './secret.ts';
 import type { EndpointSettings, NetworkingConfig, PortBinding } from './network.ts';
 import type { MountPoint } from './volume.ts';
 
@@ -181,6 +182,8 @@ export interface HostConfig extends Resources {
   ShmSize?: number;
   Sysctls?: Record<string, string>;
   Runtime?: string;
+  /** Gantry's: secrets of the engine as files of the container. */
+  Secrets?: SecretReference[] | null;
   Isolation?: string;
   Mounts?: MountRequest[];
   MaskedPaths?: string[] | null;

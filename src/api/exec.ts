@@ -1,3 +1,5 @@
+import type { ExecSecret } from './secret.ts';
+
 /** `POST /containers/{id}/exec` */
 export interface ExecCreateRequest {
   User?: string;
@@ -11,6 +13,8 @@ export interface ExecCreateRequest {
   Env?: string[] | null;
   WorkingDir?: string;
   Cmd?: string[] | null;
+  /** Gantry's: secrets of the engine for this process alone. */
+  Secrets?: ExecSecret[] | null;
 }
 
 export interface ExecStartRequest {

@@ -93,6 +93,22 @@ export interface NameTraceDocument {
   readonly Addresses: readonly string[];
 }
 
+/**
+ * `GET /gantry/build/outputs/{ticket}`: a tar that a build has ready. The ticket comes in the build's progress, as `aux`
+ * with a `BuildOutputNotice`; the build waits until the stream was read.
+ */
+export function buildOutputPath(ticket: string): string {
+  return `/gantry/build/outputs/${ticket}`;
+}
+
+export interface BuildOutputNotice {
+  readonly Output: {
+    /** Of `outputs` in the request, a list of `{"Type":…,"Attrs":{…}}` as JSON. */
+    readonly Index: number;
+    readonly Ticket: string;
+  };
+}
+
 /** `POST /gantry/build/check?dockerfile=…`, body a build context of which only the Dockerfile and its ignore file count, answer `BuildCheckDocument`. */
 export const BUILD_CHECK_PATH = '/gantry/build/check';
 

@@ -15,6 +15,7 @@ export interface ConfigDocument {
   imagesFormat?: string;
   networksFormat?: string;
   volumesFormat?: string;
+  secretFormat?: string;
   statsFormat?: string;
   proxies?: Record<
     string,

@@ -30,6 +30,7 @@ export async function createContainer(
   const cidfile = options.cidfile === '' ? undefined : openIdFile(options.cidfile);
   try {
     const client = await cli.client();
+    if (request.HostConfig?.Secrets?.length) await client.secrets.require();
     const image = request.Image ?? '';
     const output = options.quiet ? undefined : cli.io.stderr;
     const platform = options.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined;

@@ -24,7 +24,10 @@ export const GROUPS: readonly Group[] = [
   { name: 'context', summary: 'Manage contexts' },
   { name: 'dns', summary: 'Names as containers see them' },
   { name: 'image', summary: 'Manage images' },
+  { name: 'imagetools', summary: 'Look at and make images in registries' },
+  { name: 'manifest', summary: 'Manage image manifests and manifest lists' },
   { name: 'network', summary: 'Manage networks' },
+  { name: 'secret', summary: 'Manage secrets' },
   { name: 'system', summary: 'Manage the engine' },
   { name: 'volume', summary: 'Manage volumes' },
 ];
@@ -274,6 +277,41 @@ export const COMMANDS: readonly Entry[] = [
     common: true,
     load: async () => (await import('./commands/registry/search.ts')).search,
   },
+  {
+    paths: ['manifest annotate'],
+    summary: 'Add additional information to a local image manifest',
+    load: async () => (await import('./commands/manifest/annotate.ts')).annotate,
+  },
+  {
+    paths: ['manifest create'],
+    summary: 'Create a local manifest list for annotating and pushing to a registry',
+    load: async () => (await import('./commands/manifest/create.ts')).create,
+  },
+  {
+    paths: ['manifest inspect'],
+    summary: 'Display an image manifest, or manifest list',
+    load: async () => (await import('./commands/manifest/inspect.ts')).inspect,
+  },
+  {
+    paths: ['manifest push'],
+    summary: 'Push a manifest list to a repository',
+    load: async () => (await import('./commands/manifest/push.ts')).push,
+  },
+  {
+    paths: ['manifest rm'],
+    summary: 'Delete one or more manifest lists from local storage',
+    load: async () => (await import('./commands/manifest/rm.ts')).rm,
+  },
+  {
+    paths: ['imagetools create'],
+    summary: 'Create a new image based on source images',
+    load: async () => (await import('./commands/imagetools/create.ts')).create,
+  },
+  {
+    paths: ['imagetools inspect'],
+    summary: 'Show details of an image in the registry',
+    load: async () => (await import('./commands/imagetools/inspect.ts')).inspect,
+  },
   // networks and volumes
   {
     paths: ['network ports', 'ports'],
@@ -319,6 +357,46 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['network rm', 'network remove'],
     summary: 'Remove one or more networks',
     load: async () => (await import('./commands/network/rm.ts')).rm,
+  },
+  {
+    paths: ['secret create'],
+    summary: 'Create a secret from a file or STDIN as content',
+    load: async () => (await import('./commands/secret/create.ts')).create,
+  },
+  {
+    paths: ['secret inspect'],
+    summary: 'Display detailed information on one or more secrets',
+    load: async () => (await import('./commands/secret/inspect.ts')).inspect,
+  },
+  {
+    paths: ['secret ls', 'secret list'],
+    summary: 'List secrets',
+    load: async () => (await import('./commands/secret/ls.ts')).ls,
+  },
+  {
+    paths: ['secret rm', 'secret remove'],
+    summary: 'Remove one or more secrets',
+    load: async () => (await import('./commands/secret/rm.ts')).rm,
+  },
+  {
+    paths: ['secret rotate'],
+    summary: 'Give a secret a new value',
+    load: async () => (await import('./commands/secret/rotate.ts')).rotate,
+  },
+  {
+    paths: ['secret rotate-key'],
+    summary: 'Seal every secret with a new key',
+    load: async () => (await import('./commands/secret/rotate-key.ts')).rotateKey,
+  },
+  {
+    paths: ['secret scan'],
+    summary: 'Search a log or an image for values of secrets',
+    load: async () => (await import('./commands/secret/scan.ts')).scan,
+  },
+  {
+    paths: ['secret update'],
+    summary: 'Change the labels of a secret',
+    load: async () => (await import('./commands/secret/update.ts')).update,
   },
   {
     paths: ['volume create'],

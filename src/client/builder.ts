@@ -1,5 +1,5 @@
 import type { Filters } from '../api/filters.ts';
-import { BUILD_CHECK_PATH, type BuildCheckDocument } from '../api/gantry.ts';
+import { BUILD_CHECK_PATH, buildOutputPath, type BuildCheckDocument } from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
@@ -29,6 +29,11 @@ export class BuilderClient {
       ...(options.context ? { body: options.context } : {}),
       signal: options.signal,
     });
+  }
+
+  /** A result that a running build has ready under the ticket. */
+  async output(ticket: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    return (await this.#requester.request('GET', buildOutputPath(ticket), { signal })).body;
   }
 
   /** Judges a Dockerfile without building it. */

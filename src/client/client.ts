@@ -5,6 +5,7 @@ import { ExecsClient } from './execs.ts';
 import { ImagesClient } from './images.ts';
 import { NetworksClient } from './networks.ts';
 import { type ClientOptions, Requester } from './requester.ts';
+import { SecretsClient } from './secrets.ts';
 import { SystemClient } from './system.ts';
 import { VolumesClient } from './volumes.ts';
 
@@ -17,6 +18,7 @@ export class Client {
   readonly images: ImagesClient;
   readonly networks: NetworksClient;
   readonly volumes: VolumesClient;
+  readonly secrets: SecretsClient;
   readonly builder: BuilderClient;
   readonly system: SystemClient;
 
@@ -29,6 +31,7 @@ export class Client {
     this.images = new ImagesClient(requester);
     this.networks = new NetworksClient(requester);
     this.volumes = new VolumesClient(requester);
+    this.secrets = new SecretsClient(requester);
     this.builder = new BuilderClient(requester);
     this.system = new SystemClient(requester);
   }

@@ -169,6 +169,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     cgroupNamespace,
     noNewPrivileges: settings['no-new-privileges'],
     seccompProfile: settings['seccomp-profile'],
+    secretKeyFile: settings['secret-key-file'],
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     registryConfigDirectories: settings['registry-config-dirs'],

@@ -34,6 +34,7 @@ export interface Settings {
   'default-cgroupns-mode'?: string;
   'no-new-privileges'?: boolean;
   'seccomp-profile'?: string;
+  'secret-key-file'?: string;
   init?: boolean;
   'init-path'?: string;
   'log-driver'?: string;
@@ -95,6 +96,7 @@ const fields: Fields<Settings> = {
   'default-cgroupns-mode': string,
   'no-new-privileges': bool,
   'seccomp-profile': string,
+  'secret-key-file': string,
   init: bool,
   'init-path': string,
   'log-driver': string,
@@ -189,6 +191,13 @@ export const FLAGS: readonly Flag[] = [
   flag('default-cgroupns-mode', 'default-cgroupns-mode', text, 'MODE', 'host or private'),
   flag('no-new-privileges', 'no-new-privileges', truth, undefined, 'Set no-new-privileges for all containers'),
   flag('seccomp-profile', 'seccomp-profile', text, 'FILE', 'Seccomp profile instead of the built-in one'),
+  flag(
+    'secret-key-file',
+    'secret-key-file',
+    text,
+    'FILE',
+    'Key that secrets are sealed with (default "secrets.key" in the data root)',
+  ),
   flag('init', 'init', truth, undefined, 'Run an init in containers that forwards signals and reaps processes'),
   flag('init-path', 'init-path', text, 'FILE', 'The init to run'),
   flag('log-driver', 'log-driver', text, 'DRIVER', 'json-file, local or none (default "json-file")'),

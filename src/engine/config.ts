@@ -56,6 +56,8 @@ export interface EngineConfig {
   readonly registryMirrors: readonly string[];
   /** Each may have `<host>/hosts.toml` and certificates, best first. */
   readonly registryConfigDirectories: readonly string[];
+  /** With what secrets are sealed; made when the first one is. Undefined is `secrets.key` in the data root. */
+  readonly secretKeyFile: string | undefined;
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -98,6 +100,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     registryMirrors: [],
     // Ours and Docker's place.
     registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],
+    secretKeyFile: undefined,
     debug: false,
     report: () => {},
     ...withoutUndefined(options),
@@ -122,6 +125,8 @@ function check(config: EngineConfig): void {
       `${config.defaultRuntime} is not among the runtimes (${Object.keys(config.runtimes).join(', ')})`,
     );
   }
+  if (config.secretKeyFile !== undefined && !isAbsolute(config.secretKeyFile))
+    wrong('secretKeyFile', `must be an absolute path, not ${JSON.stringify(config.secretKeyFile)}`);
   for (const [name, runtime] of Object.entries(config.runtimes)) {
     if (!/^[A-Za-z0-9._-]+$/.test(name) || runtime.path === '')
       wrong('runtimes', `has a broken entry ${JSON.stringify(name)}`);

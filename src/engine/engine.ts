@@ -31,16 +31,28 @@ import type {
   NetworkDisconnectRequest,
   NetworkInspect,
 } from '../api/network.ts';
+import type {
+  Secret,
+  SecretEnsured,
+  SecretRotateRequest,
+  SecretRotation,
+  SecretScanReport,
+  SecretScanRequest,
+  SecretSpec,
+} from '../api/secret.ts';
 import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { ServedRegistry } from '../registry/server/serve.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
+import type { ClientOutput } from './builder/outputs/deliver.ts';
+import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
 export interface EngineServices extends AsyncDisposable {
   readonly containers: ContainerService;
@@ -48,6 +60,7 @@ export interface EngineServices extends AsyncDisposable {
   readonly images: ImageService;
   readonly networks: NetworkService;
   readonly volumes: VolumeService;
+  readonly secrets: SecretService;
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
@@ -110,6 +123,25 @@ export interface ContainerService {
   ): Promise<void>;
   commit(id: string, options: CommitOptions): Promise<{ Id: string }>;
   prune(filters: Filters): Promise<PruneContainersReport>;
+}
+
+export interface SecretService {
+  /** Throws `conflict` when the name is taken, `invalid-argument`. */
+  create(spec: SecretSpec): Promise<{ ID: string }>;
+  list(filters?: Filters): Promise<Secret[]>;
+  inspect(name: string): Promise<Secret>;
+  /** Throws `conflict` while a container has it. */
+  remove(name: string): Promise<void>;
+  /** Labels only, and only of the version that is current. */
+  update(name: string, version: number, spec: SecretSpec): Promise<void>;
+  /** A new value, which running containers get at once when asked, others at their next start. */
+  rotate(name: string, request: SecretRotateRequest): Promise<SecretRotation>;
+  /** Makes it when it is not there; another value replaces the one it has, in running containers too. */
+  ensure(spec: SecretSpec): Promise<SecretEnsured>;
+  /** Seals every secret with a new key and forgets the old one. */
+  rotateKey(): Promise<{ Secrets: number }>;
+  /** Searches a container's log or an image for values of secrets. */
+  scan(request: SecretScanRequest): Promise<SecretScanReport>;
 }
 
 export interface LogOptions extends OperationOptions {
@@ -306,6 +338,10 @@ export interface BuildRequest {
   };
   readonly ulimits?: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[];
   readonly squash?: boolean;
+  /** Where what is built goes; none is the image store. */
+  readonly outputs?: readonly BuildOutputRequest[];
+  /** `[manifest|index|manifest-descriptor|index-descriptor[platform]:]key=value` */
+  readonly annotations?: readonly string[];
   /** Say of every step that is not cached why, against the record it would have used. */
   readonly explain?: boolean;
   readonly auth?: Readonly<Record<string, AuthConfig>>;
@@ -317,11 +353,22 @@ export interface BuildOptions extends OperationOptions {
   readonly onEvent?: ((event: BuildEvent) => void) | undefined;
   /** The client's secrets, ssh agent and directories. */
   readonly session?: BuildSession | undefined;
+  /** Takes an output that is a stream (`local`, `tar`, `oci`, `docker` with a destination); the build waits until it is through. */
+  readonly onOutput?: ((output: ClientOutput) => Promise<void>) | undefined;
+}
+
+/** What came of a build. */
+export interface BuildResult {
+  /** Of the image for this machine's platform, or of the first one. */
+  readonly id: string;
+  /** Of the manifest or index, where one was made: with outputs that write one down. */
+  readonly descriptor?: Descriptor | undefined;
+  readonly names?: readonly string[];
 }
 
 export interface BuildService {
   /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
-  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<{ id: string }>;
+  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<BuildResult>;
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,

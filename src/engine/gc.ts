@@ -55,6 +55,9 @@ export class Collector {
       const snapshots = this.#parts.snapshotter.list().filter((snapshot) => snapshot.kind === 'committed');
       const collected = await this.#sweep({ blobs, snapshots: snapshots.map((snapshot) => snapshot.name) });
       const { layers } = this.reachable();
+      const { images } = this.#parts;
+      const named = new Set(images.references().map(({ target }) => target?.digest));
+      for (const { digest } of images.targets.list()) if (!named.has(digest)) images.targets.delete(digest);
       for (const { diffId } of this.#parts.layers.list()) if (!layers.has(diffId)) this.#parts.layers.delete(diffId);
       return collected;
     });
@@ -82,7 +85,11 @@ export class Collector {
       for (const diffId of image.config.rootfs.diff_ids) kept.layers.add(diffId);
       for (const chain of chainsOf(image.config)) kept.snapshots.add(chain);
     }
-    for (const reference of images.references()) if (reference.target) kept.blobs.add(reference.target.digest);
+    for (const { target } of images.references()) {
+      if (!target) continue;
+      kept.blobs.add(target.digest);
+      for (const digest of images.targets.get(target.digest)?.blobs ?? []) kept.blobs.add(digest);
+    }
     for (const chain of otherChains?.() ?? []) kept.snapshots.add(chain);
     for (const digest of otherBlobs?.() ?? []) kept.blobs.add(digest);
     const snapshots = new Map(snapshotter.list().map((snapshot) => [snapshot.name, snapshot]));

@@ -18,23 +18,26 @@ import { BuildRecords } from '../state/build-records.ts';
 import { ContainerStore } from '../state/containers.ts';
 import { DiskReserve } from '../state/disk-reserve.ts';
 import { Database } from '../state/database.ts';
+import { SecretStore } from '../state/secrets.ts';
 import { VolumeStore } from '../state/volumes.ts';
 import { LocalDriver } from '../volume/local-driver.ts';
 import { BackgroundWork } from './background.ts';
 import { openBuilder } from './builder/open-builder.ts';
 import { type EngineConfig, type EngineOptions, engineConfig } from './config.ts';
 import { Containers } from './containers/containers.ts';
-import type { ContainerContext } from './containers/context.ts';
+import { type ContainerContext, findContainer } from './containers/context.ts';
 import { StoredContainers } from './containers/directory.ts';
 import { SnapshotFiles } from './containers/files.ts';
 import { LiveContainers } from './containers/live.ts';
 import { recordLogs } from './containers/record-logs.ts';
 import { SnapshotRoots } from './containers/roots.ts';
 import { readContainerSample } from './containers/sample.ts';
+import { taskLog } from './containers/set-up.ts';
 import { hasProcess } from './containers/state.ts';
 import type { EngineServices } from './engine.ts';
 import { EventLog } from './events.ts';
 import { Execs } from './execs/execs.ts';
+import { imageOnDisk } from './images/on-disk.ts';
 import { openImages } from './images/open.ts';
 import { RemoteImages } from './images/remote-images.ts';
 import { lockDataRoot } from './lock.ts';
@@ -44,6 +47,10 @@ import { reconcile, startByPolicy } from './reconcile.ts';
 import { EngineSpecs } from './specs/container-specs.ts';
 import { EngineRegistry } from './registry/engine-registry.ts';
 import { RegistryRoots } from './registry/registry-roots.ts';
+import { EngineContainerSecrets } from './secrets/container-secrets.ts';
+import { KeyFile } from './secrets/key-file.ts';
+import { SecretFiles } from './secrets/secret-files.ts';
+import { Secrets } from './secrets/secrets.ts';
 import { System } from './system/system.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
@@ -141,6 +148,19 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     dataRoot,
     report,
   });
+  const secretFiles = new SecretFiles(runMounts);
+  const secrets = new Secrets({
+    store: new SecretStore(db),
+    keys: new KeyFile(config.secretKeyFile ?? join(dataRoot, 'secrets.key')),
+    containers: containerStore,
+    files: secretFiles,
+    events,
+    findContainer: (name) => findContainer(context, name),
+    findImage: (name) => imageOnDisk(imageParts, name),
+    logPath: (record) => taskLog(context, record).path,
+    kill: (id, signal) => containers.kill(id, signal),
+    report,
+  });
   const network = openNetworks({
     db,
     config,
@@ -184,6 +204,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     snapshots: snapshotter,
     roots: new SnapshotRoots(snapshotter, execRoot),
     volumes: containerVolumes,
+    secrets: new EngineContainerSecrets(secrets, secretFiles),
     networking,
     specs,
     tasks,
@@ -230,6 +251,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   await reconcile(context);
   containerVolumes.recover();
   await volumes.recover();
+  secrets.recover();
   removeCgroupParent();
   startByPolicy(context);
 
@@ -241,6 +263,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     images: imageService,
     networks,
     volumes,
+    secrets,
     builder,
     system,
     events,

@@ -33,7 +33,7 @@ export interface EndpointLink {
 export function ensureBridge(links: RouteNetlink, settings: BridgeSettings): number {
   const present = links.link(settings.name);
   if (present && present.kind !== 'bridge') {
-    throw new EngineError('conflict', `the host has a link ${settings.name} that is no bridge: choose another name`);
+    throw new EngineError('conflict', `existing interface ${settings.name} is not a bridge: choose another name`);
   }
   // one that somebody else made gets what it lacks
   if (present?.up && present.mac === settings.mac) return present.index;

@@ -9,6 +9,8 @@ const bridge: FirewallBridge = {
   masquerade: true,
   internal: false,
   communication: true,
+  modes: { 4: 'nat', 6: 'nat' },
+  trusted: [],
 };
 const port = (hostPort: number): PublishedPort => ({
   hostAddress: undefined,

@@ -8,6 +8,8 @@ const bridge: FirewallBridge = {
   masquerade: true,
   internal: false,
   communication: true,
+  modes: { 4: 'nat', 6: 'nat' },
+  trusted: [],
 };
 const ports: PublishedPort[] = [
   { hostAddress: undefined, protocol: 'tcp', hostPort: 8080, address: '10.0.0.2', port: 80 },
@@ -44,4 +46,21 @@ test('what a network may do', () => {
   assert.match(rules({}), /set masquerade6 \{[^}]*elements = \{ fd00::\/64 \}/);
   assert.doesNotMatch(rules({ internal: true }), /elements = \{ 10\.0\.0\.0/);
   assert.doesNotMatch(rules({ masquerade: false }), /elements = \{ 10\.0\.0\.0/);
+});
+
+test('containers of a network that is routed, unprotected or trusting are reached by their own addresses', () => {
+  const rules = (change: Partial<FirewallBridge>) =>
+    replaceTable('t', { bridges: [{ ...bridge, ...change }], ports: [], relayed: false });
+  const published = 'ip daddr . meta l4proto . th dport @direct4 accept';
+  const routed = rules({ modes: { 4: 'routed', 6: 'nat' } });
+  assert.ok(routed.includes(`iifname != "br0" oifname "br0" ${published}`));
+  assert.doesNotMatch(routed, /set masquerade4 \{[^}]*elements/);
+  assert.match(routed, /set masquerade6 \{[^}]*elements/);
+  const open = rules({ modes: { 4: 'nat', 6: 'nat-unprotected' } });
+  assert.ok(open.includes('iifname != @bridges oifname "br0" meta nfproto ipv6 accept'));
+  assert.ok(!open.includes('meta nfproto ipv4'));
+  assert.ok(rules({ trusted: ['eth0', 'eth1'] }).includes(`iifname { "eth0", "eth1" } oifname "br0" ${published}`));
+  const direct: PublishedPort = { ...ports[0]!, hostPort: undefined };
+  assert.equal(changePorts('t', 'add', [direct]), 'add element inet t direct4 { 10.0.0.2 . tcp . 80 }\n');
+  assert.equal(changePorts('t', 'delete', [direct]), 'delete element inet t direct4 { 10.0.0.2 . tcp . 80 }\n');
 });

@@ -12,6 +12,13 @@ export interface FirewallState {
   readonly relayed: boolean;
 }
 
+/**
+ * How the world reaches a network's containers, by family: `nat` by published ports of the host, `nat-unprotected` also by
+ * their own addresses, `routed` by their own addresses alone, where a port is published; `isolated`: the host itself has no
+ * address there.
+ */
+export type GatewayMode = 'nat' | 'nat-unprotected' | 'routed' | 'isolated';
+
 export interface FirewallBridge {
   /** Its interface. */
   readonly name: string;
@@ -23,13 +30,17 @@ export interface FirewallBridge {
   readonly internal: boolean;
   /** Containers may talk to each other. */
   readonly communication: boolean;
+  readonly modes: Readonly<Record<4 | 6, GatewayMode>>;
+  /** Interfaces of the host from which published ports are reached by the container's own address, too. */
+  readonly trusted: readonly string[];
 }
 
 export interface PublishedPort {
   /** The host's address; undefined is every address of the target's family. */
   readonly hostAddress: string | undefined;
   readonly protocol: 'tcp' | 'udp' | 'sctp';
-  readonly hostPort: number;
+  /** Undefined opens the container's own address only. */
+  readonly hostPort: number | undefined;
   /** The container's. */
   readonly address: string;
   readonly port: number;
@@ -48,7 +59,7 @@ export function removeTable(table: string): string {
 export function changePorts(table: string, verb: 'add' | 'delete', ports: readonly PublishedPort[]): string {
   let text = '';
   for (const [map, elements] of portElements(ports)) {
-    const named = verb === 'add' ? elements : elements.map((element) => element.slice(0, element.indexOf(' :')));
+    const named = verb === 'add' ? elements : elements.map((element) => element.split(' : ')[0]!);
     text += `${verb} element inet ${table} ${map} { ${named.join(', ')} }\n`;
   }
   return text;
@@ -58,7 +69,9 @@ function tableText(table: string, state: FirewallState): string {
   const { bridges } = state;
   const ports = portElements(state.ports);
   const names = (wanted: readonly FirewallBridge[]): string[] => wanted.map((bridge) => `"${bridge.name}"`);
-  const masqueraded = bridges.filter((bridge) => bridge.masquerade && !bridge.internal).flatMap((b) => b.subnets);
+  const masqueraded = bridges
+    .filter((bridge) => bridge.masquerade && !bridge.internal)
+    .flatMap(({ subnets, modes }) => subnets.filter((subnet) => modes[isIpv4(subnet) ? 4 : 6] !== 'routed'));
   const map = (name: string, type: string): string =>
     `  map ${name} {\n    type ${type}\n${elementsText(ports.get(name) ?? [])}  }\n`;
   return [
@@ -67,6 +80,9 @@ function tableText(table: string, state: FirewallState): string {
     `  set internal {\n    type ifname\n${elementsText(names(bridges.filter((bridge) => bridge.internal)))}  }\n`,
     `  set masquerade4 {\n    type ipv4_addr\n    flags interval\n${elementsText(masqueraded.filter(isIpv4))}  }\n`,
     `  set masquerade6 {\n    type ipv6_addr\n    flags interval\n${elementsText(masqueraded.filter(isIpv6))}  }\n`,
+    ...([4, 6] as const).map((family) =>
+      set(`direct${family}`, `ipv${family}_addr . inet_proto . inet_service`, ports.get(`direct${family}`) ?? []),
+    ),
     map('publish4', 'ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service'),
     map('publish6', 'ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service'),
     map('publish4_any', 'inet_proto . inet_service : ipv4_addr . inet_service'),
@@ -85,6 +101,7 @@ function tableText(table: string, state: FirewallState): string {
       'iifname @internal drop',
       'oifname @internal drop',
       'ct status dnat accept',
+      ...bridges.flatMap(directLines),
       'oifname @bridges drop',
     ]),
     chain('postrouting', [
@@ -103,6 +120,22 @@ function tableText(table: string, state: FirewallState): string {
     ]),
     '}\n',
   ].join('');
+}
+
+/** By the containers' own addresses, from other links than their bridge. */
+function directLines({ name, modes, trusted }: FirewallBridge): string[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const [ip, icmp] = family === 4 ? ['ip', 'icmp'] : ['ip6', 'ipv6-icmp'];
+    const published = `${ip} daddr . meta l4proto . th dport @direct${family} accept`;
+    const there = `iifname != "${name}" oifname "${name}"`;
+    if (modes[family] === 'nat-unprotected') {
+      return [`iifname != @bridges oifname "${name}" meta nfproto ipv${family} accept`];
+    }
+    if (modes[family] === 'routed') return [`${there} meta l4proto ${icmp} accept`, `${there} ${published}`];
+    if (modes[family] === 'isolated' || trusted.length === 0) return [];
+    const links = trusted.map((link) => `"${link}"`).join(', ');
+    return [`iifname { ${links} } oifname "${name}" ${published}`];
+  });
 }
 
 /** route_localnet is on for our bridges, so that 127.0.0.1 can be published: containers must not use it the other way. */
@@ -146,11 +179,20 @@ function elementsText(elements: readonly string[]): string {
   return elements.length === 0 ? '' : `    elements = { ${elements.join(', ')} }\n`;
 }
 
-/** By map. */
+function set(name: string, type: string, elements: readonly string[]): string {
+  return `  set ${name} {\n    type ${type}\n${elementsText(elements)}  }\n`;
+}
+
+/** By map or set. */
 function portElements(ports: readonly PublishedPort[]): Map<string, string[]> {
   const maps = new Map<string, string[]>();
   for (const port of ports) {
     const family = isIpv4(port.address) ? 4 : 6;
+    if (port.hostPort === undefined) {
+      const direct = maps.get(`direct${family}`) ?? [];
+      maps.set(`direct${family}`, [...direct, `${port.address} . ${port.protocol} . ${port.port}`]);
+      continue;
+    }
     const map = `publish${family}${port.hostAddress === undefined ? '_any' : ''}`;
     const key = [...(port.hostAddress === undefined ? [] : [port.hostAddress]), port.protocol, port.hostPort];
     const elements = maps.get(map) ?? [];

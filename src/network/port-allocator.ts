@@ -11,6 +11,7 @@ import type { PortRequest, Protocol } from './ports.ts';
 export interface HeldPort {
   readonly protocol: Protocol;
   readonly hostAddress: string;
+  /** 0 when the network is routed: the container's own port is open, none of the host. */
   readonly hostPort: number;
   /** The container's. */
   readonly port: number;
@@ -25,6 +26,8 @@ export interface PortTarget {
   /** The container's addresses; at least one. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
+  /** Families in which others reach it by its own address: no port of the host is taken. */
+  readonly routed: readonly (4 | 6)[];
 }
 
 /**
@@ -69,7 +72,15 @@ export class PortAllocator {
     if (request.protocol === 'sctp' && this.#relayed) {
       throw new EngineError('unimplemented', "sctp cannot be published while the host's firewall decides");
     }
-    const addresses = this.#addresses(request.hostAddress, target);
+    const wanted = this.#addresses(request.hostAddress, target);
+    const addresses = wanted.filter((address) => !isRouted(address, target));
+    const direct = wanted
+      .filter((address) => isRouted(address, target))
+      .map((address) => heldWithout(owner, request, address.includes(':') ? '::' : '0.0.0.0'));
+    if (addresses.length === 0) {
+      this.#holdings.set(owner, [...(this.#holdings.get(owner) ?? []), ...direct]);
+      return direct;
+    }
     let refused: EngineError | undefined;
     for (const hostPort of candidates(request)) {
       const opened: Holding[] = [];
@@ -80,6 +91,7 @@ export class PortAllocator {
           const holding = this.#open(owner, held, target, addresses.length > 1 && hostAddress === '::');
           if (holding) opened.push(holding);
         }
+        opened.push(...direct);
         this.#holdings.set(owner, [...(this.#holdings.get(owner) ?? []), ...opened]);
         return opened;
       } catch (error) {
@@ -129,6 +141,7 @@ export class PortAllocator {
 
   #open(owner: string, held: HeldPort, target: PortTarget, optional: boolean): Holding | undefined {
     const { protocol, hostAddress, hostPort, port } = held;
+    if (hostPort === 0) return { ...held, owner, close: () => undefined };
     let fd: number;
     try {
       fd = boundSocket({ protocol, address: addressBytes(parseAddress(hostAddress)), port: hostPort });
@@ -189,6 +202,15 @@ export class PortAllocator {
     }
     return undefined;
   }
+}
+
+function isRouted(hostAddress: string, target: PortTarget): boolean {
+  const v6 = hostAddress.includes(':');
+  return (v6 ? target.ipv6 : target.ipv4) !== undefined && target.routed.includes(v6 ? 6 : 4);
+}
+
+function heldWithout(owner: string, { protocol, port }: PortRequest, hostAddress: string): Holding {
+  return { owner, protocol, port, hostAddress, hostPort: 0, close: () => undefined };
 }
 
 function isSame(a: HeldPort, b: HeldPort): boolean {

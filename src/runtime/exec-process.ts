@@ -28,6 +28,7 @@ export interface StartExecOptions {
  */
 export async function startExec(options: StartExecOptions): Promise<ExecProcess> {
   const { runtime, request } = options;
+  const { descriptors = [] } = request;
   const files = new ExecFiles(options.directory, request.id);
   const spec = { ...request.process };
   if (request.consoleSize) spec.consoleSize = { height: request.consoleSize.rows, width: request.consoleSize.columns };
@@ -53,10 +54,11 @@ export async function startExec(options: StartExecOptions): Promise<ExecProcess>
         '--pid-file',
         files.pid,
         ...stdio.args,
+        ...(descriptors.length > 0 ? ['--preserve-fds', String(descriptors.length)] : []),
         options.containerId,
       ],
       env: RUNTIME_ENV,
-      fds: stdio.fds,
+      fds: [...stdio.fds, ...descriptors],
       newSession: true,
     });
     const running = Promise.race([

@@ -96,6 +96,8 @@ export interface ExecRequest {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly consoleSize?: { readonly rows: number; readonly columns: number } | undefined;
+  /** Its descriptors from 3 on. They stay the caller's to close. */
+  readonly descriptors?: readonly number[];
 }
 
 /** A further process in a running container. It belongs to the client that asked for it, and to this engine. */

@@ -1,12 +1,12 @@
 import { EngineError } from '../base/errors.ts';
 import { type Database, isUniqueViolation } from './database.ts';
 
-/** A kind of object that people name: containers, networks, volumes. The document is JSON and holds everything about it. */
+/** A kind of object that people name: containers, networks, volumes, secrets. The document is JSON and holds everything about it. */
 export class Documents<T extends { readonly id: string; readonly name: string }> {
   readonly #db: Database;
   readonly #table: string;
 
-  constructor(db: Database, table: 'containers' | 'networks' | 'volumes') {
+  constructor(db: Database, table: 'containers' | 'networks' | 'volumes' | 'secrets') {
     this.#db = db;
     this.#table = table;
   }

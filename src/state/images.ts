@@ -3,6 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { ChainId, Digest } from '../oci/digest.ts';
 import type { ImageConfig } from '../oci/image.ts';
 import type { Database, Row } from './database.ts';
+import { ImageTargetStore } from './image-targets.ts';
 
 /** An image of this machine: one platform, all of its layers present as snapshots. */
 export interface ImageRecord {
@@ -37,12 +38,15 @@ export interface ImageReference {
 
 /** Images and their names. Writing is durable when the call returns. */
 export class ImageStore {
+  /** What names point to where that is more than one image. */
+  readonly targets: ImageTargetStore;
   readonly #db: Database;
   /** Documents never change under an id, so what was parsed once stays right. */
   readonly #configs = new Map<string, ImageConfig>();
 
   constructor(db: Database) {
     this.#db = db;
+    this.targets = new ImageTargetStore(db);
   }
 
   get(id: string): ImageRecord | undefined {

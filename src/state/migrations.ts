@@ -57,4 +57,10 @@ export const MIGRATIONS: readonly string[] = [
     repository TEXT NOT NULL, digest TEXT NOT NULL, linked_at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- what a name points to where that is more than one image: by the digest of an index, or of a manifest in a form of its own
+  CREATE TABLE image_targets (digest TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  `,
+  // values are sealed: the key is not in here
+  `CREATE TABLE secrets (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

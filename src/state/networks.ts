@@ -21,6 +21,10 @@ export interface NetworkRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** The host's interface: of the bridge, or the parent of macvlan; empty with host and null. */
   readonly interface: string;
+  /** Not a network, but what others are made of. */
+  readonly configOnly?: true;
+  /** Name of the configuration it was made of. */
+  readonly configFrom?: string;
   /** Of the bridge: fixed, so that neighbours need not learn another one. */
   readonly mac: string;
 }

@@ -22,6 +22,7 @@ export const DIFFERENCES: readonly Difference[] = [
     part: /^\.(type|text)$/,
     why: 'an attach that is refused is answered with JSON as any other',
   },
+  { at: /\/secrets/, part: /^\./, why: 'secrets need no swarm' },
   { at: 'POST /session', part: /^\.(status|text)$/, why: 'BuildKit sessions are not there, and it says so' },
   { at: /checkpoints/, part: /^\.text$/, why: 'checkpoints are not there, experimental or not' },
   { at: 'POST /containers/create foo', part: /^\.text$/, why: 'one set of words for what is no JSON' },

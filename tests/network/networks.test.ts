@@ -332,3 +332,53 @@ test(
     for (const name of ['alive0', 'locked0']) links.removeLink(name);
   },
 );
+
+test('published ports of a routed network: no port of the host is taken, also after a restart', root, async () => {
+  const { networks } = engine.opened;
+  const Options = { 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' };
+  await networks.create({ Name: 'routed', Options, IPAM: { Config: [{ Subnet: '10.78.0.0/24' }] } });
+  const PortBindings = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8099' }] };
+  const one = await engine.start('one', { NetworkMode: 'routed', PortBindings });
+  const two = await engine.start('two', { NetworkMode: 'routed', PortBindings });
+  lab.serve(one.namespace, 80);
+  lab.serve(one.namespace, 81);
+  assert.deepEqual(two.attachment!.ports, { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '' }] });
+  const reach = async () =>
+    await Promise.all([
+      lab.ask(neighbour, addressOn(one, 'routed'), 80, 20_000),
+      lab.ask(neighbour, addressOn(one, 'routed'), 81, 500),
+      lab.ask(lab.host, '127.0.0.1', 8099, 500),
+    ]);
+  assert.deepEqual(await reach(), ['from 198.51.100.2', 'no answer', 'ECONNREFUSED']);
+  const running = [...engine.containers.values()];
+  engine.abandon();
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  for (const container of running) {
+    engine.containers.set(container.id, container);
+    await engine.opened.networking.adopt(container, container.pid, container.attachment!);
+  }
+  await engine.opened.networking.recovered();
+  assert.deepEqual(await reach(), ['from 198.51.100.2', 'no answer', 'ECONNREFUSED']);
+  for (const container of [one, two]) await engine.stop(engine.get(container));
+  await engine.opened.networks.remove('routed');
+});
+
+test('configuration networks are made of nothing, used by others, and not removed meanwhile', root, async () => {
+  const { networks } = engine.opened;
+  await networks.create({ Name: 'config', ConfigOnly: true, IPAM: { Config: [{ Subnet: '10.79.0.0/24' }] } });
+  await networks.create({ Name: 'user', ConfigFrom: { Network: 'config' } });
+  const { ConfigOnly, ConfigFrom, Driver } = await networks.inspect('user');
+  assert.deepEqual([ConfigOnly, ConfigFrom.Network, Driver], [false, 'config', 'bridge']);
+  await assert.rejects(networks.remove('config'), {
+    message: 'error while removing network: configuration network "config" is in use',
+  });
+  await assert.rejects(engine.start('one', { NetworkMode: 'config' }), {
+    message: 'failed to set up container networking: cannot create endpoint on configuration-only network',
+  });
+  const one = await engine.start('one', { NetworkMode: 'user' });
+  assert.equal(addressOn(one, 'user'), '10.79.0.2');
+  await engine.stop(one);
+  await networks.remove('user');
+  assert.deepEqual((await networks.prune(new Map())).NetworksDeleted, null);
+  await networks.remove('config');
+});

@@ -137,6 +137,8 @@ async function names(cli: Cli, kind: string): Promise<Candidate[]> {
         );
       case 'network':
         return (await client.networks.list()).map((item) => ({ word: item.Name, about: item.Driver }));
+      case 'secret':
+        return (await client.secrets.list()).map(({ Spec }) => ({ word: Spec.Name, about: '' }));
       default:
         return ((await client.volumes.list()).Volumes ?? []).map((item) => ({ word: item.Name, about: item.Driver }));
     }

@@ -14,6 +14,7 @@ import {
 } from '../flag.ts';
 import { checkVariable } from './environment.ts';
 import { parseMount } from './mount.ts';
+import { parseSecret } from './secret.ts';
 import { checkIp, parseNetwork } from './network.ts';
 import {
   parseDeviceRule,
@@ -112,6 +113,7 @@ export const CONTAINER_FLAGS = {
   'memory-reservation': bytes('Memory soft limit'),
   'memory-swap': swapBytes("Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
   'memory-swappiness': int('Tune container memory swappiness (0 to 100)', { initial: -1 }),
+  secret: each('list', 'Secret as a file (NAME[,target=PATH][,uid=N][,gid=N][,mode=0400])', parseSecret),
   mount: each('mount', 'Attach a filesystem mount to the container', parseMount),
   name: string('Assign a name to the container'),
   net: each('network', 'Connect a container to a network', parseNetwork, { hidden: true, complete: 'network' }),

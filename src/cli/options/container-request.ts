@@ -122,6 +122,7 @@ function hostConfig(flags: ContainerFlags, given: ReadonlySet<string>, env: Envi
   if (flags.runtime !== '') host.Runtime = flags.runtime;
   if (flags.isolation !== '') host.Isolation = flags.isolation;
   if (flags.mount.length > 0) host.Mounts = [...flags.mount];
+  if (flags.secret.length > 0) host.Secrets = [...flags.secret];
   if (given.has('init')) host.Init = flags.init;
   if (flags['use-api-socket']) shareSocket(host, env);
   return { ...host, ...resources(flags, given) };

@@ -84,7 +84,7 @@ export function compile(source: string, typeName?: string): Template {
   }
 }
 
-function execute(template: Template, data: unknown): string {
+export function execute(template: Template, data: unknown): string {
   try {
     return template.execute(data);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
+import { removeSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe } from './observe.ts';
@@ -45,6 +46,7 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
       (item) => stopAndRemove(client, item, undefined, options),
     );
   if (named) return;
+  await removeSecrets(client, options.project, onProgress);
   await all([...observed.networks], async (network) => {
     onProgress({ kind: 'Network', name: network.Name, status: 'Removing' });
     await client.networks.remove(network.Id).then(

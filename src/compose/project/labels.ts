@@ -11,6 +11,7 @@ export const LABEL = {
   workingDirectory: 'com.docker.compose.project.working_dir',
   environmentFile: 'com.docker.compose.project.environment_file',
   replace: 'com.docker.compose.replace',
+  secret: 'com.docker.compose.secret',
   service: 'com.docker.compose.service',
   slug: 'com.docker.compose.slug',
   version: 'com.docker.compose.version',

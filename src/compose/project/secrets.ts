@@ -20,30 +20,31 @@ interface ServiceFile {
 export function boundFiles(project: Project, service: Service): Dict[] {
   return uses(project, service)
     .filter(({ use, source }) => source['file'] !== undefined && !hasOwner(use))
-    .map(({ use, source, target }) => ({
+    .map(({ source, target }) => ({
       type: 'bind',
       source: textOf(source['file']),
       target,
       read_only: true,
-      ...(asText(use['mode']) === undefined ? {} : {}),
     }));
 }
 
-/** Puts the others into a container that was created and does not run yet: values of the environment, texts, files with an owner or mode. */
+/** Puts the others, secrets only when the engine keeps none of its own, into a container that was created and does not run yet: values of the environment, texts, files with an owner or mode. */
 export async function injectFiles(
   client: Client,
   project: Project,
   service: Service,
   container: string,
+  options: { readonly secretsToo: boolean },
 ): Promise<void> {
   for (const { kind, use, source, target } of uses(project, service)) {
     if (source['file'] !== undefined && !hasOwner(use)) continue;
+    if (kind === 'secrets' && !options.secretsToo) continue;
     const file: ServiceFile = {
       target,
       content: contentOf(project, kind, textOf(use['source']), source),
       uid: owner(use, 'uid'),
       gid: owner(use, 'gid'),
-      mode: use['mode'] === undefined ? 0o444 : Number.parseInt(textOf(use['mode']), 8),
+      mode: fileModeOf(use),
     };
     await client.containers.archivePut(container, '/', archiveOf(file), { copyUidGid: true });
   }
@@ -52,10 +53,15 @@ export async function injectFiles(
 /** Throws `not-found` when the value of a secret or config that a service uses is missing; nothing is created then. */
 export function checkFiles(project: Project, service: Service): void {
   for (const { kind, use, source } of uses(project, service))
-    contentOf(project, kind, textOf(use['source']), source, true);
+    if (kind !== 'secrets' || source['external'] !== true)
+      contentOf(project, kind, textOf(use['source']), source, true);
 }
 
-function uses(
+export function fileModeOf(use: Dict): number {
+  return use['mode'] === undefined ? 0o444 : Number.parseInt(textOf(use['mode']), 8);
+}
+
+export function uses(
   project: Project,
   service: Service,
 ): { kind: 'secrets' | 'configs'; use: Dict; source: Dict; target: string }[] {
@@ -75,11 +81,11 @@ function uses(
   );
 }
 
-function hasOwner(use: Dict): boolean {
+export function hasOwner(use: Dict): boolean {
   return use['uid'] !== undefined || use['gid'] !== undefined || use['mode'] !== undefined;
 }
 
-function owner(use: Dict, key: string): number {
+export function owner(use: Dict, key: string): number {
   const text = asText(use[key]) ?? '0';
   const number = Number(text);
   if (!Number.isInteger(number) || number < 0)
@@ -90,7 +96,7 @@ function owner(use: Dict, key: string): number {
   return number;
 }
 
-function contentOf(project: Project, kind: string, name: string, source: Dict, only = false): Uint8Array {
+export function contentOf(project: Project, kind: string, name: string, source: Dict, only = false): Uint8Array {
   const what = kind === 'secrets' ? 'secret' : 'config';
   if (source['external'] === true || source['driver'] !== undefined)
     throw new EngineError(

@@ -3,6 +3,7 @@ import type { Client } from '../../client/client.ts';
 import { parseDuration } from '../model/units.ts';
 import { asDict, asList, asText, textOf } from '../model/value.ts';
 import { containerRequest, type RequestContext, sortedNetworks } from './container-request.ts';
+import { checkSecrets, engineSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe, type ObservedProject } from './observe.ts';
@@ -57,6 +58,7 @@ export class Up {
       checkFiles(this.#project, service);
     }
     await checkExternal(this.#client, this.#project);
+    await checkSecrets(this.#client, this.#project, services.values());
     let observed = await observe(this.#client, this.#project.name);
     await this.#orphans(observed);
     const { ids, changed } = await presentNetworks(this.#client, this.#project, observed);
@@ -246,6 +248,8 @@ export class Up {
       imageId: undefined,
       containerOf: () => 'x',
     }).Labels![LABEL.configHash]!;
+    const secrets = await engineSecrets(this.#client, this.#project, service, this.#options.onProgress);
+    if (secrets?.length) request.HostConfig!.Secrets = secrets;
     const { Id: id } = await connectable(
       this.#client,
       request,
@@ -253,7 +257,7 @@ export class Up {
       sortedNetworks(service).length,
     );
     try {
-      await injectFiles(this.#client, this.#project, service, id);
+      await injectFiles(this.#client, this.#project, service, id, { secretsToo: secrets === undefined });
     } catch (error) {
       await this.#client.containers.remove(id, { force: true, volumes: true }).catch(unlessGone);
       throw error;

@@ -16,6 +16,7 @@ import type {
 } from '../../api/container.ts';
 import type { PortChangeDocument } from '../../api/gantry.ts';
 import { networkingConfig, portMap } from './network.ts';
+import { secretReference } from './secret.ts';
 import {
   bool,
   duration,
@@ -186,6 +187,7 @@ const hostConfig = struct<HostConfig>('container.HostConfig', {
   ShmSize: int64,
   Sysctls: map(string),
   Runtime: string,
+  Secrets: list(secretReference),
   Isolation: string,
   Mounts: list(mount),
   MaskedPaths: list(string),

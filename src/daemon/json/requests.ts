@@ -2,6 +2,7 @@
 import type { AuthConfig } from '../../api/auth.ts';
 import type { ExecCreateRequest, ExecStartRequest } from '../../api/exec.ts';
 import type { VolumeCreateRequest } from '../../api/volume.ts';
+import { execSecret } from './secret.ts';
 import { bool, list, map, pair, string, struct, uint } from './shape.ts';
 
 export const execCreate = struct<ExecCreateRequest>('container.ExecOptions', {
@@ -16,6 +17,7 @@ export const execCreate = struct<ExecCreateRequest>('container.ExecOptions', {
   Env: list(string),
   WorkingDir: string,
   Cmd: list(string),
+  Secrets: list(execSecret),
 });
 
 export const execStart = struct<ExecStartRequest>('container.ExecStartOptions', {

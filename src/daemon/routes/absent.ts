@@ -52,7 +52,7 @@ const SWARM: readonly (readonly [Method, string])[] = [
   ['GET', '/swarm/unlockkey'],
   ['POST', '/swarm/update'],
   ['POST', '/swarm/unlock'],
-  ...['nodes', 'services', 'tasks', 'secrets', 'configs'].flatMap((kind): [Method, string][] => [
+  ...['nodes', 'services', 'tasks', 'configs'].flatMap((kind): [Method, string][] => [
     ['GET', `/${kind}`],
     ['POST', `/${kind}/create`],
     ['GET', `/${kind}/{id}/logs`],

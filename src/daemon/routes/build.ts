@@ -1,17 +1,25 @@
-import { BUILD_CHECK_PATH } from '../../api/gantry.ts';
-import type { BuildRequest, EngineServices } from '../../engine/engine.ts';
+import { BUILD_CHECK_PATH, buildOutputPath } from '../../api/gantry.ts';
+import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
 import { int64, list, map, nullable, string, struct } from '../json/shape.ts';
+import { OutputTickets } from '../output-tickets.ts';
 import { answerWithProgress } from '../progress.ts';
 import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
 import type { Route } from '../router.ts';
 
 /** `/build`, with the classic builder's wire format. */
 export function buildRoutes(engine: EngineServices): Route[] {
+  const tickets = new OutputTickets();
   return [
-    { method: 'POST', path: '/build', handle: (exchange) => build(engine, exchange) },
+    { method: 'POST', path: '/build', handle: (exchange) => build(engine, tickets, exchange) },
+    {
+      method: 'GET',
+      path: buildOutputPath('{ticket}'),
+      handle: (exchange) =>
+        tickets.redeem(exchange.param('ticket'), (bytes) => exchange.stream('application/x-tar', bytes)),
+    },
     {
       method: 'POST',
       path: '/build/cancel',
@@ -34,9 +42,14 @@ async function check(engine: EngineServices, exchange: Exchange): Promise<void> 
   exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
 }
 
-async function build(engine: EngineServices, exchange: Exchange): Promise<void> {
+async function build(engine: EngineServices, tickets: OutputTickets, exchange: Exchange): Promise<void> {
   const request = buildRequest(exchange);
-  await answerWithProgress(exchange, async (options, send) => {
+  await answerWithProgress(exchange, async (progress, send) => {
+    const options: BuildOptions = {
+      ...progress,
+      onOutput: ({ index, open }) =>
+        tickets.offer(open, (Ticket) => send({ aux: { Output: { Index: index, Ticket } } }), progress.signal),
+    };
     if (!request.quiet) {
       await engine.builder.build(exchange.upload(), request, options);
       return;
@@ -46,7 +59,10 @@ async function build(engine: EngineServices, exchange: Exchange): Promise<void> 
     try {
       const { id } = await engine.builder.build(exchange.upload(), request, {
         ...options,
-        onProgress: ({ stream }) => printed.add(stream ?? ''),
+        onProgress: ({ stream, aux }) => {
+          printed.add(stream ?? '');
+          if (aux !== undefined && 'Descriptor' in (aux as object)) send({ aux });
+        },
       });
       send({ stream: `${id}\n` });
     } catch (error) {
@@ -71,6 +87,13 @@ const ulimits = list(
   struct<{ Name: string; Soft: number; Hard: number }>('units.Ulimit', { Name: string, Soft: int64, Hard: int64 }),
 );
 
+const outputs = list(
+  struct<{ Type: string; Attrs?: Record<string, string> }>('types.ImageBuildOutput', {
+    Type: string,
+    Attrs: map(string),
+  }),
+);
+
 function buildRequest(exchange: Exchange): BuildRequest {
   const { query } = exchange;
   const version = query.text('version') ?? '1';
@@ -81,7 +104,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     );
   }
   if (version !== '1') throw new EngineError('invalid-argument', `invalid version "${version}"`);
-  for (const name of ['outputs', 'session']) {
+  for (const name of ['session']) {
     if (query.text(name) !== undefined) {
       throw new EngineError(
         'unimplemented',
@@ -113,6 +136,8 @@ function buildRequest(exchange: Exchange): BuildRequest {
     quiet: query.flag('q'),
     squash: query.flag('squash'),
     explain: query.flag('explain'),
+    outputs: (query.json('outputs', outputs) ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
+    annotations: query.json('annotations', list(string)) ?? [],
     ...(shmSize === undefined ? {} : { shmSize }),
     ...(limits ? { limits } : {}),
     ...(auth ? { auth } : {}),

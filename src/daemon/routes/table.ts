@@ -7,6 +7,7 @@ import { containerRoutes } from './containers.ts';
 import { execRoutes } from './execs.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
+import { secretRoutes } from './secrets.ts';
 import { systemRoutes } from './system.ts';
 import { volumeRoutes } from './volumes.ts';
 
@@ -21,6 +22,7 @@ export function routeTable(engine: EngineServices): Route[] {
     ...buildRoutes(engine),
     ...networkRoutes(engine),
     ...volumeRoutes(engine),
+    ...secretRoutes(engine),
     ...absentRoutes(),
   ];
 }

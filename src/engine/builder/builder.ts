@@ -14,14 +14,17 @@ import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
-import type { ImageConfig } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
-import type { BuildOptions, BuildRequest, BuildService } from '../engine.ts';
+import type { BuildOptions, BuildRequest, BuildResult, BuildService } from '../engine.ts';
 import type { CacheMounts } from './cache-mounts.ts';
-import { StageBuilder, type StageState } from './stage-builder.ts';
+import type { BuiltImage } from './outputs/built-image.ts';
+import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
+import { readAnnotations, readOutput } from './outputs/output.ts';
+import type { SolvedBuild } from './solved-build.ts';
+import { StageBuilder } from './stage-builder.ts';
 import { StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
 
@@ -31,11 +34,13 @@ export interface BuilderParts {
     /** Throws `not-found`. */
     resolve(reference: string, platform?: string): Promise<ResolvedImage>;
     pull(reference: string, options: OperationOptions & { readonly platform?: string }): Promise<void>;
-    /** Registers the image of this configuration, whose layers are snapshots; idempotent. */
-    create(config: ImageConfig, chain: ChainId | undefined): Promise<Digest>;
-    tag(id: Digest, reference: string): Promise<void>;
     /** Throws `invalid-argument`: `invalid reference format`. */
     checkReference(reference: string): string;
+  };
+  /** From what was solved to images, and to where they were asked for. */
+  readonly outputs: {
+    finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>): BuiltImage;
+    deliver(images: readonly BuiltImage[], options: Omit<DeliverOptions, 'mountView' | 'unmount'>): Promise<Delivered>;
   };
   readonly snapshotter: Snapshotter;
   readonly records: BuildRecords;
@@ -95,7 +100,7 @@ export class Builder implements BuildService {
     context: Bytes,
     request: BuildRequest & { readonly buildId?: string },
     options: BuildOptions = {},
-  ): Promise<{ id: string }> {
+  ): Promise<BuildResult> {
     if (request.remote)
       throw new EngineError(
         'unimplemented',
@@ -103,6 +108,7 @@ export class Builder implements BuildService {
       );
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
+    checkOutputs((request.outputs ?? []).map(readOutput), { tags, platforms: 1, hasClient: !!options.onOutput });
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
     if (request.buildId) this.#running.set(request.buildId, stop);
@@ -134,7 +140,7 @@ export class Builder implements BuildService {
       announce: (text: string) => void;
       options: BuildOptions;
     },
-  ): Promise<{ id: string }> {
+  ): Promise<BuildResult> {
     const root = join(directory, 'context');
     await mkdir(root, { recursive: true });
     await this.#parts.extract(context, root, options.signal);
@@ -169,15 +175,36 @@ export class Builder implements BuildService {
         announce,
         options,
       });
-      const { target: state } = await builder.build();
-      const id = await this.#finish(state, request);
-      for (const tag of tags) await this.#parts.images.tag(id, tag);
-      this.#parts.onBuilt(id, tags);
-      options.onProgress?.({ id: '', status: '', aux: { ID: id } });
-      announce(`Successfully built ${id.slice(7, 19)}\n`);
-      for (const tag of tags) announce(`Successfully tagged ${tag}\n`);
-      return { id };
+      const platform = platformArgs.get('TARGETPLATFORM')!;
+      const solved = { ...(await builder.build()), plan, platform, lease, dockerfile: text };
+      const image = this.#parts.outputs.finish(solved, request.labels ?? {});
+      const delivered = await this.#parts.outputs.deliver([image], {
+        outputs: (request.outputs ?? []).map(readOutput),
+        tags,
+        annotations: (request.annotations ?? []).flatMap(readAnnotations),
+        lease,
+        auth: request.auth,
+        directory,
+        toClient: options.onOutput,
+        signal: options.signal,
+        onProgress: options.onProgress,
+      });
+      this.#tell(delivered, { announce, options });
+      const { id, descriptor, names } = delivered;
+      return { id, descriptor, names };
     });
+  }
+
+  #tell(
+    { id, stored, descriptor, names }: Delivered,
+    { announce, options }: { announce: (text: string) => void; options: BuildOptions },
+  ): void {
+    if (stored) this.#parts.onBuilt(id, names);
+    const aux = { ID: id, ...(descriptor && { Descriptor: descriptor, Names: names }) };
+    options.onProgress?.({ id: '', status: '', aux });
+    if (!stored) return;
+    announce(`Successfully built ${id.slice(7, 19)}\n`);
+    for (const name of names) announce(`Successfully tagged ${name}\n`);
   }
 
   async check(
@@ -281,22 +308,6 @@ export class Builder implements BuildService {
       UsageCount: 0,
     }));
     return [...records, ...caches];
-  }
-
-  async #finish(state: StageState, request: BuildRequest): Promise<Digest> {
-    const labels = request.labels ?? {};
-    const labelled = Object.keys(labels).length > 0;
-    if (state.imageId && !labelled) return state.imageId;
-    const config: ImageConfig = {
-      created: state.createdAt,
-      ...(state.author && { author: state.author }),
-      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
-      os: 'linux',
-      config: { ...state.config, ...(labelled && { Labels: { ...state.config.Labels, ...labels } }) },
-      rootfs: { type: 'layers', diff_ids: state.diffIds },
-      history: state.history,
-    };
-    return this.#parts.images.create(config, state.chain);
   }
 }
 

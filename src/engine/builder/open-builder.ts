@@ -11,6 +11,8 @@ import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { CacheMounts } from './cache-mounts.ts';
 import { Builder } from './builder.ts';
+import { deliver } from './outputs/deliver.ts';
+import { finishImage } from './outputs/finish.ts';
 import { StepExecutor, type StepExecutorParts } from './step-executor.ts';
 
 export interface OpenBuilderParts extends StepExecutorParts {
@@ -27,9 +29,16 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     images: {
       resolve: (reference, platform) => images.resolve(reference, platform),
       pull: (reference, options) => images.pull(reference, options),
-      create: (config, chain) => images.create(config, chain),
-      tag: (id, reference) => images.tag(id, reference),
       checkReference: (reference) => images.checkReference(reference),
+    },
+    outputs: {
+      finish: (solved, labels) => finishImage(imageParts, solved, labels),
+      deliver: (built, options) =>
+        deliver(imageParts, built, {
+          ...options,
+          mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
+          unmount: async (target) => void unmount(target, { detach: true }),
+        }),
     },
     snapshotter: imageParts.snapshotter,
     records: parts.records,

@@ -27,6 +27,11 @@ export async function commitContainer(
       author: options.author ?? '',
       comment: options.comment ?? '',
     });
+    if (record.hostConfig.Secrets?.length) {
+      void context.background.run(`container ${record.name}: search for its secrets in ${id}`, () =>
+        context.secrets.committed(record, id),
+      );
+    }
     publishContainerEvent(context, record, 'commit', {
       comment: options.comment ?? '',
       imageID: id,

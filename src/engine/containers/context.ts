@@ -15,6 +15,7 @@ import type {
   ContainerImages,
   ContainerLogs,
   ContainerRoots,
+  ContainerSecrets,
   ContainerSpecs,
   ContainerVolumes,
 } from './parts.ts';
@@ -32,6 +33,7 @@ export interface ContainerContext {
   readonly snapshots: Snapshotter;
   readonly roots: ContainerRoots;
   readonly volumes: ContainerVolumes;
+  readonly secrets: ContainerSecrets;
   readonly networking: Networking;
   readonly specs: ContainerSpecs;
   readonly tasks: TaskRunner;

@@ -42,6 +42,7 @@ export async function createContainer(
   if ((config.Entrypoint ?? []).length === 0 && (config.Cmd ?? []).length === 0) {
     throw new EngineError('invalid-argument', 'no command specified');
   }
+  if (hostConfig.Secrets?.length) hostConfig.Secrets = context.secrets.plan(hostConfig.Secrets);
   const warnings = [...context.specs.check({ ...config, Hostname: asked.Hostname ?? '' }, hostConfig)];
   let record: ContainerRecord = {
     id,

@@ -94,6 +94,13 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       unmount: async () => {},
       release: note('release-volumes'),
     },
+    secrets: {
+      plan: (references) => [...references],
+      prepare: () => [],
+      forExec: () => ({ fds: [], env: [] }),
+      runEnded: async () => {},
+      committed: async () => {},
+    },
     networking: {
       check: () => [],
       prepare: async () => ({

@@ -1,4 +1,5 @@
 import type { ContainerConfig, ContainerInspect, FilesystemChange, HostConfig, PathStat } from '../../api/container.ts';
+import type { ExecSecret, SecretReference } from '../../api/secret.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
@@ -36,6 +37,19 @@ export interface ContainerVolumes {
   unmount(record: ContainerRecord): Promise<void>;
   /** The container is gone: nothing keeps its volumes any more; the anonymous ones are deleted when asked. */
   release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void>;
+}
+
+export interface ContainerSecrets {
+  /** The references of a create, each with the secret's id and name. Throws `invalid-argument`. */
+  plan(references: readonly SecretReference[]): SecretReference[];
+  /** Before every start: the secrets as files in memory, beside the run's other mounts. Undone by the volumes' `unmount`. */
+  prepare(record: ContainerRecord, others: readonly UserMount[]): readonly UserMount[];
+  /** For one exec: descriptors that only its process gets, and the variables that tell where they are. The caller closes them. */
+  forExec(secrets: readonly ExecSecret[]): { readonly fds: readonly number[]; readonly env: readonly string[] };
+  /** A run has ended: looks for the values in its output. */
+  runEnded(record: ContainerRecord): Promise<void>;
+  /** An image was made of the container: looks for the values in it. */
+  committed(record: ContainerRecord, image: string): Promise<void>;
 }
 
 /** A run's mounts with their places on the host settled. */

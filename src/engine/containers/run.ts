@@ -102,6 +102,12 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
     execDuration: String(ranSeconds(record)),
     exitCode: String(exit.exitCode),
   });
+  if (record.hostConfig.Secrets?.length) {
+    const leave = live.readers.enter(); // the log stays until it has been searched
+    void context.background
+      .run(`container ${id}: search for its secrets in its log`, () => context.secrets.runEnded(record))
+      .finally(leave);
+  }
   live.cleanup = context.background
     .run(`container ${id}: clean-up after its run`, () => tearDown(context, record))
     .finally(() => {

@@ -34,7 +34,9 @@ async function setUp(
   if (prepared.status === 'rejected') throw prepared.reason;
   const network = prepared.value;
   const rootfs = mounted.value;
-  const mounts = await context.volumes.prepare(record, rootfs);
+  const volumes = await context.volumes.prepare(record, rootfs);
+  const secrets = context.secrets.prepare(record, volumes.mounts);
+  const mounts = { ...volumes, mounts: [...volumes.mounts, ...secrets] };
   const spec = await context.specs.build({ record, rootfs, network, mounts, joins: joinedPids(context, record) });
   const [rows = 0, columns = 0] = hostConfig.ConsoleSize ?? [];
   // networking makes it for its files, but not for a container that uses another's

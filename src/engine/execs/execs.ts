@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { ExecCreateRequest, ExecInspect } from '../../api/exec.ts';
 import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
@@ -39,6 +40,8 @@ export class Execs implements ExecService {
     }
     const { task } = this.#runnable(record.id);
     this.#context.specs.checkUser(record, rootOf(task), request.User ?? '');
+    // what is wrong with its secrets is told now, not when it is started
+    this.#context.secrets.forExec(request.Secrets ?? []).fds.forEach((fd) => closeSync(fd));
     const detachKeys = parseDetachKeys(request.DetachKeys);
     const exec: ExecRecord = {
       id: newId(),
@@ -147,11 +150,13 @@ export class Execs implements ExecService {
   ): Promise<ExecProcess> {
     const { request } = exec;
     const [rows = 0, columns = 0] = request.ConsoleSize ?? [];
+    let secrets: ReturnType<ContainerContext['secrets']['forExec']> = { fds: [], env: [] };
     try {
       const { record, task } = this.#runnable(exec.containerId);
+      if (request.Secrets?.length) secrets = this.#context.secrets.forExec(request.Secrets);
       const process = await this.#context.specs.process(record, rootOf(task), {
         args: request.Cmd ?? [],
-        env: request.Env ?? [],
+        env: [...(request.Env ?? []), ...secrets.env],
         user: request.User ?? '',
         workingDir: request.WorkingDir ?? '',
         tty: options.tty,
@@ -165,11 +170,14 @@ export class Execs implements ExecService {
         stdout: options.streams && request.AttachStdout === true,
         stderr: options.streams && request.AttachStderr === true,
         consoleSize: options.consoleSize ?? (rows > 0 && columns > 0 ? { rows, columns } : undefined),
+        descriptors: secrets.fds,
       });
     } catch (error) {
       const failure = execError(error);
       this.#ended(exec, failure.code === 'no-such-command' ? 127 : 126);
       throw failure;
+    } finally {
+      secrets.fds.forEach((fd) => closeSync(fd));
     }
     const { process } = exec;
     void process.exited.then(({ exitCode }) => {

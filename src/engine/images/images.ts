@@ -35,6 +35,7 @@ import { needRegistry, pullImage, type PullOptions } from './pull.ts';
 import { pushImage, type PushOptions } from './push.ts';
 import { removeImage, type RemoveOptions } from './remove.ts';
 import { resolveImage } from './resolve.ts';
+import { ownTarget } from './targets.ts';
 import { saveImages, type SaveOptions } from './save.ts';
 
 /** The verbs on images: their table of contents, each in a file of its own. */
@@ -64,7 +65,7 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
   async tag(source: string, repository: string, tag?: string): Promise<void> {
     const reference = targetReference(repository, tag);
     const image = this.record(source);
-    nameImage(this.#parts, image.id, reference);
+    nameImage(this.#parts, image.id, reference, ownTarget(this.#parts, source, image.id));
     this.#parts.publish('tag', image.id, eventAttributes(image, reference));
   }
 

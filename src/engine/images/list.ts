@@ -7,6 +7,7 @@ import type { ImageRecord } from '../../state/images.ts';
 import { chainsOf } from '../gc.ts';
 import type { ImageParts } from './parts.ts';
 import { resolveImage } from './resolve.ts';
+import { memberImages } from './targets.ts';
 
 const FILTERS = ['dangling', 'label', 'before', 'since', 'reference', 'until'];
 
@@ -32,6 +33,7 @@ export function listImages(parts: ImageParts, options: ListOptions = {}): ImageS
   const patterns = filters.get('reference');
   const dangling = booleanFilter(filters, 'dangling');
 
+  const members = memberImages(parts);
   const listed: ListedImage[] = [];
   for (const image of parts.images.list()) {
     if (!isWanted(image)) continue;
@@ -40,6 +42,8 @@ export function listImages(parts: ImageParts, options: ListOptions = {}): ImageS
     const tags = shown.filter((name) => name.digest === undefined).map((name) => familiarName(name));
     const digests = shown.filter((name) => name.digest !== undefined).map((name) => familiarName(name));
     if (tags.length + digests.length === 0) {
+      // It is shown where its name is, as one of its platforms.
+      if (own.length === 0 && members.has(image.id)) continue;
       // An image without names is shown unless another was made from it: then it is a step of a build.
       if (patterns || dangling === false || (!options.all && parents.has(image.id))) continue;
     } else if (dangling === true && tags.length > 0) continue;

@@ -5,6 +5,7 @@ import type { ImageRecord } from '../../state/images.ts';
 import { booleanFilter, createdNanos, untilFilter } from './list.ts';
 import type { ImageParts } from './parts.ts';
 import { removeImage } from './remove.ts';
+import { memberImages } from './targets.ts';
 
 /**
  * `docker image prune`: images without a name; with `dangling=false` all that no container uses.
@@ -22,11 +23,14 @@ export async function pruneImages(
   for (const { name, layer } of parts.snapshotter.list()) if (layer) sizes.set(name, layer.size);
 
   const deleted: ImageDeleteItem[] = [];
+  const members = memberImages(parts);
   for (const image of parts.images.list()) {
     signal?.throwIfAborted();
     if (!parts.images.get(image.id) || !isWanted(image, filters, until)) continue;
     const names = parts.images.references(image.id).map((name) => name.reference);
     if (names.length === 0) {
+      // One platform of an image that has a name.
+      if (members.has(image.id)) continue;
       if (parts.images.children(image.id).length === 0) deleted.push(...(await tryRemove(parts, image.id)));
     } else if (!danglingOnly || names.every((name) => name.includes('@'))) {
       for (const name of names) deleted.push(...(await tryRemove(parts, name)));

@@ -1,4 +1,4 @@
-import { childrenOf, readDocument } from '../../content/children.ts';
+import { childrenOf, isIndex, readDocument } from '../../content/children.ts';
 import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import type { Reference } from '../../oci/reference.ts';
@@ -15,18 +15,38 @@ export interface PushManifestOptions extends Omit<PushToOptions, 'auth'> {
   readonly source: ContentSource;
 }
 
-/** Brings to a repository what it lacks of the manifest's blobs, then the manifest under the tag of `reference`. */
+/** Brings to a repository what it lacks of the manifest's blobs, or of all those of an index, then itself under the tag of `reference`. */
 export async function pushManifest(
   repository: RemoteRepository,
   reference: Reference,
   options: PushManifestOptions,
 ): Promise<void> {
-  const { manifest, source, signal, onProgress } = options;
-  const [config, ...layers] = await childrenOf(source, manifest, signal);
+  await pushChildren(repository, options);
+  await putDocument(repository, reference, options);
+}
+
+async function pushChildren(repository: RemoteRepository, options: PushManifestOptions): Promise<void> {
+  const { manifest, source, signal } = options;
+  const children = await childrenOf(source, manifest, signal);
+  if (isIndex(manifest.mediaType)) {
+    for (const child of children) {
+      await pushChildren(repository, { ...options, manifest: child });
+      await repository.putManifest(child.digest, child, await readDocument(source, child, signal), { signal });
+    }
+    return;
+  }
+  const [config, ...layers] = children;
   const distinct = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
   await inParallel(distinct, MAX_UPLOADS, (layer) => pushBlob(repository, layer, options));
   // Last, and without a line of its own: it is small, and people do not know that there is one.
   await pushBlob(repository, config!, { source, signal });
+}
+
+async function putDocument(
+  repository: RemoteRepository,
+  reference: Reference,
+  { manifest, source, signal, onProgress }: PushManifestOptions,
+): Promise<void> {
   const bytes = await readDocument(source, manifest, signal);
   const tag = reference.tag ?? manifest.digest;
   await repository.putManifest(tag, manifest, bytes, { signal });

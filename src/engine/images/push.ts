@@ -2,7 +2,7 @@ import type { AuthConfig } from '../../api/auth.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { bytesOf } from '../../content/bytes.ts';
-import { childrenOf } from '../../content/children.ts';
+import { childrenOf, isManifest } from '../../content/children.ts';
 import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { sha256 } from '../../oci/digest.ts';
@@ -18,6 +18,7 @@ import type { ImageParts } from './parts.ts';
 import { needRegistry } from './pull.ts';
 import { resolveImage } from './resolve.ts';
 import { manifestOf } from './save.ts';
+import { wholeTarget } from './targets.ts';
 
 export interface PushOptions extends OperationOptions {
   readonly auth?: AuthConfig | undefined;
@@ -46,8 +47,9 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
     for (const diffId of image.config.rootfs.diff_ids.toReversed()) {
       options.onProgress?.({ id: layerName(diffId), status: 'Preparing' });
     }
-    const { manifest, source } = await imageSource(parts, image, { lease, signal: options.signal });
-    const [, ...layers] = await childrenOf(source, manifest, options.signal);
+    const whole = options.platform ? undefined : await wholeTarget(parts, reference, image.id, lease);
+    const { manifest, source } = whole ?? (await imageSource(parts, image, { lease, signal: options.signal }));
+    const [, ...layers] = isManifest(manifest.mediaType) ? await childrenOf(source, manifest, options.signal) : [];
     for (const [index, layer] of layers.entries()) {
       names.set(layer.digest, layerName(image.config.rootfs.diff_ids[index]!));
     }

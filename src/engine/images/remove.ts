@@ -1,12 +1,14 @@
 import type { ImageDeleteItem } from '../../api/image.ts';
 import { EngineError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
+import type { Digest } from '../../oci/digest.ts';
 import { familiar, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { ImageRecord, ImageReference } from '../../state/images.ts';
 import { chainsOf } from '../gc.ts';
 import { eventAttributes } from './names.ts';
 import type { ImageParts } from './parts.ts';
 import { isIdOf, lookupName, resolveImage } from './resolve.ts';
+import { forgetTarget } from './targets.ts';
 
 export interface RemoveOptions {
   readonly force?: boolean;
@@ -87,9 +89,15 @@ class Removal {
   #untag(image: ImageRecord, reference: ImageReference): void {
     const name = familiar(reference.reference);
     this.#parts.images.deleteReference(reference.reference);
-    if (reference.target) this.garbage.blobs.push(reference.target.digest);
+    if (reference.target) this.#forgetTarget(image, reference.target.digest);
     this.items.push({ Untagged: name });
     this.events.push(() => this.#parts.publish('untag', image.id, eventAttributes(image, image.id)));
+  }
+
+  #forgetTarget(image: ImageRecord, digest: Digest): void {
+    const blobs = this.#parts.images.targets.get(digest)?.blobs ?? [];
+    this.garbage.blobs.push(digest, ...blobs);
+    for (const member of forgetTarget(this.#parts, digest, { except: image.id })) this.#gone(member);
   }
 
   /** Quiet: the request is done already (a name was taken away, a child deleted), so what forbids this is no error. */
@@ -110,8 +118,13 @@ class Removal {
   }
 
   #forget(image: ImageRecord): void {
-    const { collector, images, snapshotter, publish } = this.#parts;
-    images.delete(image.id);
+    this.#parts.images.delete(image.id);
+    this.#gone(image);
+  }
+
+  /** The image's row is gone: what of its content nothing else has goes too. */
+  #gone(image: ImageRecord): void {
+    const { collector, snapshotter, publish } = this.#parts;
     this.items.push({ Deleted: image.id });
     this.events.push(() => publish('delete', image.id, { name: image.id }));
     this.garbage.blobs.push(image.id);

@@ -18,8 +18,26 @@ import type { ImageRecord, ImageStore } from '../../state/images.ts';
  */
 export function resolveImage(images: ImageStore, name: string, platform?: string): ImageRecord {
   const image = findImage(images, name);
+  if (platform !== undefined && platform !== '') {
+    const member = ofPlatform(images, name, platform);
+    if (member) return member;
+  }
   if (platform !== undefined && platform !== '') checkPlatform(image, name, platform);
   return image;
+}
+
+/** Of a name that stands for several platforms, the one that fits best. */
+function ofPlatform(images: ImageStore, name: string, platform: string): ImageRecord | undefined {
+  if (isIdentifier(name) || isDigest(name)) return undefined;
+  const named = images.reference(lookupName(withDefaultTag(parseReference(name))));
+  const target = named?.target && images.targets.get(named.target.digest);
+  const wanted = platformOf(platform);
+  return target?.members
+    .map(({ image }) => images.get(image))
+    .filter((image) => image !== undefined)
+    .map((image) => ({ image, distance: platformDistance(wanted, imagePlatform(image)) }))
+    .filter((one): one is { image: ImageRecord; distance: number } => one.distance !== undefined)
+    .toSorted((a, b) => a.distance - b.distance)[0]?.image;
 }
 
 function findImage(images: ImageStore, name: string): ImageRecord {

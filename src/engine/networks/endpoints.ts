@@ -15,6 +15,7 @@ import { addEndpoint, addMacvlan } from '../../network/bridge.ts';
 import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
+import { CONFIGURATION_ONLY } from './configuration-network.ts';
 import { bridgeMtu, ENDPOINT_OPTION, endpointSysctls, isOn, macvlanMode, OPTION } from './network-options.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { NetworkedContainer } from './networking.ts';
@@ -86,6 +87,7 @@ export class Endpoints {
   /** Takes addresses and makes the link. On failure nothing is left. */
   async add(request: EndpointRequest): Promise<MadeEndpoint> {
     const found = this.#registry.resolve(request.network);
+    if (found.configOnly) throw new EngineError('forbidden', CONFIGURATION_ONLY);
     if (found.driver !== 'bridge' && found.driver !== 'macvlan') {
       throw new EngineError('invalid-argument', `container cannot be connected to ${found.name} beside other networks`);
     }

@@ -5,6 +5,7 @@ import type { NetworkRecord } from '../../state/networks.ts';
 import { type FileDefaults, writeContainerFiles } from './container-files.ts';
 import type { ContainerNames } from './container-names.ts';
 import { networkMode, NO_NETWORKS, wantedNetworks } from './network-mode.ts';
+import { CONFIGURATION_ONLY } from './configuration-network.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { ContainerDirectory, NetworkedContainer } from './networking.ts';
 import type { PublishedPorts } from './published-ports.ts';
@@ -49,6 +50,7 @@ export class LiveNetworks {
       throw new EngineError('invalid-argument', words);
     };
     const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
+    if (network.configOnly) throw new EngineError('forbidden', CONFIGURATION_ONLY);
     if (network.driver === 'host') {
       refuse('cannot connect container to host network - container must be created in host network mode');
     }

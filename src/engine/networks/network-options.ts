@@ -1,6 +1,7 @@
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import { tryParseAddress } from '../../network/address.ts';
+import type { GatewayMode } from '../../network/firewall.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 
 /** Options of the bridge driver, by the names that Docker gives them. */
@@ -11,6 +12,8 @@ export const OPTION = {
   hostBinding: 'com.docker.network.bridge.host_binding_ipv4',
   defaultBridge: 'com.docker.network.bridge.default_bridge',
   inhibitIpv4: 'com.docker.network.bridge.inhibit_ipv4',
+  gatewayMode: 'com.docker.network.bridge.gateway_mode_ipv',
+  trusted: 'com.docker.network.bridge.trusted_host_interfaces',
   mtu: 'com.docker.network.driver.mtu',
   guestPrefix: 'com.docker.network.container_iface_prefix',
 } as const;
@@ -56,10 +59,45 @@ export function bridgeMtu(record: Options, otherwise: number): number {
     const why = `strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`;
     throw new EngineError('invalid-argument', `failed to parse ${OPTION.mtu} value: ${value} (${why})`);
   }
+  if (mtu < 0) throw new EngineError('invalid-argument', `invalid MTU number: ${value}`);
   if (mtu < 68 || mtu > 65535) {
     throw new EngineError('invalid-argument', `invalid value for ${OPTION.mtu}: "${value}"`);
   }
   return mtu;
+}
+
+const GATEWAY_MODES: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated'] satisfies GatewayMode[];
+
+/** Throws `invalid-argument`. */
+export function gatewayMode(record: Pick<NetworkRecord, 'options' | 'internal'>, family: 4 | 6): GatewayMode {
+  const option = `${OPTION.gatewayMode}${family}`;
+  const mode = record.options[option] || 'nat';
+  if (!isGatewayMode(mode)) {
+    throw new EngineError(
+      'invalid-argument',
+      `failed to parse ${option} value: ${mode} (unknown gateway mode ${mode})`,
+    );
+  }
+  if (mode === 'isolated' && !record.internal) {
+    throw new EngineError('invalid-argument', "gateway mode 'isolated' can only be used for an internal network");
+  }
+  return mode;
+}
+
+function isGatewayMode(text: string): text is GatewayMode {
+  return GATEWAY_MODES.includes(text);
+}
+
+/** Links of the host that may reach published ports by the container's own address: `eth0:eth1`. Throws `invalid-argument`. */
+export function trustedInterfaces(record: Options): string[] {
+  const names = (record.options[OPTION.trusted] ?? '').split(':').filter((name) => name !== '');
+  for (const name of names) {
+    // it becomes part of a rule
+    if (!/^[\w.@-]{1,15}$/.test(name)) {
+      throw new EngineError('invalid-argument', `invalid name of an interface in ${OPTION.trusted}: "${name}"`);
+    }
+  }
+  return names;
 }
 
 const MACVLAN_MODES: Readonly<Record<string, number>> = { private: 1, vepa: 2, bridge: 4, passthru: 8 };
@@ -81,7 +119,7 @@ export function macvlanMode(record: Options): number {
 export function publishAddress(record: Options, otherwise: string): string {
   const address = record.options[OPTION.hostBinding] ?? otherwise;
   if (!tryParseAddress(address)) {
-    throw new EngineError('invalid-argument', `invalid value for ${OPTION.hostBinding}: "${address}"`);
+    throw new EngineError('invalid-argument', `failed to parse ${OPTION.hostBinding} value: ${address} (nil ip)`);
   }
   // as in Docker, 0.0.0.0 is everywhere, in both families
   return address === '0.0.0.0' ? '' : address;

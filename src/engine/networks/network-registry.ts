@@ -15,7 +15,7 @@ import { ownerAlias } from '../../network/orphans.ts';
 import type { SubnetPool } from '../../network/ipam.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 import { addDefaultNetworks, type DefaultBridgeOptions } from './default-networks.ts';
-import { bridgeMtu, isOn, OPTION } from './network-options.ts';
+import { bridgeMtu, gatewayMode, isOn, OPTION, trustedInterfaces } from './network-options.ts';
 import { Subnets } from './subnets.ts';
 
 export interface RegistryOptions extends DefaultBridgeOptions {
@@ -134,11 +134,16 @@ export class NetworkRegistry {
     return (this.#users.get(id) ?? 0) > 1;
   }
 
-  /** Throws `conflict` when another network has the interface. */
+  /** Throws `forbidden` when another network has the interface. */
   checkInterface(record: NetworkRecord): void {
-    if (record.driver === 'bridge' && this.store.list().some((other) => other.interface === record.interface)) {
-      throw new EngineError('conflict', `the bridge ${record.interface} belongs to another network`);
-    }
+    if (record.driver !== 'bridge') return;
+    const other = this.store.list().find((one) => one.driver === 'bridge' && one.interface === record.interface);
+    if (!other) return;
+    const named = ({ id, interface: bridge }: NetworkRecord): string => `${id} (${bridge})`;
+    throw new EngineError(
+      'forbidden',
+      `cannot create network ${named(record)}: conflicts with network ${named(other)}: networks have same bridge name`,
+    );
   }
 
   /** Bridges that an earlier engine made and that are still there get their rules again, with the next `rebuild`. */
@@ -194,12 +199,13 @@ export class NetworkRegistry {
 }
 
 function gatewayAddresses(record: NetworkRecord): { bytes: Uint8Array; prefix: number }[] {
-  if (isOn(record, OPTION.inhibitIpv4, false)) return [];
-  return record.ipam.flatMap((config) =>
-    config.Gateway
-      ? [{ bytes: addressBytes(parseAddress(config.Gateway)), prefix: parseCidr(config.Subnet!).subnet.prefix }]
-      : [],
-  );
+  return record.ipam.flatMap((config) => {
+    if (!config.Gateway) return [];
+    const { subnet } = parseCidr(config.Subnet!);
+    if (subnet.family === 4 && isOn(record, OPTION.inhibitIpv4, false)) return [];
+    if (gatewayMode(record, subnet.family) === 'isolated') return [];
+    return [{ bytes: addressBytes(parseAddress(config.Gateway)), prefix: subnet.prefix }];
+  });
 }
 
 function firewallBridge(record: NetworkRecord): FirewallBridge {
@@ -209,5 +215,7 @@ function firewallBridge(record: NetworkRecord): FirewallBridge {
     masquerade: isOn(record, OPTION.masquerade, true),
     internal: record.internal,
     communication: isOn(record, OPTION.communication, true),
+    modes: { 4: gatewayMode(record, 4), 6: gatewayMode(record, 6) },
+    trusted: trustedInterfaces(record),
   };
 }

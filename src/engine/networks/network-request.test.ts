@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkCreateRequest } from '../../api/network.ts';
 import { formatSubnet, type Subnet } from '../../network/address.ts';
+import { withConfiguration } from './configuration-network.ts';
 import { networkRecord, uniqueLocalPool } from './network-request.ts';
 
 const subnets = {
@@ -34,7 +35,28 @@ test('what can never be is refused', () => {
     [{ Name: 'host' }, /predefined host network/],
     [{ Driver: 'null' }, /only one instance of "null" network is allowed/],
     [{ Driver: 'overlay' }, /not there yet/],
-    [{ ConfigOnly: true }, /not there yet/],
+    [{ ConfigOnly: true, Internal: true }, /^configuration network can only contain network specific fields\./],
+    [{ ConfigOnly: true, ConfigFrom: { Network: 'a' } }, /cannot depend on another configuration network/],
+    [{ Ingress: true }, /^Ingress network can only be global scope network$/],
+    [{ Scope: 'swarm' }, /^cannot create a swarm scoped network when swarm is not active$/],
+    [
+      config([{ Subnet: '10.0.0.0/24', Gateway: '10.0.0.0' }]),
+      /^failed to allocate gateway \(10\.0\.0\.0\): Address already in use$/,
+    ],
+    [
+      config([{ Subnet: '10.0.0.0/24', AuxiliaryAddresses: { a: '10.0.0.1' } }]),
+      /^failed to allocate secondary ip address \(a:10\.0\.0\.1\): Address already in use$/,
+    ],
+    [
+      { Options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'x' } },
+      /^failed to parse com\.docker\.network\.bridge\.gateway_mode_ipv4 value: x \(unknown gateway mode x\)$/,
+    ],
+    [
+      { Options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'isolated' } },
+      /^gateway mode 'isolated' can only be used for an internal network$/,
+    ],
+    [{ Options: { 'com.docker.network.bridge.trusted_host_interfaces': 'eth0:a"b' } }, /invalid name of an interface/],
+    [{ EnableIPv6: true, Options: { 'com.docker.network.driver.mtu': '1000' } }, /IPv6 needs at least 1280/],
     [{ EnableIPv4: false }, /IPv4 or IPv6 must be enabled/],
     [{ Driver: 'macvlan' }, /-o parent=/],
     [config([{ Subnet: '10.0.0.0/33' }]), /invalid subnet 10\.0\.0\.0\/33: invalid CIDR block notation/],
@@ -46,7 +68,6 @@ test('what can never be is refused', () => {
     [config([{ Subnet: '10.0.0.0/24', IPRange: '10.0.0.0/16' }]), /invalid ip-range/],
     [config([{ Subnet: '10.0.0.0/24' }, { Subnet: '10.0.1.0/24' }]), /multiple subnets/],
     [{ Options: { 'com.docker.network.bridge.name': 'a/b' } }, /invalid name of an interface/],
-    [{ Options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' } }, /not there yet/],
   ] as const) {
     assert.throws(() => record(request), { message }, JSON.stringify(request));
   }
@@ -60,4 +81,29 @@ test('labels and options of any name are plain data', () => {
 test('each engine has its own unique local prefix', () => {
   assert.match(formatSubnet(uniqueLocalPool('/a').base), /^fd[0-9a-f]{2}:[0-9a-f:]+\/48$/);
   assert.notEqual(formatSubnet(uniqueLocalPool('/a').base), formatSubnet(uniqueLocalPool('/b').base));
+});
+
+test('where the host takes no part there is no gateway', () => {
+  const isolated = record({ Internal: true, Options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'isolated' } });
+  assert.deepEqual(isolated.ipam, [{ Subnet: '172.18.0.0/16' }]);
+});
+
+test('a configuration is kept as it was asked for, and completes the networks that name it', () => {
+  const options = { 'com.docker.network.driver.mtu': '1400' };
+  const ipam = { Config: [{ Subnet: '10.9.0.0/24' }] };
+  const made = record({ ConfigOnly: true, Options: options, Labels: { a: '1' }, IPAM: ipam });
+  assert.deepEqual([made.driver, made.interface, made.ipam], ['null', '', ipam.Config]);
+  const find = (name: string) => (name === 'net' ? made : undefined);
+  const request = { Name: 'user', ConfigFrom: { Network: 'net' }, Internal: true };
+  const user = networkRecord(withConfiguration(request, find), subnets);
+  assert.deepEqual(user.ipam, [{ Subnet: '10.9.0.0/24', Gateway: '10.9.0.1' }]);
+  assert.deepEqual([user.options, user.labels, user.internal, user.configFrom], [options, { a: '1' }, true, 'net']);
+  for (const [change, message] of [
+    [{ ConfigFrom: { Network: 'nope' } }, /^configuration network "nope" does not exist$/],
+    [{ Options: { a: 'b' } }, /^network driver options are not supported if/],
+    [{ Labels: { a: 'b' } }, /^user specified configurations are not supported if/],
+    [{ EnableIPv6: true }, /^user specified configurations are not supported if/],
+  ] as const) {
+    assert.throws(() => withConfiguration({ ...request, ...change }, find), { message });
+  }
 });

@@ -3,11 +3,29 @@ import type { IpamConfig, NetworkCreateRequest } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
-import { contains, formatAddress, formatSubnet, parseAddress, parseCidr, type Subnet } from '../../network/address.ts';
+import {
+  contains,
+  firstAddress,
+  formatAddress,
+  formatSubnet,
+  lastAddress,
+  parseAddress,
+  parseCidr,
+  type Subnet,
+} from '../../network/address.ts';
 import type { SubnetPool } from '../../network/ipam.ts';
 import { randomMac } from '../../network/mac.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
-import { bridgeMtu, isOn, macvlanMode, OPTION, publishAddress } from './network-options.ts';
+import {
+  bridgeMtu,
+  gatewayMode,
+  isOn,
+  macvlanMode,
+  OPTION,
+  publishAddress,
+  trustedInterfaces,
+} from './network-options.ts';
+import { checkConfigurationRequest } from './configuration-network.ts';
 import { hostAddress } from './subnets.ts';
 
 export interface SubnetChoice {
@@ -21,6 +39,7 @@ const PREDEFINED = new Set(['bridge', 'host', 'none', 'default']);
 
 /** A new network as asked for, with every default filled in. Pure but for its id. Throws in Docker's words. */
 export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoice): NetworkRecord {
+  checkConfigurationRequest(request);
   const driver = checkDriver(request);
   if (PREDEFINED.has(request.Name)) {
     throw new EngineError('forbidden', `operation is not permitted on predefined ${request.Name} network`);
@@ -30,27 +49,39 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
   const ipv4 = request.EnableIPv4 ?? true;
   const ipv6 = request.EnableIPv6 ?? false;
   if (!ipv4 && !ipv6) throw new EngineError('invalid-argument', 'IPv4 or IPv6 must be enabled');
-  const asked = (request.IPAM?.Config ?? []).map((config) => checkIpam(config, driver, request.Internal ?? false));
+  const internal = request.Internal ?? false;
+  // a network that is internal beside others, or in which the host takes no part, has no gateway unless it is named
+  const hasGateway = (family: 4 | 6): boolean =>
+    driver === 'bridge' ? gatewayMode({ options, internal }, family) !== 'isolated' : !internal;
+  const asked = (request.IPAM?.Config ?? []).map((config) =>
+    checkIpam(config, request.ConfigOnly ? () => false : hasGateway),
+  );
   const enabled = ([4, 6] as const).filter((family) => (family === 4 ? ipv4 : ipv6));
   for (const family of enabled) {
     const own = asked.filter((config) => config.family === family);
     if (own.length > 1 && driver === 'bridge') {
       throw new EngineError('invalid-argument', "bridge driver doesn't support multiple subnets");
     }
-    for (const config of own) subnets.check(parseCidr(config.ipam.Subnet!).subnet);
+    if (!request.ConfigOnly) for (const config of own) subnets.check(parseCidr(config.ipam.Subnet!).subnet);
   }
-  const ipam = [
-    ...asked.filter(({ family }) => enabled.includes(family)).map((config) => config.ipam),
-    ...enabled.filter((family) => !asked.some((config) => config.family === family)).map((f) => subnets.free(f)),
-  ];
+  const free = (family: 4 | 6): IpamConfig => {
+    const { Subnet, Gateway } = subnets.free(family);
+    return hasGateway(family) ? { Subnet, Gateway } : { Subnet };
+  };
+  const ipam = request.ConfigOnly
+    ? asked.map((config) => config.ipam)
+    : [
+        ...asked.filter(({ family }) => enabled.includes(family)).map((config) => config.ipam),
+        ...enabled.filter((family) => !asked.some((config) => config.family === family)).map(free),
+      ];
   const record: NetworkRecord = {
     id,
     name: request.Name,
     createdAt: now(),
-    driver,
+    driver: request.ConfigOnly ? 'null' : driver,
     ipv4,
     ipv6,
-    internal: request.Internal ?? false,
+    internal,
     attachable: request.Attachable ?? false,
     ipam,
     ipamOptions: request.IPAM?.Options ?? null,
@@ -59,7 +90,10 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
     labels: { ...request.Labels },
     interface: driver === 'macvlan' ? (options['parent'] ?? '') : (options[OPTION.name] ?? `br-${id.slice(0, 12)}`),
     mac: randomMac(),
+    ...(request.ConfigFrom?.Network && { configFrom: request.ConfigFrom.Network }),
   };
+  // what a configuration says is read by the driver that it is made for, later
+  if (request.ConfigOnly) return { ...record, interface: '', mac: '', configOnly: true };
   checkOptions(record);
   return record;
 }
@@ -67,17 +101,12 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
 function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' {
   if (request.Name.trim() === '')
     throw new EngineError('invalid-argument', 'invalid network name: a network needs a name');
-  if (request.ConfigOnly || request.ConfigFrom?.Network) {
-    throw new EngineError(
-      'unimplemented',
-      'configuration-only networks (--config-only, --config-from) are not there yet',
-    );
+  if (request.Ingress) throw new EngineError('forbidden', 'Ingress network can only be global scope network');
+  if (request.Scope === 'swarm') {
+    throw new EngineError('forbidden', 'cannot create a swarm scoped network when swarm is not active');
   }
-  if (request.Ingress || (request.Scope && request.Scope !== 'local')) {
-    throw new EngineError(
-      'unimplemented',
-      'networks of a swarm (--ingress, --scope swarm) need a swarm, which this engine has not',
-    );
+  if (request.Scope && request.Scope !== 'local') {
+    throw new EngineError('invalid-argument', `invalid scope ${request.Scope}: networks of this engine are local`);
   }
   if (request.IPAM?.Driver && request.IPAM.Driver !== 'default') {
     throw new EngineError('not-found', `plugin "${request.IPAM.Driver}" not found`);
@@ -93,11 +122,7 @@ function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' {
   return driver;
 }
 
-function checkIpam(
-  config: IpamConfig,
-  driver: 'bridge' | 'macvlan',
-  internal: boolean,
-): { family: 4 | 6; ipam: IpamConfig } {
+function checkIpam(config: IpamConfig, hasGateway: (family: 4 | 6) => boolean): { family: 4 | 6; ipam: IpamConfig } {
   const refuse = (problem: string): never => {
     throw new EngineError('invalid-argument', `invalid network config:\n${problem}`);
   };
@@ -120,14 +145,32 @@ function checkIpam(
     ipam.IPRange = formatSubnet(range);
   }
   if (config.Gateway) ipam.Gateway = inside(config.Gateway, 'gateway');
-  else if (driver === 'bridge' || !internal) ipam.Gateway = formatAddress(hostAddress(subnet));
+  else if (hasGateway(subnet.family)) ipam.Gateway = formatAddress(hostAddress(subnet));
   const auxiliary = Object.entries(config.AuxiliaryAddresses ?? {});
   if (auxiliary.length > 0) {
     ipam.AuxiliaryAddresses = Object.fromEntries(
       auxiliary.map(([name, address]) => [name, inside(address, 'auxiliary address')]),
     );
   }
+  checkReserved(subnet, ipam);
   return { family: subnet.family, ipam };
+}
+
+/** Gateway and auxiliary addresses are addresses of hosts, each of another one. */
+function checkReserved(subnet: Subnet, { Gateway, AuxiliaryAddresses }: IpamConfig): void {
+  const taken = new Set<string>();
+  if (subnet.prefix < (subnet.family === 4 ? 31 : 127)) {
+    taken.add(formatAddress(firstAddress(subnet)));
+    if (subnet.family === 4) taken.add(formatAddress(lastAddress(subnet)));
+  }
+  const take = (address: string, what: string): void => {
+    if (taken.has(address)) throw new EngineError('conflict', `failed to allocate ${what}: Address already in use`);
+    taken.add(address);
+  };
+  if (Gateway) take(Gateway, `gateway (${Gateway})`);
+  for (const [name, address] of Object.entries(AuxiliaryAddresses ?? {})) {
+    take(address, `secondary ip address (${name}:${address})`);
+  }
 }
 
 function tryParseSubnet(text: string): Subnet | undefined {
@@ -140,8 +183,12 @@ function tryParseSubnet(text: string): Subnet | undefined {
 
 function checkOptions(record: NetworkRecord): void {
   for (const option of [OPTION.communication, OPTION.masquerade, OPTION.inhibitIpv4]) isOn(record, option, true);
-  bridgeMtu(record, 1500);
+  if (bridgeMtu(record, 1500) < 1280 && record.ipv6) {
+    throw new EngineError('invalid-argument', `invalid value for ${OPTION.mtu}: IPv6 needs at least 1280 (RFC 8200)`);
+  }
   publishAddress(record, '0.0.0.0');
+  for (const family of [4, 6] as const) gatewayMode(record, family);
+  trustedInterfaces(record);
   if (record.driver === 'macvlan') {
     macvlanMode(record);
     if (record.interface === '') {
@@ -151,14 +198,8 @@ function checkOptions(record: NetworkRecord): void {
       );
     }
   }
-  if (record.interface !== '' && !/^[^/\s]{1,15}$/.test(record.interface)) {
+  if (record.interface !== '' && !/^[\w.@-]{1,15}$/.test(record.interface)) {
     throw new EngineError('invalid-argument', `invalid name of an interface: "${record.interface}"`);
-  }
-  const unsupported = Object.entries(record.options).filter(
-    ([name, value]) => name.startsWith('com.docker.network.bridge.gateway_mode') && value !== 'nat',
-  );
-  if (unsupported.length > 0) {
-    throw new EngineError('unimplemented', `${unsupported[0]![0]}=${unsupported[0]![1]} is not there yet; nat is`);
   }
 }
 

@@ -38,7 +38,10 @@ export function portBindings(
   for (const key of Object.keys(exposed ?? {})) ports.set(key.includes('/') ? key : `${key}/tcp`, null);
   for (const { port, protocol, hostAddress, hostPort } of held) {
     const key = `${port}/${protocol}`;
-    ports.set(key, [...(ports.get(key) ?? []), { HostIp: hostAddress, HostPort: String(hostPort) }]);
+    ports.set(key, [
+      ...(ports.get(key) ?? []),
+      { HostIp: hostAddress, HostPort: hostPort === 0 ? '' : String(hostPort) },
+    ]);
   }
   return Object.fromEntries(ports);
 }

@@ -13,6 +13,7 @@ import { KeyedMutex } from '../../base/mutex.ts';
 import { nowNanos, parseTime } from '../../base/time.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import type { NetworkService } from '../engine.ts';
+import { withConfiguration } from './configuration-network.ts';
 import type { ContainerNames } from './container-names.ts';
 import type { LiveNetworks } from './live-networks.ts';
 import type { NetworkRegistry } from './network-registry.ts';
@@ -49,7 +50,8 @@ export class Networks implements NetworkService {
   }
 
   async create(request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
-    const record = networkRecord(request, {
+    const complete = withConfiguration(request, (name) => this.#registry.find(name));
+    const record = networkRecord(complete, {
       free: (family) => this.#registry.subnets.free(family),
       check: (subnet) => this.#registry.subnets.check(subnet),
     });
@@ -60,15 +62,21 @@ export class Networks implements NetworkService {
     this.#registry.checkInterface(record);
     this.#registry.store.insert(record);
     try {
-      await this.#registry.ensure(record.id);
+      if (!record.configOnly) await this.#registry.ensure(record.id);
     } catch (error) {
       await this.#registry.withdraw(record).catch(() => undefined);
       this.#registry.store.delete(record.id);
       throw error;
     }
     this.#publishEvent('create', record.id, { name: record.name, type: record.driver });
-    const warning = `the host has a route into ${routed}: containers of this network may not reach what is behind it`;
-    return { Id: record.id, Warning: routed === undefined ? '' : warning };
+    const unused = (complete.IPAM?.Config ?? [])
+      .map(({ Subnet }) => Subnet!)
+      .filter((subnet) => !(subnet.includes(':') ? record.ipv6 : record.ipv4));
+    const warnings = [
+      routed && `the host has a route into ${routed}: containers of this network may not reach what is behind it`,
+      ...unused.map((subnet) => `no container gets an address of ${subnet}: its family is off (--ipv6, --ipv4)`),
+    ];
+    return { Id: record.id, Warning: warnings.filter(Boolean).join('; ') };
   }
 
   async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {
@@ -108,14 +116,13 @@ export class Networks implements NetworkService {
       IPAM: {
         Driver: 'default',
         Options: record.ipamOptions === null ? null : { ...record.ipamOptions },
-        Config:
-          record.driver === 'host' || record.driver === 'null' ? null : record.ipam.map((config) => ({ ...config })),
+        Config: record.ipam.length === 0 ? null : record.ipam.map((config) => ({ ...config })),
       },
       Internal: record.internal,
       Attachable: record.attachable,
       Ingress: false,
-      ConfigFrom: { Network: '' },
-      ConfigOnly: false,
+      ConfigFrom: { Network: record.configFrom ?? '' },
+      ConfigOnly: record.configOnly ?? false,
       Containers: Object.fromEntries(containers),
       Options: { ...record.options },
       Labels: { ...record.labels },
@@ -127,6 +134,10 @@ export class Networks implements NetworkService {
     await this.#locks.run(record.id, async () => {
       if (isPredefined(record)) {
         throw new EngineError('forbidden', `${record.name} is a pre-defined network and cannot be removed`);
+      }
+      if (this.#isConfiguration(record)) {
+        const words = `configuration network ${JSON.stringify(record.name)} is in use`;
+        throw new EngineError('forbidden', `error while removing network: ${words}`);
       }
       const active = this.#runs
         .on(record.id)
@@ -141,6 +152,11 @@ export class Networks implements NetworkService {
       this.#registry.store.delete(record.id);
     });
     this.#publishEvent('destroy', record.id, { name: record.name, type: record.driver });
+  }
+
+  /** Whether other networks are made of it. */
+  #isConfiguration({ configOnly, name }: NetworkRecord): boolean {
+    return configOnly === true && this.#registry.store.list().some((other) => other.configFrom === name);
   }
 
   async connect(id: string, request: NetworkConnectRequest): Promise<void> {
@@ -174,7 +190,8 @@ export class Networks implements NetworkService {
     const used = this.#runs.usedNetworks();
     const deleted: string[] = [];
     for (const record of this.#registry.store.list()) {
-      if (isPredefined(record) || used.has(record.id) || !matchesLabels(filters, record.labels)) continue;
+      if (isPredefined(record) || record.configOnly || used.has(record.id) || !matchesLabels(filters, record.labels))
+        continue;
       const unwanted = filters.get('label!') ?? [];
       if (unwanted.length > 0 && matchesLabels(filters, record.labels, 'label!')) continue;
       if (until !== undefined && (parseTime(record.createdAt) ?? 0n) >= until) continue;
@@ -192,7 +209,7 @@ function isName(name: string): boolean {
 }
 
 function isPredefined(record: NetworkRecord): boolean {
-  return record.name === 'bridge' || record.driver === 'host' || record.driver === 'null';
+  return record.name === 'bridge' || record.name === 'host' || record.name === 'none';
 }
 
 function matches(record: NetworkRecord, filters: Filters, used: boolean): boolean {

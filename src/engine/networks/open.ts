@@ -17,7 +17,7 @@ import type { FileDefaults } from './container-files.ts';
 import { ContainerNames } from './container-names.ts';
 import { ContainerNetworking } from './container-networking.ts';
 import { LiveNetworks } from './live-networks.ts';
-import { publishAddress } from './network-options.ts';
+import { gatewayMode, publishAddress, trustedInterfaces } from './network-options.ts';
 import { NetworkRegistry } from './network-registry.ts';
 import { uniqueLocalPool } from './network-request.ts';
 import type { ContainerDirectory, Networking } from './networking.ts';
@@ -88,7 +88,14 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     ports: allocator,
     firewall,
     endpoints: runs.endpoints,
-    publishAddress: (network) => publishAddress(registry.resolve(network), config.publishAddress),
+    wayIn: (name) => {
+      const network = registry.resolve(name);
+      return {
+        publishAddress: publishAddress(network, config.publishAddress),
+        modes: { 4: gatewayMode(network, 4), 6: gatewayMode(network, 6) },
+        trusted: trustedInterfaces(network),
+      };
+    },
     notify,
   });
   const parts = { registry, containers, runs, names, ports, fileDefaults };

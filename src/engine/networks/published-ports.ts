@@ -1,6 +1,6 @@
 import type { PortBinding } from '../../api/network.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
-import type { PublishedPort } from '../../network/firewall.ts';
+import type { GatewayMode, PublishedPort } from '../../network/firewall.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
 import type { HeldPort, PortAllocator, PortTarget } from '../../network/port-allocator.ts';
 import { isRequested, parsePort, portRequests } from '../../network/ports.ts';
@@ -16,26 +16,41 @@ export interface PortChange {
   readonly remove: Readonly<Record<string, PortBinding[] | null>>;
 }
 
+/** How the world reaches the containers of a network. */
+export interface WayIn {
+  /** For ports that name no address; empty is everywhere. */
+  readonly publishAddress: string;
+  readonly modes: Readonly<Record<4 | 6, GatewayMode>>;
+  readonly trusted: readonly string[];
+}
+
+/** Where a container's ports lead. */
+interface Target extends PortTarget {
+  readonly publishAddress: string;
+  /** Families in which its published ports are open at its own address. */
+  readonly direct: readonly (4 | 6)[];
+}
+
 /** Ports of the host that lead to containers. */
 export class PublishedPorts {
   readonly #ports: PortAllocator;
   readonly #firewall: FirewallTable;
   readonly #endpoints: Endpoints;
-  readonly #publishAddress: (network: string) => string;
+  readonly #wayIn: (network: string) => WayIn;
   readonly #notify: (sentence: string) => void;
 
   constructor(options: {
     readonly ports: PortAllocator;
     readonly firewall: FirewallTable;
     readonly endpoints: Endpoints;
-    /** Of a network, for ports that name no address; empty is everywhere. */
-    readonly publishAddress: (network: string) => string;
+    /** Of a network, by name. */
+    readonly wayIn: (network: string) => WayIn;
     readonly notify: (sentence: string) => void;
   }) {
     this.#ports = options.ports;
     this.#firewall = options.firewall;
     this.#endpoints = options.endpoints;
-    this.#publishAddress = options.publishAddress;
+    this.#wayIn = options.wayIn;
     this.#notify = options.notify;
   }
 
@@ -78,11 +93,10 @@ export class PublishedPorts {
     }
   }
 
-  #allocate(run: NetworkRun, wanted: Readonly<Record<string, PortBinding[] | null>>, target: PortTarget): HeldPort[] {
+  #allocate(run: NetworkRun, wanted: Readonly<Record<string, PortBinding[] | null>>, target: Target): HeldPort[] {
     try {
-      const otherwise = this.#publishAddress(wayOut(this.#endpoints, run.attachment));
       const requests = portRequests(wanted).map((request) =>
-        request.hostAddress === '' ? { ...request, hostAddress: otherwise } : request,
+        request.hostAddress === '' ? { ...request, hostAddress: target.publishAddress } : request,
       );
       return this.#ports.allocate(run.container.id, requests, target);
     } catch (error) {
@@ -130,10 +144,18 @@ export class PublishedPorts {
   }
 
   /** The addresses on the network that also is the way out; none where all are internal. */
-  #target(run: NetworkRun): PortTarget | undefined {
+  #target(run: NetworkRun): Target | undefined {
     const endpoint = this.#endpoints.gateway(run.attachment);
     if (!endpoint) return undefined;
-    return { ipv4: endpoint.IPAddress || undefined, ipv6: endpoint.GlobalIPv6Address || undefined };
+    const { publishAddress, modes, trusted } = this.#wayIn(wayOut(this.#endpoints, run.attachment));
+    const families = [4, 6] as const;
+    return {
+      ipv4: endpoint.IPAddress || undefined,
+      ipv6: endpoint.GlobalIPv6Address || undefined,
+      publishAddress,
+      routed: families.filter((family) => modes[family] === 'routed'),
+      direct: families.filter((family) => modes[family] === 'routed' || trusted.length > 0),
+    };
   }
 }
 
@@ -146,12 +168,24 @@ function unbound(exposed: Readonly<Record<string, unknown>> | undefined): Record
 }
 
 /** The rules' part of the ports: what the kernel can translate within one family. The rest is relayed. */
-function publishedPorts(held: readonly HeldPort[], target: PortTarget): PublishedPort[] {
-  return held.flatMap(({ protocol, hostAddress, hostPort, port }) => {
-    const address = hostAddress.includes(':') ? target.ipv6 : target.ipv4;
+function publishedPorts(held: readonly HeldPort[], target: Target): PublishedPort[] {
+  const opened = new Set<string>();
+  return held.flatMap(({ protocol, hostAddress, hostPort, port }): PublishedPort[] => {
+    const family = hostAddress.includes(':') ? 6 : 4;
+    const address = family === 6 ? target.ipv6 : target.ipv4;
     if (address === undefined) return [];
     const everywhere = hostAddress === '0.0.0.0' || hostAddress === '::';
-    return [{ hostAddress: everywhere ? undefined : hostAddress, protocol, hostPort, address, port }];
+    const ports: PublishedPort[] = [];
+    if (hostPort !== 0) {
+      ports.push({ hostAddress: everywhere ? undefined : hostAddress, protocol, hostPort, address, port });
+    }
+    // two ports of the host may lead to the same of the container
+    const key = `${address} ${protocol} ${port}`;
+    if (target.direct.includes(family) && !opened.has(key)) {
+      opened.add(key);
+      ports.push({ hostAddress: undefined, protocol, hostPort: undefined, address, port });
+    }
+    return ports;
   });
 }
 

@@ -52,7 +52,7 @@ export class Subnets {
   #own(except?: string): Subnet[] {
     return this.#store
       .list()
-      .filter((record) => record.id !== except)
+      .filter((record) => record.id !== except && !record.configOnly)
       .flatMap((record) => record.ipam.map((config) => parseCidr(config.Subnet!).subnet));
   }
 

@@ -20,7 +20,7 @@ const O_PATH = 0o10000000;
 
 /**
  * Mounts that the engine makes on the host for a run, below `<exec-root>/mounts/<id>`: shared memory that other
- * containers may join, images, and parts of both and of volumes, held by mounts so that nobody can swap them for a symlink.
+ * containers may join, secrets, images, and parts of both and of volumes, held by mounts so that nobody can swap them for a symlink.
  */
 export class RunMounts {
   readonly #root: string;
@@ -44,6 +44,27 @@ export class RunMounts {
   /** What `makeSharedMemory` made for a container that runs. */
   sharedMemory(id: string): string | undefined {
     return existsSync(this.#shm(id)) ? this.#shm(id) : undefined;
+  }
+
+  /** Memory for the secrets of a run, which is not swapped where the kernel can keep it from that. */
+  makeSecrets(id: string, count: number): string {
+    const target = this.#secrets(id);
+    mkdirSync(target, { recursive: true, mode: 0o700 });
+    // what a failed start left
+    while (unmount(target, { detach: true }));
+    const options = ['nosuid', 'noexec', 'nodev', 'mode=0700', `size=${(count + 1) << 20}`];
+    try {
+      mount({ type: 'tmpfs', source: 'secrets', options: [...options, 'noswap'] }, target);
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'EINVAL') throw error;
+      mount({ type: 'tmpfs', source: 'secrets', options }, target); // before Linux 6.4
+    }
+    return target;
+  }
+
+  /** What `makeSecrets` made for a container that runs. */
+  secrets(id: string): string | undefined {
+    return existsSync(this.#secrets(id)) ? this.#secrets(id) : undefined;
   }
 
   /** Where `image` mounts the image for this place in the container. */
@@ -129,6 +150,10 @@ export class RunMounts {
   sweep(keep: ReadonlySet<string>): void {
     if (!existsSync(this.#root)) return;
     for (const id of readdirSync(this.#root)) if (!keep.has(id)) this.release(id);
+  }
+
+  #secrets(id: string): string {
+    return join(this.#root, id, 'secrets');
   }
 
   #shm(id: string): string {

@@ -50,6 +50,9 @@ function checkConflicts(request: ContainerCreateRequest, hostConfig: HostConfig)
   if (hostConfig.PublishAllPorts === true || Object.keys(hostConfig.PortBindings ?? {}).length > 0) {
     throw conflict('port publishing and the container type network mode');
   }
+  if (Object.keys(request.ExposedPorts ?? {}).length > 0) {
+    throw conflict('port exposing and the container type network mode');
+  }
 }
 
 function invalid(message: string): EngineError {

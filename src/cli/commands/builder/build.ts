@@ -3,6 +3,9 @@ import { checkContext, directoryContext, textContext } from '../../archive/build
 import { CountedBytes } from '../../archive/counted.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
+import { type BuildOutputFlag, parseBuildOutput } from '../../options/build-output.ts';
+import { checkDestinations, OutputReceiver } from './receive-outputs.ts';
+import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
 import { toRecord } from '../../options/environment.ts';
@@ -19,6 +22,7 @@ gantry build -t myapp:1.0 .
 # Another Dockerfile, a value for its ARG
 gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
   flags: {
+    annotation: list('Add annotation to the image'),
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
     'build-arg': list('Set build-time variables'),
     'cache-from': strings('Images to consider as cache sources'),
@@ -37,17 +41,22 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     iidfile: string('Write the image ID to the file', { complete: 'file' }),
     isolation: string('Container isolation technology'),
     label: list('Set metadata for an image'),
-    load: bool('The image goes to the image store (it always does)', { hidden: true }),
+    load: bool('Shorthand for "--output=type=docker"'),
     memory: bytes('Memory limit', { short: 'm' }),
     'memory-swap': swapBytes('Swap limit equal to memory plus swap: -1 to enable unlimited swap'),
+    'metadata-file': string('Write build result metadata to a file', { complete: 'file' }),
     network: string('Set the networking mode for the RUN instructions during build', { initial: 'default' }),
     'no-cache': bool('Do not use cache when building the image'),
+    output: each('stringArray', 'Output destination (format: "type=local,dest=path")', parseBuildOutput, {
+      short: 'o',
+    }),
     platform: string('Set platform if server is multi-platform capable'),
     progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "rawjson")', {
       initial: 'auto',
       complete: ['auto', 'plain', 'tty', 'quiet', 'rawjson'],
     }),
     pull: bool('Always attempt to pull a newer version of the image'),
+    push: bool('Shorthand for "--output=type=registry"'),
     quiet: bool('Suppress the build output and print image ID on success', { short: 'q' }),
     rm: bool('Remove intermediate containers after a successful build', { initial: true }),
     'security-opt': strings('Security options'),
@@ -71,11 +80,14 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     if (remote && flags.file === '-')
       throw new CommandError('invalid argument: a Dockerfile from stdin needs a local context');
     if (flags.check) return check(cli, place, flags);
+    const outputs = outputsOf(flags);
+    checkDestinations(cli, outputs);
     const context = remote ? { tar: undefined, dockerfile: flags.file } : await localContext(cli, place, flags.file);
     const client = await cli.client();
     const credentials = await allCredentials(cli);
     const sent = context.tar ? new CountedBytes(context.tar, sending(cli, quiet)) : undefined;
     let id = '';
+    const receiver = new OutputReceiver(cli, client, outputs);
     const messages = client.builder.build({
       query: {
         t: flags.tag,
@@ -108,41 +120,62 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
         securityopt: flags['security-opt'].length === 0 ? undefined : JSON.stringify(flags['security-opt']),
         isolation: flags.isolation || undefined,
         platform: flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined,
+        outputs:
+          outputs.length === 0
+            ? undefined
+            : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
+        annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
         version: '1',
       },
+      signal: receiver.signal,
       context: sent && flags.compress ? compressed(sent) : sent,
       registryConfig:
         Object.keys(credentials).length === 0
           ? undefined
           : Buffer.from(JSON.stringify(credentials)).toString('base64url'),
     });
+    let descriptor: ResultDescriptor | undefined;
     const onAux = (aux: unknown): void => {
       id = (aux as { ID?: string }).ID ?? id;
+      descriptor = (aux as { Descriptor?: ResultDescriptor }).Descriptor ?? descriptor;
+      receiver.onAux(aux);
     };
-    if (progress === 'rawjson') {
-      for await (const message of messages) {
-        cli.print(JSON.stringify(message));
-        if (message.aux !== undefined) onAux(message.aux);
-        if (message.error !== undefined) return message.errorDetail?.code || 1;
+    // What goes to stdout is alone there.
+    const screen = outputs.some(({ dest }) => dest === '-') ? cli.io.stderr : cli.io.stdout;
+    const show = async (): Promise<number> => {
+      if (progress === 'rawjson') {
+        for await (const message of messages) {
+          cli.print(JSON.stringify(message));
+          if (message.aux !== undefined) onAux(message.aux);
+          if (message.error !== undefined) return message.errorDetail?.code || 1;
+        }
+      } else if (quiet) {
+        let log = '';
+        const collect = {
+          isTTY: false,
+          columns: 80,
+          rows: 24,
+          write: (data: string | Uint8Array) => void (log += String(data)),
+        };
+        await showProgress(collect, messages, { onAux, stepCode: true });
+        id ||= log.trim();
+        if (screen === cli.io.stdout) cli.print(id);
+      } else {
+        await showProgress(screen, messages, { onAux, stepCode: true });
       }
-    } else if (quiet) {
-      let log = '';
-      const collect = {
-        isTTY: false,
-        columns: 80,
-        rows: 24,
-        write: (data: string | Uint8Array) => void (log += String(data)),
-      };
-      await showProgress(collect, messages, { onAux, stepCode: true });
-      id ||= log.trim();
-      cli.print(id);
-    } else {
-      await showProgress(cli.io.stdout, messages, { onAux, stepCode: true });
-    }
+      await receiver.done();
+      return 0;
+    };
+    const code = await show().catch((error: unknown) => {
+      throw receiver.reason(error);
+    });
+    if (code !== 0) return code;
     if (flags.iidfile !== '') {
       if (id === '') throw new CommandError(`cannot write ${flags.iidfile} because no image ID was found`);
       fs.writeFileSync(flags.iidfile, id);
     }
+    if (flags['metadata-file'] !== '')
+      writeMetadata(flags['metadata-file'], { id, descriptor, names: namesOf(flags.tag, outputs) });
     return 0;
   },
 });
@@ -165,6 +198,32 @@ async function check(
   cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
   // As BuildKit: warnings are a failure for scripts only where the file says so.
   return Fails ? 1 : 0;
+}
+
+/** What `-o`, `--push` and `--load` ask for together. */
+function outputsOf(flags: {
+  readonly output: readonly BuildOutputFlag[];
+  readonly push: boolean;
+  readonly load: boolean;
+}): BuildOutputFlag[] {
+  const outputs = [...flags.output];
+  const stays = { attributes: {}, dest: undefined, unpack: false };
+  if (flags.push) {
+    const image = outputs.findIndex(({ type }) => type === 'image');
+    if (image >= 0)
+      outputs[image] = { ...outputs[image]!, attributes: { ...outputs[image]!.attributes, push: 'true' } };
+    else if (!outputs.some(({ type }) => type === 'registry')) outputs.push({ type: 'registry', ...stays });
+  }
+  if (flags.load && !outputs.some(({ type, dest }) => type === 'docker' && dest === undefined))
+    outputs.push({ type: 'docker', ...stays });
+  return outputs;
+}
+
+function namesOf(tags: readonly string[], outputs: readonly BuildOutputFlag[]): string[] {
+  const named = outputs
+    .flatMap(({ attributes }) => (attributes['name'] ?? '').split(','))
+    .filter((name) => name !== '');
+  return named.length > 0 ? named : [...tags];
 }
 
 /** Git repositories and archives on a web server: fetched by the engine. */

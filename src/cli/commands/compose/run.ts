@@ -6,6 +6,7 @@ import { shellWords } from '../../../compose/model/shell-words.ts';
 import { toAbsolute } from '../../../compose/model/paths.ts';
 import { containerRequest } from '../../../compose/project/container-request.ts';
 import { LABEL } from '../../../compose/project/labels.ts';
+import { checkSecrets, engineSecrets } from '../../../compose/project/engine-secrets.ts';
 import { observe } from '../../../compose/project/observe.ts';
 import { selectServices, type Service } from '../../../compose/project/project.ts';
 import { createResources, presentNetworks } from '../../../compose/project/resources.ts';
@@ -100,6 +101,7 @@ export const run = composeCommand({
       restart: 'no',
     });
     checkFiles(project, service);
+    await checkSecrets(client, project, [service]);
     await ensureImages(compose, flags['no-deps'] ? new Map([[name!, service]]) : wanted, {
       build: flags.build ? 'always' : 'missing',
       pull: flags.pull,
@@ -153,11 +155,13 @@ export const run = composeCommand({
     Object.assign(request.Labels!, { [LABEL.slug]: slug });
     Object.assign(request, { AttachStdin: stdin, StdinOnce: stdin });
     if (flags.rm) request.HostConfig!.AutoRemove = flags.detach;
+    const secrets = await engineSecrets(client, project, service, compose.onProgress);
+    if (secrets?.length) request.HostConfig!.Secrets = secrets;
     const { Id: id } = await client.containers.create(request, {
       name: flags.name || `${project.name}-${name}-run-${slug}`,
     });
     try {
-      await injectFiles(client, project, service, id);
+      await injectFiles(client, project, service, id, { secretsToo: secrets === undefined });
       if (flags.detach) {
         await client.containers.start(id);
         if (!flags.quiet) cli.print(id);

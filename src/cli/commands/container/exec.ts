@@ -2,6 +2,7 @@ import type { ExecCreateRequest } from '../../../api/exec.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, each, list, string } from '../../flag.ts';
 import { checkVariable, readEnvironment } from '../../options/environment.ts';
+import { parseExecSecret } from '../../options/secret.ts';
 import { followSize } from '../../terminal/resize.ts';
 import { runSession } from '../../terminal/session.ts';
 
@@ -11,7 +12,10 @@ export const exec = command({
 gantry exec -it web sh
 
 # One command, as another user
-gantry exec -u www-data web id`,
+gantry exec -u www-data web id
+
+# With a secret that only this command has, as the file that DB_PASSWORD_FILE names
+gantry exec --secret db_password web sh -c 'cat "$DB_PASSWORD_FILE"'`,
   flags: {
     detach: bool('Detached mode: run command in the background', { short: 'd' }),
     'detach-keys': string('Override the key sequence for detaching a container'),
@@ -19,6 +23,7 @@ gantry exec -u www-data web id`,
     'env-file': list('Read in a file of environment variables', { complete: 'file' }),
     interactive: bool('Keep STDIN open even if not attached', { short: 'i' }),
     privileged: bool('Give extended privileges to the command'),
+    secret: each('list', 'Secret for this command alone (NAME[,env=VARIABLE])', parseExecSecret),
     tty: bool('Allocate a pseudo-TTY', { short: 't' }),
     user: string('Username or UID (format: "<name|uid>[:<group|gid>]")', { short: 'u' }),
     workdir: string('Working directory inside the container', { short: 'w' }),
@@ -30,6 +35,7 @@ gantry exec -u www-data web id`,
     const [container, ...words] = args;
     const env = readEnvironment(flags['env-file'], flags.env, cli.env);
     const client = await cli.client();
+    if (flags.secret.length > 0) await client.secrets.require();
     const { stdout } = cli.io;
     const size: { ConsoleSize?: [number, number] } =
       flags.tty && stdout.isTTY ? { ConsoleSize: [stdout.rows, stdout.columns] } : {};
@@ -44,6 +50,7 @@ gantry exec -u www-data web id`,
       Env: env,
       WorkingDir: flags.workdir,
       Cmd: words,
+      ...(flags.secret.length > 0 && { Secrets: [...flags.secret] }),
       ...size,
     };
     if (!flags.detach && flags.interactive && flags.tty && !cli.io.stdinIsTTY) {

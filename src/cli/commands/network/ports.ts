@@ -1,3 +1,4 @@
+import type { ContainerSummary } from '../../../api/container.ts';
 import { command } from '../../command.ts';
 import { string } from '../../flag.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
@@ -17,12 +18,13 @@ export const ports = command({
           ? []
           : [
               {
-                Address: `${IP.includes(':') ? `[${IP}]` : IP}:${PublicPort}`,
+                Address:
+                  PublicPort === 0 ? `${ownAddress(container, IP)}:${PrivatePort}` : `${bracketed(IP)}:${PublicPort}`,
                 Protocol: Type,
-                Reach: reach(IP),
+                Reach: PublicPort === 0 ? 'routed' : reach(IP),
                 Container: container.Names[0]?.replace(/^\//, '') ?? container.Id.slice(0, 12),
                 Target: String(PrivatePort),
-                number: PublicPort,
+                number: PublicPort || PrivatePort,
               },
             ],
       ),
@@ -41,6 +43,18 @@ export const ports = command({
     return 0;
   },
 });
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** On a routed network no port of the host leads to a container: it is reached by its own address. */
+function ownAddress(container: ContainerSummary, family: string): string {
+  const addresses = Object.values(container.NetworkSettings.Networks).map((endpoint) =>
+    family.includes(':') ? endpoint.GlobalIPv6Address : endpoint.IPAddress,
+  );
+  return bracketed(addresses.find(Boolean) ?? '');
+}
 
 /** Who can send packets to the address: this host only, the network it is on, or whoever the host's own firewall lets in. */
 export function reach(address: string): 'loopback' | 'network' | 'anywhere' {

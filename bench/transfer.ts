@@ -1,0 +1,147 @@
+/**
+ * Push and pull against other engines, in one run on this machine, with a docker-registry between:
+ *
+ *     node bench/transfer.ts gantry=unix:///run/gantry/gantry.sock docker28=unix:///run/docker28.sock …
+ *
+ * Two images are made of this machine's own files on each engine: six layers of some 95 MB compressed, and one layer of
+ * 1 GiB; anew for each round, so that nothing of an earlier push is kept. The docker CLI is the client for all; skopeo,
+ * where it is there, copies the same image out of the registry and back into it. BENCH=part,part picks items by name;
+ * `--skip-large` leaves the 1 GiB out. The engines must see the loopback of the one that runs this.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compare, type Item, type Peer, readPeers, timed } from './measure.ts';
+
+const words = process.argv.slice(2);
+const peers = readPeers(words.filter((word) => !word.startsWith('--')));
+if (peers.length === 0) throw new Error('usage: node bench/transfer.ts gantry=HOST [docker=HOST …]');
+const PORT = 5990;
+const REGISTRY = `127.0.0.1:${PORT}`;
+const MIB = 1 << 20;
+/** Uncompressed; some 95 MB of gzip together. */
+const LAYERS = [150, 40, 8, 45, 1, 1].map((size) => size * MIB);
+const ours = peers[0]!.name;
+
+const root = mkdtempSync(join(tmpdir(), 'gantry-bench-transfer-'));
+let registry: ReturnType<typeof spawn> | undefined;
+let round = 0;
+
+/** A context with a file of this machine's programs for each layer. */
+function makeContext(name: string, sizes: readonly number[]): string {
+  const context = join(root, name);
+  mkdirSync(context);
+  let skip = 0;
+  for (const [index, size] of sizes.entries()) {
+    execFileSync('sh', [
+      '-c',
+      `(cd / && tar -c usr/lib usr/share usr/bin usr/lib 2>/dev/null) | tail -c +${skip + 1} | head -c ${size} > ${context}/f${index}`,
+    ]);
+    if (statSync(join(context, `f${index}`)).size < size) throw new Error('this machine has too few files in /usr');
+    skip += size;
+  }
+  const copies = sizes.map((_, index) => `COPY f${index} n /layer${index}/`).join('\n');
+  writeFileSync(join(context, 'Dockerfile'), `FROM scratch\n${copies}\nCMD ["x"]\n`);
+  return context;
+}
+
+async function build(peer: Peer, name: string): Promise<void> {
+  writeFileSync(join(root, name, 'n'), `${peer.name} ${round++}`);
+  await timed(peer, `DOCKER_BUILDKIT=0 docker build -q -t ${REGISTRY}/${peer.name}/${name} ${join(root, name)}`);
+}
+
+async function startRegistry(): Promise<void> {
+  const config = join(root, 'registry.yml');
+  writeFileSync(
+    config,
+    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/registry}, delete: {enabled: true}}\nhttp: {addr: ${REGISTRY}}\n`,
+  );
+  registry = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
+  registry.once('error', () => {});
+  for (let tries = 0; tries < 200; tries++) {
+    const up = await new Promise((resolve) => {
+      request({ host: '127.0.0.1', port: PORT, path: '/v2/' }, (response) => resolve(response.resume().statusCode))
+        .once('error', () => resolve(0))
+        .end();
+    });
+    if (up === 200) return;
+    await sleep(50);
+  }
+  throw new Error('docker-registry does not start: is it installed?');
+}
+
+/** Items for one image. */
+function items(name: string, label: string, rounds: number): Item[] {
+  const image = (peer: Peer): string => `${REGISTRY}/${peer.name}/${name}`;
+  return [
+    {
+      name: `push ${label}, built here`,
+      goal: 0.35,
+      rounds,
+      run: async (peer) => {
+        await build(peer, name);
+        return timed(peer, `docker push -q ${image(peer)}`);
+      },
+    },
+    {
+      name: `push ${label} again`,
+      rounds,
+      run: (peer) => timed(peer, `docker push -q ${image(peer)}`),
+    },
+    {
+      name: `pull ${label}`,
+      goal: 0.6,
+      rounds,
+      run: async (peer) => {
+        await timed(peer, `docker rmi -f ${image(peer)}; docker builder prune -af`, { ignoreFailure: true });
+        return timed(peer, `docker pull -q ${image(peer)}`);
+      },
+    },
+    {
+      name: `push ${label}, pulled before, to a new repository`,
+      rounds,
+      run: async (peer) => {
+        const target = `${REGISTRY}/${peer.name}-${round++}/${name}`;
+        await timed(peer, `docker tag ${image(peer)} ${target}`);
+        const time = await timed(peer, `docker push -q ${target}`);
+        await timed(peer, `docker rmi ${target}`);
+        return time;
+      },
+      after: async (peer) => void (await timed(peer, `docker rmi -f ${image(peer)}`)),
+    },
+  ];
+}
+
+function skopeo(name: string): void {
+  if (spawnSync('skopeo', ['--version']).status !== 0) return;
+  const copy = (from: string, to: string): number => {
+    const start = performance.now();
+    execFileSync('skopeo', ['copy', '--src-tls-verify=false', '--dest-tls-verify=false', from, to], {
+      stdio: 'ignore',
+    });
+    return performance.now() - start;
+  };
+  const pull = copy(`docker://${REGISTRY}/${ours}/${name}:latest`, `dir:${root}/${name}-copy`);
+  const push = copy(`dir:${root}/${name}-copy`, `docker://${REGISTRY}/skopeo/${name}:latest`);
+  console.log(`skopeo ${name}: to a directory, not unpacked, ${pull.toFixed(0)} ms; from there ${push.toFixed(0)} ms`);
+}
+
+const wanted = process.env['BENCH']?.split(',');
+const pick = (item: Item): boolean => !wanted || wanted.some((part) => item.name.includes(part));
+try {
+  await startRegistry();
+  makeContext('six', LAYERS);
+  await compare(peers, items('six', 'six layers', 3).filter(pick), ours);
+  skopeo('six');
+  if (!words.includes('--skip-large')) {
+    makeContext('large', [1024 * MIB]);
+    await compare(peers, items('large', '1 GiB', 2).filter(pick), ours);
+    skopeo('large');
+  }
+} finally {
+  registry?.kill();
+  rmSync(root, { recursive: true, force: true });
+}

@@ -1,0 +1,165 @@
+/** Where a build's result goes: the real command line, daemon and registry. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { leftBehind } from '../support/leak-check.ts';
+import { type Ended, runInProcess } from '../cli/in-process.ts';
+import { TestRegistry } from '../registry/test-registry.ts';
+
+const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-outputs-'));
+
+interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly annotations?: Record<string, string>;
+  readonly platform?: { readonly os: string; readonly architecture: string };
+}
+
+describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs root, for an engine of its own' }, () => {
+  const daemon = new DaemonProcess({ directory: join(directory, 'engine') });
+  let registry: TestRegistry;
+  const gantry = (...words: string[]): Promise<Ended> => runInProcess(words, { env: daemon.clientEnv });
+  const context = join(directory, 'context');
+  const build = async (...words: string[]): Promise<Ended> => {
+    const ended = await gantry('build', ...words, context);
+    assert.equal(ended.code, 0, ended.stderr + ended.stdout);
+    return ended;
+  };
+  const document = async (repository: string, reference: string): Promise<Record<string, unknown>> => {
+    const types = ['index', 'manifest'].map((kind) => `application/vnd.oci.image.${kind}.v1+json`);
+    const accept = [...types, 'application/vnd.docker.distribution.manifest.v2+json'].join(', ');
+    const url = `http://${registry.host}/v2/${repository}/manifests/${reference}`;
+    const response = await fetch(url, { headers: { accept } });
+    assert.equal(response.status, 200, url);
+    return (await response.json()) as Record<string, unknown>;
+  };
+
+  before(async () => {
+    fs.mkdirSync(join(context, 'sub'), { recursive: true });
+    fs.writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nCOPY a.txt sub /\nCMD ["/a.txt"]\n');
+    fs.writeFileSync(join(context, 'a.txt'), 'content');
+    fs.writeFileSync(join(context, 'sub/b.txt'), 'more');
+    registry = await TestRegistry.open();
+    await daemon.start();
+  });
+  after(async () => {
+    await daemon.stop();
+    await registry[Symbol.asyncDispose]();
+    const left = await leftBehind(daemon);
+    fs.rmSync(directory, { recursive: true, force: true });
+    assert.deepEqual(left, []);
+  });
+
+  test('files into a directory and a tar: no image is made', async () => {
+    const folder = join(directory, 'files');
+    await build('-o', folder);
+    assert.deepEqual(fs.readdirSync(folder).sort(), ['a.txt', 'b.txt']);
+    assert.equal(fs.readFileSync(join(folder, 'b.txt'), 'utf8'), 'more');
+    const tar = join(directory, 'files.tar');
+    await build('-o', `type=tar,dest=${tar}`);
+    assert.equal(execFileSync('tar', ['-tf', tar], { encoding: 'utf8' }), 'a.txt\nb.txt\n');
+    const piped = await build('-o', '-');
+    assert.ok(piped.stdout.includes('ustar') && piped.stdout.includes('content'));
+    assert.match(piped.stderr, /^Step 1\/3/);
+    assert.equal((await gantry('images', '-q')).stdout, '');
+  });
+
+  test('archives: docker, which load takes, and an OCI layout, also as a directory', async () => {
+    const tar = join(directory, 'docker.tar');
+    await build('-t', 'app:1', '-o', `type=docker,dest=${tar}`);
+    assert.equal((await gantry('images', '-q')).stdout, '');
+    assert.match((await gantry('load', '-i', tar)).stdout, /Loaded image: app:1\n/);
+    assert.match((await gantry('images')).stdout, /app +1 /);
+    await gantry('rmi', 'app:1');
+
+    const layout = join(directory, 'layout');
+    const metadata = join(directory, 'metadata.json');
+    await build(
+      '-t',
+      'app:1',
+      '-o',
+      `type=oci,dest=${layout},tar=false,compression=zstd,force-compression=true`,
+      '--metadata-file',
+      metadata,
+    );
+    const index = JSON.parse(fs.readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: Descriptor[] };
+    assert.equal(index.manifests[0]!.annotations?.['io.containerd.image.name'], 'docker.io/library/app:1');
+    const written = JSON.parse(fs.readFileSync(metadata, 'utf8')) as Record<string, unknown>;
+    assert.equal(written['containerimage.digest'], index.manifests[0]!.digest);
+    assert.equal(written['image.name'], 'app:1');
+    const blob = (digest: string): string => join(layout, 'blobs/sha256', digest.slice(7));
+    const manifest = JSON.parse(fs.readFileSync(blob(index.manifests[0]!.digest), 'utf8')) as { layers: Descriptor[] };
+    assert.deepEqual(
+      manifest.layers.map(({ mediaType }) => mediaType),
+      ['application/vnd.oci.image.layer.v1.tar+zstd'],
+    );
+    assert.equal(fs.readFileSync(blob(manifest.layers[0]!.digest)).readUInt32LE(), 0xfd2fb528);
+  });
+
+  test('several tags, labels, the image id in a file; --load beside', async () => {
+    const file = join(directory, 'iid');
+    await build('-t', 'app:1', '-t', 'other:2', '--label', 'a=b', '--iidfile', file, '--load');
+    const { stdout } = await gantry('inspect', '-f', '{{.Id}} {{.Config.Labels.a}} {{.RepoTags}}', 'other:2');
+    assert.equal(stdout, `${fs.readFileSync(file, 'utf8')} b [app:1 other:2]\n`);
+    await gantry('rmi', 'app:1', 'other:2');
+  });
+
+  test('--push; compression, annotations and media types of what is pushed', async () => {
+    const name = `${registry.host}/team/app`;
+    const pushed = await build('-t', `${name}:1`, '--push', '--annotation', 'org.example.note=hello');
+    const digest = /Pushed \S+: digest: (sha256:\S+)/.exec(pushed.stdout)![1]!;
+    const manifest = await document('team/app', '1');
+    assert.deepEqual(manifest['annotations'], { 'org.example.note': 'hello' });
+    assert.deepEqual(await document('team/app', digest), manifest);
+    // What was annotated is what a later push of the same name sends.
+    await gantry('tag', `${name}:1`, `${name}:again`);
+    assert.match((await gantry('push', `${name}:again`)).stdout, new RegExp(`again: digest: ${digest} `));
+    await gantry('rmi', `${name}:1`, `${name}:again`);
+
+    await build(
+      '-o',
+      `type=registry,name=${name}:2,compression=uncompressed,force-compression=true,oci-mediatypes=false,store=false`,
+    );
+    const plain = await document('team/app', '2');
+    assert.equal(plain['mediaType'], 'application/vnd.docker.distribution.manifest.v2+json');
+    assert.deepEqual(
+      (plain['layers'] as Descriptor[]).map(({ mediaType }) => mediaType),
+      ['application/vnd.docker.image.rootfs.diff.tar'],
+    );
+    assert.equal((await gantry('images', '-q')).stdout, '');
+
+    await build('-t', `${name}:3`, '--push', '--annotation', 'index,manifest:k=v');
+    const index = await document('team/app', '3');
+    assert.deepEqual(index['annotations'], { k: 'v' });
+    const [child] = index['manifests'] as Descriptor[];
+    assert.deepEqual((await document('team/app', child!.digest))['annotations'], { k: 'v' });
+    await gantry('rmi', `${name}:3`);
+  });
+
+  test('what is refused, and how it is said', async () => {
+    const refused: readonly (readonly [readonly string[], RegExp])[] = [
+      [['-o', 'type=local'], /dest is required for local output/],
+      [['-o', 'dest=x,tar=0'], /type is required for output/],
+      [['-o', 'type=floppy,dest=x'], /unknown output type "floppy"/],
+      [['-o', 'type=image,colour=red'], /unknown option "colour" for the output image/],
+      [['-o', 'type=image,compression=lzma', '-t', 'x'], /unsupported layer compression type "lzma"/],
+      [['--push'], /tag is needed when pushing to registry/],
+      [['-o', `type=tar,dest=${directory}`], /is a directory: a file is needed/],
+      [['-o', join(directory, 'none/file.txt/x'), '-f', 'none'], /no such file or directory/],
+      [['--annotation', 'novalue'], /invalid annotation "novalue"/],
+      [['--annotation', 'manifest[linux/s390x]:a=b', '-t', 'x'], /no image is made for the platform linux\/s390x/],
+    ];
+    for (const [words, complaint] of refused) {
+      const ended = await gantry('build', ...words, context);
+      assert.notEqual(ended.code, 0, words.join(' '));
+      assert.match(ended.stderr, complaint);
+    }
+    const blocked = await gantry('build', '-o', `type=tar,dest=${join(directory, 'absent/x.tar')}`, context);
+    assert.equal(blocked.code, 1);
+    assert.match(blocked.stderr, /absent: no such file or directory/);
+  });
+});
