@@ -27,6 +27,8 @@ export interface VolumeCreateRequest {
   Driver?: string;
   DriverOpts?: Record<string, string>;
   Labels?: Record<string, string>;
+  /** Of swarm: refused. */
+  ClusterVolumeSpec?: Record<string, unknown> | null;
 }
 
 export interface VolumeListResponse {

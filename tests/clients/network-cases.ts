@@ -188,4 +188,117 @@ export const NETWORK_CASES: readonly (readonly [name: string, script: string])[]
     'run -p range',
     'docker run -d --name $N -p 127.0.0.1:18890-18892:90-92 busybox sleep 60 >/dev/null; docker port $N | sort; docker inspect -f "{{json .HostConfig.PortBindings}}" $N',
   ],
+  // -- gateway modes, options
+  [
+    'network create with an unknown gateway mode',
+    'docker network create -o com.docker.network.bridge.gateway_mode_ipv4=bogus $N; rc; docker network create --ipv6 -o com.docker.network.bridge.gateway_mode_ipv6=bogus $N; rc',
+  ],
+  [
+    'network create isolated and not internal',
+    'docker network create -o com.docker.network.bridge.gateway_mode_ipv4=isolated $N; rc',
+  ],
+  [
+    'network create --internal isolated',
+    'docker network create --internal --subnet 10.213.30.0/24 -o com.docker.network.bridge.gateway_mode_ipv4=isolated $N >/dev/null; rc; docker network inspect -f "{{json .IPAM.Config}}" $N; docker run --rm --network $N busybox sh -c "ip -4 -o addr show eth0; ip route"',
+  ],
+  [
+    'run -p on a routed network',
+    'docker network create --subnet 10.213.31.0/24 -o com.docker.network.bridge.gateway_mode_ipv4=routed $N >/dev/null; docker run -d --name $N -p 0.0.0.0:18901:80 -p 127.0.0.1:18902:81 --network $N busybox sleep 60 >/dev/null; rc; docker port $N; docker inspect -f "{{json .NetworkSettings.Ports}}" $N; docker ps --filter name=$N --format "{{.Ports}}"',
+  ],
+  [
+    'run -p on a network of two modes',
+    'docker network create --ipv6 -o com.docker.network.bridge.gateway_mode_ipv6=routed $N >/dev/null; docker run -d --name $N -p 18903:80 --network $N busybox sleep 60 >/dev/null; docker port $N; docker inspect -f "{{json .NetworkSettings.Ports}}" $N',
+  ],
+  [
+    'run -p on an unprotected network',
+    'docker network create -o com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected $N >/dev/null; docker run -d --name $N -p 0.0.0.0:18904:80 --network $N busybox sleep 60 >/dev/null; docker port $N; rc',
+  ],
+  [
+    'network create with a bad binding, MTU, switch',
+    'docker network create -o com.docker.network.bridge.host_binding_ipv4=nonsense $N; rc; docker network create -o com.docker.network.driver.mtu=-5 $N; rc; docker network create -o com.docker.network.bridge.enable_ip_masquerade=maybe $N; rc; docker network create -o com.docker.network.bridge.inhibit_ipv4=maybe $N; rc',
+  ],
+  [
+    'network create with a taken bridge name',
+    'docker network create -o com.docker.network.bridge.name=brcase77 $N-a >/dev/null; docker network create -o com.docker.network.bridge.name=brcase77 $N-b; rc',
+  ],
+  [
+    'network create with taken gateway and auxiliary addresses',
+    'docker network create --subnet 10.213.32.0/24 --aux-address a=10.213.32.1 $N; rc; docker network create --subnet 10.213.32.0/24 --gateway 10.213.32.0 $N; rc; docker network create --subnet 10.213.32.0/24 --gateway 10.213.32.255 $N; rc; docker network create --subnet 10.213.32.0/24 --aux-address a=10.213.33.1 $N; rc; docker network create --subnet 10.213.32.0/24 --subnet 10.213.33.0/24 $N; rc',
+  ],
+  [
+    'network with an interface prefix',
+    'docker network create -o com.docker.network.container_iface_prefix=lan $N >/dev/null; docker run --rm --network $N busybox ls /sys/class/net; rc',
+  ],
+  ['network create for a swarm', 'docker network create --ingress $N; rc; docker network create --scope swarm $N; rc'],
+  [
+    'network without a free address',
+    'docker network create --subnet 10.213.34.0/30 $N >/dev/null; docker run -d --name $N --network $N busybox sleep 60 >/dev/null; docker run --rm --network $N busybox true; rc',
+  ],
+  // -- configurations
+  [
+    'network create --config-only',
+    'docker network create --config-only --subnet 10.213.35.0/24 --gateway 10.213.35.1 --label a=1 -o com.docker.network.driver.mtu=1400 $N >/dev/null; rc; docker network inspect -f "{{.Driver}} {{.ConfigOnly}} {{json .IPAM}} {{json .Options}} {{json .Labels}}" $N; docker run --rm --network $N busybox true; rc',
+  ],
+  [
+    'network create --config-only with what is not a configuration',
+    'docker network create --config-only --internal $N; rc; docker network create --config-only --attachable $N; rc; docker network create --config-only --subnet 10.213.36.7/24 $N; rc; docker network create --config-only --config-from x $N; rc',
+  ],
+  [
+    'network create --config-from',
+    'docker network create --config-only --subnet 10.213.37.0/24 --gateway 10.213.37.1 -o com.docker.network.driver.mtu=1400 $N-c >/dev/null; docker network create --config-from $N-c $N >/dev/null; rc; docker network inspect -f "{{.Driver}} {{json .ConfigFrom}} {{json .IPAM}} {{json .Options}}" $N; docker run --rm --network $N busybox cat /sys/class/net/eth0/mtu; docker network rm $N-c; docker network create --config-from $N-c $N-2; rc; docker network rm $N $N-c; rc',
+  ],
+  [
+    'network create --config-from with settings of its own',
+    'docker network create --config-only $N-c >/dev/null; docker network create --config-from $N-c --subnet 10.213.38.0/24 $N; rc; docker network create --config-from $N-c -o a=b $N; rc; docker network create --config-from $N-c --label a=b $N; rc; docker network create --config-from $N-c --ipv6 $N; rc; docker network create --config-from $N-none $N; rc; docker network create --config-from bridge $N; rc',
+  ],
+  // -- links
+  [
+    'run --link of what is not there',
+    'docker run --rm --link $N-none busybox true; rc; docker run --rm --link a:b:c busybox true; rc; docker run --rm --link :b busybox true; rc',
+  ],
+  [
+    'run --link to a stopped one',
+    'docker create --name $N-s busybox >/dev/null; docker run --name $N-t --link $N-s:x busybox true; rc',
+  ],
+  [
+    'run --link: variables and hosts',
+    'docker run -d --name $N-db -h dbhost -e SECRET=1 --expose 5432 --expose 90/udp busybox sleep 60 >/dev/null; docker run --rm --name $N-w --link $N-db:db busybox sh -c "env | sort | grep ^DB; grep dbhost /etc/hosts" | tr "\\t" " " | sed -E "s/[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+/address/"; rc',
+  ],
+  [
+    'links are shown, follow names and are removed',
+    'docker create --name $N-db busybox >/dev/null; docker create --name $N-w --link $N-db:db --link $N-db busybox true >/dev/null; docker inspect -f "{{range .HostConfig.Links}}{{println .}}{{end}}" $N-w | sort; docker rename $N-db $N-db2; docker inspect -f "{{range .HostConfig.Links}}{{println .}}{{end}}" $N-w | sort; docker rm --link $N-w/db; rc; docker rm --link $N-w/db; rc; docker inspect -f "{{range .HostConfig.Links}}{{println .}}{{end}}" $N-w | sort; docker rm --link $N-w; rc',
+  ],
+  [
+    'run --link with other modes',
+    'docker run --rm --network host --link $N-db:db busybox true; rc; docker run --rm --network container:$N-db --link $N-db:db busybox true; rc',
+  ],
+  // -- the first network
+  [
+    'run --network host beside others',
+    'docker run --rm --network host --network bridge busybox true; rc; docker run --rm --network host --ip 1.2.3.4 busybox true; rc',
+  ],
+  [
+    'run --network container: of itself, of a stopped one, with exposed ports',
+    'docker run --name $N --network container:$N busybox true; rc; docker run --rm --network container:$N-x --expose 80 busybox true; rc; docker run --rm --network container:$N-x --hostname y busybox true; rc; docker run --rm --network container:$N-x --dns 1.1.1.1 busybox true; rc; docker run --rm --network container:$N-x --add-host a:1.1.1.1 busybox true; rc',
+  ],
+  [
+    'run --network container: follows the name',
+    'docker run -d --name $N-a busybox sleep 60 >/dev/null; docker create --name $N-b --network container:$N-a busybox true >/dev/null; docker rename $N-a $N-c; docker start -a $N-b; rc; docker rm -f $N-c >/dev/null; docker start $N-b; rc',
+  ],
+  [
+    'run with settings of an endpoint',
+    'docker network create --subnet 10.213.39.0/24 $N >/dev/null; docker run --rm --network name=$N,ip=10.213.39.50,mac-address=02:42:ac:11:77:79,alias=zz,driver-opt=com.docker.network.endpoint.ifname=foo0 busybox ip -4 -o addr show foo0; rc; docker run --rm --network name=$N,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1 busybox cat /proc/sys/net/ipv4/conf/eth0/log_martians; rc; docker run --rm --network name=$N,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.nonsense=1 busybox true; rc; docker run --rm --network name=$N,gw-priority=x busybox true; rc; docker run --rm --network $N --link-local-ip 169.254.3.3 busybox ip -4 -o addr show eth0 | grep 169; rc; docker run --rm --network $N --ip6 fd00::5 busybox true; rc; docker run --rm --network $N --ip 10.213.39.1 busybox true; rc',
+  ],
+  [
+    'run --hostname with a domain',
+    'docker run --rm --network none --hostname h.example.org busybox hostname; docker run --rm --hostname h.example.org busybox sh -c "tail -1 /etc/hosts | cut -f2"; docker run --rm --domainname example.org --hostname h busybox sh -c "hostname -f; tail -1 /etc/hosts | cut -f2"; rc',
+  ],
+  [
+    'run --add-host',
+    'docker run --rm --add-host x busybox true; rc; docker run --rm --add-host x:nonsense busybox true; rc; docker run --rm --add-host x=1.2.3.4 --add-host y:::1 --add-host "z=[::2]" --add-host h:host-gateway busybox sh -c "grep -E \\"[xyzh]$\\" /etc/hosts" | tr "\\t" " " | sed -E "s/1[07][0-9.]+ h/address h/"; rc',
+  ],
+  [
+    'run -p with bad words',
+    'docker run --rm -p 1.2.3:80:80 busybox true; rc; docker run --rm -p 80:80:80:80 busybox true; rc; docker run --rm -p 80/foo busybox true; rc; docker run --rm -p 100-90:80-90 busybox true; rc; docker run --rm -p 100-105:80-82 busybox true; rc; docker run --rm -p abc busybox true; rc; docker run --rm --expose 70000 busybox true; rc; docker run --rm --expose a busybox true; rc',
+  ],
 ];

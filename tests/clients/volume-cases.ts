@@ -208,4 +208,45 @@ export const VOLUME_CASES: readonly (readonly [name: string, script: string])[] 
     'events of volumes',
     's=$(date +%s); docker volume create $N >/dev/null; docker volume rm $N >/dev/null; docker events --since $s --until $(($(date +%s)+1)) --filter type=volume --filter volume=$N --format "{{.Action}} {{.Actor.ID}} {{json .Actor.Attributes}}"; rc',
   ],
+  // -- options, anonymous ones, links that lead nowhere
+  [
+    'volume prune leaves volumes with options',
+    'docker volume create -o type=tmpfs -o device=tmpfs --label case=$N $N >/dev/null; docker volume create --label case=$N $N-plain >/dev/null; docker volume prune -af --filter label=case=$N; docker volume ls -q --filter name=$N',
+  ],
+  [
+    'volume prune takes anonymous volumes only',
+    'docker volume create --label case=$N $N >/dev/null; docker create --name $N --mount type=volume,dst=/x,volume-label=case=$N busybox >/dev/null; docker rm $N >/dev/null; docker volume prune -f --filter label=case=$N | sed -E "s/^[0-9a-f]{64}$/anonymous/"; docker volume ls -q --filter label=case=$N',
+  ],
+  [
+    'run -v of a symlink',
+    'mkdir $T/d; echo x >$T/d/f; ln -s $T/d $T/link; docker run --rm -v $T/link:/x busybox cat /x/f; rc; docker run --rm -v $T/link/f:/y busybox cat /y; rc',
+  ],
+  [
+    'run -v of a symlink that leads nowhere',
+    'ln -s /nonexistent $T/dangling; docker run --rm -v $T/dangling:/x busybox true; rc; docker run --rm --mount type=bind,src=$T/dangling,dst=/x busybox true; rc; ln -s $T/loop $T/loop; docker run --rm -v $T/loop:/x busybox true; rc',
+  ],
+  [
+    'run --mount with subpaths that lead out by symlinks',
+    'docker run --rm -v $N:/v busybox sh -c "mkdir /v/in; ln -s /etc /v/abs; ln -s ../../../../../../etc /v/rel; ln -s in /v/ok; echo s >/v/in/s"; for s in ok abs rel in/../in; do docker run --rm --mount type=volume,src=$N,dst=/p,volume-subpath=$s busybox ls /p/s 2>&1 | sed -E "s#/[^ ,]*/volumes/#/#g"; done',
+  ],
+  [
+    'run --mount tmpfs and its options',
+    'docker run --rm --mount type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=0700 busybox stat -c %a /t; rc; docker run --rm --mount type=tmpfs,dst=/t,tmpfs-size=-1 busybox true; rc; docker run --rm --mount type=tmpfs,dst=/t,tmpfs-mode=99 busybox true; rc; docker run --rm --tmpfs t busybox true; rc; docker run --rm --mount type=bogus,dst=/t busybox true; rc; docker run --rm --mount type=npipe,src=x,dst=/t busybox true; rc',
+  ],
+  [
+    'run --mount bind-recursive',
+    'mkdir $T/d; docker run --rm --mount type=bind,src=$T/d,dst=/t,ro,bind-recursive=readonly busybox true; rc; docker run --rm --mount type=bind,src=$T/d,dst=/t,ro,bind-recursive=readonly,bind-propagation=rprivate busybox touch /t/x; rc; docker run --rm --mount type=bind,src=$T/d,dst=/t,bind-recursive=readonly busybox true; rc; docker run --rm --mount type=bind,src=$T/d,dst=/t,bind-recursive=maybe busybox true; rc',
+  ],
+  [
+    'run -v with bad words',
+    'docker run --rm -v /x:y busybox true; rc; docker run --rm -v :/x busybox true; rc; docker run --rm -v $N: busybox true; rc; docker run --rm -v a/b:/x busybox true; rc; docker run --rm -v $N:/x:bogus busybox true; rc; docker run --rm -v /:/ busybox true; rc; docker run --rm -v a:/x busybox true; rc',
+  ],
+  [
+    'run with an nfs volume of a host that is not there',
+    'docker volume create -o type=nfs -o o=addr=127.0.0.1,rw -o device=:/x $N; rc; docker run --rm -v $N:/x busybox true >/dev/null 2>&1; rc',
+  ],
+  [
+    'run with an overlay volume',
+    'mkdir $T/l $T/u $T/w; echo x >$T/l/f; docker volume create -o type=overlay -o device=overlay -o o=lowerdir=$T/l,upperdir=$T/u,workdir=$T/w $N >/dev/null; docker run --rm -v $N:/x busybox sh -c "cat /x/f; echo hi >/x/n"; rc; ls $T/u',
+  ],
 ];

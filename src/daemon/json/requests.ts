@@ -3,7 +3,7 @@ import type { AuthConfig } from '../../api/auth.ts';
 import type { ExecCreateRequest, ExecStartRequest } from '../../api/exec.ts';
 import type { VolumeCreateRequest } from '../../api/volume.ts';
 import { execSecret } from './secret.ts';
-import { bool, list, map, pair, string, struct, uint } from './shape.ts';
+import { anything, bool, list, map, pair, string, struct, uint } from './shape.ts';
 
 export const execCreate = struct<ExecCreateRequest>('container.ExecOptions', {
   User: string,
@@ -31,6 +31,7 @@ export const volumeCreate = struct<VolumeCreateRequest>('volume.CreateOptions', 
   Driver: string,
   DriverOpts: map(string),
   Labels: map(string),
+  ClusterVolumeSpec: map(anything),
 });
 
 export const authConfig = struct<AuthConfig>('registry.AuthConfig', {

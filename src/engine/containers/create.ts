@@ -90,6 +90,14 @@ function joinById(context: Pick<ContainerContext, 'store'>, hostConfig: HostConf
       throw new EngineError('invalid-argument', errorMessage(error), { cause: error });
     }
   }
+  // a network's other container may still come: what does not resolve is said at start
+  const network = /^container:(.+)$/.exec(hostConfig.NetworkMode ?? '')?.[1];
+  if (network === undefined) return;
+  try {
+    hostConfig.NetworkMode = `container:${findContainer(context, network).id}`;
+  } catch {
+    return;
+  }
 }
 
 /** A generated name that was taken in the meantime is made again; a given one is refused. */

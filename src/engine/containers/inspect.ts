@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ContainerInspect } from '../../api/container.ts';
+import { shownLinks } from '../networks/links.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import { containerDirectory, networkedContainer } from './networked.ts';
 import { containerSizes } from './sizes.ts';
@@ -39,7 +40,7 @@ export async function inspectContainer(
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: hostConfig,
+    HostConfig: { ...hostConfig, Links: shownLinks(record) },
     GraphDriver: { Name: 'overlay2', Data: await overlayDirectories(context, id) },
     ...(options.size && { SizeRw: 0, ...(await containerSizes(context, record)) }),
     Mounts: record.mounts.map((mount) => mount.point),

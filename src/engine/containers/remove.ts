@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
+import { linksWithout } from '../networks/links.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
 import { endTask } from './kill.ts';
@@ -13,9 +14,12 @@ export async function removeContainer(
   nameOrId: string,
   options: { force?: boolean; volumes?: boolean; link?: boolean } = {},
 ): Promise<void> {
+  if (options.link) {
+    await removeLink(context, nameOrId);
+    return;
+  }
   const { id, name } = findContainer(context, nameOrId);
   const live = context.live.of(id);
-  if (options.link) throw new EngineError('conflict', 'Conflict, cannot remove the default link name of the container');
   if (live.removing) throw new EngineError('conflict', `removal of container ${nameOrId} is already in progress`);
   if (!options.force) refuseRunning(currentRecord(context, id), nameOrId);
   live.removing = true;
@@ -33,6 +37,21 @@ export async function removeContainer(
       cause: error,
     });
   }
+}
+
+/** `web/db`: the link named db of the container web. What runs knows the name until it is started again. */
+async function removeLink(context: ContainerContext, path: string): Promise<void> {
+  const [name = '', alias] = path.replace(/^\//, '').split('/');
+  if (alias === undefined) {
+    throw new EngineError('conflict', 'Conflict, cannot remove the default link name of the container');
+  }
+  const { id } = findContainer(context, name);
+  await context.locks.run(id, async () => {
+    const record = currentRecord(context, id);
+    const links = linksWithout(record.hostConfig.Links, alias);
+    if (!links) throw new EngineError('not-found', `No such container: ${path.replace(/^\//, '')}`);
+    context.store.update({ ...record, hostConfig: { ...record.hostConfig, Links: links } });
+  });
 }
 
 function refuseRunning({ state }: ContainerRecord, asked: string): void {

@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import { renamedLinks } from '../networks/links.ts';
 import { checkContainerName } from '../names.ts';
 import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
 import { refuseTakenName } from './create.ts';
@@ -25,6 +26,15 @@ export async function renameContainer(context: ContainerContext, nameOrId: strin
     const renamed = { ...record, name: slashed.slice(1) };
     context.store.update(renamed);
     context.networking.renamed(id, renamed.name);
+    renameInLinks(context, record.name, renamed.name);
     publishContainerEvent(context, renamed, 'rename', { oldName: `/${record.name}` });
   });
+}
+
+/** Links of other containers follow. */
+function renameInLinks({ store }: ContainerContext, from: string, to: string): void {
+  for (const record of store.list()) {
+    const links = renamedLinks(record.hostConfig.Links, from, to);
+    if (links) store.update({ ...record, hostConfig: { ...record.hostConfig, Links: links } });
+  }
 }

@@ -65,7 +65,13 @@ async function hosts(
     return (await read('/etc/hosts')) + lines;
   }
   const domain = container.config.Domainname;
-  const names = domain ? [`${hostname}.${domain}`, hostname] : [hostname];
+  // a name with a domain is known without it as well
+  const dot = hostname.indexOf('.');
+  const names = domain
+    ? [`${hostname}.${domain}`, hostname]
+    : dot > 0
+      ? [hostname, hostname.slice(0, dot)]
+      : [hostname];
   const own = Object.values(attachment.endpoints).flatMap((endpoint) =>
     [endpoint.IPAddress, endpoint.GlobalIPv6Address].flatMap((address): HostsEntry[] =>
       address ? [{ address, names }] : [],

@@ -45,7 +45,9 @@ export class ContainerNetworking implements Networking {
     const { hostConfig } = container;
     for (const port of Object.keys(container.config.ExposedPorts ?? {})) parsePort(port);
     portRequests(hostConfig.PortBindings ?? {});
-    for (const [name, settings] of wantedNetworks(container)) this.#checkEndpoint(name, settings);
+    const { kind } = networkMode(hostConfig, container.config.NetworkDisabled);
+    const wanted = kind === 'networks' ? wantedNetworks(container) : Object.entries(container.networks);
+    for (const [name, settings] of wanted) this.#checkEndpoint(name, settings);
     checkLinks(container, this.#options.containers);
     return [];
   }
@@ -65,12 +67,25 @@ export class ContainerNetworking implements Networking {
     const mode = networkMode(container.hostConfig, container.config.NetworkDisabled);
     if (mode.kind === 'container') return await this.#join(container, mode.container);
     if (mode.kind === 'networks') return await this.#prepareNetworks(container);
+    this.#refuseOthers(container, mode.kind);
     const network = this.#options.registry.resolve(mode.kind);
     const endpoint = { ...this.#options.runs.endpoints.empty({}), NetworkID: network.id, EndpointID: newId() };
     const attachment = bareAttachment(mode.kind, { [network.name]: endpoint });
     this.#options.runs.enter({ container, namespace: undefined, attachment });
     const files = await writeContainerFiles(container, attachment, this.#options.fileDefaults());
     return { namespace: mode.kind === 'host' ? 'host' : 'new', files, attachment, env: [], warnings: [] };
+  }
+
+  /** Beside the host's network, or none, there are no others. */
+  #refuseOthers(container: NetworkedContainer, kind: 'host' | 'none'): void {
+    if (container.config.NetworkDisabled) return;
+    const names = Object.keys(container.networks).map((name) => this.#options.registry.find(name)?.name ?? name);
+    if (names.every((name) => name === kind || name === 'default')) return;
+    const why =
+      kind === 'host'
+        ? 'container sharing network namespace with another container or host cannot be connected to any other network'
+        : 'container cannot be connected to multiple networks with one of the networks in private (none) mode';
+    throw new EngineError('invalid-argument', `failed to set up container networking: ${why}`);
   }
 
   async #join(container: NetworkedContainer, name: string): Promise<PreparedNetwork> {
@@ -83,7 +98,9 @@ export class ContainerNetworking implements Networking {
       });
     }
     if (other.pid === 0) {
-      throw new EngineError('conflict', `cannot join network namespace of a non running container: ${other.id}`);
+      if (other.id === container.id) throw new EngineError('internal', 'cannot join own network namespace');
+      const state = `container ${other.name} is not running`;
+      throw new EngineError('conflict', `cannot join network namespace of a non running container: ${state}`);
     }
     await mkdir(container.directory, { recursive: true });
     const onHost = other.attachment?.mode === 'host';
@@ -98,12 +115,12 @@ export class ContainerNetworking implements Networking {
 
   async #prepareNetworks(container: NetworkedContainer): Promise<PreparedNetwork> {
     const { runs, ports, names, containers, fileDefaults } = this.#options;
+    const linked = linkedContainers(container, containers);
     try {
       const namespace = newSandbox();
       const run: NetworkRun = { container, namespace, attachment: bareAttachment('bridge', {}) };
       runs.set(run);
       for (const [name, wanted] of wantedNetworks(container)) await runs.connect(run, namespace, name, wanted);
-      const linked = linkedContainers(container, containers);
       // each of them is waited for, also when another fails: nothing may happen after the clean-up
       const done = await Promise.allSettled([
         writeContainerFiles(container, run.attachment, fileDefaults(), linkHosts(linked)),

@@ -1,5 +1,5 @@
 import type { EndpointSettings } from '../../api/network.ts';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
 import {
@@ -37,6 +37,7 @@ export interface MadeEndpoint {
 }
 
 const REMEMBERED = 2000;
+const PREDEFINED: readonly string[] = ['bridge', 'host', 'none'];
 
 /** A container's places on networks: addresses, and the link with them. */
 export class Endpoints {
@@ -61,23 +62,27 @@ export class Endpoints {
       if (!text) continue;
       const address = tryParseAddress(text);
       if (address?.family !== family) problems.push(`invalid IPv${family} address: ${text}`);
-      if (
-        network?.ownSubnet &&
-        !network.ipam.some(({ Subnet }) => address && contains(parseCidr(Subnet!).subnet, address))
-      ) {
+      const subnets = network?.ipam.map(({ Subnet }) => parseCidr(Subnet!).subnet) ?? [];
+      const own = network?.ownSubnet === true && subnets.some((subnet) => subnet.family === family);
+      if (own && !subnets.some((subnet) => address && contains(subnet, address))) {
         problems.push(`no configured subnet or ip-range contain the IP address ${text}`);
       }
-    }
-    if ((IPv4Address || IPv6Address) && network?.name === 'bridge') {
-      problems.push('user specified IP address is supported on user defined networks only');
-    }
-    if ((IPv4Address || IPv6Address) && network && !network.ownSubnet) {
-      problems.push(
-        'user specified IP address is supported only when connecting to networks with user configured subnets',
-      );
+      if (network && PREDEFINED.includes(network.name)) {
+        problems.push('user specified IP address is supported on user defined networks only');
+      }
+      if (network && !own) {
+        problems.push(
+          'user specified IP address is supported only when connecting to networks with user configured subnets',
+        );
+      }
     }
     for (const text of wanted.IPAMConfig?.LinkLocalIPs ?? []) {
       if (!tryParseAddress(text)) problems.push(`invalid link-local IP address: ${text}`);
+    }
+    try {
+      endpointSysctls(wanted, 'eth0');
+    } catch (error) {
+      problems.push(errorMessage(error));
     }
     if (problems.length === 0) return;
     const list = problems.length === 1 ? problems[0] : problems.map((problem) => `* ${problem}`).join('\n');
@@ -150,7 +155,7 @@ export class Endpoints {
         try {
           const before = this.#before.get(`${container.id} ${network.id} ${family}`);
           const again = !asked && before && pool.retake(before) ? before : undefined;
-          const address = again ?? (asked ? parseAddress(asked) : pool.allocate(network.name));
+          const address = again ?? (asked ? parseAddress(asked) : pool.allocate(`${network.name} (${network.id})`));
           if (asked) pool.claim(address);
           taken.push(address);
           this.#remember(`${container.id} ${network.id} ${family}`, address);

@@ -1,4 +1,4 @@
-import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { HostsEntry } from '../../network/container-files.ts';
 import { networkMode } from './network-mode.ts';
@@ -29,19 +29,51 @@ export function linkedContainers(container: NetworkedContainer, containers: Cont
   });
 }
 
-/** At create: links are well-formed and name containers that exist. */
+/** At create: links are well-formed and name containers that exist. On networks of their own names may come later. */
 export function checkLinks(container: NetworkedContainer, containers: ContainerDirectory): void {
-  for (const text of container.hostConfig.Links ?? []) findLinked(containers, parseLink(text).name);
+  const mode = networkMode(container.hostConfig);
+  const later = mode.kind === 'networks' && mode.first !== 'bridge';
+  for (const text of container.hostConfig.Links ?? []) {
+    const { name } = parseLink(text);
+    if (!later) findLinked(containers, name);
+  }
 }
 
+/** Never `not-found`: clients take that for the image's. */
 function findLinked(containers: ContainerDirectory, name: string): ReturnType<ContainerDirectory['find']> {
   try {
+    if (name === '') throw new EngineError('invalid-argument', 'invalid name or ID supplied: ""');
     return containers.find(name);
   } catch (error) {
-    throw new EngineError(errorCode(error), `could not get container for ${name}: ${errorMessage(error)}`, {
+    throw new EngineError('invalid-argument', `could not get container for ${name}: ${errorMessage(error)}`, {
       cause: error,
     });
   }
+}
+
+/** As inspect shows them: `/db:/web/alias`. Null where they are names of a network's own. */
+export function shownLinks(container: Pick<NetworkedContainer, 'name' | 'hostConfig'>): string[] | null {
+  const mode = networkMode(container.hostConfig);
+  const links = container.hostConfig.Links ?? [];
+  if (links.length === 0 || (mode.kind === 'networks' && mode.first !== 'bridge')) return null;
+  return links.map(parseLink).map(({ name, alias }) => `/${name}:/${container.name}/${alias}`);
+}
+
+/** The links of a container when another one gets a new name; undefined when they say nothing of it. */
+export function renamedLinks(
+  links: readonly string[] | null | undefined,
+  from: string,
+  to: string,
+): string[] | undefined {
+  const parsed = (links ?? []).map(parseLink);
+  if (!parsed.some(({ name }) => name === from)) return undefined;
+  return parsed.map(({ name, alias }) => `${name === from ? to : name}:${alias}`);
+}
+
+/** The links but the one of that alias; undefined when there is none. */
+export function linksWithout(links: readonly string[] | null | undefined, alias: string): string[] | undefined {
+  const kept = (links ?? []).filter((text) => parseLink(text).alias !== alias);
+  return kept.length < (links ?? []).length ? kept : undefined;
 }
 
 /** `name`, `name:alias`, and the form that inspect shows: `/name:/container/alias`. */
@@ -49,7 +81,7 @@ function parseLink(text: string): { name: string; alias: string } {
   const [target = '', path = target, ...rest] = text.split(':');
   const name = target.replace(/^\//, '');
   const alias = path.slice(path.lastIndexOf('/') + 1);
-  if (name === '' || alias === '' || rest.length > 0) {
+  if (alias === '' || rest.length > 0) {
     throw new EngineError('invalid-argument', `bad format for links: ${text}`);
   }
   return { name, alias };
@@ -58,7 +90,7 @@ function parseLink(text: string): { name: string; alias: string } {
 export function linkHosts(links: readonly Link[]): HostsEntry[] {
   return links.map(({ alias, address, other }) => ({
     address,
-    names: [...new Set([alias, shortId(other.id), other.name])],
+    names: [...new Set([alias, other.config.Hostname || shortId(other.id), other.name])],
   }));
 }
 
@@ -69,7 +101,7 @@ export function linkEnvironment(container: NetworkedContainer, links: readonly L
     const ports = Object.keys(other.config.ExposedPorts ?? {})
       .map((key) => key.split('/') as [string, string?])
       .map(([port, protocol = 'tcp']) => ({ port, protocol }))
-      .sort((a, b) => Number(a.port) - Number(b.port));
+      .sort((a, b) => rank(a.protocol) - rank(b.protocol) || Number(a.port) - Number(b.port));
     const first = ports[0];
     return [
       ...(first ? [`${prefix}_PORT=${first.protocol}://${address}:${first.port}`] : []),
@@ -88,4 +120,9 @@ export function linkEnvironment(container: NetworkedContainer, links: readonly L
         .map((variable) => `${prefix}_ENV_${variable}`),
     ];
   });
+}
+
+/** What speaks tcp comes first, as in Docker: it names the port of the link as such. */
+function rank(protocol: string): number {
+  return protocol === 'tcp' ? 0 : 1;
 }

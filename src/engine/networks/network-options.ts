@@ -30,8 +30,13 @@ export function endpointSysctls(wanted: EndpointSettings, guest: string): Record
   const settings = text.split(',').filter((setting) => setting !== '');
   return Object.fromEntries(
     settings.map((setting) => {
-      const match = /^net\.(ipv4|ipv6|mpls)\.(conf|neigh|input)\.IFNAME\.([a-z0-9_]+)=(-?\w+)$/.exec(setting);
-      if (!match) throw new EngineError('invalid-argument', `unrecognised network interface sysctl '${setting}'`);
+      const match = /^net\.(ipv4|ipv6|mpls)\.(conf|neigh|input)\.IFNAME\.([a-z0-9_]+)=(-?\w+)$/i.exec(setting);
+      if (!match) {
+        throw new EngineError(
+          'invalid-argument',
+          `unrecognised network interface sysctl '${setting}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'`,
+        );
+      }
       const [, family, kind, name, value] = match;
       return [`${family}/${kind}/${guest}/${name}`, value!];
     }),

@@ -34,7 +34,7 @@ test('what can never be is refused', () => {
     [{ Name: ' ' }, /needs a name/],
     [{ Name: 'host' }, /predefined host network/],
     [{ Driver: 'null' }, /only one instance of "null" network is allowed/],
-    [{ Driver: 'overlay' }, /not there yet/],
+    [{ Driver: 'overlay' }, /needs a swarm/],
     [{ ConfigOnly: true, Internal: true }, /^configuration network can only contain network specific fields\./],
     [{ ConfigOnly: true, ConfigFrom: { Network: 'a' } }, /cannot depend on another configuration network/],
     [{ Ingress: true }, /^Ingress network can only be global scope network$/],

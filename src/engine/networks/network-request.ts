@@ -115,8 +115,11 @@ function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' {
   if (driver === 'host' || driver === 'null') {
     throw new EngineError('forbidden', `only one instance of "${driver}" network is allowed`);
   }
-  if (driver === 'ipvlan' || driver === 'overlay') {
-    throw new EngineError('unimplemented', `the network driver ${driver} is not there yet; bridge and macvlan are`);
+  if (driver === 'overlay') {
+    throw new EngineError('unimplemented', 'an overlay network needs a swarm, which this engine has not: use bridge');
+  }
+  if (driver === 'ipvlan') {
+    throw new EngineError('unimplemented', 'the network driver ipvlan is not supported: use macvlan or bridge');
   }
   if (driver !== 'bridge' && driver !== 'macvlan') throw new EngineError('not-found', `plugin "${driver}" not found`);
   return driver;

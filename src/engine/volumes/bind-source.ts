@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import { mkdir, realpath, stat } from 'node:fs/promises';
 import type { MountRequest } from '../../api/container.ts';
 import type { MountPoint } from '../../api/volume.ts';
@@ -24,18 +24,36 @@ export async function requireBindSource(point: MountPoint, request: MountRequest
   try {
     await stat(point.Source);
   } catch (error) {
-    if (!create || (error as { code?: string }).code !== 'ENOENT') throw noSource(point.Source, error);
+    const code = (error as { code?: string }).code;
+    if (create && !isMissing(point.Source)) {
+      throw notMade(point.Source, code === 'ENOTDIR' ? 'not a directory' : 'file exists', error);
+    }
+    if (!create || code !== 'ENOENT') throw noSource(point.Source, error);
     try {
       await mkdir(point.Source, { recursive: true });
     } catch (failure) {
-      throw new EngineError(
-        'invalid-argument',
-        `error while creating mount source path '${point.Source}': mkdir ${point.Source}: ${(failure as Error).message}`,
-        { cause: failure },
-      );
+      throw notMade(point.Source, (failure as Error).message, failure);
     }
   }
   return checkPropagation(point, request?.BindOptions?.Propagation);
+}
+
+/** Nothing is there, and may be made: not so of a symlink that leads nowhere, or of what stands below a file. */
+export function isMissing(path: string): boolean {
+  try {
+    lstatSync(path);
+    return false;
+  } catch (error) {
+    return (error as { code?: string }).code === 'ENOENT';
+  }
+}
+
+function notMade(source: string, why: string, cause: unknown): EngineError {
+  return new EngineError(
+    'invalid-argument',
+    `error while creating mount source path '${source}': mkdir ${source}: ${why}`,
+    { cause },
+  );
 }
 
 function noSource(source: string, cause: unknown): EngineError {

@@ -5,12 +5,14 @@ import {
   fstatSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
+  realpathSync,
   rmdirSync,
   statSync,
   writeFileSync,
   rmSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { mountIdmapped } from '../../linux/idmapped-mount.ts';
 import { bindMount, type FilesystemMount, mount, unmount } from '../../linux/mount.ts';
@@ -177,7 +179,29 @@ function openSubpath(data: string, subpath: string): number {
   } catch (error) {
     const code = (error as { code?: string }).code;
     const path = join(data, subpath);
+    if (leadsOut(data, path)) {
+      throw new EngineError(
+        'invalid-argument',
+        `path concatenation escapes the base directory, base: ${data}, subpath: ${subpath}`,
+        { cause: error },
+      );
+    }
     const reason = code === 'ENOENT' ? 'no such file or directory' : (error as Error).message;
     throw new EngineError('invalid-argument', `cannot access path ${path}: lstat ${path}: ${reason}`, { cause: error });
+  }
+}
+
+/** Whether its symlinks, taken as the host takes them, lead out of the volume: said so instead of 'not there'. */
+function leadsOut(data: string, path: string): boolean {
+  const outside = (target: string): boolean => !`${target}/`.startsWith(`${realpathSync(data)}/`);
+  try {
+    return outside(realpathSync(path));
+  } catch {
+    // what it leads to is not there
+  }
+  try {
+    return outside(resolve(realpathSync(dirname(path)), readlinkSync(path)));
+  } catch {
+    return false;
   }
 }

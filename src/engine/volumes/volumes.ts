@@ -71,6 +71,12 @@ export class Volumes implements VolumeService {
 
   /** As `create`; `pendingFor` is the container on whose create it is made, and which has it reserved until `unreserve`. */
   async ensure(request: VolumeCreateRequest, pendingFor?: string): Promise<VolumeRecord> {
+    if (request.ClusterVolumeSpec) {
+      throw new EngineError(
+        'forbidden',
+        'volumes of a cluster (--group, --scope, …) need a swarm, which this engine has not',
+      );
+    }
     const name = request.Name || newId();
     const options = emptyToNull(request.DriverOpts);
     checkDriver(name, request.Driver);
@@ -143,6 +149,8 @@ export class Volumes implements VolumeService {
         const record = this.#store.get(name);
         if (!record || record.filling || (!all && !isAnonymous(record)) || this.usersOf(name).length > 0) return;
         if (!matchesLabels(filters, record.labels) || excluded(record, filters)) return;
+        // what somebody gave options to is more than a directory of ours: as in Docker, it goes by name alone
+        if (record.options !== null) return;
         const bytes = await this.#usage(this.#driver.dataPath(name));
         // the walk took its time: a container may have been created with it
         if (this.usersOf(name).length > 0) return;
