@@ -34,13 +34,15 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['base', 'api', 'oci', 'linux', 'engine'],
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
-  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'compose'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
+  kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
+  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'compose', 'kube'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux'],
-  yaml: ['compose'],
+  yaml: ['compose', 'kube'],
+  '@kubernetes/client-node': ['kube'],
   bcryptjs: ['registry'],
   'smol-toml': ['registry'],
 };

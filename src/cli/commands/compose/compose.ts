@@ -15,6 +15,10 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
     summary: 'Parse, resolve and render compose file in canonical format',
     load: async () => (await import('./config.ts')).config,
   },
+  convert: {
+    summary: 'Write the project for another system (--to kubernetes)',
+    load: async () => (await import('./convert.ts')).convert,
+  },
   create: { summary: 'Creates containers for a service', load: async () => (await import('./up.ts')).create },
   down: { summary: 'Stop and remove containers, networks', load: async () => (await import('./down.ts')).downCommand },
   exec: { summary: 'Execute a command in a running container', load: async () => (await import('./exec.ts')).exec },
@@ -46,7 +50,6 @@ const ABSENT = [
   'attach',
   'bridge',
   'commit',
-  'convert',
   'cp',
   'events',
   'export',
@@ -60,7 +63,7 @@ const ABSENT = [
 ];
 
 /** Commands that can say what they would do, and those that change nothing anyway. */
-const DRY = new Set(['up', 'create', 'config', 'images', 'logs', 'ls', 'port', 'ps', 'top', 'version']);
+const DRY = new Set(['up', 'create', 'config', 'convert', 'images', 'logs', 'ls', 'port', 'ps', 'top', 'version']);
 
 export const compose = command({
   usage: '[OPTIONS] COMMAND',
