@@ -101,8 +101,28 @@ export function buildOutputPath(ticket: string): string {
   return `/gantry/build/outputs/${ticket}`;
 }
 
+/**
+ * `PUT /gantry/build/inputs/{ticket}`: a file of the directory that a cache is read from (`type=local`), asked for by a
+ * `BuildInputNotice` in the build's progress; with `?absent=1` and no body when there is none.
+ */
+export function buildInputPath(ticket: string): string {
+  return `/gantry/build/inputs/${ticket}`;
+}
+
+export interface BuildInputNotice {
+  readonly Input: {
+    /** Of `cachefrom` in the request. */
+    readonly Index: number;
+    /** `index.json`, `blobs/sha256/…` */
+    readonly Path: string;
+    readonly Ticket: string;
+  };
+}
+
 export interface BuildOutputNotice {
   readonly Output: {
+    /** Which list of the request `Index` is of: `outputs`, or `cacheto`. */
+    readonly Kind: 'output' | 'cache';
     /** Of `outputs` in the request, a list of `{"Type":…,"Attrs":{…}}` as JSON. */
     readonly Index: number;
     readonly Ticket: string;

@@ -47,9 +47,15 @@ export interface CopyTarget {
 
 const threads = new WorkerThreads('build/copy-files');
 
-/** Nothing below `directory` stays newer than `seconds` since the epoch (SOURCE_DATE_EPOCH): the times are set to it. */
-export async function clampTimes(directory: string, seconds: number, signal?: AbortSignal): Promise<void> {
-  await threads.run({ job: 'clamp', parameters: { directory, seconds }, signal });
+/**
+ * Nothing below `directory` stays newer than `seconds` since the epoch: the times are set to it. With `exact`, nothing stays
+ * older either: files of a context are as old as whoever checked them out made them.
+ */
+export async function clampTimes(
+  directory: string,
+  { seconds, exact, signal }: { readonly seconds: number; readonly exact: boolean; readonly signal?: AbortSignal },
+): Promise<void> {
+  await threads.run({ job: 'clamp', parameters: { directory, seconds, exact }, signal });
 }
 
 /**

@@ -117,31 +117,39 @@ serveJobs({
     });
     return { archives };
   },
-  clamp: ({ directory, seconds }: { directory: string; seconds: number }, context: JobContext) => {
-    const newest = BigInt(seconds) * 1_000_000_000n;
+  clamp: (
+    { directory, seconds, exact }: { directory: string; seconds: number; exact: boolean },
+    context: JobContext,
+  ) => {
+    const time = BigInt(seconds) * 1_000_000_000n;
+    const isWrong = (mtime: bigint): boolean => (exact ? mtime !== time : mtime > time);
     const fd = openDirectory(directory);
     try {
-      clampBelow(fd, newest, context);
-      if (statFd(fd).mtime > newest) setTimesAt(fd, '.', newest);
+      clampBelow(fd, { time, isWrong }, context);
+      if (isWrong(statFd(fd).mtime)) setTimesAt(fd, '.', time);
     } finally {
       closeFd(fd);
     }
   },
 });
 
-function clampBelow(dir: number, newest: bigint, context: JobContext): void {
+function clampBelow(
+  dir: number,
+  rule: { readonly time: bigint; readonly isWrong: (mtime: bigint) => boolean },
+  context: JobContext,
+): void {
   for (const name of namesIn(dir)) {
     context.check();
     const stat = statAt(dir, name);
     if (stat?.kind === 'directory') {
       const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       try {
-        clampBelow(fd, newest, context);
+        clampBelow(fd, rule, context);
       } finally {
         closeFd(fd);
       }
     }
-    if (stat && stat.mtime > newest) setTimesAt(dir, name, newest);
+    if (stat && rule.isWrong(stat.mtime)) setTimesAt(dir, name, rule.time);
   }
 }
 

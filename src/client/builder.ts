@@ -1,5 +1,5 @@
 import type { Filters } from '../api/filters.ts';
-import { BUILD_CHECK_PATH, buildOutputPath, type BuildCheckDocument } from '../api/gantry.ts';
+import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath, type BuildCheckDocument } from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
@@ -34,6 +34,12 @@ export class BuilderClient {
   /** A result that a running build has ready under the ticket. */
   async output(ticket: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     return (await this.#requester.request('GET', buildOutputPath(ticket), { signal })).body;
+  }
+
+  /** Answers a running build that asked for a file; undefined when there is none. */
+  async input(ticket: string, file: AsyncIterable<Uint8Array> | undefined): Promise<void> {
+    const what = file ? { body: file } : { query: { absent: true } };
+    await this.#requester.call('PUT', buildInputPath(ticket), what);
   }
 
   /** Judges a Dockerfile without building it. */

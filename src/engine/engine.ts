@@ -325,7 +325,10 @@ export interface BuildRequest {
   readonly extraHosts?: readonly string[];
   readonly shmSize?: number;
   readonly remote?: string;
+  /** Names of images that are here, or `type=registry,ref=…`, `type=local,src=…` as buildx writes them. */
   readonly cacheFrom?: readonly string[];
+  /** `type=inline`, `type=registry,ref=…,mode=max`, `type=local,dest=…` */
+  readonly cacheTo?: readonly string[];
   readonly limits?: {
     readonly memory?: number;
     readonly memorySwap?: number;
@@ -353,7 +356,9 @@ export interface BuildOptions extends OperationOptions {
   readonly onEvent?: ((event: BuildEvent) => void) | undefined;
   /** The client's secrets, ssh agent and directories. */
   readonly session?: BuildSession | undefined;
-  /** Takes an output that is a stream (`local`, `tar`, `oci`, `docker` with a destination); the build waits until it is through. */
+  /** Reads a file of the directory of the client that `cacheFrom[index]` means; undefined when it is not there. */
+  readonly onInput?: ((index: number, path: string) => Promise<Bytes | undefined>) | undefined;
+  /** Takes an output that is a stream (`local`, `tar`, `oci`, `docker` with a destination), or a cache; the build waits until it is through. */
   readonly onOutput?: ((output: ClientOutput) => Promise<void>) | undefined;
 }
 

@@ -140,6 +140,57 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     await gantry('rmi', `${name}:3`);
   });
 
+  test('a cache in a directory of the client', async () => {
+    await daemon.importBusybox();
+    const dockerfile = join(directory, 'Dockerfile.cached');
+    const lines = [
+      'FROM busybox AS tool',
+      'RUN echo tool >/tool',
+      'FROM busybox',
+      'COPY --from=tool /tool /',
+      'RUN echo a >/a',
+    ];
+    fs.writeFileSync(dockerfile, lines.join('\n'));
+    const place = join(directory, 'cache');
+    const forget = async (): Promise<void> => {
+      await gantry('rmi', '-f', fs.readFileSync(join(directory, 'a'), 'utf8'));
+      await gantry('builder', 'prune', '-af');
+    };
+    const cached = (ended: Ended): number => ended.stdout.split('---> Using cache').length - 1;
+    const args = ['-f', dockerfile, '--network', 'none'];
+    const first = await build(
+      ...args,
+      '--cache-to',
+      `type=local,dest=${place},mode=max`,
+      '--iidfile',
+      join(directory, 'a'),
+    );
+    assert.match(first.stdout, /Exported cache to a directory/);
+    assert.equal(JSON.parse(fs.readFileSync(join(place, 'index.json'), 'utf8')).manifests.length, 1);
+    await forget();
+    const again = await build(...args, '--cache-from', `type=local,src=${place}`, '--iidfile', join(directory, 'b'));
+    assert.equal(cached(again), 3, again.stdout);
+    assert.equal(fs.readFileSync(join(directory, 'b'), 'utf8'), fs.readFileSync(join(directory, 'a'), 'utf8'));
+
+    // A blob that is not what its name says is not believed: the step is run.
+    await forget();
+    const blobs = join(place, 'blobs/sha256');
+    for (const name of fs.readdirSync(blobs)) {
+      const bytes = fs.readFileSync(join(blobs, name));
+      if (bytes[0] === 0x1f)
+        fs.writeFileSync(
+          join(blobs, name),
+          bytes.map((byte, at) => (at === 20 ? ~byte : byte)),
+        );
+    }
+    const poisoned = await build(...args, '--cache-from', `type=local,src=${place}`);
+    // The copy gives the layer that the command before it has just made.
+    assert.equal(cached(poisoned), 1, poisoned.stdout);
+    assert.equal(poisoned.stdout.split('[Warning] cache local cache: content is ').length, 3, poisoned.stdout);
+    const none = await build(...args, '--no-cache', '--cache-from', `type=local,src=${join(directory, 'nothing')}`);
+    assert.equal(cached(none), 0);
+  });
+
   test('what is refused, and how it is said', async () => {
     const refused: readonly (readonly [readonly string[], RegExp])[] = [
       [['-o', 'type=local'], /dest is required for local output/],
@@ -150,6 +201,12 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
       [['--push'], /tag is needed when pushing to registry/],
       [['-o', `type=tar,dest=${directory}`], /is a directory: a file is needed/],
       [['-o', join(directory, 'none/file.txt/x'), '-f', 'none'], /no such file or directory/],
+      [
+        ['--cache-to', 'type=gha'],
+        /a cache of type gha is not supported by this engine: use inline, registry or local/,
+      ],
+      [['--cache-from', 'type=local'], /a cache of type local needs src=/],
+      [['--cache-to', 'type=registry,ref=x,mode=most'], /invalid cache mode "most"/],
       [['--annotation', 'novalue'], /invalid annotation "novalue"/],
       [['--annotation', 'manifest[linux/s390x]:a=b', '-t', 'x'], /no image is made for the platform linux\/s390x/],
     ];

@@ -2,7 +2,12 @@ import { EngineError } from '../../src/base/errors.ts';
 import { childrenOf, parseManifest, readDocument } from '../../src/content/children.ts';
 import type { ContentSource } from '../../src/content/content-store.ts';
 import { MemoryContentStore } from '../../src/content/memory-content-store.ts';
-import type { FetchedImage, FetchOptions, RegistryAccess } from '../../src/engine/images/registry-access.ts';
+import type {
+  FetchedImage,
+  FetchOptions,
+  OpenRepository,
+  RegistryAccess,
+} from '../../src/engine/images/registry-access.ts';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import { canonicalName, type Reference } from '../../src/oci/reference.ts';
 
@@ -34,6 +39,10 @@ export class MemoryRegistry implements RegistryAccess {
   async tags({ repository }: Reference): Promise<string[]> {
     const prefix = `${repository}:`;
     return [...this.#names.keys()].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+  }
+
+  async open(): Promise<OpenRepository> {
+    throw new EngineError('unavailable', 'images alone are kept here');
   }
 
   async search(): Promise<Record<string, unknown>[]> {

@@ -1,24 +1,33 @@
-import { BUILD_CHECK_PATH, buildOutputPath } from '../../api/gantry.ts';
+import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath } from '../../api/gantry.ts';
 import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
 import { int64, list, map, nullable, string, struct } from '../json/shape.ts';
-import { OutputTickets } from '../output-tickets.ts';
+import { InputTickets, OutputTickets } from '../build-tickets.ts';
 import { answerWithProgress } from '../progress.ts';
 import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
 import type { Route } from '../router.ts';
 
 /** `/build`, with the classic builder's wire format. */
 export function buildRoutes(engine: EngineServices): Route[] {
-  const tickets = new OutputTickets();
+  const tickets = { outputs: new OutputTickets(), inputs: new InputTickets() };
   return [
     { method: 'POST', path: '/build', handle: (exchange) => build(engine, tickets, exchange) },
     {
       method: 'GET',
       path: buildOutputPath('{ticket}'),
       handle: (exchange) =>
-        tickets.redeem(exchange.param('ticket'), (bytes) => exchange.stream('application/x-tar', bytes)),
+        tickets.outputs.redeem(exchange.param('ticket'), (bytes) => exchange.stream('application/x-tar', bytes)),
+    },
+    {
+      method: 'PUT',
+      path: buildInputPath('{ticket}'),
+      handle: async (exchange) => {
+        const bytes = exchange.query.flag('absent') ? undefined : exchange.upload();
+        await tickets.inputs.answer(exchange.param('ticket'), bytes, exchange.signal);
+        exchange.empty(200);
+      },
     },
     {
       method: 'POST',
@@ -42,13 +51,24 @@ async function check(engine: EngineServices, exchange: Exchange): Promise<void> 
   exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
 }
 
-async function build(engine: EngineServices, tickets: OutputTickets, exchange: Exchange): Promise<void> {
+interface BuildTickets {
+  readonly outputs: OutputTickets;
+  readonly inputs: InputTickets;
+}
+
+async function build(engine: EngineServices, tickets: BuildTickets, exchange: Exchange): Promise<void> {
   const request = buildRequest(exchange);
   await answerWithProgress(exchange, async (progress, send) => {
     const options: BuildOptions = {
       ...progress,
-      onOutput: ({ index, open }) =>
-        tickets.offer(open, (Ticket) => send({ aux: { Output: { Index: index, Ticket } } }), progress.signal),
+      onOutput: ({ kind, index, open }) => {
+        const announce = (Ticket: string): void => send({ aux: { Output: { Kind: kind, Index: index, Ticket } } });
+        return tickets.outputs.offer(open, announce, progress.signal);
+      },
+      onInput: (index, path) => {
+        const announce = (Ticket: string): void => send({ aux: { Input: { Index: index, Path: path, Ticket } } });
+        return tickets.inputs.ask(announce, progress.signal);
+      },
     };
     if (!request.quiet) {
       await engine.builder.build(exchange.upload(), request, options);
@@ -129,6 +149,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     buildArgs: query.json('buildargs', map(nullable(string))) ?? {},
     labels: query.json('labels', map(string)) ?? {},
     cacheFrom: query.json('cachefrom', list(string)) ?? [],
+    cacheTo: query.json('cacheto', list(string)) ?? [],
     ulimits: query.json('ulimits', ulimits) ?? [],
     extraHosts: query.all('extrahosts'),
     noCache: query.flag('nocache'),

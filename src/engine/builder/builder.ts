@@ -19,13 +19,16 @@ import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildOptions, BuildRequest, BuildResult, BuildService } from '../engine.ts';
+import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
+import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
+import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
 import { readAnnotations, readOutput } from './outputs/output.ts';
 import type { SolvedBuild } from './solved-build.ts';
 import { StageBuilder } from './stage-builder.ts';
-import { StepCache } from './step-cache.ts';
+import { type CacheImport, StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
 
 /** What the builder needs of the other parts of the engine. */
@@ -39,8 +42,13 @@ export interface BuilderParts {
   };
   /** From what was solved to images, and to where they were asked for. */
   readonly outputs: {
-    finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>): BuiltImage;
+    finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
     deliver(images: readonly BuiltImage[], options: Omit<DeliverOptions, 'mountView' | 'unmount'>): Promise<Delivered>;
+  };
+  /** Caches that come from elsewhere, and go there. */
+  readonly transfer: {
+    open(sources: readonly CacheSource[], options: OpenImportsOptions): Promise<readonly CacheImport[]>;
+    send(solved: readonly SolvedBuild[], targets: readonly CacheTarget[], options: ExportCachesOptions): Promise<void>;
   };
   readonly snapshotter: Snapshotter;
   readonly records: BuildRecords;
@@ -108,6 +116,8 @@ export class Builder implements BuildService {
       );
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
+    (request.cacheFrom ?? []).forEach(readCacheSource);
+    (request.cacheTo ?? []).forEach(readCacheTarget);
     checkOutputs((request.outputs ?? []).map(readOutput), { tags, platforms: 1, hasClient: !!options.onOutput });
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
@@ -157,13 +167,20 @@ export class Builder implements BuildService {
       const dockerfile = readStages(parsed);
       const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
       const ignore = await readIgnore(root, name);
+      const warn = (message: string): void => announce(`[Warning] ${message}\n`);
+      const { auth } = request;
+      const { signal } = options;
+      const imports = await this.#parts.transfer.open(
+        request.noCache === true ? [] : (request.cacheFrom ?? []).map(readCacheSource),
+        { auth, signal, warn, readFile: options.onInput },
+      );
       const builder = new StageBuilder({
         parts: this.#parts,
         request,
         plan,
         directory,
         cache: this.#cache,
-        imports: [],
+        imports,
         onEvent: (event) => options.onEvent?.(event),
         contextRoot: root,
         escape: dockerfile.escape,
@@ -177,7 +194,9 @@ export class Builder implements BuildService {
       });
       const platform = platformArgs.get('TARGETPLATFORM')!;
       const solved = { ...(await builder.build()), plan, platform, lease, dockerfile: text };
-      const image = this.#parts.outputs.finish(solved, request.labels ?? {});
+      const caches = (request.cacheTo ?? []).map(readCacheTarget);
+      const inline = caches.some(({ kind }) => kind === 'inline') || buildArgs.get('BUILDKIT_INLINE_CACHE') === '1';
+      const image = this.#parts.outputs.finish(solved, request.labels ?? {}, inline);
       const delivered = await this.#parts.outputs.deliver([image], {
         outputs: (request.outputs ?? []).map(readOutput),
         tags,
@@ -189,6 +208,7 @@ export class Builder implements BuildService {
         signal: options.signal,
         onProgress: options.onProgress,
       });
+      await this.#parts.transfer.send([solved], caches, { auth, signal, announce, toClient: options.onOutput });
       this.#tell(delivered, { announce, options });
       const { id, descriptor, names } = delivered;
       return { id, descriptor, names };

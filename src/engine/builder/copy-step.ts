@@ -41,7 +41,8 @@ export interface ResolvedCopy {
   /** For the history. */
   readonly text: string;
   readonly inputs: readonly StepInput[];
-  apply(rootfs: string): Promise<void>;
+  /** Whether the times of what was copied say nothing: they are those of whoever checked the context out. */
+  apply(rootfs: string): Promise<{ readonly timeless: boolean }>;
 }
 
 /** Expands a COPY or ADD, fetches what is far away and digests what is to be copied. Throws `invalid-argument`, `not-found`. */
@@ -108,10 +109,13 @@ export async function resolveCopy(
       { name: 'files', value: digest, ...(files && { files }) },
     ],
     apply: async (rootfs) => {
+      let timeless = instruction.from === undefined;
       for (const selection of selections) {
         const { archives } = await copySelection(selection, { root: rootfs, destination }, parts.signal);
         for (const archive of archives) await parts.unpack(archive.path, rootfs, destination, owner);
+        timeless &&= archives.length === 0;
       }
+      return { timeless };
     },
   };
 }

@@ -11,6 +11,8 @@ import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { CacheMounts } from './cache-mounts.ts';
 import { Builder } from './builder.ts';
+import { exportCaches, inlineCache } from './cache-transfer/export-caches.ts';
+import { openImports } from './cache-transfer/open-imports.ts';
 import { deliver } from './outputs/deliver.ts';
 import { finishImage } from './outputs/finish.ts';
 import { StepExecutor, type StepExecutorParts } from './step-executor.ts';
@@ -32,13 +34,18 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       checkReference: (reference) => images.checkReference(reference),
     },
     outputs: {
-      finish: (solved, labels) => finishImage(imageParts, solved, labels),
+      finish: (solved, labels, inline) =>
+        finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined),
       deliver: (built, options) =>
         deliver(imageParts, built, {
           ...options,
           mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
           unmount: async (target) => void unmount(target, { detach: true }),
         }),
+    },
+    transfer: {
+      open: (sources, options) => openImports(imageParts, sources, options),
+      send: (solved, targets, options) => exportCaches(imageParts, solved, targets, options),
     },
     snapshotter: imageParts.snapshotter,
     records: parts.records,

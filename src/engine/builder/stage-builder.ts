@@ -2,7 +2,6 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import { now } from '../../base/time.ts';
 import { clampTimes } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
@@ -231,7 +230,7 @@ export class StageBuilder {
         diffIds: image.config.rootfs.diff_ids,
         chain: image.chain,
         history: image.config.history ?? [],
-        createdAt: image.config.created ?? now(),
+        createdAt: image.config.created ?? SCRATCH_TIME,
         author: image.config.author,
         key: sha256(`image ${image.id}`),
         imageId: image.id,
@@ -483,6 +482,9 @@ export class StageBuilder {
     const { stage, index } = run.planned;
     const slot = `${stage.name ?? index} ${run.position} ${kind}`;
     const fresh = request.noCache === true;
+    // As old as its base, or as was asked: the same inputs give the same image, whenever and wherever.
+    const createdAt =
+      epoch === undefined ? state.createdAt : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z');
     const { record, origin } = await cache.get({
       key,
       chain: state.chain,
@@ -490,6 +492,7 @@ export class StageBuilder {
       signal: this.#signal,
       fresh,
       imports,
+      step: { kind, text, inputs, slot, state, createdAt },
       onMiss: () => {
         if (request.explain === true)
           run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
@@ -499,7 +502,7 @@ export class StageBuilder {
         parent: state.key,
         text,
         layer: await make(key),
-        createdAt: epoch === undefined ? now() : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z'),
+        createdAt,
         usedAt: Date.now(),
         uses: 0,
         slot,
@@ -518,7 +521,7 @@ export class StageBuilder {
     state: StageState,
     key: Digest,
     scaffold: readonly ScaffoldEntry[],
-    work: (rootfs: string) => Promise<unknown>,
+    work: (rootfs: string) => Promise<{ readonly timeless: boolean } | void>,
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
@@ -527,13 +530,14 @@ export class StageBuilder {
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
     try {
       await parts.mountActive(name, rootfs);
+      let exact: boolean;
       try {
-        await work(rootfs);
+        exact = (await work(rootfs))?.timeless === true;
       } finally {
         await parts.unmount(rootfs);
       }
-      if (this.#context.epoch !== undefined)
-        await clampTimes(parts.snapshotter.changesDir(name), this.#context.epoch, this.#signal);
+      const seconds = this.#context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+      await clampTimes(parts.snapshotter.changesDir(name), { seconds, exact, signal: this.#signal });
       return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {

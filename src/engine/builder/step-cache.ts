@@ -1,8 +1,25 @@
-import type { ChainId, Digest } from '../../oci/digest.ts';
+import type { ChainId, DiffId, Digest } from '../../oci/digest.ts';
+import type { HistoryEntry } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { BuildRecord, BuildRecords } from '../../state/build-records.ts';
+import type { BuildRecord, BuildRecords, StepInput } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { StepOrigin } from './build-event.ts';
+
+/** What a step is besides its key, for places that know it by something else. */
+export interface ImportedStep {
+  readonly kind: string;
+  readonly text: string;
+  readonly inputs: readonly StepInput[];
+  readonly slot: string;
+  /** What it stands on. */
+  readonly state: {
+    readonly key: Digest;
+    readonly diffIds: readonly DiffId[];
+    readonly history: readonly HistoryEntry[];
+  };
+  /** RFC 3339: the time that it gets, where that is not the time when it is run. */
+  readonly createdAt: string | undefined;
+}
 
 /** Another place that knows steps: a cache that was exported to a registry, or to a directory. */
 export interface CacheImport {
@@ -12,7 +29,7 @@ export interface CacheImport {
    */
   find(
     key: Digest,
-    place: { readonly parent: ChainId | undefined; readonly lease: Lease },
+    place: { readonly parent: ChainId | undefined; readonly lease: Lease; readonly step: ImportedStep },
   ): Promise<BuildRecord | undefined>;
 }
 
@@ -21,6 +38,7 @@ export interface WantedStep {
   /** The layers that it stands on. */
   readonly chain: ChainId | undefined;
   readonly lease: Lease;
+  readonly step: ImportedStep;
   readonly signal: AbortSignal;
   /** Make it, whatever is known. */
   readonly fresh: boolean;
@@ -67,7 +85,7 @@ export class StepCache {
     const work = (async (): Promise<BuildRecord> => {
       if (!fresh) {
         for (const cache of wanted.imports) {
-          const found = await cache.find(key, { parent: chain, lease: wanted.lease });
+          const found = await cache.find(key, { parent: chain, lease: wanted.lease, step: wanted.step });
           if (!found || !this.#fits(found, wanted)) continue;
           this.records.save(found);
           origin = 'cached';

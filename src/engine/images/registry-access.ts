@@ -17,11 +17,18 @@ export interface RegistryAccess {
   tags(reference: Reference, options: RegistryOptions): Promise<string[]>;
   /** Copies `manifest` and all it refers to from `source` to the registry, and names it there. */
   push(reference: Reference, manifest: Descriptor, source: ContentSource, options: PushToOptions): Promise<void>;
+  /** The repository itself, for documents that are no images. */
+  open(reference: Reference, options: RegistryOptions): Promise<OpenRepository>;
   search(
     term: string,
     options: RegistryOptions & { readonly limit?: number; readonly filters?: Filters },
   ): Promise<Record<string, unknown>[]>;
   distribution(reference: Reference, options: RegistryOptions): Promise<Record<string, unknown>>;
+}
+
+export interface OpenRepository extends ContentSource {
+  /** By tag or digest. Throws `not-found`. */
+  manifest(reference: string): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }>;
 }
 
 export interface RegistryOptions extends OperationOptions {

@@ -15,7 +15,14 @@ import type { RemoteRepository } from '../../registry/client/remote-repository.t
 import { searchRegistry } from '../../registry/client/search.ts';
 import { RegistryError } from '../../registry/registry-error.ts';
 import { pushManifest } from './push-blobs.ts';
-import type { FetchedImage, FetchOptions, PushToOptions, RegistryAccess, RegistryOptions } from './registry-access.ts';
+import type {
+  FetchedImage,
+  FetchOptions,
+  OpenRepository,
+  PushToOptions,
+  RegistryAccess,
+  RegistryOptions,
+} from './registry-access.ts';
 
 /** What is wrong with a mirror, not with us: another one may be asked. */
 const MIRROR_FAULTS: ReadonlySet<string> = new Set([
@@ -89,6 +96,10 @@ export class RemoteImages implements RegistryAccess {
       }
       throw error;
     }
+  }
+
+  open(reference: Reference, { auth, signal }: RegistryOptions): Promise<OpenRepository> {
+    return this.#client.repository(reference, { credentials: credentialsOf(auth), signal });
   }
 
   async search(

@@ -4,7 +4,8 @@ import { CountedBytes } from '../../archive/counted.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { type BuildOutputFlag, parseBuildOutput } from '../../options/build-output.ts';
-import { checkDestinations, OutputReceiver } from './receive-outputs.ts';
+import { readCacheFlags } from '../../options/build-cache.ts';
+import { BuildFiles, checkDestinations } from './build-files.ts';
 import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
@@ -25,7 +26,8 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     annotation: list('Add annotation to the image'),
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
     'build-arg': list('Set build-time variables'),
-    'cache-from': strings('Images to consider as cache sources'),
+    'cache-from': list('External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
+    'cache-to': list('Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")'),
     check: bool('Look for mistakes in the Dockerfile without building it'),
     'cgroup-parent': string('Set the parent cgroup for the "RUN" instructions during build'),
     compress: bool('Compress the build context using gzip'),
@@ -80,6 +82,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     if (remote && flags.file === '-')
       throw new CommandError('invalid argument: a Dockerfile from stdin needs a local context');
     if (flags.check) return check(cli, place, flags);
+    const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
     const outputs = outputsOf(flags);
     checkDestinations(cli, outputs);
     const context = remote ? { tar: undefined, dockerfile: flags.file } : await localContext(cli, place, flags.file);
@@ -87,7 +90,7 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     const credentials = await allCredentials(cli);
     const sent = context.tar ? new CountedBytes(context.tar, sending(cli, quiet)) : undefined;
     let id = '';
-    const receiver = new OutputReceiver(cli, client, outputs);
+    const receiver = new BuildFiles(cli, client, { outputs, caches });
     const messages = client.builder.build({
       query: {
         t: flags.tag,
@@ -115,7 +118,8 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
         shmsize: flags['shm-size'] || undefined,
         ulimits: flags.ulimit.length === 0 ? undefined : JSON.stringify(flags.ulimit),
         networkmode: flags.network,
-        cachefrom: flags['cache-from'].length === 0 ? undefined : JSON.stringify(flags['cache-from']),
+        cachefrom: caches.from.length === 0 ? undefined : JSON.stringify(caches.from.map(({ text }) => text)),
+        cacheto: caches.to.length === 0 ? undefined : JSON.stringify(caches.to.map(({ text }) => text)),
         extrahosts: flags['add-host'].length === 0 ? undefined : flags['add-host'].join(','),
         securityopt: flags['security-opt'].length === 0 ? undefined : JSON.stringify(flags['security-opt']),
         isolation: flags.isolation || undefined,

@@ -18,7 +18,14 @@ export function imageArchive(
     layout,
     names,
     created,
-  }: { readonly layout: 'docker' | 'oci'; readonly names: readonly string[]; readonly created?: string | undefined },
+    tag,
+  }: {
+    readonly layout: 'docker' | 'oci';
+    readonly names: readonly string[];
+    readonly created?: string | undefined;
+    /** Of something without a name of an image. */
+    readonly tag?: string;
+  },
 ): Bytes {
   if (layout === 'docker' && isIndex(assembled.target.mediaType)) {
     throw new EngineError(
@@ -29,7 +36,10 @@ export function imageArchive(
   const references = names.map((name) => withDefaultTag(parseReference(name)));
   const { mediaType, digest, size, annotations } = assembled.target;
   const descriptor = { mediaType, digest, size };
-  const time = created === undefined ? {} : { 'org.opencontainers.image.created': created };
+  const time = {
+    ...(created !== undefined && { 'org.opencontainers.image.created': created }),
+    ...(tag !== undefined && { 'org.opencontainers.image.ref.name': tag }),
+  };
   const manifests =
     references.length === 0
       ? [

@@ -18,8 +18,9 @@ import type { BuiltImage } from './built-image.ts';
 import { filesArchive } from './files.ts';
 import type { Annotation, BuildOutput, ImageForm } from './output.ts';
 
-/** A result that goes to the client as a stream: `index` is that of the output in the request. */
+/** Something that goes to the client as a stream: an output, or a cache in a directory; `index` is its place in the request's list. */
 export interface ClientOutput {
+  readonly kind: 'output' | 'cache';
   readonly index: number;
   /** A tar: of an image, or of files. */
   readonly open: () => Bytes;
@@ -93,11 +94,11 @@ export async function deliver(
         const shape = { layout: output.layout, names: wanted.map(familiarName), created: own.config.created };
         // What cannot be written down is refused before the client opens its file.
         const archive = imageArchive(assembled, shape);
-        await toClient(options)({ index, open: () => archive });
+        await toClient(options)({ kind: 'output', index, open: () => archive });
         break;
       }
       case 'files':
-        await filesArchive(images, output, options, (open) => toClient(options)({ index, open }));
+        await filesArchive(images, output, options, (open) => toClient(options)({ kind: 'output', index, open }));
         break;
       case 'none':
         break;

@@ -4,6 +4,7 @@ import type { ImageConfig } from '../../../oci/image.ts';
 import { parsePlatform } from '../../../oci/platform.ts';
 import type { ImageParts } from '../../images/parts.ts';
 import { imagePlatform } from '../../images/resolve.ts';
+import { INLINE_FIELD } from '../cache-transfer/cache-config.ts';
 import type { SolvedBuild } from '../solved-build.ts';
 import type { BuiltImage } from './built-image.ts';
 
@@ -12,9 +13,11 @@ export function finishImage(
   parts: Pick<ImageParts, 'images'>,
   { target, platform }: Pick<SolvedBuild, 'target' | 'platform'>,
   labels: Readonly<Record<string, string>>,
+  /** The cache of its layers, to be kept in its document. */
+  inline?: string,
 ): BuiltImage {
   const labelled = Object.keys(labels).length > 0;
-  const base = target.imageId && !labelled ? parts.images.get(target.imageId) : undefined;
+  const base = target.imageId && !labelled && inline === undefined ? parts.images.get(target.imageId) : undefined;
   if (base) {
     const { id, configText: text, config, chain } = base;
     return { platform: imagePlatform(base), id, text, config, chain };
@@ -30,6 +33,6 @@ export function finishImage(
     rootfs: { type: 'layers', diff_ids: target.diffIds },
     history: target.history,
   };
-  const text = canonicalJson(config);
-  return { platform: own, id: sha256(text), text, config, chain: target.chain };
+  const text = canonicalJson({ ...config, ...(inline !== undefined && { [INLINE_FIELD]: inline }) });
+  return { platform: own, id: sha256(text), text, config: JSON.parse(text) as ImageConfig, chain: target.chain };
 }

@@ -149,7 +149,7 @@ export function readAnnotations(text: string): Annotation[] {
   });
 }
 
-function readForm(type: string, attributes: Readonly<Record<string, string>>): ImageForm {
+export function readForm(type: string, attributes: Readonly<Record<string, string>>): ImageForm {
   const compression = attributes['compression'];
   if (compression !== undefined && !isCompression(compression)) {
     throw new EngineError(
@@ -188,7 +188,7 @@ function isCompression(text: string): text is LayerCompression {
   return ['uncompressed', 'gzip', 'zstd'].includes(text);
 }
 
-function truth(type: string, name: string, text: string | undefined, initial: boolean): boolean {
+export function truth(type: string, name: string, text: string | undefined, initial: boolean): boolean {
   if (text === undefined) return initial;
   if (['1', 't', 'true', ''].includes(text.toLowerCase())) return true;
   if (['0', 'f', 'false'].includes(text.toLowerCase())) return false;

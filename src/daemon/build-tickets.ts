@@ -45,3 +45,48 @@ export class OutputTickets {
     }
   }
 }
+
+/** Files that a build wants of its client, each asked for under a ticket that the client answers with the file, or without. */
+export class InputTickets {
+  readonly #waiting = new Map<string, (bytes: AsyncIterable<Uint8Array> | undefined) => void>();
+
+  /** Calls `announce` with a ticket; resolves when the client answers. Throws `cancelled`. */
+  async ask(
+    announce: (ticket: string) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const ticket = randomUUID();
+    let stop: (() => void) | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        stop = () => reject(new EngineError('cancelled', 'the client is gone'));
+        if (signal?.aborted) return stop();
+        signal?.addEventListener('abort', stop, { once: true });
+        this.#waiting.set(ticket, resolve);
+        announce(ticket);
+      });
+    } finally {
+      this.#waiting.delete(ticket);
+      if (stop) signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Resolves when what was sent was read, or nobody will. Throws `not-found`. */
+  async answer(ticket: string, bytes: AsyncIterable<Uint8Array> | undefined, signal: AbortSignal): Promise<void> {
+    const give = this.#waiting.get(ticket);
+    if (!give) throw new EngineError('not-found', 'no build waits for a file of that name');
+    if (!bytes) return give(undefined);
+    await new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      give(
+        (async function* () {
+          try {
+            yield* bytes;
+          } finally {
+            resolve();
+          }
+        })(),
+      );
+    });
+  }
+}
