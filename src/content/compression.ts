@@ -32,6 +32,13 @@ function createDecompressor(compression: 'gzip' | 'zstd'): Transform {
   return createZstdDecompress({ chunkSize: CHUNK, params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG } });
 }
 
+export interface SyncGunzip {
+  /** Throws `corrupt`. */
+  push(chunk: Uint8Array): Iterable<Buffer>;
+  /** Throws `corrupt` where the data is not whole. */
+  finish(): void;
+}
+
 export interface DecompressOptions {
   /** Throws `corrupt` when the bytes are compressed in another way. */
   readonly expected?: Compression | undefined;
@@ -39,6 +46,8 @@ export interface DecompressOptions {
   readonly external?:
     | ((compression: 'bzip2' | 'xz', source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>)
     | undefined;
+  /** Undoes gzip instead of zlib. Its pieces may share their memory: one is over when the next is asked for. */
+  readonly gunzip?: (() => SyncGunzip | undefined) | undefined;
   /** More than this many bytes out for one byte in, once `ratioFrom` bytes came out, throws `too-large`. */
   readonly maxRatio?: number;
   readonly ratioFrom?: number;
@@ -47,7 +56,7 @@ export interface DecompressOptions {
 /** The bytes of `source` uncompressed, by what their beginning says. Throws `corrupt`, `too-large`. */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
-  { expected, external, maxRatio = 1000, ratioFrom = 256 << 20 }: DecompressOptions = {},
+  { expected, external, gunzip, maxRatio = 1000, ratioFrom = 256 << 20 }: DecompressOptions = {},
 ): AsyncGenerator<Buffer> {
   let bytesIn = 0;
   const counted = count(source, (bytes) => (bytesIn += bytes));
@@ -66,8 +75,10 @@ export async function* decompress(
       `data compressed with ${compression} is not accepted here: use gzip or zstd`,
     );
   }
-  const plain =
-    compression === 'gzip' || compression === 'zstd'
+  const fast = compression === 'gzip' ? gunzip?.() : undefined;
+  const plain = fast
+    ? inflateHere(rest, fast)
+    : compression === 'gzip' || compression === 'zstd'
       ? inflate(compression === 'zstd' ? zstdFrames(rest) : rest, createDecompressor(compression))
       : external!(compression, rest);
   let bytesOut = 0;
@@ -82,6 +93,11 @@ export async function* decompress(
   } catch (error) {
     throw decompressionError(error, compression);
   }
+}
+
+async function* inflateHere(source: AsyncIterable<Uint8Array>, gunzip: SyncGunzip): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) yield* gunzip.push(chunk);
+  gunzip.finish();
 }
 
 async function* inflate(source: AsyncIterable<Uint8Array>, transform: Transform): AsyncGenerator<Uint8Array> {

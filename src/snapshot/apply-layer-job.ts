@@ -5,6 +5,7 @@ import type { JobContext } from '../base/worker-server.ts';
 import { decompress, SNIFF_BYTES, sniffCompression } from '../content/compression.ts';
 import { TarParser } from '../content/tar/parser.ts';
 import { externalDecompressor } from '../linux/external-decompressor.ts';
+import { IsalGunzip } from '../linux/isal.ts';
 import type { AppliedLayer, ApplyParameters } from './apply-layer.ts';
 import { Extractor } from './extractor.ts';
 
@@ -38,7 +39,8 @@ export async function applyLayerJob(
   } else {
     const external = allowExternal ? externalDecompressor : undefined;
     const source = file?.stream() ?? context.input;
-    for await (const chunk of decompress(source, { expected: compression, external })) take(chunk);
+    for await (const chunk of decompress(source, { expected: compression, external, gunzip: () => IsalGunzip.open() }))
+      take(chunk);
   }
   parser.finish();
   extractor.finish();

@@ -19,6 +19,27 @@ export function diffLayer(changesDir: string, { signal }: { signal?: AbortSignal
   return filesystemWorker.stream({ job: 'diff', parameters: { directory: changesDir }, signal });
 }
 
+export interface CompressParameters {
+  readonly directory: string;
+  readonly diffId: DiffId;
+}
+
+/**
+ * What `diffLayer` gives, as gzip; read, checked and compressed by one thread. The last read throws `corrupt` with the diff
+ * id that it has when that is not the expected one.
+ */
+export function compressLayer(
+  changesDir: string,
+  diffId: DiffId,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Bytes {
+  return filesystemWorker.stream({
+    job: 'compress',
+    parameters: { directory: changesDir, diffId } satisfies CompressParameters,
+    signal,
+  });
+}
+
 /** What `diffLayer` would give, by digest and size. */
 export async function digestLayer(
   changesDir: string,

@@ -1,6 +1,7 @@
 import { serveJobs } from '../base/worker-server.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
 import { changesJob } from './changes-job.ts';
+import { compressJob } from './compress-layer-job.ts';
 import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archive-job.ts';
 import { archiveJob, digestJob } from './diff-layer-job.ts';
 import { removeJob, syncJob, usageJob } from './tree-jobs.ts';
@@ -11,6 +12,7 @@ serveJobs({
   'archive-put': archivePutJob,
   'archive-stat': archiveStatJob,
   changes: changesJob,
+  compress: compressJob,
   diff: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: true }, context),
   digest: digestJob,
   remove: removeJob,

@@ -29,6 +29,8 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #trash: Trash;
   #next: number;
   #problem: string | undefined;
+  /** Committed, and perhaps not on the disk yet. */
+  readonly #unsynced = new Set<string>();
 
   private constructor(root: string, records: SnapshotRecords, next: number) {
     this.#root = root;
@@ -88,15 +90,21 @@ export class OverlaySnapshotter implements Snapshotter {
     }
   }
 
-  async commit(chainId: ChainId, key: string, layer: LayerInfo): Promise<void> {
+  async commit(
+    chainId: ChainId,
+    key: string,
+    layer: LayerInfo,
+    { sync = true }: { readonly sync?: boolean | undefined } = {},
+  ): Promise<void> {
     const record = this.#active(key);
     const expected = record.parent === undefined ? layer.diffId : sha256(`${record.parent} ${layer.diffId}`);
     if (expected !== chainId) {
       throw new EngineError('invalid-argument', `the layer ${layer.diffId} over ${record.parent} is not ${chainId}`);
     }
     if (this.#records.get(chainId)) return this.remove(key);
-    await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#fs(record) } });
+    if (sync) await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#fs(record) } });
     try {
+      if (!sync) this.#unsynced.add(chainId);
       this.#records.commit(key, chainId, layer);
     } catch (error) {
       // Somebody else made the same layer meanwhile.
@@ -106,6 +114,13 @@ export class OverlaySnapshotter implements Snapshotter {
     }
     await this.#trash.throwAway(this.#work(record));
     await this.#trash.throwAway(join(this.#root, record.directory, 'scaffold'));
+  }
+
+  async sync(chainIds: readonly ChainId[]): Promise<void> {
+    const waiting = [...this.#unsynced];
+    if (!chainIds.some((chainId) => this.#unsynced.has(chainId))) return;
+    await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#root } });
+    for (const chainId of waiting) this.#unsynced.delete(chainId);
   }
 
   async mounts(name: string): Promise<readonly Mount[]> {
@@ -144,6 +159,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async remove(name: string): Promise<void> {
     const record = this.#records.remove(name);
+    this.#unsynced.delete(name);
     if (record.kind === 'committed') await this.#dropScaffolds(record.name as ChainId);
     await this.#trash.throwAway(join(this.#root, record.directory));
   }

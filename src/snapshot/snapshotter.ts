@@ -37,8 +37,16 @@ export interface Snapshotter {
   /**
    * Turns the active snapshot `key` into the committed `chainId`; `key` is gone afterwards. The files are synced first:
    * a committed snapshot survives a power cut. Idempotent by content: when `chainId` exists already, `key` is removed.
+   * With `sync: false` it does so only after `sync`: until then nothing durable may refer to it.
    */
-  commit(chainId: ChainId, key: string, layer: LayerInfo): Promise<void>;
+  commit(
+    chainId: ChainId,
+    key: string,
+    layer: LayerInfo,
+    options?: { readonly sync?: boolean | undefined },
+  ): Promise<void>;
+  /** Waits for the disk where one of these committed snapshots still needs it, whoever committed it. */
+  sync(chainIds: readonly ChainId[]): Promise<void>;
   /** The mounts of an active snapshot (read-write), or of a committed one (read-only). Throws `not-found`. */
   mounts(name: string): Promise<readonly Mount[]>;
   /** The directory that holds only this snapshot's own changes, in overlay form (character device 0:0 whiteouts, opaque xattr). */

@@ -16,7 +16,8 @@ export class MemoryRegistry implements RegistryAccess {
   readonly #blobs = new MemoryContentStore();
   readonly #names = new Map<string, Descriptor>();
 
-  async push(reference: Reference, manifest: Descriptor, source: ContentSource): Promise<void> {
+  async push(reference: Reference, coming: Descriptor | Promise<Descriptor>, source: ContentSource): Promise<void> {
+    const manifest = await coming;
     for (const child of await childrenOf(source, manifest)) await this.#blobs.write(child, source.read(child));
     await this.#blobs.write(manifest, source.read(manifest));
     this.#names.set(canonicalName(reference), manifest);

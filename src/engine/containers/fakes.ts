@@ -77,6 +77,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       stat: () => undefined,
       changesDir: () => '',
       commit: async () => {},
+      sync: async () => {},
       lowerDirs: () => [],
       settled: async () => {},
       close: async () => {},

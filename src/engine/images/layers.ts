@@ -40,13 +40,20 @@ export async function unpackLayer(
   parts: LayerParts,
   blob: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>,
   diffId: DiffId,
-  { parent, lease, signal }: LayerOptions,
+  options: LayerOptions & {
+    /** The blob as it comes, instead of the store's. */
+    readonly bytes?: Bytes;
+    /** False leaves waiting for the disk to `snapshotter.sync`. */
+    readonly sync?: boolean;
+  },
 ): Promise<Layer> {
+  const { parent, lease, signal, bytes, sync } = options;
   const chain = chainOver(parent, diffId);
   lease.add('snapshot', chain);
   await using _lock = await MAKING.acquire(chain);
   const present = parts.snapshotter.stat(chain)?.layer;
   if (present) {
+    if (sync !== false) await parts.snapshotter.sync([chain]);
     // The tar of a layer that was made here can be made again: a copy of it would only take room.
     if (!parts.layers.get(diffId)) parts.layers.put({ diffId, blob, stored: true, size: present.size });
     return { chain, diffId, size: present.size };
@@ -54,7 +61,7 @@ export async function unpackLayer(
   lease.add('blob', blob.digest);
   const compression = compressionOf(blob.mediaType);
   const size = await withSnapshot(parts, parent, async (key) => {
-    const source = { path: parts.content.path(blob.digest) };
+    const source = bytes ?? { path: parts.content.path(blob.digest) };
     const applied = await fill(parts, key, source, { compression, signal });
     if (applied.diffId !== diffId) {
       const position = parts.snapshotter.lowerDirs(key).length;
@@ -63,7 +70,7 @@ export async function unpackLayer(
         `invalid diffID for layer ${position}: expected "${diffId}", got "${applied.diffId}"`,
       );
     }
-    await parts.snapshotter.commit(chain, key, { diffId, size: applied.size });
+    await parts.snapshotter.commit(chain, key, { diffId, size: applied.size }, { sync });
     return applied.size;
   });
   parts.layers.put({ diffId, blob, stored: true, size });
@@ -158,7 +165,8 @@ export async function* layerTar(parts: LayerParts, layer: LayerRecord, chain: Ch
   if (found !== layer.diffId) throw damaged(layer.diffId, found);
 }
 
-function damaged(diffId: DiffId, found = 'others'): EngineError {
+/** A layer whose files are not what its name says any more. */
+export function damaged(diffId: DiffId, found = 'others'): EngineError {
   return new EngineError(
     'corrupt',
     `the files of layer ${diffId} were changed, they are ${found} now: run \`gantry image fsck\``,

@@ -1,8 +1,9 @@
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { ChainId, DiffId } from '../../oci/digest.ts';
 import type { Lease } from '../../state/leases.ts';
+import { LayerTap } from './layer-tap.ts';
 import { chainOver, compressionOf, unpackLayer } from './layers.ts';
 import { Gate } from './parallel.ts';
 import type { ImageParts } from './parts.ts';
@@ -18,15 +19,19 @@ export interface PullLayersOptions extends OperationOptions {
   readonly lease: Lease;
 }
 
-/** One layer on its way: `arrived` settles when its blob is in the store. */
+/** One layer on its way: `arrived` settles when its blob is in the store, `begun` when the first bytes are asked for. */
 interface Coming {
   readonly layer: Descriptor;
   readonly diffId: DiffId;
   readonly chain: ChainId;
   readonly arrived: Promise<void> | undefined;
+  readonly begun: Promise<LayerTap | undefined> | undefined;
 }
 
-/** Brings the layers of an image: downloads run beside each other, and each is unpacked as soon as those below are. */
+/**
+ * Brings the layers of an image: downloads run beside each other, and each is unpacked as soon as those below are; the one
+ * whose turn it is when it begins while it comes, in the same pass.
+ */
 export async function pullLayers(
   parts: ImageParts,
   layers: readonly Descriptor[],
@@ -52,38 +57,80 @@ export async function pullLayers(
   const present = chains.map((chain) => parts.snapshotter.stat(chain)?.layer !== undefined);
   for (const [index, layer] of layers.entries()) say(layer, present[index] ? 'Already exists' : 'Pulling fs layer');
 
-  const download = async (layer: Descriptor): Promise<void> => {
+  /** The layer that is unpacked next, or is being: the layers below it are there. */
+  let next = present.indexOf(false);
+  const download = async (layer: Descriptor, tap: LayerTap | undefined): Promise<void> => {
     let reported = 0;
     const onBytes = (current: number): void => {
       if (Date.now() - reported < REPORT_MS) return;
       reported = Date.now();
       say(layer, 'Downloading', { current, total: layer.size });
     };
-    signals.throwIfAborted();
-    await fetched.fetchLayer(layer, { signal: signals, onBytes });
+    try {
+      signals.throwIfAborted();
+      await fetched.fetchLayer(layer, { signal: signals, onBytes, tap });
+    } catch (error) {
+      tap?.fail(error);
+      throw error;
+    }
+    tap?.fail(new Error('it did not come this way'));
     say(layer, 'Verifying Checksum');
     say(layer, 'Download complete');
   };
   const coming = layers.map((layer, index): Coming => {
-    const wanted = !present[index];
-    if (wanted && index >= MAX_DOWNLOADS) say(layer, 'Waiting');
-    const arrived = wanted ? DOWNLOADS.run(() => download(layer)) : undefined;
+    const known = { layer, diffId: diffIds[index]!, chain: chains[index]! };
+    if (present[index]) return { ...known, arrived: undefined, begun: undefined };
+    if (index >= MAX_DOWNLOADS) say(layer, 'Waiting');
+    const begun = Promise.withResolvers<LayerTap | undefined>();
+    const arrived = DOWNLOADS.run(() => {
+      const tap = index === next ? new LayerTap() : undefined;
+      begun.resolve(tap);
+      return download(layer, tap);
+    });
     // Each is awaited in its turn; a failure before that is no rejection that nobody handles.
-    arrived?.catch(() => stop.abort());
-    return { layer, diffId: diffIds[index]!, chain: chains[index]!, arrived };
+    arrived.catch(() => stop.abort());
+    return { ...known, arrived, begun: begun.promise };
   });
   try {
     let parent: ChainId | undefined;
-    for (const { layer, diffId, chain, arrived } of coming) {
+    const ends: Promise<void>[] = [];
+    for (const [index, { layer, diffId, chain, arrived, begun }] of coming.entries()) {
       if (arrived) {
-        await arrived;
-        say(layer, 'Extracting', { current: 0, total: layer.size });
-        await unpackLayer(parts, layer, diffId, { parent, lease, signal: signals });
-        say(layer, 'Extracting', { current: layer.size, total: layer.size });
-        say(layer, 'Pull complete');
+        next = index;
+        const how = { parent, lease, signal: signals, sync: false };
+        const tap = await begun;
+        let done = false;
+        if (tap) {
+          // One that cannot have all of the bytes leaves it to the blob, as soon as that is whole.
+          done = await unpackLayer(parts, layer, diffId, { ...how, bytes: tap }).then(
+            () => true,
+            async (error: unknown) => {
+              if (errorCode(error) !== 'internal') throw error;
+              return false;
+            },
+          );
+        }
+        const complete = (): void => {
+          say(layer, 'Extracting', { current: layer.size, total: layer.size });
+          say(layer, 'Pull complete');
+        };
+        if (done) {
+          // The next one need not wait until this one's blob is on the disk.
+          const told = arrived.then(complete);
+          told.catch(() => {});
+          ends.push(told);
+        } else {
+          await arrived;
+          say(layer, 'Extracting', { current: 0, total: layer.size });
+          await unpackLayer(parts, layer, diffId, how);
+          complete();
+        }
       }
       parent = chain;
     }
+    await Promise.all(ends);
+    // What is recorded afterwards is on the disk: one wait for all, and for what another pull has not waited for yet.
+    await parts.snapshotter.sync(chains);
   } catch (error) {
     stop.abort();
     const ends = await Promise.allSettled(coming.flatMap(({ arrived }) => arrived ?? []));

@@ -3,7 +3,7 @@ import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import type { Reference } from '../../oci/reference.ts';
 import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
-import { inParallel } from './parallel.ts';
+import { Gate, inParallel } from './parallel.ts';
 import type { PushToOptions } from './registry-access.ts';
 
 /** As many as Docker sends at once. */
@@ -13,6 +13,32 @@ const REPORT_MS = 100;
 export interface PushManifestOptions extends Omit<PushToOptions, 'auth'> {
   readonly manifest: Descriptor;
   readonly source: ContentSource;
+  /** What `pushEarly` brought there. */
+  readonly sent?: ReadonlySet<string>;
+}
+
+/** Brings the layers there that become known one after another; gives their digests. */
+export async function pushEarly(
+  repository: RemoteRepository,
+  source: ContentSource,
+  { early = [], ...options }: PushToOptions,
+): Promise<ReadonlySet<string>> {
+  const sending = new Map<string, Promise<void>>();
+  const gate = new Gate(MAX_UPLOADS);
+  const ends = await Promise.allSettled(
+    early.map(async (coming) => {
+      const layer = await coming;
+      // Two layers may be the same blob.
+      let one = sending.get(layer.digest);
+      if (!one) {
+        one = gate.run(() => pushBlob(repository, layer, { source, ...options }));
+        sending.set(layer.digest, one);
+      }
+      await one;
+    }),
+  );
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  return new Set(sending.keys());
 }
 
 /** Brings to a repository what it lacks of the manifest's blobs, or of all those of an index, then itself under the tag of `reference`. */
@@ -36,7 +62,9 @@ async function pushChildren(repository: RemoteRepository, options: PushManifestO
     return;
   }
   const [config, ...layers] = children;
-  const distinct = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
+  const distinct = [...new Map(layers.map((layer) => [layer.digest, layer])).values()].filter(
+    ({ digest }) => !options.sent?.has(digest),
+  );
   await inParallel(distinct, MAX_UPLOADS, (layer) => pushBlob(repository, layer, options));
   // Last, and without a line of its own: it is small, and people do not know that there is one.
   await pushBlob(repository, config!, { source, signal });

@@ -48,19 +48,30 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
       options.onProgress?.({ id: layerName(diffId), status: 'Preparing' });
     }
     const whole = options.platform ? undefined : await wholeTarget(parts, reference, image.id, lease);
-    const { manifest, source } = whole ?? (await imageSource(parts, image, { lease, signal: options.signal }));
-    const [, ...layers] = isManifest(manifest.mediaType) ? await childrenOf(source, manifest, options.signal) : [];
-    for (const [index, layer] of layers.entries()) {
-      names.set(layer.digest, layerName(image.config.rootfs.diff_ids[index]!));
+    const diffIds = image.config.rootfs.diff_ids;
+    const indexes = new Map<string, number>();
+    const know = (layer: Descriptor, index: number): void => {
+      names.set(layer.digest, layerName(diffIds[index]!));
+      indexes.set(layer.digest, index);
+    };
+    const mountFrom = (blob: Descriptor): string[] => neighbours(parts, reference, image, indexes.get(blob.digest));
+    const how = { lease, signal: options.signal };
+    let manifest = whole?.manifest ?? (await wholeManifest(parts, image, how));
+    if (manifest) {
+      const source = whole?.source ?? parts.content;
+      const [, ...layers] = isManifest(manifest.mediaType) ? await childrenOf(source, manifest, options.signal) : [];
+      for (const [index, layer] of layers.entries()) know(layer, index);
+      await registry.push(reference, manifest, source, { ...options, names, mountFrom });
+    } else {
+      const making = makeManifest(parts, image, { ...how, onLayer: know });
+      const early = making.layers;
+      try {
+        await registry.push(reference, making.manifest, making.source, { ...options, names, mountFrom, early });
+        manifest = await making.manifest;
+      } finally {
+        await making.end();
+      }
     }
-    const mountFrom = (blob: Descriptor): string[] =>
-      neighbours(
-        parts,
-        reference,
-        image,
-        layers.findIndex((layer) => layer.digest === blob.digest),
-      );
-    await registry.push(reference, manifest, source, { ...options, names, mountFrom });
     nameImage(parts, image.id, { ...reference, tag: undefined, digest: manifest.digest }, manifest);
     parts.publish('push', image.id, eventAttributes(image, reference));
   }
@@ -78,8 +89,13 @@ function tagsOf(parts: ImageParts, { repository }: Reference): Reference[] {
 }
 
 /** Other repositories of the same registry that an image with this layer came from or went to. */
-function neighbours(parts: ImageParts, { domain, path }: Reference, image: ImageRecord, index: number): string[] {
-  const diffId = image.config.rootfs.diff_ids[index];
+function neighbours(
+  parts: ImageParts,
+  { domain, path }: Reference,
+  image: ImageRecord,
+  index: number | undefined,
+): string[] {
+  const diffId = index === undefined ? undefined : image.config.rootfs.diff_ids[index];
   if (diffId === undefined) return [];
   const paths = new Set<string>();
   for (const known of parts.images.references()) {
@@ -96,31 +112,80 @@ function layerName(diffId: string): string {
   return diffId.slice('sha256:'.length).slice(0, 12);
 }
 
+interface SourceOptions {
+  readonly lease: Lease;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** An image as blobs of the store, with the manifest it came with or one that is made for it. */
 export async function imageSource(
   parts: ImageParts,
   image: ImageRecord,
-  { lease, signal }: { lease: Lease; signal?: AbortSignal | undefined },
+  options: SourceOptions,
 ): Promise<{ readonly manifest: Descriptor; readonly source: ContentSource }> {
-  if (image.manifest && (await isWhole(parts, image.manifest, lease, signal))) {
-    return { manifest: image.manifest, source: parts.content };
-  }
+  const whole = await wholeManifest(parts, image, options);
+  if (whole) return { manifest: whole, source: parts.content };
+  const { manifest, source } = makeManifest(parts, image, options);
+  return { manifest: await manifest, source };
+}
+
+/** The manifest an image came with, if all it names is here. */
+async function wholeManifest(
+  parts: ImageParts,
+  image: ImageRecord,
+  { lease, signal }: SourceOptions,
+): Promise<Descriptor | undefined> {
+  return image.manifest && (await isWhole(parts, image.manifest, lease, signal)) ? image.manifest : undefined;
+}
+
+interface ManifestInTheMaking {
+  /** Each in the store when it resolves. */
+  readonly layers: readonly Promise<Descriptor>[];
+  readonly manifest: Promise<Descriptor>;
+  /** Has the layers, and the manifest once that is known. */
+  readonly source: ContentSource;
+  /** Gives up what is not done; nothing is being written when it resolves. */
+  end(): Promise<void>;
+}
+
+/** Compresses the layers of an image, two at a time, and describes them. */
+function makeManifest(
+  parts: ImageParts,
+  image: ImageRecord,
+  { lease, signal, onLayer }: SourceOptions & { readonly onLayer?: (layer: Descriptor, index: number) => void },
+): ManifestInTheMaking {
   const chains = chainsOf(image.config);
   const gate = new Gate(MAX_COMPRESSIONS);
-  const records = await Promise.all(
-    image.config.rootfs.diff_ids.map((diffId, index): Promise<LayerRecord> =>
-      gate.run(() => compressedLayer(parts, diffId, chains[index]!, { lease, signal })),
-    ),
+  const stop = new AbortController();
+  const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const records = image.config.rootfs.diff_ids.map((diffId, index) =>
+    gate.run(async (): Promise<LayerRecord> => {
+      signals.throwIfAborted();
+      const record = await compressedLayer(parts, diffId, chains[index]!, { lease, signal: signals });
+      onLayer?.(record.blob, index);
+      return record;
+    }),
   );
-  for (const record of records) lease.add('blob', record.blob.digest);
-  const bytes = Buffer.from(manifestOf(image, records));
-  const manifest = { mediaType: MEDIA_TYPES.ociManifest, digest: sha256(bytes), size: bytes.byteLength };
-  lease.add('blob', manifest.digest);
+  // What fails first says why; nobody needs the others then.
+  for (const record of records) record.catch(() => stop.abort());
+  const layers = records.map(async (record) => (await record).blob);
+  let made: { readonly digest: string; readonly bytes: Buffer } | undefined;
+  const manifest = (async (): Promise<Descriptor> => {
+    const bytes = Buffer.from(manifestOf(image, await Promise.all(records)));
+    made = { digest: sha256(bytes), bytes };
+    lease.add('blob', made.digest);
+    return { mediaType: MEDIA_TYPES.ociManifest, digest: sha256(bytes), size: bytes.byteLength };
+  })();
+  for (const promise of [manifest, ...layers]) promise.catch(() => {});
   const source: ContentSource = {
     read: (target, options): Bytes =>
-      target.digest === manifest.digest ? bytesOf(bytes) : parts.content.read(target, options),
+      target.digest === made?.digest ? bytesOf(made.bytes) : parts.content.read(target, options),
   };
-  return { manifest, source };
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await Promise.allSettled(records);
+  };
+  return { layers, manifest, source, end };
 }
 
 /** A layer that was here before the image came was not fetched with it. */

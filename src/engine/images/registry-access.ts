@@ -4,6 +4,7 @@ import type { OperationOptions } from '../../base/operation.ts';
 import type { ContentSource, ContentStore } from '../../content/content-store.ts';
 import type { Descriptor, Platform } from '../../oci/descriptor.ts';
 import type { Reference } from '../../oci/reference.ts';
+import type { LayerTap } from './layer-tap.ts';
 import type { Lease } from '../../state/leases.ts';
 
 /** What images need of registries. What it fetches is in the store and leased when it resolves; records are made by `Images`. */
@@ -16,7 +17,12 @@ export interface RegistryAccess {
   /** The tags of a repository, for `pull --all-tags`. */
   tags(reference: Reference, options: RegistryOptions): Promise<string[]>;
   /** Copies `manifest` and all it refers to from `source` to the registry, and names it there. */
-  push(reference: Reference, manifest: Descriptor, source: ContentSource, options: PushToOptions): Promise<void>;
+  push(
+    reference: Reference,
+    manifest: Descriptor | Promise<Descriptor>,
+    source: ContentSource,
+    options: PushToOptions,
+  ): Promise<void>;
   /** The repository itself, for documents that are no images. */
   open(reference: Reference, options: RegistryOptions): Promise<OpenRepository>;
   search(
@@ -38,6 +44,8 @@ export interface RegistryOptions extends OperationOptions {
 export interface PushToOptions extends RegistryOptions {
   /** What people call the blobs: the beginning of the layer's diff id, by digest. */
   readonly names?: ReadonlyMap<string, string>;
+  /** Layers that are sent as they become known, while the manifest is still to come: it must name them. */
+  readonly early?: readonly Promise<Descriptor>[];
   /** Repositories of the same registry that may have a blob already. */
   readonly mountFrom?: (blob: Descriptor) => readonly string[];
 }
@@ -55,6 +63,11 @@ export interface FetchedImage {
   /** Copies a layer of `manifest` into `content`. Idempotent; `onBytes` is told how much of it is there. */
   fetchLayer(
     layer: Descriptor,
-    options?: { readonly signal?: AbortSignal | undefined; readonly onBytes?: (bytes: number) => void },
+    options?: {
+      readonly signal?: AbortSignal | undefined;
+      readonly onBytes?: (bytes: number) => void;
+      /** Gets the bytes as they come; fails when it cannot have all of them, because a part was here before. */
+      readonly tap?: LayerTap | undefined;
+    },
   ): Promise<void>;
 }

@@ -14,7 +14,8 @@ import type { RegistryClient } from '../../registry/client/registry-client.ts';
 import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
 import { searchRegistry } from '../../registry/client/search.ts';
 import { RegistryError } from '../../registry/registry-error.ts';
-import { pushManifest } from './push-blobs.ts';
+import type { LayerTap } from './layer-tap.ts';
+import { pushEarly, pushManifest } from './push-blobs.ts';
 import type {
   FetchedImage,
   FetchOptions,
@@ -84,12 +85,18 @@ export class RemoteImages implements RegistryAccess {
     }
   }
 
-  async push(reference: Reference, manifest: Descriptor, source: ContentSource, options: PushToOptions): Promise<void> {
+  async push(
+    reference: Reference,
+    manifest: Descriptor | Promise<Descriptor>,
+    source: ContentSource,
+    options: PushToOptions,
+  ): Promise<void> {
     const { auth, signal } = options;
     const credentials = credentialsOf(auth);
     const repository = await this.#client.repository(reference, { credentials, signal, purpose: 'push' });
     try {
-      await pushManifest(repository, reference, { manifest, source, ...options });
+      const sent = await pushEarly(repository, source, options);
+      await pushManifest(repository, reference, { manifest: await manifest, source, ...options, sent });
     } catch (error) {
       if (error instanceof RegistryError && (error.registryCode === 'DENIED' || error.status === 401)) {
         throw new EngineError(errorCode(error), error.message, { cause: error });
@@ -218,23 +225,26 @@ export class RemoteImages implements RegistryAccess {
   }
 
   async #blob(repository: RemoteRepository, blob: Descriptor, how: BlobOptions): Promise<void> {
-    const { content, lease, signal, onBytes } = how;
+    const { content, lease, signal, onBytes, tap } = how;
     lease.add('blob', blob.digest);
     await using _lock = await this.#blobs.acquire(blob.digest);
     for (let attempt = 1; ; attempt++) {
-      if (await content.has(blob)) return;
+      if (await content.has(blob)) return tap?.fail(new Error('it was here'));
       // Its name is the digest's: a pull that was cut off, or an engine that was, left a beginning to go on from.
       await using ingest = await content.ingest(`blob ${blob.digest}`);
       const begun = ingest.offset;
+      if (tap && tap.offset !== begun) tap.fail(new Error('its beginning was here'));
       try {
         if (begun > blob.size)
           throw new EngineError('corrupt', `${blob.digest} has ${begun} bytes instead of ${blob.size}`);
         if (begun < blob.size) {
           for await (const chunk of repository.stream(blob, { offset: begun, signal })) {
             await ingest.append(chunk);
+            await tap?.write(chunk);
             onBytes?.(ingest.offset);
           }
         }
+        tap?.end();
         await ingest.commit(blob);
         return;
       } catch (error) {
@@ -252,6 +262,7 @@ interface BlobOptions {
   readonly lease: Lease;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: (bytes: number) => void;
+  readonly tap?: LayerTap | undefined;
 }
 
 /** Where an image may come from, opened one after the other as they are needed; the last is the registry itself. */
