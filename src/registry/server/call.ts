@@ -11,8 +11,10 @@ export interface Call {
   readonly subject: string | undefined;
   readonly repositories: Repositories;
   readonly uploads: Uploads;
+  /** Whether the one who asks may know of that repository. */
+  readonly maySee: (repository: string) => boolean;
   /** Whether the one who asks may read that repository too. */
-  readonly mayPull: (repository: string) => Promise<boolean>;
+  readonly mayPull: (repository: string) => boolean;
 }
 
 /** The body, which stays whole for whoever answers when the reader has enough of it. */

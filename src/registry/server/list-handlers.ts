@@ -8,7 +8,8 @@ const MAX_PAGE = 1000;
 
 /** `GET /v2/_catalog` */
 export async function handleCatalog(call: Call): Promise<void> {
-  const { names, headers } = page(await call.repositories.links.repositories(), call.query, '/v2/_catalog');
+  const repositories = (await call.repositories.links.repositories()).filter((name) => call.maySee(name));
+  const { names, headers } = page(repositories, call.query, '/v2/_catalog');
   answerJson(call, JSON.stringify({ repositories: names }), headers);
 }
 

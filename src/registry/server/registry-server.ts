@@ -1,8 +1,9 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { errorMessage } from '../../base/errors.ts';
-import type { Access } from './access.ts';
+import type { Access, Asking } from './access.ts';
 import { handleBlob } from './blob-handler.ts';
 import { answerJson, type Call } from './call.ts';
 import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
@@ -10,6 +11,7 @@ import { handleManifest } from './manifest-handler.ts';
 import { protocolError, ProtocolError } from './protocol-error.ts';
 import type { Repositories } from './repositories.ts';
 import { actionOf, parseTarget, type Target } from './routes.ts';
+import { handleToken } from './token-handler.ts';
 import { handleUpload } from './upload-handler.ts';
 import { Uploads } from './uploads.ts';
 
@@ -17,7 +19,7 @@ export interface RegistryServerOptions {
   readonly repositories: Repositories;
   readonly access: Access;
   /** PEM. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string | undefined } | undefined;
   /** Bytes of the largest blob; default 64 GiB. */
   readonly maxBlobBytes?: number | undefined;
   /** Manifests and blobs may be deleted; default true. */
@@ -45,9 +47,13 @@ export class RegistryServer implements AsyncDisposable {
     const limits = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 60_000 };
     const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
     this.#server = options.tls
-      ? createHttpsServer({ ...limits, ...options.tls }, handle)
+      ? createHttpsServer({ ...limits, ...options.tls, ...(options.tls.ca && { requestCert: true }) }, handle)
       : createHttpServer(limits, handle);
-    this.#server.on('clientError', (_error, socket) => socket.destroy());
+    this.#server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+      const status = code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+      if (socket.writable && code !== 'ECONNRESET') socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`);
+      else socket.destroy();
+    });
   }
 
   /** Resolves to the address once it listens. Throws the system's error. */
@@ -81,20 +87,21 @@ export class RegistryServer implements AsyncDisposable {
     let subject: string | undefined;
     try {
       const [path, search] = splitUrl(request.url ?? '/');
-      const target = parseTarget(path);
       const { access, repositories, deletes = true } = this.#options;
-      const { authorization } = request.headers;
+      const asking = askingOf(request);
+      if (path === '/token') return await handleToken(access, { request, response, search, asking });
+      const target = parseTarget(path);
       const action = actionOf(target, request.method ?? 'GET');
-      subject = await access.subject(authorization, action);
+      const identity = await access.identify(asking);
+      ({ subject } = identity);
+      access.check(identity, action, 'repository' in target ? target.repository : undefined, asking);
       if (action === 'delete' && !deletes) {
         throw new ProtocolError(405, 'UNSUPPORTED', 'nothing is deleted in this registry');
       }
-      const mayPull = async (): Promise<boolean> => {
-        await access.subject(authorization, 'pull');
-        return true;
-      };
+      const mayPull = (repository: string): boolean => access.mayDo(identity, 'pull', repository);
+      const maySee = (repository: string): boolean => access.allows(identity.subject, 'pull', repository);
       const query = new URLSearchParams(search);
-      const call: Call = { request, response, query, subject, repositories, uploads: this.#uploads, mayPull };
+      const call: Call = { request, response, query, subject, repositories, uploads: this.#uploads, maySee, mayPull };
       await dispatch(target, call);
     } catch (error) {
       this.#refuse(error, request, response);
@@ -169,4 +176,18 @@ async function dispatch(target: Target, call: Call): Promise<void> {
 function splitUrl(url: string): [path: string, search: string] {
   const mark = url.indexOf('?');
   return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+}
+
+function askingOf(request: IncomingMessage): Asking {
+  const { socket, headers } = request;
+  const secure = socket instanceof TLSSocket;
+  const name = secure && socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
+  // A host that is none would get into the answer's header.
+  const host = /^[A-Za-z0-9.:[\]-]{1,255}$/.test(headers.host ?? '') ? headers.host : 'localhost';
+  return {
+    authorization: headers.authorization,
+    certificateName: typeof name === 'string' ? name : undefined,
+    address: socket.remoteAddress ?? '',
+    origin: `${secure ? 'https' : 'http'}://${host}`,
+  };
 }

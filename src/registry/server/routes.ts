@@ -1,5 +1,5 @@
 import { type Digest, isDigest } from '../../oci/digest.ts';
-import type { Action } from './access.ts';
+import type { Action } from './access-rules.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /** What a path asks for; the method is still to be looked at. */

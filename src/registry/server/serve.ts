@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { EngineError, errorMessage } from '../../base/errors.ts';
-import { Access, parseHtpasswd } from './access.ts';
+import { Access, type AccessOptions } from './access.ts';
+import { parseHtpasswd, type Users } from './logins.ts';
+import { TokenVerifier } from './tokens.ts';
 import { RegistryServer } from './registry-server.ts';
 import type { Repositories } from './repositories.ts';
-import { parseAddress, type RegistrySettings } from './settings.ts';
+import { type AuthSettings, parseAddress, type RegistrySettings } from './settings.ts';
 
 export interface ServeOptions {
   readonly repositories: Repositories;
@@ -20,6 +22,8 @@ export interface ServedRegistry extends AsyncDisposable {
   close(options?: { graceMs?: number }): Promise<void>;
 }
 
+/** The file of users is looked at so often at most. */
+const RELOAD_MS = 1000;
 const COLLECT_EVERY_MS = 3600_000;
 
 /** Serves repositories as the settings say, and collects what is unused every hour. Throws `invalid-argument`, and what the system says of the address. */
@@ -29,15 +33,14 @@ export async function serveRegistry(
 ): Promise<ServedRegistry> {
   const { auth = {}, tls, maxBlobSize, deletes } = settings;
   const address = parseAddress(settings.addr);
-  const users = auth.htpasswd === undefined ? undefined : parseHtpasswd(fileText(auth.htpasswd));
+  const access = accessOptions(auth);
   const server = new RegistryServer({
     repositories,
     access: new Access({
-      users,
-      anonymousPull: auth.anonymousPull,
-      readOnly: guardPushes && !users && !settings.openPush && !isLoopback(address.host),
+      ...access,
+      readOnly: guardPushes && !access.users && !access.tokens && !settings.openPush && !isLoopback(address.host),
     }),
-    tls: tls && { cert: fileText(tls.cert), key: fileText(tls.key) },
+    tls: tls && { cert: fileText(tls.cert), key: fileText(tls.key), ca: tls.clientCa && fileText(tls.clientCa) },
     maxBlobBytes: maxBlobSize,
     deletes,
     audit,
@@ -56,6 +59,59 @@ export async function serveRegistry(
     close,
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+function accessOptions(auth: AuthSettings): AccessOptions {
+  const { htpasswd, anonymousPull, rules, groups, token } = auth;
+  const users = htpasswd === undefined ? undefined : watchedUsers(htpasswd);
+  if (!token) return { users, anonymousPull, rules, groups };
+  const { service = 'gantry-registry', realm, keys, secretFile, lifeSeconds } = token;
+  if ((keys === undefined) !== (realm === undefined)) {
+    throw new EngineError(
+      'invalid-argument',
+      'auth.token.realm and auth.token.keys go together: a token service elsewhere',
+    );
+  }
+  if (keys === undefined && !users) {
+    throw new EngineError(
+      'invalid-argument',
+      'auth.token needs auth.htpasswd, or realm and keys of a service elsewhere',
+    );
+  }
+  const issuer = token.issuer ?? service;
+  const verifier = keys === undefined ? undefined : new TokenVerifier(fileText(keys));
+  const secret = secretFile === undefined ? undefined : secretOf(secretFile);
+  return { users, anonymousPull, rules, groups, tokens: { service, issuer, realm, verifier, secret, lifeSeconds } };
+}
+
+/** The users of a file, which is read again when it changed. A file that is broken then leaves those that there were. */
+function watchedUsers(path: string): () => Users {
+  let users: Users = parseHtpasswd(fileText(path));
+  let read = statSync(path).mtimeMs;
+  let looked = Date.now();
+  return () => {
+    if (Date.now() - looked < RELOAD_MS) return users;
+    looked = Date.now();
+    try {
+      const { mtimeMs } = statSync(path);
+      if (mtimeMs !== read) users = parseHtpasswd(fileText(path));
+      read = mtimeMs;
+    } catch {
+      // It is being written, perhaps.
+    }
+    return users;
+  };
+}
+
+function secretOf(path: string): Buffer {
+  const text = fileText(path).trim();
+  if (text.length < 32) {
+    throw new EngineError(
+      'invalid-argument',
+      `${path} is too short for a secret: make it with \`openssl rand -hex 32\``,
+    );
+  }
+  return Buffer.from(text);
 }
 
 function isLoopback(host: string): boolean {

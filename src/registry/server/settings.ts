@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import { ACTIONS, type AccessRule } from './access-rules.ts';
 
 /** What a registry is told at its start: the document of `--config`, and the same from flags. */
 export interface RegistrySettings {
@@ -7,7 +8,8 @@ export interface RegistrySettings {
   readonly addr: string;
   /** Domains by which clients know this registry, beside its address: an image named after one of them is served without it. */
   readonly names?: readonly string[];
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /** With `clientCa`, clients show a certificate of it, and are who that says. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly auth?: AuthSettings;
   /** Bytes of the largest blob. */
   readonly maxBlobSize?: number;
@@ -22,6 +24,23 @@ export interface AuthSettings {
   readonly htpasswd?: string;
   /** Pulls need no login. */
   readonly anonymousPull?: boolean;
+  /** Who may do what where, instead of everything to who is logged in. */
+  readonly rules?: readonly AccessRule[];
+  /** For `@name` in rules. */
+  readonly groups?: Readonly<Record<string, readonly string[]>>;
+  /** Bearer tokens instead of a password with each request; `{}` is our own service. */
+  readonly token?: TokenSettings;
+}
+
+export interface TokenSettings {
+  readonly service?: string;
+  readonly issuer?: string;
+  /** A service elsewhere, and the file with its public keys: PEM, or a JSON Web Key Set. */
+  readonly realm?: string;
+  readonly keys?: string;
+  /** Of our own: what several servers share, and what makes tokens outlive a restart. */
+  readonly secretFile?: string;
+  readonly lifeSeconds?: number;
 }
 
 export const DEFAULT_ADDRESS = '127.0.0.1:5000';
@@ -37,6 +56,17 @@ const truth: Check = (value, name) => {
 const count: Check = (value, name) => {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw wrong(name, 'must be a whole number');
 };
+const oneOf =
+  (values: readonly string[]): Check =>
+  (value, name) => {
+    if (typeof value !== 'string' || !values.includes(value)) throw wrong(name, `must be one of ${values.join(', ')}`);
+  };
+const map =
+  (item: Check): Check =>
+  (value, name) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'must be an object');
+    for (const [key, one] of Object.entries(value)) item(one, `${name}.${key}`);
+  };
 const list =
   (item: Check): Check =>
   (value, name) => {
@@ -60,8 +90,20 @@ const record =
 const settings = record({
   addr: text,
   names: list(text),
-  tls: record({ cert: text, key: text }, ['cert', 'key']),
-  auth: record({ htpasswd: text, anonymousPull: truth }),
+  tls: record({ cert: text, key: text, clientCa: text }, ['cert', 'key']),
+  auth: record({
+    htpasswd: text,
+    anonymousPull: truth,
+    rules: list(
+      record({ repositories: list(text), users: list(text), actions: list(oneOf(ACTIONS)) }, [
+        'repositories',
+        'users',
+        'actions',
+      ]),
+    ),
+    groups: map(list(text)),
+    token: record({ service: text, issuer: text, realm: text, keys: text, secretFile: text, lifeSeconds: count }),
+  }),
   maxBlobSize: count,
   deletes: truth,
   openPush: truth,

@@ -42,7 +42,7 @@ async function begin(call: Call, repository: string): Promise<void> {
   if (mount !== null && from !== null) {
     const digest = digestOf(mount);
     const source = repositoryName(from.split('/'));
-    if ((await call.mayPull(source)) && (await repositories.mount(repository, digest, source))) {
+    if (call.mayPull(source) && (await repositories.mount(repository, digest, source))) {
       request.resume();
       return created(call, repository, digest);
     }
