@@ -82,7 +82,7 @@ async function recoverContainer(context: ContainerContext, record: ContainerReco
   if (attachment) {
     // a container without its network is worth more than none
     await orReport(context, `container ${record.name}: its network`, () =>
-      context.networking.adopt(networkedContainer(context, record), task.pid, attachment),
+      context.networking.adopt(networkedContainer(context, record), task.pid, attachment, (name) => task.held(name)),
     );
   }
   const frozen = await context.isFrozen(task.pid);

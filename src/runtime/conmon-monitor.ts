@@ -45,6 +45,8 @@ export interface MonitorRequest {
   readonly stdin: boolean;
   /** Keep the container's stdin when our connection to it ends. */
   readonly leaveStdinOpen: boolean;
+  /** Descriptors that it holds from now on, and no process of the container. */
+  readonly keep: readonly number[];
 }
 
 /** What the monitor says once `<runtime> create` has ended. */
@@ -60,7 +62,7 @@ export function startMonitor(request: MonitorRequest): { monitor: Monitor; creat
       argv: ['conmon', ...monitorArguments(request)],
       env: ['_OCI_SYNCPIPE=3', ...RUNTIME_ENV],
       // Until it detaches itself from stderr, its complaints come through the same pipe as its report.
-      fds: [null0, null0, sync.write, sync.write],
+      fds: [null0, null0, sync.write, sync.write, ...request.keep],
       cwd: request.bundle, // it writes the file `oom` there
       newSession: true,
     });

@@ -103,6 +103,7 @@ export class ConmonTaskRunner implements TaskRunner {
       terminal: request.terminal,
       stdin: request.stdin,
       leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
+      keep: request.keep ?? [],
     });
     const known: KnownTask = {
       monitor,

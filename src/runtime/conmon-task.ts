@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { EngineError } from '../base/errors.ts';
 import { formatNanos, now } from '../base/time.ts';
 import type { CgroupHierarchy } from '../linux/cgroup.ts';
-import { identify, signalProcess, type ProcessIdentity } from '../linux/process.ts';
+import { identify, type ProcessIdentity, signalProcess, takeDescriptor } from '../linux/process.ts';
 import { setTerminalSizeOf } from '../linux/terminal.ts';
 import type { Monitor, TaskStdin } from './conmon-monitor.ts';
 import type { OciRuntime } from './oci-runtime.ts';
@@ -67,6 +67,14 @@ export class ConmonTask implements Task {
   /** For the clean-up after it. */
   get known(): KnownTask {
     return this.#options;
+  }
+
+  held(name: string): number | undefined {
+    try {
+      return takeDescriptor(this.#options.monitor.identity, (one) => one === name);
+    } catch {
+      return undefined; // it is gone, or not ours to look into
+    }
   }
 
   async write(data: Uint8Array): Promise<void> {

@@ -33,6 +33,8 @@ export interface TaskRequest {
   /** The OCI runtime's name in the configuration: `crun`, `runc`, or another. */
   readonly runtime: string;
   readonly log: TaskLog;
+  /** Descriptors that the monitor holds as long as it lives; see `Task.held`. They stay the caller's to close. */
+  readonly keep?: readonly number[];
   /** Size of the terminal at the start, when known. */
   readonly consoleSize?: { readonly rows: number; readonly columns: number } | undefined;
 }
@@ -62,6 +64,8 @@ export interface Task {
   /** Of the container's first process, as the host sees it. */
   readonly pid: number;
   readonly pidStartTime: number;
+  /** A copy of one of `TaskRequest.keep`, by its name in /proc (`socket:[123]`), the caller's to close; undefined when the monitor has none such. */
+  held(name: string): number | undefined;
   /** Resolves once, after the last byte of output is in the log. Never rejects. */
   readonly exited: Promise<TaskExit>;
   /** Resolves when the bytes are with the monitor. Throws `conflict` when stdin is closed or was never open. */

@@ -63,6 +63,8 @@ export interface NetworkAttachment {
   /** As inspect shows them: exposed ports, published ones with their bindings. */
   readonly ports: Readonly<Record<string, PortBinding[] | null>>;
   readonly sandboxId: string;
+  /** The sockets of its name server that its monitor holds, as /proc names them: `socket:[123]`. */
+  readonly nameSockets?: { readonly udp: string; readonly tcp: string };
 }
 
 /** Where a container is in its life. Transitions: engine/containers/state.ts. */

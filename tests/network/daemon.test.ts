@@ -1,7 +1,7 @@
 /** Networks through a whole engine and its command: what the course's passages promise, live ports, an engine that dies. */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,11 +101,38 @@ describe('published ports and names', { skip: process.getuid?.() === 0 ? false :
     while ((await run('logs', 'asker')).split('\n').length < before + 5) await setTimeout(50);
     assert.doesNotMatch(await run('logs', 'asker'), /failed/);
 
+    await run('rm', '-f', 'asker');
+  });
+
+  test('a question that is asked once, while no engine lives, is answered by the next one', async () => {
+    const flags = join(directory, 'flags');
+    mkdirSync(flags);
+    const ask = 'nslookup -type=a -timeout=120 -retry=1 web 127.0.0.11 >/f/answer 2>&1; echo $? >/f/code';
+    const waiting = `until [ -e /f/go ]; do sleep 0.1; done; echo >/f/asking; ${ask}; sleep 600`;
+    const words = ['-d', '--name', 'asker', '--network', 'published', '-v', `${flags}:/f`];
+    await run('run', ...words, 'busybox', 'sh', '-c', waiting);
+    await daemon.kill();
+    writeFileSync(join(flags, 'go'), '');
+    await appears(join(flags, 'asking'));
+    await setTimeout(300);
+    assert.equal(existsSync(join(flags, 'code')), false, 'there is nobody to answer');
+    await daemon.start();
+    await appears(join(flags, 'code'));
+    assert.equal(readFileSync(join(flags, 'code'), 'utf8'), '0\n', readFileSync(join(flags, 'answer'), 'utf8'));
+    // the sockets are the monitor's, not the container's
+    assert.doesNotMatch(await run('exec', 'asker', 'sh', '-c', 'ls -l /proc/1/fd /proc/self/fd'), /socket/);
+
     const trace = await run('dns', 'trace', 'web', '--container', 'asker');
     assert.match(trace, /^web A +network published +\d+\.\d+\.\d+\.\d+ /m);
     assert.match(trace, /^web is \d+\.\d+\.\d+\.\d+$/m);
   });
 });
+
+async function appears(file: string): Promise<void> {
+  for (const end = Date.now() + 60_000; !existsSync(file); await setTimeout(50)) {
+    assert.ok(Date.now() < end, `${file} does not appear`);
+  }
+}
 
 /** What is served there, or the error's code. */
 async function page(host: string, port: number, patience = 100): Promise<string> {

@@ -5,8 +5,10 @@ import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { boundSocket } from '../../src/linux/bound-socket.ts';
 import { newSocket, type NetworkNamespace } from '../../src/linux/network-namespace.ts';
+import { identify, takeDescriptor } from '../../src/linux/process.ts';
 import { answerCode, makeAnswer, makeQuery, parseQuery, TYPE } from '../../src/network/dns/message.ts';
 import { framed } from '../../src/network/dns/upstream.ts';
 import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
@@ -36,7 +38,7 @@ async function lookup(from: NetworkNamespace, name: string, type: number = TYPE.
   socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 0 }, from) });
   socket.send(makeQuery(77, name, type), 53, '127.0.0.11');
   try {
-    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(2000) })) as [Buffer];
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(20_000) })) as [Buffer];
     return parse(answer);
   } finally {
     socket.close();
@@ -98,13 +100,30 @@ test('a new engine answers the containers of the old one', root, async () => {
   const one = await engine.start('one', { NetworkMode: 'front' });
   const two = await engine.start('two', { NetworkMode: 'front' });
   const running = [one, two];
+  // in the place of the first one's monitor
+  const self = identify(process.pid)!;
+  const names = Object.values(one.attachment!.nameSockets!);
+  const held = new Map(names.map((name) => [name, takeDescriptor(self, (other) => other === name)!]));
   engine.abandon();
+
+  const byUdp = lookup(one.namespace, 'two');
+  const socket = new Socket({ fd: one.namespace.run<number>(() => newSocket(2, 1, 0)) });
+  socket.connect(53, '127.0.0.11');
+  await once(socket, 'connect');
+  socket.write(framed(makeQuery(6, 'two', TYPE.A)));
+  const byTcp = once(socket, 'data') as Promise<[Buffer]>;
+  await setTimeout(100);
+
   engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
   for (const container of running) {
     engine.containers.set(container.id, container);
-    await engine.opened.networking.adopt(container, container.pid, container.attachment!);
+    await engine.opened.networking.adopt(container, container.pid, container.attachment!, (name) => held.get(name));
   }
   await engine.opened.networking.recovered();
+  assert.deepEqual(await byUdp, [addressOn(two, 'front')]);
+  assert.deepEqual(parse((await byTcp)[0].subarray(2)), [addressOn(two, 'front')]);
+  socket.destroy();
+  assert.deepEqual(await lookup(two.namespace, 'one'), [addressOn(one, 'front')], 'on new sockets');
   assert.deepEqual(await lookup(one.namespace, 'two'), [addressOn(two, 'front')]);
   for (const container of running) await engine.stop(container);
 });

@@ -108,6 +108,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
         namespace: 'new',
         files: { hosts: '', hostname: '', resolvConf: '' },
         attachment: { mode: 'none', endpoints: {}, interfaces: {}, ports: {}, sandboxId: newId() },
+        keep: [],
         env: [],
         warnings: [],
       }),
@@ -199,6 +200,10 @@ export class FakeTask implements Task {
     this.id = id;
     this.pid = pid;
     this.exited = this.#exit.promise;
+  }
+
+  held(): undefined {
+    return undefined;
   }
 
   end(exitCode: number): void {

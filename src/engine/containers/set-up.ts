@@ -50,6 +50,7 @@ async function setUp(
     stdinOnce: config.StdinOnce === true,
     runtime: hostConfig.Runtime!,
     log: taskLog(context, record),
+    keep: network.keep,
     consoleSize: rows > 0 && columns > 0 ? { rows, columns } : undefined,
   });
   context.networking.started(id, task.pid);

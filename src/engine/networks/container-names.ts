@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EndpointSettings } from '../../api/network.ts';
@@ -5,7 +6,7 @@ import { EngineError, errorMessage } from '../../base/errors.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { applyNftables } from '../../linux/nft.ts';
 import { parseResolvConf, type ResolvConf } from '../../network/container-files.ts';
-import { type Client, NameServer } from '../../network/dns/name-server.ts';
+import { type Client, NameServer, type NameSockets, openNameSockets } from '../../network/dns/name-server.ts';
 import { type NamedEndpoint, NameTable } from '../../network/dns/name-table.ts';
 import { type Trace, traceName } from '../../network/dns/trace.ts';
 import { Upstream, type UpstreamServer } from '../../network/dns/upstream.ts';
@@ -52,25 +53,43 @@ export class ContainerNames {
   }
 
   /** Makes its names known, and answers it; called again after every change of its networks. */
-  async serve(run: NamedRun, namespace: NetworkNamespace, options: { readonly fresh?: boolean } = {}): Promise<void> {
+  async serve(
+    run: NamedRun,
+    namespace: NetworkNamespace,
+    options: {
+      /** In a new namespace there is nothing of an earlier server. */
+      readonly fresh?: boolean;
+      /** What an earlier engine answered on, taken over: questions wait there already. */
+      readonly sockets?: NameSockets | undefined;
+    } = {},
+  ): Promise<void> {
     const { id, name, hostConfig } = run.container;
     this.#table.set(id, namedEndpoints(run));
     if (!ContainerNames.applies(run.attachment)) return;
     const served = this.#served.get(id);
     if (served) {
+      if (options.sockets) closeSockets(options.sockets);
       this.#take(served, run);
       return;
     }
     await this.#readHostServers();
     const inside = (hostConfig.Dns ?? []).some(isLoopback) ? NetworkNamespace.open(namespace.path) : undefined;
     const client = (): Client => this.#served.get(id)?.client ?? NOBODY;
-    const server = new NameServer({ namespace, table: this.#table, upstream: this.#upstream, client });
+    const sockets = options.sockets ?? openNameSockets(namespace);
+    const server = new NameServer({ sockets, table: this.#table, upstream: this.#upstream, client });
     this.#served.set(id, { run, client: this.#client(run, inside), server, inside });
+    // the rules of a server lead to its sockets
+    if (options.sockets) return;
     try {
       await applyNftables(server.rules(!options.fresh), namespace);
     } catch (error) {
       this.#notify(`container ${name} cannot ask for names: ${errorMessage(error)}`);
     }
+  }
+
+  /** Where this container's questions come; undefined when it asks somebody else. They stay the server's. */
+  socketsOf(containerId: string): NameSockets | undefined {
+    return this.#served.get(containerId)?.server.sockets;
   }
 
   /** A new name, new aliases. */
@@ -156,6 +175,11 @@ export class ContainerNames {
     const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
     this.#host = parseResolvConf(text).nameservers.map((address) => ({ address }));
   }
+}
+
+function closeSockets({ udp, tcp }: NameSockets): void {
+  closeSync(udp);
+  closeSync(tcp);
 }
 
 const NOBODY: Client = { networks: [], links: new Map(), upstream: () => [] };

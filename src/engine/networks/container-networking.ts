@@ -1,3 +1,4 @@
+import { closeSync, readlinkSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import type { NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
@@ -5,6 +6,7 @@ import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { newSandbox } from '../../network/bridge.ts';
+import type { NameSockets } from '../../network/dns/name-server.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
 import { parsePort, portRequests } from '../../network/ports.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
@@ -73,7 +75,7 @@ export class ContainerNetworking implements Networking {
     const attachment = bareAttachment(mode.kind, { [network.name]: endpoint });
     this.#options.runs.enter({ container, namespace: undefined, attachment });
     const files = await writeContainerFiles(container, attachment, this.#options.fileDefaults());
-    return { namespace: mode.kind === 'host' ? 'host' : 'new', files, attachment, env: [], warnings: [] };
+    return { namespace: mode.kind === 'host' ? 'host' : 'new', files, attachment, keep: [], env: [], warnings: [] };
   }
 
   /** Beside the host's network, or none, there are no others. */
@@ -108,6 +110,7 @@ export class ContainerNetworking implements Networking {
       namespace: onHost ? 'host' : { path: `/proc/${other.pid}/ns/net` },
       files: filePaths(other.directory),
       attachment: { ...bareAttachment('container', {}), sandboxId: '' },
+      keep: [],
       env: [],
       warnings: [],
     };
@@ -129,10 +132,13 @@ export class ContainerNetworking implements Networking {
       ]);
       for (const part of done) if (part.status === 'rejected') throw part.reason;
       runs.setRoutes(namespace, run.attachment);
+      const sockets = names.socketsOf(container.id);
+      if (sockets) run.attachment = { ...run.attachment, nameSockets: socketNames(sockets) };
       return {
         namespace: { path: namespace.path },
         files: filePaths(container.directory),
         attachment: run.attachment,
+        keep: sockets ? [sockets.udp, sockets.tcp] : [],
         env: linkEnvironment(container, linked),
         warnings: [],
       };
@@ -156,7 +162,12 @@ export class ContainerNetworking implements Networking {
     if (run) this.#options.ports.release(run);
   }
 
-  async adopt(container: NetworkedContainer, pid: number, attachment: NetworkAttachment): Promise<void> {
+  async adopt(
+    container: NetworkedContainer,
+    pid: number,
+    attachment: NetworkAttachment,
+    held: (name: string) => number | undefined = () => undefined,
+  ): Promise<void> {
     const { runs, names, ports, notify } = this.#options;
     const run: NetworkRun = { container, namespace: undefined, attachment };
     runs.set(run);
@@ -165,7 +176,7 @@ export class ContainerNetworking implements Networking {
       ports.adopt(run);
       if (!ContainerNames.applies(attachment)) return;
       using namespace = NetworkNamespace.open(`/proc/${pid}/ns/net`);
-      await names.serve(run, namespace);
+      await names.serve(run, namespace, { sockets: heldSockets(attachment, held) });
     } catch (error) {
       // one container's trouble does not keep the engine from the others
       notify(`container ${container.name}: network after the restart: ${errorMessage(error)}`);
@@ -218,4 +229,22 @@ export class ContainerNetworking implements Networking {
 
 function bareAttachment(mode: NetworkAttachment['mode'], endpoints: NetworkAttachment['endpoints']): NetworkAttachment {
   return { mode, endpoints, interfaces: {}, ports: {}, sandboxId: newId() };
+}
+
+function socketNames({ udp, tcp }: NameSockets): NonNullable<NetworkAttachment['nameSockets']> {
+  const name = (fd: number): string => readlinkSync(`/proc/self/fd/${fd}`);
+  return { udp: name(udp), tcp: name(tcp) };
+}
+
+/** Both or none. */
+function heldSockets(
+  { nameSockets }: NetworkAttachment,
+  held: (name: string) => number | undefined,
+): NameSockets | undefined {
+  if (!nameSockets) return undefined;
+  const udp = held(nameSockets.udp);
+  const tcp = held(nameSockets.tcp);
+  if (udp !== undefined && tcp !== undefined) return { udp, tcp };
+  for (const fd of [udp, tcp]) if (fd !== undefined) closeSync(fd);
+  return undefined;
 }

@@ -25,8 +25,16 @@ export interface Networking {
   started(containerId: string, pid: number): void;
   /** Frees addresses and ports before it resolves; the kernel takes the interfaces away in its own time. */
   release(containerId: string): Promise<void>;
-  /** Takes back what an earlier engine's `prepare` gave to a container that still runs. */
-  adopt(container: NetworkedContainer, pid: number, attachment: NetworkAttachment): Promise<void>;
+  /**
+   * Takes back what an earlier engine's `prepare` gave to a container that still runs. `held` gives a copy of a descriptor of
+   * `PreparedNetwork.keep`, by its name in /proc.
+   */
+  adopt(
+    container: NetworkedContainer,
+    pid: number,
+    attachment: NetworkAttachment,
+    held?: (name: string) => number | undefined,
+  ): Promise<void>;
   /** All running containers have been adopted: rules are made to match, in one transaction, and what is nobody's is removed. */
   recovered(): Promise<void>;
   /** `NetworkSettings` of inspect; without an attachment, of a container that does not run. */
@@ -75,6 +83,8 @@ export interface PreparedNetwork {
   /** Host paths to be bind mounted on /etc/hosts, /etc/hostname, /etc/resolv.conf. */
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly attachment: NetworkAttachment;
+  /** Descriptors that its monitor is to hold as long as it runs: what waits in them is for the next engine, too. */
+  readonly keep: readonly number[];
   /** Variables of `--link`, to be put before the container's own. */
   readonly env: readonly string[];
   readonly warnings: readonly string[];

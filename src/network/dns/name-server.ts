@@ -1,4 +1,5 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { boundSocket, socketPort } from '../../linux/bound-socket.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
@@ -24,6 +25,24 @@ export interface Client {
   readonly upstream: () => readonly UpstreamServer[];
 }
 
+/** Descriptors of two sockets in a container's namespace, where its questions come. */
+export interface NameSockets {
+  readonly udp: number;
+  readonly tcp: number;
+}
+
+/** With ports of their own, which `NameServer.rules` leads port 53 to. The caller owns them until a server takes them. */
+export function openNameSockets(namespace: NetworkNamespace): NameSockets {
+  const address = bytesOf(SERVER_ADDRESS);
+  const udp = boundSocket({ protocol: 'udp', address, port: 0 }, namespace);
+  try {
+    return { udp, tcp: boundSocket({ protocol: 'tcp', address, port: 0 }, namespace) };
+  } catch (error) {
+    closeSync(udp);
+    throw error;
+  }
+}
+
 /** Answers one container, on sockets in its own namespace. */
 export class NameServer {
   readonly #table: NameTable;
@@ -32,9 +51,12 @@ export class NameServer {
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   readonly #ports: { readonly udp: number; readonly tcp: number };
+  /** Open as long as the server is. */
+  readonly sockets: NameSockets;
 
+  /** Takes the sockets. */
   constructor(options: {
-    readonly namespace: NetworkNamespace;
+    readonly sockets: NameSockets;
     readonly table: NameTable;
     readonly upstream: Upstream;
     readonly client: () => Client;
@@ -42,9 +64,8 @@ export class NameServer {
     this.#table = options.table;
     this.#upstream = options.upstream;
     this.#client = options.client;
-    const address = bytesOf(SERVER_ADDRESS);
-    const udp = boundSocket({ protocol: 'udp', address, port: 0 }, options.namespace);
-    const tcp = boundSocket({ protocol: 'tcp', address, port: 0 }, options.namespace);
+    this.sockets = options.sockets;
+    const { udp, tcp } = options.sockets;
     this.#udp = createSocket('udp4').bind({ fd: udp }).unref();
     this.#udp.on('error', () => undefined);
     this.#udp.on('message', (message, peer) => {
