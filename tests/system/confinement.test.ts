@@ -127,7 +127,10 @@ test('volumes: filled from the image, shared, read-only, parts of them', () =>
     assert.equal(await run(engine, 'ls /x | wc -l', volume('bin', '/x')), applets);
     await run(engine, 'mkdir /v/in; echo here > /v/in/f; ln -s / /v/out; ln -s /etc /v/etc', volume('data', '/v'));
     assert.equal(await run(engine, 'cat /p/f', volume('data', '/p', { Subpath: 'in' })), 'here');
-    await assert.rejects(run(engine, 'ls /p', volume('data', '/p', { Subpath: 'etc' })), /cannot access path/);
+    await assert.rejects(
+      run(engine, 'ls /p', volume('data', '/p', { Subpath: 'etc' })),
+      /cannot access path|path concatenation escapes the base directory/,
+    );
     assert.equal(await run(engine, 'ls /p', volume('data', '/p', { Subpath: 'out' })), 'etc\nin\nout');
     assert.match(await run(engine, 'touch /v/x', { Binds: ['data:/v:ro'] }), /Read-only file system/);
 
