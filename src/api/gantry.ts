@@ -94,6 +94,19 @@ export interface NameTraceDocument {
 }
 
 /**
+ * `GET /gantry/build/mounts`: the directories of RUN --mount=type=cache. `GET …/archive?id=…` gives one as a tar, `PUT` there
+ * takes one, `DELETE /gantry/build/mounts?id=…` removes one.
+ */
+export const CACHE_MOUNTS_PATH = '/gantry/build/mounts';
+
+export interface CacheMountDocument {
+  readonly Id: string;
+  readonly InUse: boolean;
+  /** Bytes. */
+  readonly Size: number;
+}
+
+/**
  * `GET /gantry/build/outputs/{ticket}`: a tar that a build has ready. The ticket comes in the build's progress, as `aux`
  * with a `BuildOutputNotice`; the build waits until the stream was read.
  */

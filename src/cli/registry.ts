@@ -254,6 +254,16 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/image/tag.ts')).tag,
   },
   {
+    paths: ['builder cache'],
+    summary: 'List, export, import and remove the caches of RUN --mount=type=cache',
+    load: async () => (await import('./commands/builder/cache.ts')).cache,
+  },
+  {
+    paths: ['builder du'],
+    summary: 'Disk usage of the build cache',
+    load: async () => (await import('./commands/builder/du.ts')).du,
+  },
+  {
     paths: ['builder prune'],
     summary: 'Remove build cache',
     load: async () => (await import('./commands/builder/prune.ts')).prune,

@@ -1,5 +1,12 @@
 import type { Filters } from '../api/filters.ts';
-import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath, type BuildCheckDocument } from '../api/gantry.ts';
+import {
+  BUILD_CHECK_PATH,
+  buildInputPath,
+  buildOutputPath,
+  CACHE_MOUNTS_PATH,
+  type BuildCheckDocument,
+  type CacheMountDocument,
+} from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
@@ -54,6 +61,26 @@ export class BuilderClient {
       body: options.context,
       signal: options.signal,
     });
+  }
+
+  cacheMounts(): Promise<CacheMountDocument[]> {
+    return this.#requester.json('GET', CACHE_MOUNTS_PATH);
+  }
+
+  async exportCacheMount(id: string): Promise<AsyncIterable<Uint8Array>> {
+    return (await this.#requester.request('GET', `${CACHE_MOUNTS_PATH}/archive`, { query: { id } })).body;
+  }
+
+  importCacheMount(id: string, tar: AsyncIterable<Uint8Array>): Promise<CacheMountDocument> {
+    return this.#requester.json('PUT', `${CACHE_MOUNTS_PATH}/archive`, {
+      query: { id },
+      headers: { 'Content-Type': 'application/x-tar' },
+      body: tar,
+    });
+  }
+
+  removeCacheMount(id: string): Promise<CacheMountDocument> {
+    return this.#requester.json('DELETE', CACHE_MOUNTS_PATH, { query: { id } });
   }
 
   prune(options: {

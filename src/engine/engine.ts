@@ -6,7 +6,7 @@
  * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
  */
 import type { Inventory } from '../api/inventory.ts';
-import type { BuildCheckDocument } from '../api/gantry.ts';
+import type { BuildCheckDocument, CacheMountDocument } from '../api/gantry.ts';
 import type { AuthConfig } from '../api/auth.ts';
 import type {
   ContainerCreateRequest,
@@ -387,6 +387,18 @@ export interface BuildService {
     keepBytes?: number;
   }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>;
   diskUsage(): Promise<BuildCacheRecord[]>;
+  /** Directories of RUN --mount=type=cache, by their ids. */
+  readonly cacheMounts: CacheMountService;
+}
+
+export interface CacheMountService {
+  list(): Promise<CacheMountDocument[]>;
+  /** Its files as a tar. Throws `not-found`. */
+  export(id: string, options?: OperationOptions): Promise<Bytes>;
+  /** All or nothing, in the place of what was there. Throws `conflict` while a step uses it, `corrupt`. */
+  import(id: string, tar: Bytes, options?: OperationOptions): Promise<CacheMountDocument>;
+  /** Throws `not-found`, `conflict`. */
+  remove(id: string): Promise<CacheMountDocument>;
 }
 
 export interface SystemService {

@@ -191,6 +191,32 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.equal(cached(none), 0);
   });
 
+  test('cache mounts are listed, exported, imported and removed', async () => {
+    const dockerfile = join(directory, 'Dockerfile.mounts');
+    const script = 'RUN --mount=type=cache,id=kept,target=/c';
+    fs.writeFileSync(dockerfile, `FROM busybox\n${script} echo one >/c/f; chown 5:6 /c/f; chmod 640 /c/f\n`);
+    await build('-f', dockerfile, '--network', 'none');
+    const listed = await gantry('builder', 'cache', 'ls');
+    assert.match(listed.stdout, /^ID +SIZE +IN USE\nkept +4B +false\n$/);
+    assert.match((await gantry('builder', 'du')).stdout, /Total:\t\t\d/);
+    const file = join(directory, 'kept.tar');
+    assert.equal((await gantry('builder', 'cache', 'export', '-o', file, 'kept')).code, 0);
+    assert.equal((await gantry('builder', 'cache', 'rm', 'kept')).stdout, 'kept\n');
+    assert.equal((await gantry('builder', 'cache', 'ls', '-q')).stdout, '');
+    assert.equal((await gantry('builder', 'cache', 'import', 'kept', file)).stdout, 'kept\n');
+    const read = `FROM busybox\n${script} stat -c '%u:%g:%a' /c/f; cat /c/f\n`;
+    fs.writeFileSync(dockerfile, read);
+    assert.match((await build('-f', dockerfile, '--network', 'none')).stdout, /5:6:640\none\n/);
+    fs.truncateSync(file, 700);
+    const broken = await gantry('builder', 'cache', 'import', 'kept', file);
+    assert.equal(broken.code, 1);
+    assert.match(broken.stderr, /unexpected end/);
+    assert.match((await build('-f', dockerfile, '--network', 'none', '--no-cache')).stdout, /one\n/);
+    const absent = await gantry('builder', 'cache', 'rm', 'none');
+    assert.match(absent.stderr, /no cache mount has the id none: `gantry builder cache ls` shows those there are/);
+    assert.match((await gantry('builder', 'cache', 'export')).stderr, /use it as `gantry builder cache export/);
+  });
+
   test('what is refused, and how it is said', async () => {
     const refused: readonly (readonly [readonly string[], RegExp])[] = [
       [['-o', 'type=local'], /dest is required for local output/],

@@ -1,4 +1,4 @@
-import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath } from '../../api/gantry.ts';
+import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath, CACHE_MOUNTS_PATH } from '../../api/gantry.ts';
 import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -30,6 +30,35 @@ export function buildRoutes(engine: EngineServices): Route[] {
       },
     },
     {
+      method: 'GET',
+      path: CACHE_MOUNTS_PATH,
+      handle: async (exchange) => exchange.json(await engine.builder.cacheMounts.list()),
+    },
+    {
+      method: 'DELETE',
+      path: CACHE_MOUNTS_PATH,
+      handle: async (exchange) => exchange.json(await engine.builder.cacheMounts.remove(cacheId(exchange))),
+    },
+    {
+      method: 'GET',
+      path: `${CACHE_MOUNTS_PATH}/archive`,
+      handle: async (exchange) => {
+        const { signal } = exchange;
+        await exchange.stream(
+          'application/x-tar',
+          await engine.builder.cacheMounts.export(cacheId(exchange), { signal }),
+        );
+      },
+    },
+    {
+      method: 'PUT',
+      path: `${CACHE_MOUNTS_PATH}/archive`,
+      handle: async (exchange) => {
+        const { signal } = exchange;
+        exchange.json(await engine.builder.cacheMounts.import(cacheId(exchange), exchange.upload(), { signal }));
+      },
+    },
+    {
       method: 'POST',
       path: '/build/cancel',
       handle: async (exchange) => {
@@ -42,6 +71,12 @@ export function buildRoutes(engine: EngineServices): Route[] {
     { method: 'POST', path: BUILD_CHECK_PATH, handle: (exchange) => check(engine, exchange) },
     { method: 'POST', path: '/build/prune', handle: (exchange) => prune(engine, exchange) },
   ];
+}
+
+function cacheId(exchange: Exchange): string {
+  const id = exchange.query.text('id');
+  if (id === undefined) throw new EngineError('invalid-argument', 'the id of a cache is missing');
+  return id;
 }
 
 async function check(engine: EngineServices, exchange: Exchange): Promise<void> {

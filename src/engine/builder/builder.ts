@@ -5,7 +5,7 @@ import { EngineError, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Filters } from '../../api/filters.ts';
-import type { BuildCheckDocument } from '../../api/gantry.ts';
+import type { BuildCheckDocument, CacheMountDocument } from '../../api/gantry.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
@@ -18,11 +18,11 @@ import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
-import type { BuildOptions, BuildRequest, BuildResult, BuildService } from '../engine.ts';
+import type { BuildOptions, BuildRequest, BuildResult, BuildService, CacheMountService } from '../engine.ts';
 import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
 import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
 import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
-import type { CacheMounts } from './cache-mounts.ts';
+import type { CacheMountInfo, CacheMounts } from './cache-mounts.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
 import { readAnnotations, readOutput } from './outputs/output.ts';
@@ -271,6 +271,13 @@ export class Builder implements BuildService {
     return found;
   }
 
+  readonly cacheMounts: CacheMountService = {
+    list: async () => (await this.#parts.caches.list()).map(cacheMountDocument),
+    export: (id, options) => this.#parts.caches.export(id, options),
+    import: async (id, tar, options) => cacheMountDocument(await this.#parts.caches.import(id, tar, options)),
+    remove: async (id) => cacheMountDocument(await this.#parts.caches.remove(id)),
+  };
+
   async cancel(buildId: string): Promise<void> {
     this.#running.get(buildId)?.abort();
   }
@@ -329,6 +336,10 @@ export class Builder implements BuildService {
     }));
     return [...records, ...caches];
   }
+}
+
+function cacheMountDocument({ id, inUse, size }: CacheMountInfo): CacheMountDocument {
+  return { Id: id, InUse: inUse, Size: size };
 }
 
 function sourceDateEpoch(buildArgs: ReadonlyMap<string, string>): number | undefined {
