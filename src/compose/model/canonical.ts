@@ -1,5 +1,5 @@
-import { stringify } from 'yaml';
 import { asDict, dict, type Dict, isDict, sortedKeys, type Value } from './value.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** Keys in the order in which Docker's Compose writes them; what is not named follows by name. */
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
@@ -38,6 +38,7 @@ const ORDERS: Readonly<Record<string, readonly string[]>> = {
   'deploy.placement': words('constraints preferences max_replicas_per_node'),
   'devices.*': words('source target permissions'),
   'env_file.*': words('path required format'),
+  provider: words('type options'),
   healthcheck: words('test timeout interval retries start_period start_interval disable'),
   logging: words('driver options'),
   'networks.*': words(
@@ -58,6 +59,7 @@ const TOP_ORDERS: Readonly<Record<string, readonly string[]>> = {
   volumes: words('name driver driver_opts external labels'),
   secrets: words('name file environment content external labels driver driver_opts template_driver'),
   configs: words('name file environment content external labels driver driver_opts template_driver'),
+  models: words('name model context_size runtime_flags'),
 };
 
 /** The model with its keys in their order and without what says nothing. */
@@ -71,7 +73,7 @@ export function canonicalModel(tree: Dict): Dict {
       );
     else if (key in TOP_ORDERS) {
       if (Object.keys(asDict(value)).length > 0) out[key] = each(value, (item) => inOrder(item, TOP_ORDERS[key]!));
-    } else out[key] = key.startsWith('x-') ? value : sorted(value);
+    } else out[key] = sortKeys(value);
   }
   return out;
 }
@@ -81,10 +83,10 @@ export function canonicalService(service: Dict): Dict {
   for (const key of ordered(service, SERVICE)) {
     if (key === 'extends') continue;
     const value = service[key]!;
-    if (isEmpty(value) && !KEPT_EMPTY.has(key)) continue;
+    if ((value === null || isEmpty(value)) && !KEPT_EMPTY.has(key)) continue;
     if (value === false && KEPT_FALSE.has(key) === false && typeof value === 'boolean') continue;
     if ((value === '' || value === 0) && !KEPT_EMPTY.has(key) && key !== 'scale' && key !== 'oom_score_adj') continue;
-    out[key] = key.startsWith('x-') ? value : arrange(value, key);
+    out[key] = key.startsWith('x-') ? sortKeys(value) : arrange(value, key);
   }
   return out;
 }
@@ -92,16 +94,13 @@ export function canonicalService(service: Dict): Dict {
 const KEPT_EMPTY = new Set(['command', 'entrypoint']);
 const KEPT_FALSE = new Set(['attach', 'init']);
 
+/** The text of a canonical model; what is left of dollars after interpolation is escaped, so that it can be read again. */
 export function canonicalYaml(tree: Dict): string {
-  return stringify(tree, {
-    indent: 2,
-    indentSeq: true,
-    lineWidth: 0,
-    compat: 'yaml-1.1',
-    aliasDuplicateObjects: false,
-    nullStr: 'null',
-    schema: 'core',
-  });
+  return escapeDollars(yamlText(tree));
+}
+
+export function escapeDollars(text: string): string {
+  return text.replaceAll('$', '$$$$');
 }
 
 function arrange(value: Value, path: string): Value {
@@ -124,7 +123,7 @@ function inOrder(item: Dict, order: readonly string[]): Dict {
   for (const key of ordered(item, order)) {
     const value = item[key]!;
     if (value === null || value === '' || isEmpty(value) || (value === false && !key.startsWith('enable_'))) continue;
-    out[key] = key === 'ipam' ? ipam(asDict(value)) : sorted(value);
+    out[key] = key === 'ipam' ? ipam(asDict(value)) : sortKeys(value);
   }
   return out;
 }
@@ -135,7 +134,7 @@ function ipam(value: Dict): Dict {
       key,
       key === 'config' && Array.isArray(value[key])
         ? value[key].map((item) => inOrder(asDict(item), ['subnet', 'gateway', 'ip_range', 'aux_addresses']))
-        : sorted(value[key]!),
+        : sortKeys(value[key]!),
     ]),
   );
 }
@@ -150,9 +149,10 @@ function ordered(value: Dict, order: readonly string[]): string[] {
   return [...known, ...sortedKeys(value).filter((key) => !order.includes(key))];
 }
 
-function sorted(value: Value): Value {
-  if (Array.isArray(value)) return value.map(sorted);
-  return isDict(value) ? dict(sortedKeys(value).map((key) => [key, sorted(value[key]!)])) : value;
+/** Go's maps have no order of their own: they are written by name. */
+export function sortKeys(value: Value): Value {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  return isDict(value) ? dict(sortedKeys(value).map((key) => [key, sortKeys(value[key]!)])) : value;
 }
 
 function isEmpty(value: Value): boolean {

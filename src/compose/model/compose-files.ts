@@ -3,12 +3,12 @@ import { basename, dirname, resolve } from 'node:path';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import { parseDotenv } from './dotenv.ts';
 import type { Lookup, Variable } from './interpolate.ts';
-import { expandShortForms } from './long-form.ts';
-import { merge, remove } from './merge.ts';
+import { expandShortForms, FormError } from './long-form.ts';
+import { deduplicate, merge, remove } from './merge.ts';
 import { resolvePaths, toAbsolute } from './paths.ts';
 import { errorAt, type Place, Places } from './place.ts';
 import { validateSchema } from './schema.ts';
-import { asDict, asList, asText, dict, type Dict, isDict, sameValue, textOf } from './value.ts';
+import { asDict, asList, asText, clone, dict, type Dict, isDict, sameValue, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
 
 export interface ComposeFilesOptions {
@@ -22,6 +22,11 @@ export interface ComposeFilesOptions {
   readonly resolvePaths: boolean;
   readonly warn: (message: string) => void;
   readonly onVariable?: ((variable: Variable) => void) | undefined;
+}
+
+interface Document {
+  readonly tree: Dict;
+  readonly removed: readonly (readonly string[])[];
 }
 
 const LARGEST = 16 * 2 ** 20;
@@ -43,26 +48,36 @@ class ComposeFiles {
 
   readAll(files: readonly string[], directory: string, lookup: Lookup, including: readonly string[]): Dict {
     let tree = dict();
-    for (const file of files) {
-      for (const document of this.#documents(file, lookup)) {
+    for (const [i, file] of files.entries()) {
+      for (const document of this.#documents(file, lookup, i > 0)) {
         const included = this.#included(document.tree, directory, lookup, [...including, file]);
         delete document.tree['include'];
-        this.#extendServices(document.tree, file, directory, lookup);
+        this.#extendServices(document, file, directory, lookup);
         if (this.#options.resolvePaths || including.length > 0)
           resolvePaths(document.tree, { directory, home: this.#options.home });
-        if (included) tree = this.#combine(tree, included);
+        if (included) {
+          this.#checkConflicts(document.tree, included);
+          tree = this.#combine(tree, included);
+        }
         for (const path of document.removed) remove(tree, path);
         tree = merge(tree, document.tree) as Dict;
         this.#keepPlaces(tree, document.tree);
       }
     }
+    if (this.#options.resolvePaths || including.length > 0)
+      for (const service of Object.values(asDict(tree['services']))) {
+        const build = asDict(service)['build'];
+        if (isDict(build)) build['context'] ??= directory;
+      }
     return tree;
   }
 
-  #documents(file: string, lookup: Lookup): { tree: Dict; removed: readonly (readonly string[])[] }[] {
+  /** `over`: an earlier file's values stay where this one says nothing. */
+  #documents(file: string, lookup: Lookup, over = false): Document[] {
     const text = this.#text(file);
     const documents = readYaml(text, file, {
       places: this.places,
+      onVariable: this.#options.onVariable,
       interpolation: this.#options.interpolate
         ? {
             lookup,
@@ -81,16 +96,20 @@ class ComposeFiles {
         this.#options.warn(
           `${file}: the attribute \`version\` is obsolete, it will be ignored, please remove it to avoid potential confusion`,
         );
+      if (over)
+        for (const service of Object.values(asDict(document.tree['services'])).filter(isDict))
+          for (const key of Object.keys(service)) if (service[key] === null) delete service[key];
       // A file that is still to be interpolated holds texts where the schema wants numbers.
       if (this.#options.interpolate)
         validateSchema(document.tree, { places: this.places, interpolated: document.interpolated, file });
       delete document.tree['version'];
-      const first = this.places.get(document.tree, 'services');
       try {
-        expandShortForms(document.tree);
+        expandShortForms(document.tree, { asWritten: !this.#options.interpolate });
       } catch (error) {
-        throw errorAt(first, errorMessage(error));
+        if (!(error instanceof FormError)) throw error;
+        throw errorAt(this.places.get(error.container, error.key) ?? { file, line: 1, column: 1 }, error.message);
       }
+      for (const service of Object.values(asDict(document.tree['services']))) deduplicate(asDict(service));
     }
     return documents;
   }
@@ -154,36 +173,41 @@ class ComposeFiles {
 
   /** What two inclusions both define must be the same, or belong to the including file alone. */
   #combine(tree: Dict, included: Dict): Dict {
-    for (const kind of ['services', 'networks', 'volumes', 'secrets', 'configs']) {
-      const [ours, theirs] = [asDict(tree[kind]), asDict(included[kind])];
-      for (const name of Object.keys(theirs))
-        if (name in ours && !sameValue(ours[name], theirs[name]))
-          throw errorAt(
-            this.places.get(theirs, name),
-            `imported compose file conflicts with ${kind}.${name}: it is defined already`,
-            'conflict',
-          );
-    }
+    this.#checkConflicts(tree, included);
     const merged = merge(included, tree) as Dict;
     this.#keepPlaces(merged, included);
     this.#keepPlaces(merged, tree);
     return merged;
   }
 
-  #extendServices(tree: Dict, file: string, directory: string, lookup: Lookup): void {
-    const services = asDict(tree['services']);
+  #checkConflicts(tree: Dict, included: Dict): void {
+    for (const kind of ['services', 'networks', 'volumes', 'secrets', 'configs']) {
+      const [ours, theirs] = [asDict(tree[kind]), asDict(included[kind])];
+      for (const name of Object.keys(theirs))
+        if (name in ours && !sameValue(ours[name], theirs[name]))
+          throw errorAt(
+            this.places.get(ours, name) ?? this.places.get(theirs, name),
+            `imported compose file conflicts with ${kind}.${name}: it is defined already`,
+            'conflict',
+          );
+    }
+  }
+
+  #extendServices(document: Document, file: string, directory: string, lookup: Lookup): void {
+    const services = asDict(document.tree['services']);
     for (const name of Object.keys(services))
-      services[name] = this.#extended(services, name, file, directory, lookup, []);
+      services[name] = this.#extended(document, name, file, directory, lookup, []);
   }
 
   #extended(
-    services: Dict,
+    document: Document,
     name: string,
     file: string,
     directory: string,
     lookup: Lookup,
     chain: readonly string[],
   ): Dict {
+    const services = asDict(document.tree['services']);
     const service = asDict(services[name]);
     const given = service['extends'];
     if (!isDict(given)) return service;
@@ -197,7 +221,7 @@ class ComposeFiles {
     if (path === undefined) {
       if (!isDict(services[wanted]))
         throw errorAt(place, `cannot extend service "${name}" in ${basename(file)}: service "${wanted}" not found`);
-      base = this.#extended(services, wanted, file, directory, lookup, [...chain, link]);
+      base = this.#extended(document, wanted, file, directory, lookup, [...chain, link]);
     } else {
       const other = this.#localFile(path, place, { directory, home: this.#options.home });
       let documents;
@@ -210,7 +234,7 @@ class ComposeFiles {
       const theirs = asDict(documents[0]!.tree['services']);
       if (!isDict(theirs[wanted]))
         throw errorAt(place, `cannot extend service "${name}" in ${file}: service "${wanted}" not found in ${other}`);
-      base = this.#extended(theirs, wanted, other, dirname(other), lookup, [...chain, link]);
+      base = this.#extended(documents[0]!, wanted, other, dirname(other), lookup, [...chain, link]);
       const alone = dict([['services', dict([[wanted, base]])]]);
       resolvePaths(alone, { directory: dirname(other), home: this.#options.home });
     }
@@ -219,7 +243,9 @@ class ComposeFiles {
       const at = this.places.get(service, key);
       if (at) this.places.set(own, key, at);
     }
-    const merged = merge(base, own, ['services', name]) as Dict;
+    const below = dict([['services', dict([[name, clone(base)]])]]);
+    for (const path of document.removed) if (path[1] === name && path.length > 2) remove(below, path);
+    const merged = merge(asDict(below['services'])[name], own, ['services', name]) as Dict;
     this.#keepPlaces(merged, own);
     return merged;
   }

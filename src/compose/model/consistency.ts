@@ -39,6 +39,20 @@ export function checkConsistency(tree: Dict, places: Places, active: ReadonlySet
       if (!active.has(wanted) && asDict(how)['required'] !== false)
         fail('depends_on', `service "${name}" depends on undefined service "${wanted}"`);
     }
+    for (const use of asList(asDict(service['build'])['secrets']).filter(isDict))
+      if (!isDict(asDict(tree['secrets'])[textOf(use['source'])]))
+        fail('build', `service "${name}" refers to undefined build secret ${textOf(use['source'])}`);
+    for (const model of Object.keys(asDict(service['models'])))
+      if (!(model in asDict(tree['models']))) fail('models', `service "${name}" refers to undefined model ${model}`);
+    const build = asDict(service['build']);
+    if (build['dockerfile_inline'] !== undefined && build['dockerfile'] !== undefined)
+      fail('build', `service "${name}" declares mutually exclusive dockerfile and dockerfile_inline`);
+    for (const rule of asList(asDict(service['develop'])['watch']).filter(isDict))
+      if (textOf(rule['action']).startsWith('sync') && rule['target'] === undefined)
+        fail('develop', `services.${name}.develop.watch: target is required for the action ${textOf(rule['action'])}`);
+    const restart = asText(service['restart']);
+    if (restart !== undefined && !/^(no|always|unless-stopped|on-failure(:\d+)?)?$/.test(restart))
+      fail('restart', `services.${name}.restart: invalid restart policy ${JSON.stringify(restart)}`);
     checkLimits(name, service, fail);
     const container = asText(service['container_name']);
     if (container !== undefined) {
@@ -52,12 +66,27 @@ export function checkConsistency(tree: Dict, places: Places, active: ReadonlySet
     }
     checkPorts(name, service, ports, fail);
   }
+  for (const kind of ['networks', 'volumes'])
+    for (const [key, item] of Object.entries(asDict(tree[kind]))) {
+      const given = asDict(item);
+      const more = Object.keys(given).find((name) => !['name', 'external'].includes(name) && !name.startsWith('x-'));
+      if (given['external'] === true && more !== undefined)
+        throw errorAt(
+          places.get(given, more) ?? places.get(asDict(tree[kind]), key),
+          `${kind}.${key}: conflicting parameters "external" and ${JSON.stringify(more)} specified`,
+        );
+    }
   for (const kind of ['secrets', 'configs']) {
     for (const [key, item] of Object.entries(asDict(tree[kind]))) {
       const given = asDict(item);
       const ways = ['file', 'environment', 'content', 'external'].filter(
         (way) => given[way] !== undefined && given[way] !== false,
       );
+      if (ways.length === 0 && given['driver'] === undefined)
+        throw errorAt(
+          places.get(asDict(tree[kind]), key),
+          `${kind}.${key}: one of file|environment|content must be set`,
+        );
       if (ways.length > 1)
         throw errorAt(
           places.get(asDict(tree[kind]), key),

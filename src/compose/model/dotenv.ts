@@ -4,11 +4,18 @@ import { interpolate, type Lookup } from './interpolate.ts';
 /**
  * Reads `.env` and `env_file` texts: `KEY=value`, `export KEY=value`, `KEY: value`, comments, quotes (single: as they
  * stand; double: escapes and variables; both may span lines). A name alone takes its value from `lookup`. Variables in
- * values are looked up in `lookup` first, then among the file's earlier ones.
+ * values are looked up in `lookup` first, then among the file's earlier ones, then in `earlier`: those of files before.
  */
-export function parseDotenv(text: string, file: string, lookup: Lookup): Map<string, string> {
+export function parseDotenv(
+  text: string,
+  file: string,
+  lookup: Lookup,
+  earlier: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
   const found = new Map<string, string>();
-  const options = { lookup: (name: string): string | undefined => lookup(name) ?? found.get(name) };
+  const options = {
+    lookup: (name: string): string | undefined => lookup(name) ?? found.get(name) ?? earlier.get(name),
+  };
   const source = text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const fail = (at: number, message: string): EngineError =>
     new EngineError(
@@ -40,13 +47,16 @@ export function parseDotenv(text: string, file: string, lookup: Lookup): Map<str
     if (quote === "'" || quote === '"') {
       const end = closingQuote(source, at + 1, quote);
       if (end < 0) throw fail(start, `unterminated quoted value ${source.slice(at).split('\n')[0]!}`);
+      const rest = source.slice(end + 1, lineEnd(source, end + 1));
+      if (!/^[ \t]*(#.*)?$/.test(rest))
+        throw fail(end, `unexpected character ${JSON.stringify(rest.trim()[0])} after the value of ${name}`);
       const raw = source.slice(at + 1, end);
       found.set(name, quote === "'" ? raw : interpolate(unescape(raw), options));
       at = lineEnd(source, end + 1);
     } else {
       const end = lineEnd(source, at);
       const raw = source.slice(at, end);
-      const comment = /(?:^|[ \t])#/.exec(raw);
+      const comment = /[ \t]#/.exec(raw);
       found.set(name, interpolate((comment ? raw.slice(0, comment.index) : raw).trim(), options));
       at = end;
     }

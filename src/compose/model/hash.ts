@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalService } from './canonical.ts';
-import { clone, dict, type Dict, isDict, type Value } from './value.ts';
+import { asDict, clone, dict, type Dict, isDict, type Value } from './value.ts';
 
 /**
  * The fingerprint of a service's configuration, as Docker's Compose computes it: what only says how an image is made,
@@ -33,7 +33,8 @@ export function resourceHash(kind: 'network' | 'volume', resource: Dict): string
           'enable_ipv6',
         ]
       : ['name', 'driver', 'driver_opts', 'external', 'labels'];
-  if (kind === 'network') given['ipam'] ??= dict();
+  if (kind === 'network')
+    given['ipam'] = dict(Object.entries(asDict(given['ipam'])).filter(([key]) => key !== 'options'));
   else given['driver'] ??= 'local';
   return createHash('sha256')
     .update(
@@ -47,19 +48,22 @@ export function resourceHash(kind: 'network' | 'volume', resource: Dict): string
 /** The document of Docker's own JSON: its always present fields, without extensions. */
 export function wireForm(service: Dict): Dict {
   const hasDeploy = isDict(service['deploy']);
-  const given = dict(Object.entries(service));
+  const given = dict(Object.entries(service).filter(([, value]) => value !== null));
   const empty = given['command'] ?? null;
   given['command'] = empty;
   given['entrypoint'] ??= null;
   const ordered = dict();
   // Null would be left out by the order of keys, and stands in Docker's document.
   const marked = dict(Object.entries(given).map(([key, value]) => [key, value === null ? 'null' : value]));
+  // So would an empty `deploy`, that Docker's document gives two fields.
+  const emptyDeploy = hasDeploy && Object.keys(service['deploy'] as Dict).length === 0;
+  if (emptyDeploy) marked['deploy'] = dict([['mode', 'none']]);
   for (const [key, value] of Object.entries(canonicalService(marked))) {
     if (key.startsWith('x-')) continue;
     ordered[key] = given[key] === null ? null : withoutExtensions(value);
   }
   if (hasDeploy) {
-    const deploy = isDict(ordered['deploy']) ? ordered['deploy'] : dict();
+    const deploy = isDict(ordered['deploy']) && !emptyDeploy ? ordered['deploy'] : dict();
     const { endpoint_mode: mode, ...rest } = deploy;
     const resources = rest['resources'] ?? dict();
     const order = [
@@ -87,6 +91,12 @@ export function wireForm(service: Dict): Dict {
   if (isDict(block))
     for (const devices of Object.values(block))
       if (Array.isArray(devices)) devices.splice(0, devices.length, ...devices.map((item) => capitalized(item)));
+  for (const limit of Object.values(isDict(ordered['ulimits']) ? ordered['ulimits'] : dict()))
+    if (isDict(limit)) for (const key of ['soft', 'hard']) if (limit[key] === 0) delete limit[key];
+  for (const mount of Array.isArray(ordered['volumes']) ? ordered['volumes'] : []) {
+    const bind = asDict(mount)['bind'];
+    if (isDict(bind) && bind['create_host_path'] === false) delete bind['create_host_path'];
+  }
   const develop = ordered['develop'];
   if (isDict(develop) && Array.isArray(develop['watch']))
     for (const rule of develop['watch']) if (isDict(rule)) withExec(rule);
@@ -123,8 +133,8 @@ function withoutExtensions(value: Value): Value {
 }
 
 /** Go's `encoding/json` writes these as escapes. */
-function goJson(value: Value): string {
-  return JSON.stringify(value).replace(
+export function goJson(value: Value, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(
     /[<>&\u2028\u2029]/g,
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

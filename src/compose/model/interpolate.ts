@@ -11,6 +11,15 @@ export interface InterpolateOptions {
   readonly onVariable?: ((variable: Variable) => void) | undefined;
 }
 
+/** Tells a text's variables, and nothing of what they stand for. */
+export function variablesOf(text: string, onVariable: (variable: Variable) => void): void {
+  try {
+    interpolate(text, { lookup: () => '-', onVariable });
+  } catch {
+    // said when the text is interpolated
+  }
+}
+
 export interface Variable {
   readonly name: string;
   readonly required: boolean;
@@ -42,9 +51,9 @@ export function interpolate(text: string, options: InterpolateOptions, depth = 0
       at = end + 1;
     } else {
       const name = NAME.exec(text.slice(cut + 1))?.[0];
-      if (name === undefined) throw invalid(text);
-      out += plain(name, options);
-      at = cut + 1 + name.length;
+      // A dollar before what is no name stands for itself.
+      out += name === undefined ? '$' : plain(name, options);
+      at = cut + 1 + (name?.length ?? 0);
     }
   }
   return out;

@@ -28,7 +28,7 @@ services:
     command:
       - sh
       - -c
-      - echo $HOME
+      - echo $$HOME
     image: busybox:latest
     networks:
       default: null

@@ -1,13 +1,13 @@
 import fs from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { readComposeFiles } from './compose-files.ts';
 import { checkConsistency } from './consistency.ts';
 import { parseDotenv } from './dotenv.ts';
 import { interpolate, type Lookup, type Variable } from './interpolate.ts';
-import { toNormalForm } from './normal-form.ts';
+import { nameResources, toNormalForm } from './normal-form.ts';
 import { Places } from './place.ts';
-import { checkProjectName, nameOfDirectory } from './project-name.ts';
+import { checkProjectName, nameOf } from './project-name.ts';
 import { asDict, asList, asText, byText, dict, type Dict, isDict, sortedKeys, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
 
@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly normalize?: boolean;
   readonly resolvePaths?: boolean;
   readonly resolveEnvironment?: boolean;
+  /** False: env files stay what they are, and only variables without a value get theirs. */
+  readonly readEnvFiles?: boolean;
   readonly checkConsistency?: boolean;
   readonly warn: (message: string) => void;
 }
@@ -84,20 +86,23 @@ export function loadProject(options: LoadOptions): LoadedProject {
       projectName: name,
       lookup,
       resolveEnvironment: options.resolveEnvironment !== false,
+      readEnvFiles: options.readEnvFiles !== false,
       normalize: options.normalize !== false,
     });
     if (options.checkConsistency !== false) checkConsistency(tree, places, active);
-  } else tree['name'] ??= name;
-  dropOptionalDependencies(tree, active);
+  } else nameResources(tree, name, options.normalize !== false);
   return { name, directory, files, model: tree, disabled, profiles, lookup, environment, variables };
 }
 
 function composeFiles(options: LoadOptions): string[] {
+  const start = resolve(options.cwd, options.projectDirectory ?? '.');
+  const variables = options.files.length > 0 ? new Map<string, string>() : projectEnvironment(options, start);
   const given =
     options.files.length > 0
       ? options.files
-      : (options.env['COMPOSE_FILE']
-          ?.split(options.env['COMPOSE_PATH_SEPARATOR'] || ':')
+      : (variables
+          .get('COMPOSE_FILE')
+          ?.split(variables.get('COMPOSE_PATH_SEPARATOR') || ':')
           .filter((file) => file !== '') ?? []);
   if (given.length > 0)
     return given.map((file) => {
@@ -105,7 +110,6 @@ function composeFiles(options: LoadOptions): string[] {
         throw new EngineError('unimplemented', `${file}: files from registries and repositories are not supported`);
       return file === '-' ? file : resolve(options.cwd, file);
     });
-  const start = resolve(options.cwd, options.projectDirectory ?? '.');
   for (let at = start; ; at = dirname(at)) {
     const name = NAMES.find((item) => fs.existsSync(join(at, item)));
     if (name !== undefined) {
@@ -134,8 +138,7 @@ function projectEnvironment(options: LoadOptions, directory: string): Map<string
       if (given.length === 0) continue;
       throw new EngineError('not-found', `couldn't find env file: ${file}`, { cause: error });
     }
-    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key] ?? found.get(key)))
-      found.set(name, value);
+    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key], found)) found.set(name, value);
   }
   for (const [name, value] of Object.entries(options.env)) if (value !== undefined) found.set(name, value);
   return found;
@@ -162,8 +165,8 @@ function projectName(
     if (!/^(name|["']name["'])\s*:/m.test(text)) continue;
     for (const { tree } of readYaml(text, file, { places: new Places() })) written = asText(tree['name']) ?? written;
   }
-  if (written !== undefined && written !== '') return checkProjectName(interpolate(written, { lookup }));
-  return nameOfDirectory(directory);
+  if (written !== undefined && written !== '') return nameOf(interpolate(written, { lookup }));
+  return nameOf(basename(directory));
 }
 
 function activeProfiles(options: LoadOptions, environment: ReadonlyMap<string, string>, services: Dict): string[] {
@@ -185,17 +188,6 @@ function activeServices(services: Dict, profiles: readonly string[]): Set<string
       return wanted.length === 0 || profiles.includes('*') || wanted.some((profile) => profiles.includes(profile));
     }),
   );
-}
-
-function dropOptionalDependencies(tree: Dict, active: ReadonlySet<string>): void {
-  const services = asDict(tree['services']);
-  for (const item of Object.values(services)) {
-    const wanted = asDict(item)['depends_on'];
-    if (!isDict(wanted)) continue;
-    for (const name of Object.keys(wanted))
-      if (!active.has(name) && asDict(wanted[name])['required'] === false) delete wanted[name];
-    if (Object.keys(wanted).length === 0) delete asDict(item)['depends_on'];
-  }
 }
 
 /** Leaves out networks, volumes, secrets and configs that no service uses. Changes the model. */

@@ -1,12 +1,14 @@
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { deviceOf, pairsOf, portsOf, volumeOf } from './short-forms.ts';
 import { dict, type Dict, isDict, type Value, textOf } from './value.ts';
 
 /** Writes every short form of a file's tree in its long form, so that files can be merged by key. Changes the tree. Throws `invalid-argument`. */
-export function expandShortForms(tree: Dict): void {
+export function expandShortForms(tree: Dict, options: { readonly asWritten?: boolean } = {}): void {
   for (const name of Object.keys(dictOf(tree, 'services'))) {
     const services = tree['services'] as Dict;
     if (services[name] === null) services[name] = dict();
-    expandService(services[name] as Dict);
+    if (options.asWritten === true) expandKeyed(services[name] as Dict);
+    else expandService(services[name] as Dict);
   }
   for (const kind of ['networks', 'volumes', 'secrets', 'configs']) {
     const all = dictOf(tree, kind);
@@ -30,6 +32,17 @@ function expandInclude(item: Dict): Dict {
   apply(item, 'path', list);
   apply(item, 'env_file', list);
   return item;
+}
+
+/** Of a file that is not interpolated: only what is merged by key; texts with variables in them cannot be taken apart. */
+function expandKeyed(service: Dict): void {
+  for (const key of ['networks', 'models'])
+    apply(service, key, (value) => (Array.isArray(value) ? dict(value.map((name) => [textOf(name), null])) : value));
+  apply(service, 'volumes', (value) =>
+    (value as Value[]).map((item) => (isDict(item) || /\$\{[^}]*:/.test(textOf(item)) ? item : volumeOf(textOf(item)))),
+  );
+  apply(service, 'extends', (value) => (isDict(value) ? value : dict([['service', value]])));
+  apply(service, 'build', (value) => (isDict(value) ? value : dict([['context', value]])));
 }
 
 export function expandService(service: Dict): void {
@@ -93,9 +106,26 @@ export function expandService(service: Dict): void {
   }
 }
 
+/** A short form that is none: where it stands. */
+export class FormError extends EngineError {
+  readonly container: Dict;
+  readonly key: string;
+
+  constructor(container: Dict, key: string, cause: unknown) {
+    super('invalid-argument', errorMessage(cause), { cause });
+    this.container = container;
+    this.key = key;
+  }
+}
+
 function apply(target: Dict, key: string, change: (value: Value) => Value): void {
   const value = target[key];
-  if (value !== undefined && value !== null) target[key] = change(value);
+  if (value === undefined || value === null) return;
+  try {
+    target[key] = change(value);
+  } catch (error) {
+    throw new FormError(target, key, error);
+  }
 }
 
 function dictOf(tree: Dict, key: string): Dict {

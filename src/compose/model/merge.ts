@@ -24,6 +24,31 @@ export function merge(base: Value | undefined, over: Value | undefined, path: re
   return clone(over);
 }
 
+/** Lists of a service in which the later of two items for one thing stands for both. */
+export const UNIQUE: ReadonlySet<string> = new Set(
+  [
+    'cap_add',
+    'cap_drop',
+    'configs',
+    'devices',
+    'dns',
+    'dns_opt',
+    'dns_search',
+    'env_file',
+    'expose',
+    'links',
+    'ports',
+  ].concat(['secrets', 'tmpfs', 'volumes']),
+);
+
+/** Leaves every thing once in a service's lists, in long form. Changes the service. */
+export function deduplicate(service: Dict): void {
+  for (const key of UNIQUE) {
+    const list = service[key];
+    if (Array.isArray(list)) service[key] = unique(list, keyOf(key, ['services', '', key]));
+  }
+}
+
 /** Takes out what `!reset` and `!override` of a later file void. */
 export function remove(tree: Dict, path: readonly string[]): void {
   let at: Value | undefined = tree;

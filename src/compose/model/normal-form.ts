@@ -23,6 +23,7 @@ export interface NormalFormOptions {
   readonly lookup: Lookup;
   /** Read env files and take unset variables from the environment. */
   readonly resolveEnvironment: boolean;
+  readonly readEnvFiles: boolean;
   readonly normalize: boolean;
 }
 
@@ -44,20 +45,35 @@ export function toNormalForm(tree: Dict, options: NormalFormOptions): void {
       all[key] = item;
       if (options.normalize) item['name'] ??= item['external'] === true ? key : `${options.projectName}_${key}`;
       if (item['external'] === false) delete item['external'];
-      if (item['external'] === true && (kind === 'networks' || kind === 'volumes')) checkExternal(kind, key, item);
       texts(item, 'driver_opts');
       texts(item, 'labels');
     }
   }
 }
 
-function checkExternal(kind: string, key: string, item: Dict): void {
-  const more = Object.keys(item).find((name) => !['name', 'external'].includes(name) && !name.startsWith('x-'));
-  if (more !== undefined)
-    throw new EngineError(
-      'invalid-argument',
-      `${kind}.${key}: conflicting parameters "external" and ${JSON.stringify(more)} specified`,
-    );
+/** Of a tree that is not interpolated: only what needs no value. Changes the tree. */
+export function nameResources(tree: Dict, projectName: string, normalize: boolean): void {
+  tree['name'] = projectName;
+  if (!normalize) return;
+  const services = asDict(tree['services']);
+  for (const service of Object.values(services) as Dict[]) {
+    const build = service['build'];
+    if (isDict(build) && build['dockerfile_inline'] === undefined) build['dockerfile'] ??= 'Dockerfile';
+    for (const port of asList(service['ports']))
+      if (isDict(port)) {
+        port['mode'] ??= 'ingress';
+        port['protocol'] ??= 'tcp';
+      }
+  }
+  addDefaultNetwork(tree, services);
+  for (const kind of ['networks', 'volumes', 'secrets', 'configs']) {
+    const all = asDict(tree[kind]);
+    for (const key of Object.keys(all)) {
+      const item = asDict(all[key]);
+      all[key] = item;
+      item['name'] ??= item['external'] === true ? key : `${projectName}_${key}`;
+    }
+  }
 }
 
 function addDefaultNetwork(tree: Dict, services: Dict): void {
@@ -84,20 +100,11 @@ function normalizeService(name: string, service: Dict, options: NormalFormOption
   }
   for (const key of DURATIONS) change(service, key, where, (text) => formatDuration(parseDuration(text)));
   for (const key of SIZES) change(service, key, where, (text) => String(parseSize(text)));
-  for (const key of [
-    'cpus',
-    'cpu_count',
-    'cpu_percent',
-    'pids_limit',
-    'scale',
-    'oom_score_adj',
-    'cpu_shares',
-    'mem_swappiness',
-  ])
+  for (const key of ['cpus', 'cpu_count', 'cpu_percent', 'pids_limit', 'scale', 'oom_score_adj', 'cpu_shares'])
     change(service, key, where, numeric);
   for (const key of ['cpu_quota', 'cpu_period', 'cpu_rt_runtime', 'cpu_rt_period'])
-    change(service, key, where, (text) => (/[a-zµ]$/.test(text) ? formatDuration(parseDuration(text)) : text));
-  for (const key of ['user', 'hostname', 'mac_address', 'container_name', 'image', 'working_dir'])
+    change(service, key, where, (text) => (/[a-zµ]$/.test(text) ? formatDuration(parseDuration(text)) : numeric(text)));
+  for (const key of ['mem_swappiness', 'user', 'hostname', 'mac_address', 'container_name', 'image', 'working_dir'])
     change(service, key, where, (text) => text);
   for (const key of ['labels', 'annotations', 'sysctls', 'storage_opt', 'driver_opts']) texts(service, key);
   for (const key of ['expose', 'group_add', 'dns', 'dns_search', 'dns_opt', 'tmpfs'])
@@ -115,7 +122,15 @@ function normalizeService(name: string, service: Dict, options: NormalFormOption
   for (const key of Object.keys(limits)) {
     const limit = limits[key];
     if (isDict(limit)) for (const part of ['soft', 'hard']) change(limit, part, where, numeric);
-    else change(limits, key, where, numeric);
+    else {
+      change(limits, key, where, numeric);
+      // Docker's Compose knows no single limit of nothing.
+      if (limits[key] === 0)
+        limits[key] = dict([
+          ['soft', 0],
+          ['hard', 0],
+        ]);
+    }
   }
   for (const kind of ['secrets', 'configs'])
     for (const item of asList(service[kind]) as Dict[]) {
@@ -135,17 +150,25 @@ function normalizeService(name: string, service: Dict, options: NormalFormOption
     change(device, 'count', where, (text) => (text === 'all' ? -1 : numeric(text)));
   for (const hook of ['post_start', 'pre_stop'])
     for (const item of asList(service[hook]) as Dict[]) {
-      if (typeof item['command'] === 'string') item['command'] = shellWords(item['command']);
+      commandWords(item);
       environmentTexts(item, options.lookup, options.resolveEnvironment);
     }
+  for (const rule of asList(asDict(service['develop'])['watch']) as Dict[]) commandWords(asDict(rule['exec']));
+  const provided = asDict(asDict(service['provider'])['options']);
+  for (const key of Object.keys(provided))
+    provided[key] = (Array.isArray(provided[key]) ? provided[key] : [provided[key]!]).map((item) => textOf(item));
   normalizeEnvironment(service, options);
+}
+
+function commandWords(target: Dict): void {
+  if (typeof target['command'] === 'string') target['command'] = shellWords(target['command']);
 }
 
 function normalizeEnvironment(service: Dict, options: NormalFormOptions): void {
   environmentTexts(service, options.lookup, options.resolveEnvironment);
   const files = asList(service['env_file']) as Dict[];
   for (const file of files) file['required'] ??= true;
-  if (!options.resolveEnvironment) return readLabelFiles(service, options);
+  if (!options.resolveEnvironment || !options.readEnvFiles) return readLabelFiles(service, options);
   const own = asDict(service['environment']);
   const found = new Map<string, string>();
   for (const file of files) {
@@ -176,7 +199,7 @@ function readLabelFiles(service: Dict, options: NormalFormOptions): void {
     for (const [key, value] of parseDotenv(fs.readFileSync(textOf(path), 'utf8'), textOf(path), options.lookup))
       read[key] = value;
   service['labels'] = dict([...Object.entries(read), ...Object.entries(asDict(service['labels']))]);
-  if (!options.resolveEnvironment) delete service['label_file'];
+  if (!options.resolveEnvironment || !options.readEnvFiles) delete service['label_file'];
 }
 
 function environmentTexts(target: Dict, lookup: Lookup, resolve: boolean): void {
@@ -252,6 +275,7 @@ function normalizeBuild(service: Dict, where: string, options: NormalFormOptions
       else args[key] = null;
     }
   texts(build, 'labels');
+  for (const key of ['provenance', 'sbom']) change(build, key, `${where}.build`, (text) => text);
   change(build, 'shm_size', `${where}.build`, (text) => String(parseSize(text)));
   if (Array.isArray(build['extra_hosts'])) build['extra_hosts'] = asTexts(build['extra_hosts']).sort(byText);
 }

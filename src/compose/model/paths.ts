@@ -27,7 +27,6 @@ export function resolveServicePaths(service: Dict, base: PathBase): void {
   const build = service['build'];
   if (isDict(build)) {
     if (!isRemote(asText(build['context']) ?? '.')) {
-      build['context'] ??= '.';
       absolute(build, 'context', base);
     }
     const contexts = build['additional_contexts'];
@@ -43,8 +42,6 @@ export function resolveServicePaths(service: Dict, base: PathBase): void {
   if (isDict(develop)) for (const item of lists(develop, 'watch')) absolute(item, 'path', base);
   const extended = service['extends'];
   if (isDict(extended) && extended['file'] !== undefined) absolute(extended, 'file', base);
-  const credentials = service['credential_spec'];
-  if (isDict(credentials) && credentials['file'] !== undefined) absolute(credentials, 'file', base);
 }
 
 export function toAbsolute(path: string, base: PathBase): string {

@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 
 /** Throws `invalid-argument` for a name that was given and is none. */
@@ -11,9 +10,9 @@ export function checkProjectName(name: string): string {
   return name;
 }
 
-/** A directory's name, made fit. Throws `invalid-argument` when nothing is left of it. */
-export function nameOfDirectory(directory: string): string {
-  const name = basename(directory)
+/** The name of a directory, or that of a file, made fit. Throws `invalid-argument` when nothing is left of it. */
+export function nameOf(text: string): string {
+  const name = text
     .toLowerCase()
     .replace(/[^-_a-z0-9]/g, '')
     .replace(/^[_-]+/, '');

@@ -1,4 +1,5 @@
 import specification from './compose-spec.json' with { type: 'json' };
+import { UNIQUE } from './merge.ts';
 import { errorAt, type Place, type Places } from './place.ts';
 import { type Dict, isDict, sameValue, type Value, textOf } from './value.ts';
 
@@ -84,7 +85,7 @@ class Check {
         if (found) return found;
       }
     }
-    if (schema.uniqueItems === true) {
+    if (schema.uniqueItems === true && !(path.length === 3 && path[0] === 'services' && UNIQUE.has(path[2]!))) {
       const seen = new Map<string, number>();
       for (const [i, item] of value.entries()) {
         const key = JSON.stringify(item);
@@ -133,6 +134,12 @@ class Check {
     path: readonly string[],
     place: Place | undefined,
   ): Violation | undefined {
+    if (typeof item === 'string' && isSwitch(schema)) {
+      const meant = meaning(item);
+      if (typeof meant !== 'boolean') return { path, place, message: `must be a boolean, not ${JSON.stringify(item)}` };
+      container[key] = meant;
+      return undefined;
+    }
     const found = this.run(item, schema, path, place);
     if (!found || typeof item !== 'string' || !this.#interpolated.has(item)) return found;
     const meant = meaning(item);
@@ -165,6 +172,11 @@ class Check {
     if (schema.oneOf) return schema.oneOf.flatMap((item) => this.#types(item));
     return schema.type === undefined ? [] : typeof schema.type === 'string' ? [schema.type] : [...schema.type];
   }
+}
+
+/** Texts are taken only because they may hold a variable. */
+function isSwitch(schema: Schema): boolean {
+  return Array.isArray(schema.type) && schema.type[0] === 'boolean' && schema.type[1] === 'string';
 }
 
 function hasType(value: Value, type: string): boolean {

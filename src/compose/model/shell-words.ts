@@ -11,7 +11,7 @@ export function shellWords(text: string): string[] {
       for (at++; text[at] !== letter; at++) {
         if (at >= text.length)
           throw new EngineError('invalid-argument', `invalid command line string: a quote is not closed in ${text}`);
-        if (letter === '"' && text[at] === '\\' && ['"', '\\', '$', '`'].includes(text[at + 1] ?? '')) at++;
+        if (letter === '"' && text[at] === '\\' && at + 1 < text.length) at++;
         word += text[at];
       }
     } else if (letter === '\\') {

@@ -10,7 +10,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { errorMessage } from '../../base/errors.ts';
-import { interpolate, type InterpolateOptions } from './interpolate.ts';
+import { interpolate, type InterpolateOptions, type Variable, variablesOf } from './interpolate.ts';
 import { errorAt, type Place, type Places } from './place.ts';
 import { dict, type Dict, isDict, type Value } from './value.ts';
 
@@ -35,6 +35,14 @@ const octal: ScalarTag = {
   test: /^[-+]?0[0-7_]+$/,
   resolve: (text) => Number.parseInt(text.replaceAll('_', ''), 8),
 };
+/** And of `1_000`. */
+const grouped: ScalarTag = {
+  tag: 'tag:yaml.org,2002:int',
+  identify: () => false,
+  default: true,
+  test: /^[-+]?[1-9][0-9]*(_[0-9]+)+$/,
+  resolve: (text) => Number(text.replaceAll('_', '')),
+};
 const reset: ScalarTag = { tag: '!reset', identify: () => false, resolve: (text) => text };
 const override: ScalarTag = { tag: '!override', identify: () => false, resolve: (text) => text };
 
@@ -42,7 +50,12 @@ const override: ScalarTag = { tag: '!override', identify: () => false, resolve: 
 export function readYaml(
   text: string,
   file: string,
-  options: { readonly places: Places; readonly interpolation?: InterpolateOptions | undefined },
+  options: {
+    readonly places: Places;
+    readonly interpolation?: InterpolateOptions | undefined;
+    /** For texts that are left as they are. */
+    readonly onVariable?: ((variable: Variable) => void) | undefined;
+  },
 ): YamlDocument[] {
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, {
@@ -50,7 +63,7 @@ export function readYaml(
     merge: true,
     uniqueKeys: true,
     prettyErrors: false,
-    customTags: (tags) => [octal, reset, override, ...tags],
+    customTags: (tags) => [octal, grouped, reset, override, ...tags],
   });
   if (!Array.isArray(documents)) return [];
   const found: YamlDocument[] = [];
@@ -61,7 +74,7 @@ export function readYaml(
       throw errorAt({ file, line, column: col }, `yaml: ${problem.message}`);
     }
     if (document.contents === null) continue;
-    found.push(new Reader(file, lines, options.places, options.interpolation, document).read(document.contents));
+    found.push(new Reader(file, lines, options, document).read(document.contents));
   }
   return found;
 }
@@ -71,6 +84,7 @@ class Reader {
   readonly #lines: LineCounter;
   readonly #places: Places;
   readonly #interpolation: InterpolateOptions | undefined;
+  readonly #onVariable: ((variable: Variable) => void) | undefined;
   readonly #document: ReturnType<typeof parseAllDocuments>[number];
   readonly #removed: string[][] = [];
   readonly #interpolated = new Set<string>();
@@ -80,14 +94,14 @@ class Reader {
   constructor(
     file: string,
     lines: LineCounter,
-    places: Places,
-    interpolation: InterpolateOptions | undefined,
+    options: Parameters<typeof readYaml>[2],
     document: ReturnType<typeof parseAllDocuments>[number],
   ) {
     this.#file = file;
     this.#lines = lines;
-    this.#places = places;
-    this.#interpolation = interpolation;
+    this.#places = options.places;
+    this.#interpolation = options.interpolation;
+    this.#onVariable = options.onVariable;
     this.#document = document;
   }
 
@@ -176,7 +190,11 @@ class Reader {
     if (typeof value === 'bigint') return Number(value);
     if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
     if (typeof value !== 'string') return null; // what no tag of ours makes
-    if (!this.#interpolation || !value.includes('$')) return value;
+    if (!value.includes('$')) return value;
+    if (!this.#interpolation) {
+      if (this.#onVariable) variablesOf(value, this.#onVariable);
+      return value;
+    }
     try {
       const text = interpolate(value, this.#interpolation);
       this.#interpolated.add(text);

@@ -44,7 +44,7 @@ export function projectOf(loaded: LoadedProject, scale: ReadonlyMap<string, numb
       name,
       model,
       replicas,
-      dependencies: dependenciesOf(model),
+      dependencies: dependenciesOf(model, all),
       image: asText(model['image']) ?? `${loaded.name}-${name}`,
       builds: model['build'] !== undefined,
     });
@@ -61,19 +61,22 @@ export function projectOf(loaded: LoadedProject, scale: ReadonlyMap<string, numb
   };
 }
 
-function dependenciesOf(model: Dict): Map<string, Dependency> {
+/** Of what profiles leave: an optional dependency that is off is none. */
+function dependenciesOf(model: Dict, services: Dict): Map<string, Dependency> {
   return new Map(
-    Object.entries(asDict(model['depends_on'])).map(([name, item]) => {
-      const given = asDict(item);
-      return [
-        name,
-        {
-          condition: (asText(given['condition']) ?? 'service_started') as Dependency['condition'],
-          restart: given['restart'] === true,
-          required: given['required'] !== false,
-        },
-      ];
-    }),
+    Object.entries(asDict(model['depends_on']))
+      .filter(([name, item]) => name in services || asDict(item)['required'] !== false)
+      .map(([name, item]) => {
+        const given = asDict(item);
+        return [
+          name,
+          {
+            condition: (asText(given['condition']) ?? 'service_started') as Dependency['condition'],
+            restart: given['restart'] === true,
+            required: given['required'] !== false,
+          },
+        ];
+      }),
   );
 }
 

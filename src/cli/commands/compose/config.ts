@@ -1,8 +1,9 @@
 import fs from 'node:fs';
-import { canonicalModel, canonicalYaml } from '../../../compose/model/canonical.ts';
-import { serviceHash, wireForm } from '../../../compose/model/hash.ts';
+import { canonicalModel, canonicalYaml, escapeDollars, sortKeys } from '../../../compose/model/canonical.ts';
+import { goJson, serviceHash, wireForm } from '../../../compose/model/hash.ts';
 import { dropUnused } from '../../../compose/model/load.ts';
 import { asDict, asList, asText, dict, type Dict, sortedKeys } from '../../../compose/model/value.ts';
+import { yamlText } from '../../../compose/model/yaml-text.ts';
 import { CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { layOut } from '../../output/table.ts';
@@ -36,16 +37,18 @@ export const config = composeCommand({
     const wantsAll = flags.profiles;
     const loaded = compose.load({
       services: args,
-      interpolate: !flags['no-interpolate'],
+      interpolate: !flags['no-interpolate'] && !flags.variables,
       normalize: !flags['no-normalize'],
       resolvePaths: !flags['no-path-resolution'],
-      resolveEnvironment: !flags['no-env-resolution'] && flags.hash === '',
+      resolveEnvironment: !flags['no-env-resolution'],
+      readEnvFiles: flags.hash === '',
       checkConsistency: !flags['no-consistency'],
       ...(wantsAll ? { profiles: ['*'] } : {}),
     });
     const services = asDict(loaded.model['services']);
     for (const name of args) if (!(name in services)) throw new CommandError(`no such service: ${name}`);
     if (args.length > 0) keepServices(services, args);
+    if (!compose.flags['all-resources']) dropUnused(loaded.model);
     const lines = (names: readonly string[]): number => {
       for (const name of names) cli.print(name);
       return 0;
@@ -86,11 +89,12 @@ export const config = composeCommand({
       }
       return 0;
     }
-    if (!compose.flags['all-resources'] && !flags['no-interpolate']) dropUnused(loaded.model);
-    const text =
-      flags.format === 'json'
-        ? `${JSON.stringify(jsonModel(canonicalModel(loaded.model)), undefined, 2)}\n`
-        : canonicalYaml(canonicalModel(loaded.model));
+    const model = canonicalModel(loaded.model);
+    let text: string;
+    if (flags['no-interpolate'])
+      text = flags.format === 'json' ? goJson(sortKeys(model), 2) : yamlText(sortKeys(model) as Dict);
+    else text = flags.format === 'json' ? escapeDollars(goJson(jsonModel(model), 2)) : canonicalYaml(model);
+    if (flags.format === 'json') text += '\n';
     if (flags.output !== '') fs.writeFileSync(flags.output, text);
     else cli.io.stdout.write(text);
     return 0;
@@ -125,5 +129,5 @@ function jsonModel(model: Dict): Dict {
   }
   const services = asDict(model['services']);
   for (const name of Object.keys(services)) services[name] = wireForm(asDict(services[name]));
-  return model;
+  return dict(sortedKeys(model).map((key) => [key, model[key]]));
 }
