@@ -157,3 +157,52 @@ export interface BuildCheckDocument {
   /** The Dockerfile asks for warnings to be errors. */
   readonly Fails: boolean;
 }
+
+/**
+ * `POST /gantry/build?…`, query as of `POST /build`, body `BuildDocument`, answer lines of `BuildMessage`: a build whose
+ * client answers questions while it runs. An engine that does not know it says so, before anything was sent.
+ */
+export const BUILD_PATH = '/gantry/build';
+
+/** `POST …?absent=1` when the client has nothing of that name. The body is the answer; of an ssh agent the connection itself. */
+export function buildAnswerPath(token: string, id: number | string): string {
+  return `/gantry/build/${token}/answers/${id}`;
+}
+
+export interface BuildDocument {
+  /** 32 hex digits of chance: who knows them may answer for the client. */
+  readonly Token: string;
+  /** Names that the client has an answer for. */
+  readonly Secrets?: readonly string[];
+  readonly Ssh?: readonly string[];
+  readonly Directories?: readonly BuildDirectoryDocument[];
+  /** The context is a tar, compressed or not. */
+  readonly Archive?: boolean;
+  /** The Dockerfile, when it is not in the context; `dockerfile` of the query is its name then. */
+  readonly Dockerfile?: string;
+  /** Lines of the ignore file that the client goes by. */
+  readonly Ignore?: readonly string[];
+}
+
+export interface BuildDirectoryDocument {
+  /** `context`, or a named context's. */
+  readonly Name: string;
+  /** The same for the same directory each time, and for no other. */
+  readonly Key: string;
+  /** For people. */
+  readonly Label: string;
+  /** sha256 of the manifest, in hex. */
+  readonly Tree: string;
+}
+
+export interface BuildMessage extends ProgressMessage {
+  readonly ask?: BuildQuestion;
+}
+
+export interface BuildQuestion {
+  readonly Id: number;
+  readonly Kind: 'secret' | 'ssh' | 'manifest' | 'content' | 'archive';
+  readonly Name: string;
+  /** Of `content`: which files of the manifest. */
+  readonly Needed?: readonly number[];
+}

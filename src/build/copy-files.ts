@@ -22,6 +22,18 @@ export interface CopySelection {
   readonly unpack: boolean;
   /** For messages: `build context`, or the stage. */
   readonly sourceName: string;
+  /** Digests of the content of all files below `root`, where they are known: they need not be read for that. */
+  readonly known?: KnownFiles | undefined;
+  /** Nobody ever writes into one of the files, so a copy that would be the same in all may be another name of it. */
+  readonly steady?: boolean | undefined;
+}
+
+/** A list of the files of a directory with the digest of each one's content, by name. */
+export interface KnownFiles {
+  /** A file of two lines: something about it, and a JSON list of `[[path, …], sha256 in hex]`. */
+  readonly list: string;
+  /** Of the same list, equal for equal trees. */
+  readonly tree: string;
 }
 
 export interface SelectionDigest {
@@ -63,8 +75,21 @@ export async function clampTimes(
  * Throws `not-found` (`COPY failed: …`) when a source without wildcards matches nothing.
  */
 export async function digestSelection(selection: CopySelection, signal?: AbortSignal): Promise<SelectionDigest> {
-  return threads.run({ job: 'digest', parameters: { selection }, signal });
+  const { known, root: _, steady: __, ...rest } = selection;
+  const key = known && JSON.stringify([rest, known]);
+  const found = key === undefined ? undefined : DIGESTS.get(key);
+  if (found) return found;
+  const digest = await threads.run<SelectionDigest>({ job: 'digest', parameters: { selection }, signal });
+  if (key !== undefined) {
+    DIGESTS.set(key, digest);
+    if (DIGESTS.size > MAX_DIGESTS) DIGESTS.delete(DIGESTS.keys().next().value!);
+  }
+  return digest;
 }
+
+/** Of selections of known trees: a build whose context did not change looks at none of its files. */
+const DIGESTS = new Map<string, SelectionDigest>();
+const MAX_DIGESTS = 500;
 
 /**
  * Copies the selection below the target's root, parents made as 0:0 0755; symlinks of the target never lead out of it.

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, fchmodSync, readSync, writeSync } from 'node:fs';
+import { constants, fchmodSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { byteString, type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
 import { PathPatterns } from '../base/path-patterns.ts';
@@ -8,6 +8,7 @@ import {
   changeOwnerAt,
   closeFd,
   type FileStat,
+  linkAt,
   makeDirectoryAt,
   makeNodeAt,
   namesIn,
@@ -45,6 +46,8 @@ interface Visit {
   readonly stat: FileStat;
   /** Below the source that was named; empty for itself. */
   readonly below: readonly ByteString[];
+  /** Below the root of the selection, when no symlink was followed on the way. */
+  readonly path?: ByteString;
 }
 
 /** As the kernel does. */
@@ -91,6 +94,7 @@ serveJobs({
     const destination = splitPath(byteString(target.destination)) ?? [];
     const archives: FoundArchive[] = [];
     const asDirectory = target.destination.endsWith('/');
+    const linked = new Set<bigint>();
     eachSource(selection, (root, source) => {
       if (selection.unpack && isArchive(root, source)) {
         archives.push({ path: hostPath(selection.root, root, source) });
@@ -109,7 +113,7 @@ serveJobs({
       const times: { path: readonly ByteString[]; mtime: bigint }[] = [];
       walk(root, source, selection, context, (visit) => {
         const path = [...base, ...visit.below];
-        copyEntry(to, path, visit, selection, context);
+        copyEntry(to, path, visit, selection, context, linked);
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0) times.push({ path, mtime: visit.stat.mtime });
       });
@@ -327,7 +331,7 @@ function walk(
     const local = textOf((selection.parents ? [...source.kept, ...below] : below).join('/'));
     const excluded = (path !== '' && ignore.matches(path)) || (local !== '' && exclude.matches(local));
     if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
-    if (!excluded) visit({ dir, name, stat, below });
+    if (!excluded) visit({ dir, name, stat, below, path: [...source.path, ...below].join('/') });
     if (stat.kind !== 'directory') return;
     const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
@@ -355,17 +359,33 @@ function digestEntry(name: ByteString, visit: Visit, selection: CopySelection, m
   entry.update(`${name}\0${stat.kind}\0${mode.toString(8)}\0${uid}:${gid}\0${more}\0`, 'latin1');
   if (stat.kind === 'symlink') entry.update(readLinkAt(visit.dir, visit.name), 'latin1');
   else if (stat.kind === 'file') {
+    const known = visit.path === undefined ? undefined : knownDigests(selection.known)?.get(visit.path);
+    if (known) return entry.update('\0').update(known).digest();
     withFile(visit, (fd) => {
       for (const key of listXattrs(fd).filter(copiedXattr).sort()) {
         const value = getXattr(fd, key) ?? Buffer.alloc(0);
         entry.update(`${key}\0${value.length}\0`, 'latin1').update(value);
       }
-      entry.update('\0');
+      const content = createHash('sha256');
       for (let read = readSync(fd, BUFFER); read > 0; read = readSync(fd, BUFFER))
-        entry.update(BUFFER.subarray(0, read));
+        content.update(BUFFER.subarray(0, read));
+      entry.update('\0').update(content.digest('hex'));
     });
   } else if (stat.kind.endsWith('device')) entry.update(`${stat.deviceMajor}:${stat.deviceMinor}`);
   return entry.digest();
+}
+
+let lastKnown: { readonly key: string; readonly digests: ReadonlyMap<ByteString, string> } | undefined;
+
+function knownDigests(known: CopySelection['known']): ReadonlyMap<ByteString, string> | undefined {
+  if (!known) return undefined;
+  const key = `${known.tree} ${known.list}`;
+  if (lastKnown?.key !== key) {
+    const text = readFileSync(known.list, 'utf8');
+    const entries = JSON.parse(text.slice(text.indexOf('\n'))) as [[ByteString], string][];
+    lastKnown = { key, digests: new Map(entries.map(([[path], digest]) => [path, digest])) };
+  }
+  return lastKnown.digests;
 }
 
 function copiedXattr(name: ByteString): boolean {
@@ -387,6 +407,7 @@ function copyEntry(
   visit: Visit,
   selection: CopySelection,
   context: JobContext,
+  linked?: Set<bigint>,
 ): void {
   const { stat } = visit;
   const { uid, gid } = ownerOf(stat, selection);
@@ -424,6 +445,7 @@ function copyEntry(
       setTimesAt(parent, name, stat.mtime);
       return;
     case 'file':
+      if (linked && tryLink(visit, parent, name, selection, linked)) return;
       withFile(visit, (from) => {
         const fd = openAt(
           parent,
@@ -456,6 +478,33 @@ function copyEntry(
     case undefined:
       return;
   }
+}
+
+/**
+ * Another name for a file instead of a copy, where both would be the same in content, mode, owner and time. Only once for
+ * each file: two names of one file in a layer would be a hard link in its archive.
+ */
+function tryLink(
+  visit: Visit,
+  parent: number,
+  name: ByteString,
+  selection: CopySelection,
+  linked: Set<bigint>,
+): boolean {
+  const { stat } = visit;
+  if (selection.steady !== true || linked.has(stat.inode)) return false;
+  const { uid, gid } = ownerOf(stat, selection);
+  if (stat.uid !== uid || stat.gid !== gid || changeMode(stat.mode, selection.mode, false) !== stat.mode) return false;
+  try {
+    linkAt(visit.dir, visit.name, parent, name);
+  } catch (error) {
+    // Too many names, another filesystem: then it is copied.
+    const { code } = error as { code?: unknown };
+    if (code === 'EMLINK' || code === 'EXDEV' || code === 'EPERM') return false;
+    throw error;
+  }
+  linked.add(stat.inode);
+  return true;
 }
 
 /** The directory that `path` goes into; missing ones are made, the copy's owner's. Throws `invalid-argument` when a file is in the way. */

@@ -36,14 +36,32 @@ export interface TmpfsRunMount extends MountTarget {
   readonly size: number | undefined;
 }
 
-/** What only the client has: a secret's file, or its ssh agent. */
-export interface SessionRunMount {
-  readonly type: 'secret' | 'ssh';
+/** What only the client has: a secret, as a file, a variable or both. */
+export interface SecretRunMount {
+  readonly type: 'secret';
   readonly id: string;
   readonly required: boolean;
+  /** Undefined when it is only a variable. */
+  readonly target: string | undefined;
+  readonly variable: string | undefined;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
-export type RunMount = BindRunMount | CacheRunMount | TmpfsRunMount | SessionRunMount;
+/** The client's ssh agent, as a socket whose path is in SSH_AUTH_SOCK. */
+export interface SshRunMount {
+  readonly type: 'ssh';
+  readonly id: string;
+  readonly required: boolean;
+  /** Undefined: one that nobody else has. */
+  readonly target: string | undefined;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type RunMount = BindRunMount | CacheRunMount | TmpfsRunMount | SecretRunMount | SshRunMount;
 
 const KEYS: Readonly<Record<RunMount['type'], readonly string[]>> = {
   bind: ['from', 'source', 'src', 'rw', 'readwrite', 'ro', 'readonly'],
@@ -67,10 +85,32 @@ export function parseRunMount(text: string, workingDir: string): RunMount {
   const first = (...keys: string[]): string | undefined =>
     keys.map((key) => fields.get(key)).find((value) => value !== undefined);
   const given = first(...TARGET_KEYS);
-  if (type === 'secret' || type === 'ssh') {
-    const id = first('id') ?? (type === 'ssh' ? 'default' : given === undefined ? '' : posix.basename(given));
+  const owner = { uid: whole(first('uid')), gid: whole(first('gid')) };
+  const modeOr = (otherwise: number): number => {
+    const mode = first('mode') === undefined ? otherwise : parseMode(first('mode')!);
+    if (typeof mode !== 'number') throw fail(`invalid mode ${JSON.stringify(first('mode'))}`);
+    return mode;
+  };
+  if (type === 'secret') {
+    const id = first('id') ?? (given === undefined ? '' : posix.basename(given));
     if (id === '') throw fail('secret mount needs an id or a target');
-    return { type, id, required: isSet(fields, 'required') };
+    const variable = first('env');
+    if (variable !== undefined && (variable === '' || variable.includes('=')))
+      throw fail(`invalid env ${JSON.stringify(variable)}`);
+    const file = given ?? (variable === undefined ? `/run/secrets/${posix.basename(id)}` : undefined);
+    const target = file === undefined ? undefined : posix.resolve('/', workingDir, file);
+    return { type, id, required: isSet(fields, 'required'), target, variable, mode: modeOr(0o400), ...owner };
+  }
+  if (type === 'ssh') {
+    const target = given === undefined ? undefined : posix.resolve('/', workingDir, given);
+    return {
+      type,
+      id: first('id') ?? 'default',
+      required: isSet(fields, 'required'),
+      target,
+      mode: modeOr(0o600),
+      ...owner,
+    };
   }
   if (given === undefined || given === '') throw fail(`${type} mount has no target: ${text}`);
   const target = posix.resolve('/', workingDir, given);
@@ -82,8 +122,6 @@ export function parseRunMount(text: string, workingDir: string): RunMount {
   const sharing = first('sharing') ?? 'shared';
   if (sharing !== 'shared' && sharing !== 'private' && sharing !== 'locked')
     throw fail(`unsupported sharing value ${JSON.stringify(sharing)}`);
-  const mode = first('mode') === undefined ? 0o755 : parseMode(first('mode')!);
-  if (typeof mode !== 'number') throw fail(`invalid mode ${JSON.stringify(first('mode'))}`);
   return {
     type,
     target,
@@ -92,9 +130,8 @@ export function parseRunMount(text: string, workingDir: string): RunMount {
     from,
     source,
     readOnly: isSet(fields, 'ro', 'readonly'),
-    mode,
-    uid: whole(first('uid')),
-    gid: whole(first('gid')),
+    mode: modeOr(0o755),
+    ...owner,
   };
 }
 

@@ -1,13 +1,17 @@
 import type { Filters } from '../api/filters.ts';
 import {
   BUILD_CHECK_PATH,
+  BUILD_PATH,
   buildInputPath,
   buildOutputPath,
   CACHE_MOUNTS_PATH,
   type BuildCheckDocument,
+  type BuildDocument,
+  type BuildMessage,
   type CacheMountDocument,
 } from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
+import { answerBuild, type BuildAnswers } from './build-answers.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
 
@@ -47,6 +51,49 @@ export class BuilderClient {
   async input(ticket: string, file: AsyncIterable<Uint8Array> | undefined): Promise<void> {
     const what = file ? { body: file } : { query: { absent: true } };
     await this.#requester.call('PUT', buildInputPath(ticket), what);
+  }
+
+  /**
+   * A build that asks its client while it runs. Throws `ResponseError` 404 where the engine knows no such builds, before
+   * anything else was sent. An answer that fails ends the build with its error.
+   */
+  async *buildAsking(options: {
+    query: Readonly<Record<string, QueryValue>>;
+    document: BuildDocument;
+    answers: BuildAnswers;
+    registryConfig?: string | undefined;
+    signal?: AbortSignal;
+  }): AsyncGenerator<BuildMessage, void, void> {
+    const { query, document, answers, registryConfig } = options;
+    const stop = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const lines = this.#requester.lines<BuildMessage>('POST', BUILD_PATH, {
+      query,
+      json: document,
+      headers: registryConfig === undefined ? {} : { 'X-Registry-Config': registryConfig },
+      signal,
+    });
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      for await (const message of lines) {
+        const question = message.ask;
+        if (!question) {
+          yield message;
+          continue;
+        }
+        void answerBuild(this.#requester, { token: document.Token, question, answers, signal }).catch(
+          (error: unknown) => {
+            if (signal.aborted) return;
+            failure = { error };
+            stop.abort();
+          },
+        );
+      }
+    } catch (error) {
+      throw failure ? failure.error : error;
+    } finally {
+      stop.abort();
+    }
   }
 
   /** Judges a Dockerfile without building it. */

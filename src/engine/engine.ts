@@ -54,6 +54,10 @@ import type { BuildSession } from './builder/build-session.ts';
 import type { ClientOutput } from './builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
+export type { BuildEvent } from './builder/build-event.ts';
+export type { BuildSession } from './builder/build-session.ts';
+export type { ClientDirectorySource } from './builder/client-files/client-files.ts';
+
 export interface EngineServices extends AsyncDisposable {
   readonly containers: ContainerService;
   readonly execs: ExecService;
@@ -313,6 +317,10 @@ export interface VolumeService {
 
 export interface BuildRequest {
   readonly dockerfile?: string;
+  /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
+  readonly dockerfileText?: string;
+  /** Lines of `.dockerignore`, when they are not read from the context. */
+  readonly ignore?: readonly string[];
   readonly tags?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string | null>>;
   readonly labels?: Readonly<Record<string, string>>;
@@ -372,8 +380,11 @@ export interface BuildResult {
 }
 
 export interface BuildService {
-  /** `context` is a tar, any known compression. Progress carries the classic builder's stream lines, and `aux: { ID }` at the end. */
-  build(context: Bytes, request: BuildRequest, options?: BuildOptions): Promise<BuildResult>;
+  /**
+   * `context` is a tar, any known compression; without one it is the session's directory `context`. Progress carries the classic builder's
+   * stream lines, and `aux: { ID }` at the end.
+   */
+  build(context: Bytes | undefined, request: BuildRequest, options?: BuildOptions): Promise<BuildResult>;
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,

@@ -5,6 +5,7 @@ import { PathPatterns } from '../../base/path-patterns.ts';
 import { tarHeader } from '../../content/tar/header.ts';
 import { type TarSource, writeTar } from '../../content/tar/writer.ts';
 import { CommandError } from '../command.ts';
+import { type ClientTree, listClientTree } from './client-tree.ts';
 import { packTree } from './pack.ts';
 
 export interface BuildContext {
@@ -20,19 +21,12 @@ const ROOT = { uid: 0, gid: 0 };
  * the path given by `-f` (from where the command runs, or below the context), empty for the default; or the text itself.
  */
 export function directoryContext(folder: string, dockerfile: string | { readonly text: Uint8Array }): BuildContext {
-  const root = resolve(folder);
-  if (fs.statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new CommandError(
-      fs.existsSync(root)
-        ? `unable to prepare context: context must be a directory: ${root}`
-        : `unable to prepare context: path ${JSON.stringify(folder)} not found`,
-    );
-  }
+  const root = checkedDirectory(folder);
   const place =
     typeof dockerfile === 'string'
       ? placeOf(root, dockerfile)
       : { name: `.dockerfile.${randomBytes(10).toString('hex')}`, text: dockerfile.text };
-  const patterns = ignorePatterns(root, place.name);
+  const { patterns } = ignorePatterns(root, place.name);
   async function* entries(): AsyncGenerator<TarSource, void, void> {
     yield* packTree(root, {
       name: '.',
@@ -48,6 +42,49 @@ export function directoryContext(folder: string, dockerfile: string | { readonly
     }
   }
   return { tar: writeTar(entries()), dockerfile: place.name };
+}
+
+/** A directory whose files are sent when they are asked for. */
+export interface AskedContext {
+  readonly tree: ClientTree;
+  readonly folder: string;
+  /** The Dockerfile's name. */
+  readonly dockerfile: string;
+  /** The Dockerfile, when it is not in the directory. */
+  readonly text?: Uint8Array | undefined;
+  /** What is listed only because the builder reads it: steps must not see it. */
+  readonly ignore: readonly string[];
+}
+
+/** As `directoryContext`, for an engine that asks. */
+export function askedContext(folder: string, dockerfile: string | { readonly text: Uint8Array }): AskedContext {
+  const root = checkedDirectory(folder);
+  const place =
+    typeof dockerfile === 'string' ? placeOf(root, dockerfile) : { name: 'Dockerfile', text: dockerfile.text };
+  const { patterns, kept, source } = ignorePatterns(root, place.name);
+  const tree = listClientTree(root, {
+    excluded: (path) => patterns.matches(path),
+    enter: patterns.hasExceptions,
+    variant: source,
+  });
+  return {
+    tree,
+    folder: root,
+    dockerfile: place.text ? 'Dockerfile' : place.name,
+    text: place.text,
+    ignore: kept.map((path) => path.replace(/[*?[\\]/g, '\\$&')),
+  };
+}
+
+/** A directory with all that is in it: a context with a name. */
+export function namedTree(folder: string): ClientTree {
+  const root = checkedDirectory(folder);
+  const { patterns, source } = ignorePatterns(root, undefined);
+  return listClientTree(root, {
+    excluded: (path) => patterns.matches(path),
+    enter: patterns.hasExceptions,
+    variant: `named ${source}`,
+  });
 }
 
 /** Of a directory only the Dockerfile and its ignore file: what a check looks at. */
@@ -94,9 +131,29 @@ function placeOf(root: string, given: string): { name: string; text?: Uint8Array
   return { name: `.dockerfile.${randomBytes(10).toString('hex')}`, text: fs.readFileSync(path) };
 }
 
+function checkedDirectory(folder: string): string {
+  const root = resolve(folder);
+  if (fs.statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new CommandError(
+      fs.existsSync(root)
+        ? `unable to prepare context: context must be a directory: ${root}`
+        : `unable to prepare context: path ${JSON.stringify(folder)} not found`,
+    );
+  }
+  return root;
+}
+
+interface IgnoreFile {
+  readonly patterns: PathPatterns;
+  /** What is ignored and sent all the same. */
+  readonly kept: readonly string[];
+  /** Which file it was. */
+  readonly source: string;
+}
+
 /** `<Dockerfile>.dockerignore` before `.dockerignore`. The Dockerfile and the file itself are always sent: the builder reads them. */
-function ignorePatterns(root: string, dockerfile: string): PathPatterns {
-  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+function ignorePatterns(root: string, dockerfile: string | undefined): IgnoreFile {
+  for (const name of [...(dockerfile === undefined ? [] : [`${dockerfile}.dockerignore`]), '.dockerignore']) {
     let text: string;
     try {
       text = fs.readFileSync(join(root, name), 'utf8');
@@ -105,8 +162,11 @@ function ignorePatterns(root: string, dockerfile: string): PathPatterns {
     }
     try {
       const written = PathPatterns.parse(text);
-      const keep = [dockerfile, name].filter((path) => written.matches(path)).map((path) => `!${path}`);
-      return keep.length === 0 ? written : PathPatterns.parse(`${text}\n${keep.join('\n')}\n`);
+      if (dockerfile === undefined) return { patterns: written, kept: [], source: name };
+      const kept = [dockerfile, name].filter((path) => written.matches(path));
+      const keep = kept.map((path) => `!${path}`);
+      const patterns = keep.length === 0 ? written : PathPatterns.parse(`${text}\n${keep.join('\n')}\n`);
+      return { patterns, kept, source: name };
     } catch (error) {
       throw new CommandError(
         `unable to prepare context: error checking context: ${basename(name)}: ${(error as Error).message}`,
@@ -115,5 +175,5 @@ function ignorePatterns(root: string, dockerfile: string): PathPatterns {
       );
     }
   }
-  return new PathPatterns([]);
+  return { patterns: new PathPatterns([]), kept: [], source: '' };
 }

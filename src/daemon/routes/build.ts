@@ -1,9 +1,20 @@
-import { BUILD_CHECK_PATH, buildInputPath, buildOutputPath, CACHE_MOUNTS_PATH } from '../../api/gantry.ts';
+import {
+  BUILD_CHECK_PATH,
+  BUILD_PATH,
+  buildAnswerPath,
+  buildInputPath,
+  buildOutputPath,
+  CACHE_MOUNTS_PATH,
+  type BuildDirectoryDocument,
+  type BuildDocument,
+  type BuildMessage,
+} from '../../api/gantry.ts';
 import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
+import { BuildDoor } from '../build-door.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
-import { int64, list, map, nullable, string, struct } from '../json/shape.ts';
+import { bool, int64, list, map, nullable, string, struct } from '../json/shape.ts';
 import { InputTickets, OutputTickets } from '../build-tickets.ts';
 import { answerWithProgress } from '../progress.ts';
 import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
@@ -12,8 +23,16 @@ import type { Route } from '../router.ts';
 /** `/build`, with the classic builder's wire format. */
 export function buildRoutes(engine: EngineServices): Route[] {
   const tickets = { outputs: new OutputTickets(), inputs: new InputTickets() };
+  const door = new BuildDoor();
   return [
-    { method: 'POST', path: '/build', handle: (exchange) => build(engine, tickets, exchange) },
+    { method: 'POST', path: '/build', handle: (exchange) => build({ engine, tickets }, exchange) },
+    { method: 'POST', path: BUILD_PATH, handle: (exchange) => buildAsking({ engine, tickets }, door, exchange) },
+    {
+      method: 'POST',
+      path: buildAnswerPath('{token}', '{id}'),
+      hijacks: true,
+      handle: (exchange) => door.answer(exchange.param('token'), Number(exchange.param('id')), exchange),
+    },
     {
       method: 'GET',
       path: buildOutputPath('{ticket}'),
@@ -86,45 +105,89 @@ async function check(engine: EngineServices, exchange: Exchange): Promise<void> 
   exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
 }
 
-interface BuildTickets {
-  readonly outputs: OutputTickets;
-  readonly inputs: InputTickets;
+interface BuildRouteParts {
+  readonly engine: EngineServices;
+  readonly tickets: { readonly outputs: OutputTickets; readonly inputs: InputTickets };
 }
 
-async function build(engine: EngineServices, tickets: BuildTickets, exchange: Exchange): Promise<void> {
+async function build(parts: BuildRouteParts, exchange: Exchange): Promise<void> {
   const request = buildRequest(exchange);
-  await answerWithProgress(exchange, async (progress, send) => {
-    const options: BuildOptions = {
-      ...progress,
-      onOutput: ({ kind, index, open }) => {
-        const announce = (Ticket: string): void => send({ aux: { Output: { Kind: kind, Index: index, Ticket } } });
-        return tickets.outputs.offer(open, announce, progress.signal);
-      },
-      onInput: (index, path) => {
-        const announce = (Ticket: string): void => send({ aux: { Input: { Index: index, Path: path, Ticket } } });
-        return tickets.inputs.ask(announce, progress.signal);
-      },
-    };
-    if (!request.quiet) {
-      await engine.builder.build(exchange.upload(), request, options);
-      return;
-    }
-    // Nothing but the image's id, and what the build printed only when it fails.
-    const printed = new Tail();
-    try {
-      const { id } = await engine.builder.build(exchange.upload(), request, {
-        ...options,
-        onProgress: ({ stream, aux }) => {
-          printed.add(stream ?? '');
-          if (aux !== undefined && 'Descriptor' in (aux as object)) send({ aux });
-        },
-      });
-      send({ stream: `${id}\n` });
-    } catch (error) {
-      if (printed.text !== '') send({ stream: printed.text });
-      throw error;
-    }
+  // With `remote` there is no body: what would be read as one is the end of the request.
+  const context = request.remote ? undefined : exchange.upload();
+  await answerWithProgress(exchange, async (options, send) => run(parts, { context, request, options, send }));
+}
+
+/** A build whose client is asked for what the build needs. */
+async function buildAsking(parts: BuildRouteParts, door: BuildDoor, exchange: Exchange): Promise<void> {
+  const document = await exchange.body(buildDocument);
+  if (!/^[0-9a-f]{32}$/.test(document.Token)) throw new EngineError('invalid-argument', 'invalid build token');
+  const request = {
+    ...buildRequest(exchange),
+    ...(document.Dockerfile !== undefined && { dockerfileText: document.Dockerfile }),
+    ...(document.Ignore && { ignore: document.Ignore }),
+  };
+  await answerWithProgress(exchange, async (options, send) => {
+    using session = door.open(document, send, exchange.signal);
+    await run(parts, { context: undefined, request, options: { ...options, session }, send });
   });
+}
+
+const buildDocument = struct<BuildDocument>('gantry.BuildDocument', {
+  Token: string,
+  Secrets: list(string),
+  Ssh: list(string),
+  Directories: list(
+    struct<BuildDirectoryDocument>('gantry.BuildDirectory', { Name: string, Key: string, Label: string, Tree: string }),
+  ),
+  Archive: bool,
+  Dockerfile: string,
+  Ignore: list(string),
+});
+
+async function run(
+  { engine, tickets }: BuildRouteParts,
+  {
+    context,
+    request,
+    options: given,
+    send,
+  }: {
+    readonly context: AsyncIterable<Uint8Array> | undefined;
+    readonly request: BuildRequest;
+    readonly options: BuildOptions;
+    readonly send: (message: BuildMessage) => void;
+  },
+): Promise<void> {
+  const options: BuildOptions = {
+    ...given,
+    onOutput: ({ kind, index, open }) => {
+      const announce = (Ticket: string): void => send({ aux: { Output: { Kind: kind, Index: index, Ticket } } });
+      return tickets.outputs.offer(open, announce, given.signal);
+    },
+    onInput: (index, path) => {
+      const announce = (Ticket: string): void => send({ aux: { Input: { Index: index, Path: path, Ticket } } });
+      return tickets.inputs.ask(announce, given.signal);
+    },
+  };
+  if (!request.quiet) {
+    await engine.builder.build(context, request, options);
+    return;
+  }
+  // Nothing but the image's id, and what the build printed only when it fails.
+  const printed = new Tail();
+  try {
+    const { id } = await engine.builder.build(context, request, {
+      ...options,
+      onProgress: ({ stream, aux }) => {
+        printed.add(stream ?? '');
+        if (aux !== undefined && 'Descriptor' in (aux as object)) send({ aux });
+      },
+    });
+    send({ stream: `${id}\n` });
+  } catch (error) {
+    if (printed.text !== '') send({ stream: printed.text });
+    throw error;
+  }
 }
 
 /** The end of a text of any length. */

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { ClientDirectorySource } from './client-files/client-files.ts';
 
 /**
  * What a build may ask its client for while it runs. Doors make one each: our own (`gantry build`), BuildKit's, a program
@@ -10,13 +11,7 @@ export interface BuildSession {
   /** A new connection to the client's ssh agent; undefined when it forwards none of that name. */
   sshAgent(id: string, signal: AbortSignal): Promise<Duplex | undefined>;
   /** A directory of the client by its name: `context`, or one of --build-context. Undefined when it has none. */
-  directory?(name: string, signal: AbortSignal): Promise<ClientDirectory | undefined>;
-}
-
-/** A directory of a client as it is held on the engine's side. Dispose it when the build is over. */
-export interface ClientDirectory extends AsyncDisposable {
-  /** On the engine's host. Nobody changes it while it is held. */
-  readonly root: string;
-  /** Digest of all that is in it, when that is known without a look: equal trees have equal ones. */
-  readonly tree: string | undefined;
+  directory?(name: string): ClientDirectorySource | undefined;
+  /** The build context as a tar, when it is one. */
+  archive?(): AsyncIterable<Uint8Array> | undefined;
 }

@@ -23,6 +23,8 @@ import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
 import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
 import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
 import type { CacheMountInfo, CacheMounts } from './cache-mounts.ts';
+import type { ClientFiles } from './client-files/client-files.ts';
+import { BuildContexts } from './contexts.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
 import { readAnnotations, readOutput } from './outputs/output.ts';
@@ -56,6 +58,8 @@ export interface BuilderParts {
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
   readonly caches: CacheMounts;
+  /** Directories of clients, kept from build to build. */
+  readonly files: ClientFiles;
   /** Unpacks an archive of the context or of the web into a directory of a root filesystem, never out of it. */
   unpack(
     archive: string,
@@ -105,7 +109,7 @@ export class Builder implements BuildService {
   }
 
   async build(
-    context: Bytes,
+    context: Bytes | undefined,
     request: BuildRequest & { readonly buildId?: string },
     options: BuildOptions = {},
   ): Promise<BuildResult> {
@@ -135,7 +139,7 @@ export class Builder implements BuildService {
   }
 
   async #build(
-    context: Bytes,
+    context: Bytes | undefined,
     request: BuildRequest,
     {
       directory,
@@ -151,11 +155,20 @@ export class Builder implements BuildService {
       options: BuildOptions;
     },
   ): Promise<BuildResult> {
-    const root = join(directory, 'context');
-    await mkdir(root, { recursive: true });
-    await this.#parts.extract(context, root, options.signal);
+    await mkdir(directory, { recursive: true });
+    const { session, signal } = options;
+    const parts = this.#parts;
+    await using contexts = new BuildContexts({
+      directory,
+      files: parts.files,
+      session,
+      signal,
+      extract: (archive, to, stop) => parts.extract(archive, to, stop),
+    });
+    const sent = await contexts.main({ archive: context, textOnly: request.dockerfileText !== undefined });
     const name = request.dockerfile || 'Dockerfile';
-    const text = await readContextFile(root, name);
+    const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
+    const ignore = request.ignore ?? (await readIgnore(sent.root, name));
     return withExcerpt({ name, text }, async () => {
       const parsed = parseDockerfile(text);
       for (const warning of parsed.warnings)
@@ -166,10 +179,9 @@ export class Builder implements BuildService {
       const platformArgs = platformArguments(request.platform);
       const dockerfile = readStages(parsed);
       const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
-      const ignore = await readIgnore(root, name);
+      const epoch = sourceDateEpoch(buildArgs);
       const warn = (message: string): void => announce(`[Warning] ${message}\n`);
       const { auth } = request;
-      const { signal } = options;
       const imports = await this.#parts.transfer.open(
         request.noCache === true ? [] : (request.cacheFrom ?? []).map(readCacheSource),
         { auth, signal, warn, readFile: options.onInput },
@@ -182,10 +194,10 @@ export class Builder implements BuildService {
         cache: this.#cache,
         imports,
         onEvent: (event) => options.onEvent?.(event),
-        contextRoot: root,
+        // Times of what is copied are set then: it cannot be the context's own.
+        main: { ...sent, ignore, steady: epoch === undefined && sent.steady === true },
         escape: dockerfile.escape,
-        epoch: sourceDateEpoch(buildArgs),
-        ignore,
+        epoch,
         buildArgs,
         platformArgs,
         lease,

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { copySelection, type CopySelection, digestSelection } from '../../build/copy-files.ts';
+import { copySelection, type CopySelection, digestSelection, type KnownFiles } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../build/dockerfile/instructions.ts';
 import type { Heredoc } from '../../build/dockerfile/parse.ts';
@@ -18,6 +18,10 @@ export interface FilesPlace {
   readonly keepOwner: boolean;
   /** `build context`, `stage builder`: for messages. */
   readonly name: string;
+  /** What is known of its files without reading them. */
+  readonly known?: KnownFiles | undefined;
+  /** Nobody writes into its files, now or later: a layer may have them without a copy. */
+  readonly steady?: boolean | undefined;
 }
 
 export interface CopyStepParts {

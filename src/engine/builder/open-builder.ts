@@ -10,6 +10,7 @@ import { commitLayer } from '../images/layers.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { CacheMounts } from './cache-mounts.ts';
+import { ClientFiles } from './client-files/client-files.ts';
 import { Builder } from './builder.ts';
 import { exportCaches, inlineCache } from './cache-transfer/export-caches.ts';
 import { openImports } from './cache-transfer/open-imports.ts';
@@ -51,6 +52,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     records: parts.records,
     executor: new StepExecutor(parts),
     temporary: imageParts.temporary,
+    files: new ClientFiles(join(dirname(imageParts.temporary), 'cache', 'client-files')),
     caches: new CacheMounts(join(dirname(imageParts.temporary), 'cache', 'build-mounts')),
     unpack: async (archive, rootfs, { destination, owner, signal }) => {
       const target = join(rootfs, mkdirAllInRoot(rootfs, destination, owner));

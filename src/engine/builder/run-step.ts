@@ -1,25 +1,28 @@
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { closeSync, fstatSync } from 'node:fs';
+import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { closeSync, fstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { copySelection, digestSelection } from '../../build/copy-files.ts';
 import type { RunInstruction } from '../../build/dockerfile/instructions.ts';
-import type { BindRunMount, CacheRunMount, RunMount } from '../../build/run-mount.ts';
+import type { BindRunMount, CacheRunMount, RunMount, SecretRunMount, SshRunMount } from '../../build/run-mount.ts';
 import { O_PATH } from '../../linux/files.ts';
 import { bindMount, mount, MS_RDONLY, unmount } from '../../linux/mount.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { StepInput } from '../../state/build-records.ts';
+import type { BuildSession } from './build-session.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import type { FilesPlace } from './copy-step.ts';
+import { SshAgentSocket } from './ssh-agent-socket.ts';
 
 export interface RunMountParts {
   place(from: string | undefined): Promise<FilesPlace>;
   /** An empty name in the build's own directory. */
   temporary(): string;
   readonly caches: CacheMounts;
-  readonly signal: AbortSignal | undefined;
+  readonly session: BuildSession | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** What the mounts of a step are, by content: caches count only by their names. */
@@ -42,28 +45,26 @@ export async function mountInputs(parts: RunMountParts, mounts: readonly RunMoun
   );
 }
 
-/** Mount points that the step has and its layer has not. */
-export async function mountPoints(parts: RunMountParts, mounts: readonly RunMount[]): Promise<ScaffoldEntry[]> {
-  const points: ScaffoldEntry[] = [];
-  for (const one of mounts) {
-    if (!('target' in one)) continue;
-    points.push({ path: one.target, kind: one.type === 'bind' && (await isFile(parts, one)) ? 'file' : 'directory' });
-  }
-  return points;
+/** Where a secret or the agent's socket is in the step. */
+function sessionTarget(one: SecretRunMount | SshRunMount, index: number): string | undefined {
+  return one.type === 'secret' ? one.target : (one.target ?? `/run/buildkit/ssh_agent.${index}`);
 }
 
 /** The mounts of one run of a step, on the host. Dispose them when it has ended. */
 export class PreparedRunMounts implements AsyncDisposable {
   readonly mounts: UserMount[] = [];
+  /** Variables that come with them: neither in a cache key nor in the history. */
+  readonly env: string[] = [];
   readonly #parts: RunMountParts;
   readonly #held = new AsyncDisposableStack();
+  #memoryDirectory: Promise<string> | undefined;
 
   constructor(parts: RunMountParts) {
     this.#parts = parts;
   }
 
   /** Throws `not-found` when a source is not there, or a secret is required that no client gives. */
-  async add(one: RunMount): Promise<void> {
+  async add(one: RunMount, index: number): Promise<void> {
     switch (one.type) {
       case 'tmpfs':
         this.mounts.push({
@@ -79,12 +80,67 @@ export class PreparedRunMounts implements AsyncDisposable {
         return this.#bind(one.target, held.path, one.readOnly);
       }
       case 'secret':
+        return this.#secret(one);
       case 'ssh':
-        if (one.required) {
-          const what = one.type === 'ssh' ? `unset ssh forward key ${one.id}` : `secret ${one.id}: not found`;
-          throw new EngineError('not-found', `${what}: this way of building sends none`);
-        }
+        return this.#ssh(one, index);
     }
+  }
+
+  async #secret(one: SecretRunMount): Promise<void> {
+    const { session, signal } = this.#parts;
+    const bytes = await session?.secret(one.id, signal);
+    if (!bytes) {
+      if (one.required) throw new EngineError('not-found', `secret ${one.id}: not found`);
+      return;
+    }
+    if (one.variable !== undefined) this.env.push(`${one.variable}=${Buffer.from(bytes).toString('utf8')}`);
+    if (one.target === undefined) return;
+    const file = join(await this.#memory(), String(this.mounts.length));
+    await writeFile(file, bytes, { flag: 'wx', mode: 0o600 });
+    await chown(file, one.uid, one.gid);
+    await chmod(file, one.mode);
+    this.#bind(one.target, file, true);
+  }
+
+  async #ssh(one: SshRunMount, index: number): Promise<void> {
+    const { session, signal } = this.#parts;
+    const first = await session?.sshAgent(one.id, signal);
+    if (!first) {
+      if (one.required) throw new EngineError('not-found', `unset ssh forward key ${one.id}`);
+      return;
+    }
+    const directory = await this.#memory();
+    const agent = this.#held.use(
+      await SshAgentSocket.listen(join(directory, `ssh-${index}`), () => session!.sshAgent(one.id, signal), first),
+    );
+    await chown(agent.path, one.uid, one.gid);
+    await chmod(agent.path, one.mode);
+    const target = sessionTarget(one, index)!;
+    this.#bind(target, agent.path, false);
+    this.env.push(`SSH_AUTH_SOCK=${target}`);
+  }
+
+  /** A directory in memory: what is in it is never on a disk. */
+  async #memory(): Promise<string> {
+    this.#memoryDirectory ??= (async () => {
+      const directory = this.#parts.temporary();
+      await mkdir(directory);
+      mount(
+        { type: 'tmpfs', source: 'tmpfs', options: ['size=16m', 'mode=0711', 'nosuid', 'nodev', 'noexec'] },
+        directory,
+      );
+      this.#held.defer(() => void unmount(directory, { detach: true }));
+      return directory;
+    })();
+    return this.#memoryDirectory;
+  }
+
+  /** Mount points, which the step has and its layer has not. */
+  get points(): ScaffoldEntry[] {
+    return this.mounts.map((one) => {
+      const isFile = one.type === 'bind' && !statSync(one.source).isDirectory();
+      return { path: one.destination, kind: isFile ? 'file' : 'directory' };
+    });
   }
 
   /** A script that the step runs by its path. */
@@ -160,7 +216,8 @@ export class PreparedRunMounts implements AsyncDisposable {
   async #fill(one: CacheRunMount, directory: string): Promise<void> {
     if (one.from === undefined) return;
     const { name, ...place } = await this.#parts.place(one.from);
-    const selection = { ...place, ...WHOLE, sources: [one.source], sourceName: name };
+    // Steps write into it: it must be a copy.
+    const selection = { ...place, ...WHOLE, sources: [one.source], sourceName: name, steady: false };
     await copySelection(selection, { root: directory, destination: '/' }, this.#parts.signal);
   }
 }

@@ -1,7 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
-import type { OperationOptions } from '../../base/operation.ts';
 import { clampTimes } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
@@ -20,7 +19,7 @@ import type { HistoryEntry, ImageRunConfig } from '../../oci/image.ts';
 import type { BuildRecord, StepInput } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
-import type { BuildRequest } from '../engine.ts';
+import type { BuildOptions, BuildRequest } from '../engine.ts';
 import { MOUNT_POINTS } from '../containers/create.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { BuilderParts } from './builder.ts';
@@ -28,7 +27,7 @@ import type { BuildEvent, BuildVertex, StepOrigin } from './build-event.ts';
 import { type FilesPlace, resolveCopy } from './copy-step.ts';
 import { explainStep } from './explain.ts';
 import { OrderedOutput } from './ordered-output.ts';
-import { mountInputs, mountPoints, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
+import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
 import type { ResolvedSource, SolvedBuild, SolvedStep } from './solved-build.ts';
 import type { CacheImport, StepCache } from './step-cache.ts';
 import type { StepCommand } from './step-executor.ts';
@@ -60,9 +59,8 @@ export interface StageContext {
   /** Other places that may know a step. */
   readonly imports: readonly CacheImport[];
   readonly onEvent: (event: BuildEvent) => void;
-  /** Root of the unpacked context. */
-  readonly contextRoot: string;
-  readonly ignore: readonly string[];
+  /** The build context. */
+  readonly main: FilesPlace;
   readonly escape: string;
   /** SOURCE_DATE_EPOCH: seconds that nothing which is made may be newer than. */
   readonly epoch: number | undefined;
@@ -71,7 +69,7 @@ export interface StageContext {
   /** Keeps the layers of this build from collection. */
   readonly lease: Lease;
   readonly announce: (text: string) => void;
-  readonly options: OperationOptions;
+  readonly options: BuildOptions;
 }
 
 /**
@@ -354,6 +352,7 @@ export class StageBuilder {
       place: (from) => this.#place(from, { run, line: instruction.range.start }),
       temporary: () => this.#temporary(),
       caches: parts.caches,
+      session: this.#context.options.session,
       signal: this.#signal,
     };
     const mounts = instruction.mounts.map((text) =>
@@ -368,18 +367,17 @@ export class StageBuilder {
     ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
     const record = await this.#cached(state, { kind: 'RUN', text, inputs, run }, async (key) => {
-      const points = [...MOUNT_POINTS, ...(await mountPoints(mountParts, mounts))];
-      return this.#layer(state, key, points, async (rootfs) => {
+      await using prepared = new PreparedRunMounts(mountParts);
+      for (const [index, one] of mounts.entries()) await prepared.add(one, index);
+      if (script) await prepared.addScript(script.path, script.content);
+      return await this.#layer(state, key, [...MOUNT_POINTS, ...prepared.points], async (rootfs) => {
         const own = this.#temporary();
         await mkdir(own);
-        await using prepared = new PreparedRunMounts(mountParts);
-        for (const one of mounts) await prepared.add(one);
-        if (script) await prepared.addScript(script.path, script.content);
         const code = await this.#exitCode({
           rootfs,
           config: state.config,
           args: argv,
-          env: [...env, ...proxies],
+          env: [...env, ...proxies, ...prepared.env],
           mounts: prepared.mounts,
           networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
           privileged: false,
@@ -451,8 +449,8 @@ export class StageBuilder {
     from: string | undefined,
     { run, line }: { readonly run: StageRun; readonly line: number },
   ): Promise<FilesPlace> {
-    const { plan, contextRoot, ignore } = this.#context;
-    if (from === undefined) return { root: contextRoot, ignore, keepOwner: false, name: 'build context' };
+    const { plan, main } = this.#context;
+    if (from === undefined) return main;
     const index = stageOf(plan.all, from, { before: run.planned.index, line });
     if (index !== undefined) {
       const { chain } = await this.#stages.get(index)!;

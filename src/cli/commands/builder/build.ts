@@ -1,6 +1,6 @@
 import fs from 'node:fs';
-import { checkContext, directoryContext, textContext } from '../../archive/build-context.ts';
-import { CountedBytes } from '../../archive/counted.ts';
+import { askedContext, checkContext } from '../../archive/build-context.ts';
+import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { type BuildOutputFlag, parseBuildOutput } from '../../options/build-output.ts';
@@ -9,6 +9,7 @@ import { BuildFiles, checkDestinations } from './build-files.ts';
 import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
+import { checkSecret, parseSecret, parseSsh, readSecret, SshAgents } from '../../options/build-session.ts';
 import { toRecord } from '../../options/environment.ts';
 import { parseUlimit } from '../../options/resource.ts';
 import { readStream } from '../../output/file.ts';
@@ -21,7 +22,13 @@ export const build = command({
 gantry build -t myapp:1.0 .
 
 # Another Dockerfile, a value for its ARG
-gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
+gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .
+
+# A token that only a step sees: RUN --mount=type=secret,id=npm ...
+gantry build --secret id=npm,src=$HOME/.npmrc .
+
+# The ssh agent for a step that clones: RUN --mount=type=ssh git clone ...
+gantry build --ssh default .`,
   flags: {
     annotation: list('Add annotation to the image'),
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
@@ -61,8 +68,10 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     push: bool('Shorthand for "--output=type=registry"'),
     quiet: bool('Suppress the build output and print image ID on success', { short: 'q' }),
     rm: bool('Remove intermediate containers after a successful build', { initial: true }),
+    secret: list('Secret to expose to the build ("id=mysecret[,src=/local/secret]", "id=mysecret,env=VARIABLE")'),
     'security-opt': strings('Security options'),
     'shm-size': bytes('Size of "/dev/shm"'),
+    ssh: list('SSH agent socket or keys to expose to the build ("default|<id>[=<socket>|<key>[,<key>]]")'),
     squash: bool('Squash newly built layers into a single new layer'),
     tag: list('Name and optionally a tag in the "name:tag" format', { short: 't' }),
     target: string('Set the target build stage to build.'),
@@ -85,54 +94,67 @@ gantry build -t myapp:dev -f Dockerfile.dev --build-arg MODE=debug .`,
     const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
     const outputs = outputsOf(flags);
     checkDestinations(cli, outputs);
-    const context = remote ? { tar: undefined, dockerfile: flags.file } : await localContext(cli, place, flags.file);
+    const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
+    for (const secret of secrets) checkSecret(secret);
+    await using agents = new SshAgents(flags.ssh.map((text) => parseSsh(text, cli.env)));
+    const context = remote ? { dockerfile: flags.file } : await localContext(cli, place, flags.file);
     const client = await cli.client();
     const credentials = await allCredentials(cli);
-    const sent = context.tar ? new CountedBytes(context.tar, sending(cli, quiet)) : undefined;
+    const query = {
+      t: flags.tag,
+      dockerfile: context.dockerfile || undefined,
+      remote: remote ? place : undefined,
+      buildargs: flags['build-arg'].length === 0 ? undefined : JSON.stringify(buildArguments(flags['build-arg'], cli)),
+      labels: flags.label.length === 0 ? undefined : JSON.stringify(toRecord(flags.label)),
+      target: flags.target || undefined,
+      nocache: flags['no-cache'] || undefined,
+      pull: flags.pull || undefined,
+      q: quiet || undefined,
+      explain: flags.explain || undefined,
+      rm: flags.rm,
+      forcerm: flags['force-rm'] || undefined,
+      squash: flags.squash || undefined,
+      memory: flags.memory || undefined,
+      memswap: flags['memory-swap'] || undefined,
+      cpushares: flags['cpu-shares'] || undefined,
+      cpuperiod: flags['cpu-period'] || undefined,
+      cpuquota: flags['cpu-quota'] || undefined,
+      cpusetcpus: flags['cpuset-cpus'] || undefined,
+      cpusetmems: flags['cpuset-mems'] || undefined,
+      cgroupparent: flags['cgroup-parent'] || undefined,
+      shmsize: flags['shm-size'] || undefined,
+      ulimits: flags.ulimit.length === 0 ? undefined : JSON.stringify(flags.ulimit),
+      networkmode: flags.network,
+      cachefrom: caches.from.length === 0 ? undefined : JSON.stringify(caches.from.map(({ text }) => text)),
+      cacheto: caches.to.length === 0 ? undefined : JSON.stringify(caches.to.map(({ text }) => text)),
+      extrahosts: flags['add-host'].length === 0 ? undefined : flags['add-host'].join(','),
+      securityopt: flags['security-opt'].length === 0 ? undefined : JSON.stringify(flags['security-opt']),
+      isolation: flags.isolation || undefined,
+      platform: flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined,
+      outputs:
+        outputs.length === 0
+          ? undefined
+          : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
+      annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
+      version: '1',
+    };
     let id = '';
     const receiver = new BuildFiles(cli, client, { outputs, caches });
-    const messages = client.builder.build({
-      query: {
-        t: flags.tag,
-        dockerfile: context.dockerfile || undefined,
-        remote: remote ? place : undefined,
-        buildargs:
-          flags['build-arg'].length === 0 ? undefined : JSON.stringify(buildArguments(flags['build-arg'], cli)),
-        labels: flags.label.length === 0 ? undefined : JSON.stringify(toRecord(flags.label)),
-        target: flags.target || undefined,
-        nocache: flags['no-cache'] || undefined,
-        pull: flags.pull || undefined,
-        q: quiet || undefined,
-        explain: flags.explain || undefined,
-        rm: flags.rm,
-        forcerm: flags['force-rm'] || undefined,
-        squash: flags.squash || undefined,
-        memory: flags.memory || undefined,
-        memswap: flags['memory-swap'] || undefined,
-        cpushares: flags['cpu-shares'] || undefined,
-        cpuperiod: flags['cpu-period'] || undefined,
-        cpuquota: flags['cpu-quota'] || undefined,
-        cpusetcpus: flags['cpuset-cpus'] || undefined,
-        cpusetmems: flags['cpuset-mems'] || undefined,
-        cgroupparent: flags['cgroup-parent'] || undefined,
-        shmsize: flags['shm-size'] || undefined,
-        ulimits: flags.ulimit.length === 0 ? undefined : JSON.stringify(flags.ulimit),
-        networkmode: flags.network,
-        cachefrom: caches.from.length === 0 ? undefined : JSON.stringify(caches.from.map(({ text }) => text)),
-        cacheto: caches.to.length === 0 ? undefined : JSON.stringify(caches.to.map(({ text }) => text)),
-        extrahosts: flags['add-host'].length === 0 ? undefined : flags['add-host'].join(','),
-        securityopt: flags['security-opt'].length === 0 ? undefined : JSON.stringify(flags['security-opt']),
-        isolation: flags.isolation || undefined,
-        platform: flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined,
-        outputs:
-          outputs.length === 0
-            ? undefined
-            : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
-        annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
-        version: '1',
-      },
+    const messages = sendBuild(client, {
+      query,
       signal: receiver.signal,
-      context: sent && flags.compress ? compressed(sent) : sent,
+      context,
+      answers: {
+        secret: async (id) => {
+          const source = secrets.find((secret) => secret.id === id);
+          return source && readSecret(source, cli.env);
+        },
+        sshAgent: (id) => agents.connect(id),
+      },
+      secrets: secrets.map(({ id }) => id),
+      ssh: flags.ssh.map((text) => parseSsh(text, cli.env).id),
+      compress: flags.compress,
+      sending: sending(cli, quiet),
       registryConfig:
         Object.keys(credentials).length === 0
           ? undefined
@@ -235,21 +257,17 @@ function isRemote(place: string): boolean {
   return /^(https?:\/\/|git:\/\/|git@|github\.com\/)/.test(place);
 }
 
-async function localContext(
-  cli: Cli,
-  place: string,
-  file: string,
-): Promise<{ tar: AsyncIterable<Uint8Array>; dockerfile: string }> {
+async function localContext(cli: Cli, place: string, file: string): Promise<LocalContext> {
   if (place === '-') {
     if (file === '-') throw new CommandError("invalid argument: can't use stdin for both build context and dockerfile");
     return stdinContext(cli, file);
   }
-  if (file !== '-') return directoryContext(place, file);
-  return directoryContext(place, { text: await whole(cli.io.stdin()) });
+  const dockerfile = file === '-' ? { text: await whole(cli.io.stdin()) } : file;
+  return askedContext(place, dockerfile);
 }
 
 /** What comes on stdin is a tar, compressed or not, or else a Dockerfile. */
-async function stdinContext(cli: Cli, file: string): Promise<{ tar: AsyncIterable<Uint8Array>; dockerfile: string }> {
+async function stdinContext(cli: Cli, file: string): Promise<LocalContext> {
   const source = readStream(cli, '-')[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
   while (head.length < 512) {
@@ -263,8 +281,8 @@ async function stdinContext(cli: Cli, file: string): Promise<{ tar: AsyncIterabl
       for (let next = await source.next(); next.done !== true; next = await source.next()) yield next.value;
     },
   };
-  if (isArchive(head)) return { tar: rest, dockerfile: file };
-  return textContext(await whole(rest));
+  if (isArchive(head)) return { archive: rest, dockerfile: file };
+  return { text: await whole(rest), dockerfile: 'Dockerfile' };
 }
 
 /** ustar, or the first bytes of gzip, bzip2, xz, zstd. */
@@ -285,11 +303,6 @@ async function whole(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
     parts.push(part);
   }
   return Buffer.concat(parts);
-}
-
-async function* compressed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-  const [{ createGzip }, { Readable }] = await Promise.all([import('node:zlib'), import('node:stream')]);
-  yield* Readable.from(source, { objectMode: false }).pipe(createGzip()) as AsyncIterable<Uint8Array>;
 }
 
 /** `--build-arg NAME` takes its value from the environment; without one there it is not passed. */

@@ -1,0 +1,178 @@
+/**
+ * Builds against other engines, in one run on this machine:
+ *
+ *     node bench/build.ts gantry=unix:///run/gantry/gantry.sock docker28=unix:///run/docker28.sock …
+ *
+ * Each engine must hold the image `busybox`. Ours is spoken to by our own CLI, the others by docker with BuildKit
+ * (DOCKER_CONFIG may name a buildx plugin). The rows `classic` go through docker's classic builder for all.
+ * BENCH=part,part picks items by name; SIZE=MiB is the large file's (1024).
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { compare, type Item, type Peer, output, readPeers, timed } from './measure.ts';
+
+const peers = readPeers(process.argv.slice(2));
+if (peers.length === 0) throw new Error('usage: node bench/build.ts gantry=HOST [docker=HOST …]');
+const root = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'gantry-bench-build-'));
+const gantry = new URL('../gantry', import.meta.url).pathname;
+const size = Number(process.env['SIZE'] ?? 1024);
+
+const APP = `FROM busybox
+WORKDIR /app
+COPY package.json .
+RUN echo install > installed
+COPY src src
+RUN cat src/* > all
+CMD ["cat", "/app/all"]
+`;
+const STAGES = `FROM busybox AS one
+ARG N
+RUN sleep 3; echo 1 $N > /one
+FROM busybox AS two
+ARG N
+RUN sleep 3; echo 2 $N > /two
+FROM busybox
+COPY --from=one /one /
+COPY --from=two /two /
+`;
+
+function context(name: string, dockerfile: string): string {
+  const directory = join(root, name);
+  mkdirSync(join(directory, 'src'), { recursive: true });
+  writeFileSync(join(directory, 'Dockerfile'), dockerfile);
+  writeFileSync(join(directory, 'package.json'), '{}');
+  for (let i = 0; i < 10; i++) writeFileSync(join(directory, 'src', `${i}.js`), `// ${i}\n`);
+  return directory;
+}
+
+function manyFiles(directory: string): void {
+  for (let d = 0; d < 100; d++) {
+    mkdirSync(join(directory, `d${d}`), { recursive: true });
+    for (let f = 0; f < 100; f++) writeFileSync(join(directory, `d${d}`, `${f}.txt`), randomBytes(1024));
+  }
+}
+
+function largeFile(path: string): void {
+  const file = openSync(path, 'w');
+  const block = randomBytes(1 << 20);
+  for (let i = 0; i < size; i++) {
+    block.writeUInt32LE(i, 0);
+    writeSync(file, block);
+  }
+  closeSync(file);
+}
+
+/** A build by the peer's own door. */
+function build(peer: Peer, directory: string, more = ''): Promise<number> {
+  if (peer.name.startsWith('gantry'))
+    return timed(peer, `GANTRY_HOST=${peer.host} ${gantry} build -q -t bench-build ${more} ${directory} >/dev/null`);
+  return timed(peer, `DOCKER_BUILDKIT=1 docker build -q -t bench-build ${more} ${directory} >/dev/null`);
+}
+
+function classic(peer: Peer, directory: string, more = ''): Promise<number> {
+  return timed(peer, `DOCKER_BUILDKIT=0 docker build -q -t bench-build ${more} ${directory} >/dev/null 2>&1`);
+}
+
+/** The three rows of an app, by one door. */
+function app(door: typeof build, prefix: string, goals: readonly [number, number, number]): Item[] {
+  const directory = context(`app${prefix === '' ? '' : '-classic'}`, APP);
+  let n = 0;
+  return [
+    {
+      name: `${prefix}app without cache`,
+      goal: goals[0],
+      rounds: 7,
+      run: (peer) => door(peer, directory, '--no-cache'),
+    },
+    {
+      name: `${prefix}app unchanged`,
+      goal: goals[1],
+      rounds: 15,
+      before: async (peer) => void (await door(peer, directory)),
+      run: (peer) => door(peer, directory),
+    },
+    {
+      name: `${prefix}app, one source file changed`,
+      goal: goals[2],
+      rounds: 9,
+      run: (peer) => {
+        writeFileSync(join(directory, 'src', '3.js'), `// ${peer.name} ${n++}\n`);
+        return door(peer, directory);
+      },
+    },
+  ];
+}
+
+/** A directory of its own for each build that must be cold: nobody knows its files. */
+function cold(
+  door: typeof build,
+  name: string,
+  fill: (directory: string, n: number) => void,
+): (peer: Peer) => Promise<number> {
+  let n = 0;
+  return async (peer) => {
+    const directory = context(`${name}-${peer.name}-${n++}`, `FROM busybox\nCOPY . /data\nLABEL n=${n}\n`);
+    fill(directory, n);
+    try {
+      return await door(peer, directory);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  };
+}
+
+function unchanged(door: typeof build, name: string, fill: (directory: string) => void): Pick<Item, 'before' | 'run'> {
+  let directory = '';
+  return {
+    before: async (peer) => {
+      if (directory === '') {
+        directory = context(`${name}-unchanged`, 'FROM busybox\nCOPY . /data\n');
+        fill(directory);
+      }
+      await door(peer, directory);
+    },
+    run: (peer) => door(peer, directory),
+  };
+}
+
+let stage = 0;
+const fillLarge = (directory: string): void => largeFile(join(directory, 'large'));
+const items: Item[] = [
+  ...app(build, '', [0.5, 1, 0.5]),
+  {
+    name: 'two stages of 3 s (goal 3.2 s)',
+    rounds: 2,
+    run: (peer) => build(peer, context('stages', STAGES), `--build-arg N=${peer.name}${stage++}`),
+  },
+  { name: '10,000 files cold', goal: 0.6, rounds: 3, run: cold(build, 'many', manyFiles) },
+  { name: '10,000 files unchanged', goal: 0.6, rounds: 5, ...unchanged(build, 'many', manyFiles) },
+  { name: `${size} MiB cold`, goal: 0.7, rounds: 2, run: cold(build, 'large', fillLarge) },
+  { name: `${size} MiB unchanged`, goal: 1, rounds: 5, ...unchanged(build, 'large', fillLarge) },
+  ...app(classic, 'classic: ', [0.4, 0.4, 0.4]),
+  { name: 'classic: 10,000 files cold', goal: 0.4, rounds: 1, run: cold(classic, 'manyc', manyFiles) },
+  { name: 'classic: 10,000 files unchanged', goal: 0.4, rounds: 2, ...unchanged(classic, 'manyc', manyFiles) },
+  { name: `classic: ${size} MiB cold`, goal: 0.4, rounds: 1, run: cold(classic, 'largec', fillLarge) },
+  { name: `classic: ${size} MiB unchanged`, goal: 0.4, rounds: 1, ...unchanged(classic, 'largec', fillLarge) },
+];
+
+const wanted = process.env['BENCH']?.split(',');
+try {
+  await compare(
+    peers,
+    items.filter((item) => !wanted || wanted.some((part) => item.name.includes(part))),
+    peers.find((peer) => peer.name.startsWith('gantry'))?.name ?? '',
+  );
+  for (const peer of peers) {
+    const pid = output(
+      peer,
+      `curl -s --unix-socket ${peer.host.replace('unix://', '')} http://x/info | grep -oE '"EnginePid":[0-9]+' | cut -d: -f2`,
+    );
+    const peak = pid === '' ? undefined : /^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    if (peak !== undefined)
+      console.log(`${peer.name}: most memory ever resident ${Math.round(Number(peak) / 1024)} MiB`);
+  }
+} finally {
+  rmSync(root, { recursive: true, force: true });
+}

@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+/** A directory as the engine's store of client files wants it told (`ClientEntry` there). */
+export interface ClientTree {
+  readonly key: string;
+  /** sha256 of `manifest`, in hex. */
+  readonly tree: string;
+  readonly manifest: Uint8Array;
+  content(needed: readonly number[]): AsyncGenerator<Uint8Array>;
+}
+
+export interface ClientTreeOptions {
+  /** Left out, with all below unless `enter` says otherwise. Paths are relative to the root, with `/`. */
+  readonly excluded: (path: string) => boolean;
+  /** Whether an excluded directory may hold something that is not. */
+  readonly enter: boolean;
+  /** Distinguishes several selections of one directory. */
+  readonly variant: string;
+}
+
+interface Found {
+  readonly path: string;
+  readonly size: bigint;
+  readonly ctime: bigint;
+}
+
+const CHUNK = 256 << 10;
+const GONE = Buffer.alloc(8, 0xff);
+
+/**
+ * Lists a directory. Nothing is read but names and what the kernel knows of them; a stamp of inode and change time tells
+ * whether a file is still what it was, however its own time was set.
+ */
+export function listClientTree(root: string, options: ClientTreeOptions): ClientTree {
+  const lines: string[] = [];
+  const files: Found[] = [];
+  const walk = (folder: string, below: string): void => {
+    for (const name of fs.readdirSync(folder, 'latin1').sort()) {
+      const full = `${folder}/${name}`;
+      const path = below === '' ? name : `${below}/${name}`;
+      const bytes = isAscii(full) ? full : Buffer.from(full, 'latin1');
+      const excluded = options.excluded(typeof bytes === 'string' ? path : Buffer.from(path, 'latin1').toString());
+      if (excluded && !options.enter) continue;
+      const stat = fs.lstatSync(bytes, { bigint: true, throwIfNoEntry: false });
+      if (!stat || (excluded && !stat.isDirectory())) continue;
+      if (stat.isDirectory()) {
+        const at = lines.length;
+        if (!excluded) push(path, stat, '');
+        const count = lines.length;
+        walk(full, path);
+        // A directory that is left out is there all the same when something in it is not.
+        if (excluded && lines.length > count) insert(at, path, stat);
+      } else if (stat.isFile()) push(path, stat, `${stat.ino} ${stat.ctimeNs}`);
+      else if (stat.isSymbolicLink()) push(path, stat, `${stat.ino}`, fs.readlinkSync(bytes, 'latin1'));
+      else if (stat.isFIFO()) push(path, stat, '');
+    }
+  };
+  const entry = (path: string, stat: fs.BigIntStats, stamp: string, link?: string): string =>
+    `[${JSON.stringify(path)},${stat.mode},${stat.isFile() ? stat.size : 0},"${stat.mtimeNs}","${stamp}"${link === undefined ? '' : `,${JSON.stringify(link)}`}]`;
+  const push = (path: string, stat: fs.BigIntStats, stamp: string, link?: string): void => {
+    files.push({ path, size: stat.size, ctime: stat.ctimeNs });
+    lines.push(entry(path, stat, stamp, link));
+  };
+  const insert = (at: number, path: string, stat: fs.BigIntStats): void => {
+    files.splice(at, 0, { path, size: stat.size, ctime: stat.ctimeNs });
+    lines.splice(at, 0, entry(path, stat, ''));
+  };
+  walk(Buffer.from(root).toString('latin1'), '');
+  const manifest = Buffer.from(`[${lines.join(',')}]`);
+  const place = `${hostname()}\n${fs.realpathSync(root)}\n${process.getuid?.() ?? 0}\n${options.variant}`;
+  return {
+    key: createHash('sha256').update(place).digest('hex'),
+    tree: createHash('sha256').update(manifest).digest('hex'),
+    manifest,
+    content: (needed) => frames(root, files, needed),
+  };
+}
+
+/** Small files share a chunk; large ones come in their own. */
+async function* frames(root: string, files: readonly Found[], needed: readonly number[]): AsyncGenerator<Uint8Array> {
+  let chunk = Buffer.allocUnsafe(CHUNK);
+  let used = 0;
+  for (const index of needed) {
+    const found = files[index];
+    if (!found) throw new Error(`the engine asks for a file that was not listed: ${index}`);
+    const file = open(join(root, '/'), found.path);
+    const stat = file === undefined ? undefined : fs.fstatSync(file, { bigint: true });
+    try {
+      if (used + 64 > CHUNK) {
+        yield chunk.subarray(0, used);
+        [chunk, used] = [Buffer.allocUnsafe(CHUNK), 0];
+      }
+      used = chunk.writeUInt32BE(index, used);
+      if (file === undefined || stat?.isFile() !== true) {
+        used += GONE.copy(chunk, used);
+        continue;
+      }
+      used = chunk.writeBigUInt64BE(stat.size, used);
+      let left = Number(stat.size);
+      while (left > 0) {
+        if (used === CHUNK) {
+          yield chunk;
+          [chunk, used] = [Buffer.allocUnsafe(CHUNK), 0];
+        }
+        const room = Math.min(left, CHUNK - used);
+        let count = fs.readSync(file, chunk, used, room, null);
+        // It was cut while it was read: the rest is nothing, and the engine is told.
+        if (count === 0) {
+          chunk.fill(0, used, used + room);
+          count = room;
+        }
+        used += count;
+        left -= count;
+      }
+      const after = fs.fstatSync(file, { bigint: true });
+      const steady = after.ctimeNs === found.ctime && after.size === found.size && !isFresh(after.ctimeNs);
+      if (used === CHUNK) {
+        yield chunk;
+        [chunk, used] = [Buffer.allocUnsafe(CHUNK), 0];
+      }
+      used = chunk.writeUInt8(steady ? 0 : 1, used);
+    } finally {
+      if (file !== undefined) fs.closeSync(file);
+    }
+  }
+  if (used > 0) yield chunk.subarray(0, used);
+}
+
+function open(root: string, path: string): number | undefined {
+  try {
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+    const full = Buffer.concat([Buffer.from(root), Buffer.from(path, 'latin1')]);
+    return fs.openSync(full, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined;
+    throw error;
+  }
+}
+
+/** The clock of change times is coarse: one more change in the same tick would not be seen. */
+function isFresh(ctime: bigint): boolean {
+  return BigInt(Date.now()) * 1_000_000n - ctime < 20_000_000n;
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return false;
+  return true;
+}

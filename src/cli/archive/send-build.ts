@@ -1,0 +1,109 @@
+import type { BuildDocument, BuildMessage } from '../../api/gantry.ts';
+import type { BuildAnswers } from '../../client/build-answers.ts';
+import type { Client } from '../../client/client.ts';
+import type { QueryValue } from '../../client/query.ts';
+import { ResponseError } from '../../client/response-error.ts';
+import { CommandError } from '../command.ts';
+import { buildToken } from '../options/build-session.ts';
+import { directoryContext, textContext } from './build-context.ts';
+import type { ClientTree } from './client-tree.ts';
+import { CountedBytes } from './counted.ts';
+
+/** What a build is made from on this side: a directory, an archive, or only a Dockerfile; nothing when the engine fetches it. */
+export interface LocalContext {
+  readonly dockerfile: string;
+  readonly tree?: ClientTree;
+  /** Of `tree`, for engines that want an archive. */
+  readonly folder?: string;
+  readonly archive?: AsyncIterable<Uint8Array>;
+  /** The Dockerfile, when it is not in the context. */
+  readonly text?: Uint8Array | undefined;
+  readonly ignore?: readonly string[];
+}
+
+export interface BuildSending {
+  readonly query: Readonly<Record<string, QueryValue>>;
+  readonly context: LocalContext;
+  readonly answers: Pick<BuildAnswers, 'secret' | 'sshAgent'>;
+  readonly secrets: readonly string[];
+  readonly ssh: readonly string[];
+  /** Directories beside the context, by their names. */
+  readonly named?: ReadonlyMap<string, { readonly tree: ClientTree; readonly label: string }>;
+  readonly compress: boolean;
+  readonly sending: (bytes: number) => void;
+  readonly registryConfig: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Starts a build by the door that the engine has: one where it asks for what it lacks, or the classic one that is sent all
+ * at once. Throws `CommandError` for what only the first can do.
+ */
+export async function* sendBuild(client: Client, build: BuildSending): AsyncGenerator<BuildMessage, void, void> {
+  const { query, context, answers, registryConfig, signal } = build;
+  const trees = new Map([...(build.named ?? [])].map(([name, { tree, label }]) => [name, { tree, label }]));
+  if (context.tree) trees.set('context', { tree: context.tree, label: context.folder ?? 'context' });
+  const document: BuildDocument = {
+    Token: buildToken(),
+    Secrets: build.secrets,
+    Ssh: build.ssh,
+    Directories: [...trees].map(([Name, { tree, label }]) => ({ Name, Key: tree.key, Label: label, Tree: tree.tree })),
+    ...(context.archive && { Archive: true }),
+    ...(context.text && { Dockerfile: Buffer.from(context.text).toString('utf8') }),
+    ...(context.ignore && { Ignore: context.ignore }),
+  };
+  const counted = (bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> =>
+    new CountedBytes(bytes, build.sending);
+  try {
+    yield* client.builder.buildAsking({
+      query,
+      document,
+      registryConfig,
+      signal,
+      answers: {
+        ...answers,
+        manifest: (name) => trees.get(name)?.tree.manifest,
+        content: (name, needed) => {
+          const tree = trees.get(name)?.tree;
+          return tree && counted(tree.content(needed));
+        },
+        archive: () => context.archive && counted(context.archive),
+      },
+    });
+    return;
+  } catch (error) {
+    if (!(error instanceof ResponseError && error.status === 404 && /page not found/.test(error.message))) throw error;
+  }
+  for (const [flag, given] of Object.entries({
+    secret: build.secrets.length,
+    ssh: build.ssh.length,
+    'build-context': build.named?.size ?? 0,
+  })) {
+    if (given > 0)
+      throw new CommandError(
+        `the engine ${client.endpoint.kind === 'unix' ? 'behind this socket ' : ''}does not know builds that ask their client: --${flag} is not possible with it`,
+      );
+  }
+  const classic = classicContext(context);
+  const sent = classic.tar && counted(classic.tar);
+  yield* client.builder.build({
+    query: { ...query, dockerfile: classic.dockerfile || undefined },
+    context: sent && build.compress ? compressed(sent) : sent,
+    registryConfig,
+    signal,
+  });
+}
+
+function classicContext({ dockerfile, folder, archive, text }: LocalContext): {
+  readonly tar: AsyncIterable<Uint8Array> | undefined;
+  readonly dockerfile: string;
+} {
+  if (folder !== undefined) return directoryContext(folder, text ? { text } : dockerfile);
+  if (archive) return { tar: archive, dockerfile };
+  return text ? textContext(text) : { tar: undefined, dockerfile };
+}
+
+async function* compressed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  const [{ createGzip }, { Readable }] = await Promise.all([import('node:zlib'), import('node:stream')]);
+  yield* Readable.from(source, { objectMode: false }).pipe(createGzip()) as AsyncIterable<Uint8Array>;
+}

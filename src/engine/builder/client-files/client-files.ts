@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KeyedMutex } from '../../../base/mutex.ts';
+import { WorkerThreads } from '../../../base/worker-job.ts';
+import { sha256 } from '../../../oci/digest.ts';
+import { measureTree } from '../tree-size.ts';
+import { readStoredTree } from './stored-manifest.ts';
+
+/** A directory of a client that can be asked for what is in it. */
+export interface ClientDirectorySource {
+  /** The same for the same directory of the same client, each time. */
+  readonly key: string;
+  /** For people: `context`, its path. */
+  readonly name: string;
+  /** sha256 of the bytes of `manifest`, in hex, when the client knows it beforehand: when nothing changed, nothing is asked. */
+  readonly tree?: string | undefined;
+  /** All entries, as `readManifest` wants them. */
+  manifest(signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
+  /** Content of the files with these indexes in the manifest, in frames of `index (u32) size (u64) content changed (u8)`, big-endian. */
+  content(needed: readonly number[], signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
+}
+
+/** A client's directory on the engine's side. Nobody changes it until it is disposed. */
+export interface HeldClientFiles extends Disposable {
+  readonly root: string;
+  /** Where digests of all its files are. */
+  readonly manifest: string;
+  /** Equal trees have equal ones; undefined when the files changed while they were sent. */
+  readonly tree: string | undefined;
+  /** Bytes of content that were sent for this build. */
+  readonly sent: number;
+}
+
+export interface Plan {
+  readonly needed: readonly number[];
+}
+
+export interface Received {
+  readonly bytes: number;
+  /** Files that changed while they were sent. */
+  readonly changed: readonly string[];
+}
+
+export interface ClientFilesInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly inUse: boolean;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly usedAt: number;
+}
+
+/**
+ * Files of clients' directories, kept from build to build so that only what changed crosses the wire:
+ * `<root>/<hash of the key>[-n]/{name,files,fresh,manifest}`. A build holds its directory; a second one that wants it at the
+ * same time shares it when the files are the same, and else gets one of its own. An engine that died in the middle left no
+ * manifest, or one of what was whole. Everything here can be sent again.
+ */
+export class ClientFiles {
+  readonly #root: string;
+  readonly #threads = new WorkerThreads('engine/builder/client-files/client-files');
+  readonly #locks = new KeyedMutex();
+  readonly #users = new Map<string, number>();
+
+  /** @param root `<data-root>/cache/client-files` */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Brings the directory to what the client has now. Throws what the client's answers throw. */
+  async hold(source: ClientDirectorySource, signal?: AbortSignal): Promise<HeldClientFiles> {
+    const base = sha256(source.key).slice(7, 39);
+    await using _lock = await this.#locks.acquire(base);
+    const places = await this.#places(base);
+    const same = source.tree && places.find((name) => readStoredTree(join(this.#root, name)) === source.tree);
+    if (same) return this.#held(same, 0);
+    let place = base;
+    for (let n = 1; this.#users.has(place); n++) place = `${base}-${n}`;
+    const directory = join(this.#root, place);
+    // Without a manifest it is what a dead engine left.
+    if (!existsSync(join(directory, 'manifest'))) {
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(join(directory, 'files'), { recursive: true });
+    }
+    await rm(join(directory, 'fresh'), { recursive: true, force: true });
+    await mkdir(join(directory, 'fresh'), { recursive: true });
+    await writeFile(join(directory, 'name'), source.name);
+    const input = source.manifest(signal);
+    const { needed } = await this.#threads.run<Plan>({ job: 'plan', parameters: { directory }, input, signal });
+    const content = needed.length === 0 ? [] : source.content(needed, signal);
+    const { bytes } = await this.#threads.run<Received>({
+      job: 'receive',
+      parameters: { directory, needed },
+      input: toAsync(content),
+      signal,
+    });
+    return this.#held(place, bytes);
+  }
+
+  async list(): Promise<ClientFilesInfo[]> {
+    const found: ClientFilesInfo[] = [];
+    for (const id of await this.#places('')) {
+      const name = await readFile(join(this.#root, id, 'name'), 'utf8').catch(() => '');
+      const used = await stat(join(this.#root, id)).catch(() => undefined);
+      if (!used) continue;
+      const size = await measureTree(join(this.#root, id, 'files'));
+      found.push({ id, name, inUse: this.#users.has(id), size, usedAt: used.mtimeMs });
+    }
+    return found;
+  }
+
+  /** Removes one that no build holds; false when one does. */
+  async remove(id: string): Promise<boolean> {
+    await using _lock = await this.#locks.acquire(id.split('-', 1)[0]!);
+    if (this.#users.has(id)) return false;
+    // Without its manifest it is nothing, should the rest not come to an end.
+    await rm(join(this.#root, id, 'manifest'), { force: true });
+    await rm(join(this.#root, id), { recursive: true, force: true });
+    return true;
+  }
+
+  async #held(place: string, sent: number): Promise<HeldClientFiles> {
+    const directory = join(this.#root, place);
+    this.#users.set(place, (this.#users.get(place) ?? 0) + 1);
+    const now = new Date();
+    await utimes(directory, now, now);
+    let held = true;
+    return {
+      root: join(directory, 'files'),
+      manifest: join(directory, 'manifest'),
+      tree: readStoredTree(directory),
+      sent,
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        const left = this.#users.get(place)! - 1;
+        if (left > 0) this.#users.set(place, left);
+        else this.#users.delete(place);
+      },
+    };
+  }
+
+  async #places(base: string): Promise<string[]> {
+    const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    return names.filter((name) => base === '' || name === base || name.startsWith(`${base}-`));
+  }
+}
+
+async function* toAsync(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}

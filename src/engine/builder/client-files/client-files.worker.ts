@@ -1,0 +1,296 @@
+import { createHash, type Hash } from 'node:crypto';
+import { constants, fchmodSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ByteString } from '../../../base/byte-string.ts';
+import { EngineError } from '../../../base/errors.ts';
+import { type JobContext, serveJobs } from '../../../base/worker-server.ts';
+import {
+  closeFd,
+  makeDirectoryAt,
+  makeNodeAt,
+  openAt,
+  renameAt,
+  setTimes,
+  setTimesAt,
+  statAt,
+  symlinkAt,
+  unlinkAt,
+} from '../../../linux/files.ts';
+import { removeTreeAt } from '../../../snapshot/remove-tree.ts';
+import { RootedDirectory } from '../../../snapshot/rooted-directory.ts';
+import type { Plan, Received } from './client-files.ts';
+import {
+  type ClientEntry,
+  isDirectory,
+  isFile,
+  isSame,
+  isSymlink,
+  readManifest,
+  type StoredEntry,
+  unstamped,
+} from './manifest.ts';
+import { readStored, writeStored } from './stored-manifest.ts';
+
+/** A list of files larger than this is refused: some two million files. */
+const MAX_MANIFEST = 256 << 20;
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const FRAME = 12;
+const GONE = 0xffffffffffffffffn;
+
+serveJobs({
+  /** Reads the client's list and compares it with what is there. */
+  plan: async ({ directory }: { directory: string }, context: JobContext): Promise<Plan> => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of context.input) {
+      size += chunk.length;
+      if (size > MAX_MANIFEST) throw new EngineError('too-large', 'the context has too many files for one build');
+      chunks.push(chunk);
+    }
+    const bytes = Buffer.concat(chunks);
+    const entries = readManifest(bytes.toString('utf8'));
+    const before = new Map(readStored(directory)?.entries.map(([entry, digest]) => [entry[0], { entry, digest }]));
+    const needed: number[] = [];
+    for (const [index, entry] of entries.entries()) {
+      if (!isFile(entry)) continue;
+      const known = before.get(entry[0]);
+      if (!known || known.digest === '' || !isSame(known.entry, entry)) needed.push(index);
+    }
+    writeFileSync(join(directory, 'incoming'), bytes);
+    return { needed };
+  },
+  /** Makes the directory what the client's list says; the content of files that are needed comes in. */
+  receive: async (
+    { directory, needed }: { directory: string; needed: readonly number[] },
+    context: JobContext,
+  ): Promise<Received> => {
+    const text = readFileSync(join(directory, 'incoming'));
+    const entries = readManifest(text.toString('utf8'));
+    const before = readStored(directory)?.entries ?? [];
+    // From here on what is there is neither the old nor the new; without a list it is taken for nothing.
+    rmSync(join(directory, 'manifest'), { force: true });
+    const tree = new ClientTree(directory, entries, before);
+    let complete = false;
+    try {
+      tree.removeOld(context);
+      tree.makeOthers(context);
+      await tree.receive(needed, context);
+      tree.finish();
+      complete = tree.isWhole;
+    } finally {
+      const digest = complete ? createHash('sha256').update(text).digest('hex') : '';
+      writeStored(directory, { tree: digest, entries: tree.stored() });
+      rmSync(join(directory, 'incoming'), { force: true });
+      tree.close();
+    }
+    return { bytes: tree.received, changed: tree.changed };
+  },
+});
+
+class ClientTree {
+  readonly #root: RootedDirectory;
+  readonly #fresh: RootedDirectory;
+  readonly #entries: readonly ClientEntry[];
+  readonly #before: ReadonlyMap<ByteString, StoredEntry>;
+  /** Digest of each file that is in place, by index. */
+  readonly #digests = new Map<number, string>();
+  /** Files that changed while they were sent: what is here is what was sent, and is asked for again next time. */
+  readonly #unsteady = new Set<number>();
+  /** Files that were gone when they were asked for. */
+  readonly #gone = new Set<number>();
+  #others = false;
+  #finished = false;
+  received = 0;
+
+  constructor(directory: string, entries: readonly ClientEntry[], before: readonly StoredEntry[]) {
+    this.#root = new RootedDirectory(join(directory, 'files'));
+    this.#fresh = new RootedDirectory(join(directory, 'fresh'));
+    this.#entries = entries;
+    this.#before = new Map(before.map((stored) => [stored[0][0], stored]));
+    for (const [index, entry] of entries.entries()) {
+      const known = this.#before.get(entry[0]);
+      if (known && isFile(entry) && known[1] !== '' && isSame(known[0], entry)) this.#digests.set(index, known[1]);
+    }
+  }
+
+  /** Whether all is as the list says, and was steady. */
+  get isWhole(): boolean {
+    return this.#unsteady.size === 0 && this.#gone.size === 0;
+  }
+
+  get changed(): readonly string[] {
+    return [...this.#unsteady].map((index) => this.#entries[index]![0]);
+  }
+
+  /** What is not in the list, or is of another kind there. */
+  removeOld(context: JobContext): void {
+    const now = new Map(this.#entries.map((entry) => [entry[0], entry]));
+    const old = [...this.#before.values()].map(([entry]) => entry).reverse();
+    for (const entry of old) {
+      context.check();
+      const next = now.get(entry[0]);
+      if (next && isDirectory(next) === isDirectory(entry) && (isDirectory(entry) || isSame(entry, next))) continue;
+      // A file that comes again is replaced in one step by its new self.
+      if (next && isFile(next) && isFile(entry)) continue;
+      const parts = entry[0].split('/');
+      if (!this.#root.stat(parts, { follow: false })) continue;
+      const [parent, name] = this.#place(entry[0]);
+      removeTreeAt(parent, name, () => context.check());
+      this.#root.forget();
+    }
+  }
+
+  makeOthers(context: JobContext): void {
+    for (const entry of this.#entries) {
+      context.check();
+      const [path, mode, , mtime, , link] = entry;
+      if (isFile(entry)) continue;
+      const [parent, name] = this.#place(path);
+      if (statAt(parent, name)) continue;
+      if (isDirectory(entry)) makeDirectoryAt(parent, name, 0o700);
+      else if (isSymlink(entry)) {
+        symlinkAt(link!, parent, name);
+        setTimesAt(parent, name, BigInt(mtime));
+      } else {
+        makeNodeAt(parent, name, 'fifo', mode & 0o7777, { major: 0, minor: 0 });
+        setTimesAt(parent, name, BigInt(mtime));
+      }
+    }
+    this.#others = true;
+  }
+
+  /** Frames of `index (u32) size (u64) content changed (u8)`, in the order of `needed`; the size of one that is gone is all ones. */
+  async receive(needed: readonly number[], context: JobContext): Promise<void> {
+    const frames = new FrameReader(context.input);
+    for (const index of needed) {
+      const head = await frames.take(FRAME);
+      const entry = this.#entries[index];
+      const size = head.readBigUInt64BE(4);
+      if (!entry || !isFile(entry) || head.readUInt32BE(0) !== index) throw torn();
+      if (size === GONE) {
+        this.#gone.add(index);
+        const [parent, name] = this.#place(entry[0]);
+        if (statAt(parent, name)) unlinkAt(parent, name);
+        continue;
+      }
+      const [parent, name] = this.#place(entry[0]);
+      const there = statAt(parent, name) !== undefined;
+      // What was there may be part of a layer by a hard link: it is replaced, never written to.
+      const fd = there ? openAt(this.#fresh.fd, 'file', CREATE, 0o600) : openAt(parent, name, CREATE, 0o600);
+      const hash = createHash('sha256');
+      try {
+        await this.#content(frames, fd, Number(size), hash);
+        fchmodSync(fd, entry[1] & 0o7777);
+        setTimes(fd, BigInt(entry[3]));
+      } catch (error) {
+        if (there) unlinkAt(this.#fresh.fd, 'file');
+        else unlinkAt(parent, name);
+        throw error;
+      } finally {
+        closeFd(fd);
+      }
+      if (there) renameAt(this.#fresh.fd, 'file', parent, name);
+      const steady = (await frames.take(1))[0] === 0 && Number(size) === entry[2];
+      if (!steady) this.#unsteady.add(index);
+      this.#digests.set(index, hash.digest('hex'));
+      context.check();
+    }
+    await frames.end();
+  }
+
+  async #content(frames: FrameReader, fd: number, size: number, hash: Hash): Promise<void> {
+    for (let left = size; left > 0;) {
+      const piece = await frames.some(left);
+      hash.update(piece);
+      for (let done = 0; done < piece.length;) done += writeSync(fd, piece, done);
+      left -= piece.length;
+      this.received += piece.length;
+    }
+  }
+
+  /** Modes and times of directories, when nothing more is put into them. */
+  finish(): void {
+    for (let index = this.#entries.length - 1; index >= 0; index--) {
+      const entry = this.#entries[index]!;
+      if (!isDirectory(entry)) continue;
+      const [parent, name] = this.#place(entry[0]);
+      const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      try {
+        fchmodSync(fd, entry[1] & 0o7777);
+        setTimes(fd, BigInt(entry[3]));
+      } finally {
+        closeFd(fd);
+      }
+    }
+    this.#finished = true;
+  }
+
+  /** What is in place by now. A stamp is kept only where the next comparison may trust it. */
+  stored(): StoredEntry[] {
+    const stored: StoredEntry[] = [];
+    const known = new Set<ByteString>();
+    for (const [index, entry] of this.#entries.entries()) {
+      const digest = this.#digests.get(index);
+      if (isFile(entry) ? digest === undefined : !this.#others) continue;
+      known.add(entry[0]);
+      stored.push([this.#unsteady.has(index) ? unstamped(entry) : entry, digest ?? '']);
+    }
+    // Of work that was broken off: what may still be there from before, so that it is found and removed.
+    if (!this.#finished) {
+      for (const [path, [entry]] of this.#before) if (!known.has(path)) stored.push([unstamped(entry), '']);
+      stored.sort(([a], [b]) => (a[0] < b[0] ? -1 : 1));
+    }
+    return stored;
+  }
+
+  close(): void {
+    this.#root[Symbol.dispose]();
+    this.#fresh[Symbol.dispose]();
+  }
+
+  #place(path: ByteString): [number, ByteString] {
+    const parts = path.split('/');
+    const name = parts.pop()!;
+    return [this.#root.directory(parts, { follow: false }), name];
+  }
+}
+
+/** Bytes of a stream of chunks by number. */
+class FrameReader {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #chunk: Buffer = Buffer.alloc(0);
+
+  constructor(input: AsyncIterable<Buffer>) {
+    this.#chunks = input[Symbol.asyncIterator]();
+  }
+
+  /** Exactly so many. */
+  async take(size: number): Promise<Buffer> {
+    while (this.#chunk.length < size) this.#chunk = Buffer.concat([this.#chunk, await this.#next()]);
+    const taken = this.#chunk.subarray(0, size);
+    this.#chunk = this.#chunk.subarray(size);
+    return taken;
+  }
+
+  /** At least one, at most so many. */
+  async some(most: number): Promise<Buffer> {
+    if (this.#chunk.length === 0) this.#chunk = await this.#next();
+    const taken = this.#chunk.subarray(0, most);
+    this.#chunk = this.#chunk.subarray(taken.length);
+    return taken;
+  }
+
+  async end(): Promise<void> {
+    if (this.#chunk.length > 0 || (await this.#chunks.next()).done !== true) throw torn();
+  }
+
+  async #next(): Promise<Buffer> {
+    const next = await this.#chunks.next();
+    if (next.done === true) throw torn();
+    return next.value;
+  }
+}
+
+function torn(): EngineError {
+  return new EngineError('invalid-argument', 'the files that the client sends are not those that were asked for');
+}

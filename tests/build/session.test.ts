@@ -1,0 +1,336 @@
+/** What a build asks its client for: files that changed and no others, secrets, the ssh agent. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { after, before, describe, test } from 'node:test';
+import { listClientTree } from '../../src/cli/archive/client-tree.ts';
+import { SshAgentSocket } from '../../src/engine/builder/ssh-agent-socket.ts';
+import type { BuildSession, ClientDirectorySource } from '../../src/engine/engine.ts';
+import { Engine } from '../../src/index.ts';
+import { runInProcess } from '../cli/in-process.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { printed, type PrivateRoots, privateRoots } from '../support/private-engine.ts';
+
+const here = fs.mkdtempSync(join(tmpdir(), 'gantry-session-'));
+after(() => fs.rmSync(here, { recursive: true }));
+
+/** Files whose change time is not of this moment, so that the engine may trust it. */
+async function write(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(folder, name);
+    fs.mkdirSync(join(path, '..'), { recursive: true });
+    fs.writeFileSync(path, text);
+  }
+  const settled = Date.now() + 30;
+  while (Date.now() < settled) await new Promise((next) => setTimeout(next, 10));
+}
+
+interface Asked {
+  manifests: number;
+  files: string[];
+}
+
+/** A client with a directory, which counts what it is asked for. */
+function client(folder: string, more: Partial<BuildSession> = {}): BuildSession & { readonly asked: Asked } {
+  const asked: Asked = { manifests: 0, files: [] };
+  const tree = listClientTree(folder, { excluded: () => false, enter: false, variant: '' });
+  const names = (JSON.parse(Buffer.from(tree.manifest).toString()) as [string][]).map(([name]) => name);
+  const source: ClientDirectorySource = {
+    key: tree.key,
+    name: folder,
+    tree: tree.tree,
+    async *manifest() {
+      asked.manifests++;
+      yield tree.manifest;
+    },
+    content: (needed) => {
+      asked.files.push(...needed.map((index) => names[index]!));
+      return tree.content(needed);
+    },
+  };
+  return {
+    asked,
+    secret: async () => undefined,
+    sshAgent: async () => undefined,
+    directory: (name) => (name === 'context' ? source : undefined),
+    ...more,
+  };
+}
+
+async function built(engine: Engine, session: BuildSession, request = {}): Promise<{ id: string; log: string }> {
+  let log = '';
+  const onProgress = ({ stream }: { readonly stream?: string }): void => void (log += stream ?? '');
+  const { id } = await engine.builder.build(undefined, request, { session, onProgress });
+  return { id, log };
+}
+
+describe('a session with an engine in the process', () => {
+  let roots: PrivateRoots;
+  let engine: Engine;
+  before(async () => {
+    roots = await privateRoots();
+    engine = await Engine.open(roots.options);
+    await engine.images.pull('busybox', {});
+  });
+  after(async () => {
+    await engine.close();
+    await roots.discard();
+  });
+
+  test('only what changed is asked for, and of what did not nothing', async () => {
+    const folder = join(here, 'changing');
+    const Dockerfile =
+      'FROM busybox\nCOPY . /data\nRUN cd /data && find . | sort && cat a b/c && stat -c "%a %Y" a && ls -l link\n';
+    await write(folder, { Dockerfile, a: 'one', 'b/c': 'two', 'b/d/e': 'three' });
+    fs.symlinkSync('b/c', join(folder, 'link'));
+    fs.chmodSync(join(folder, 'a'), 0o751);
+    fs.utimesSync(join(folder, 'a'), 1_500_000_000, 1_500_000_000);
+    await write(folder, {});
+    const first = client(folder);
+    const { id, log } = await built(engine, first);
+    assert.deepEqual(first.asked, { manifests: 1, files: ['Dockerfile', 'a', 'b/c', 'b/d/e'] });
+    assert.match(log, /\.\/a\n\.\/b\n\.\/b\/c\n\.\/b\/d\n\.\/b\/d\/e\n\.\/link\nonetwo751 1500000000\n/);
+    assert.match(log, /link -> b\/c\n/);
+
+    const again = client(folder);
+    assert.equal((await built(engine, again)).id, id);
+    assert.deepEqual(again.asked, { manifests: 0, files: [] });
+
+    await write(folder, { 'b/c': 'TWO' });
+    const changed = client(folder);
+    assert.match((await built(engine, changed)).log, /oneTWO751/);
+    assert.deepEqual(changed.asked, { manifests: 1, files: ['b/c'] });
+
+    // A directory becomes a link, a file goes, a link becomes a file.
+    fs.rmSync(join(folder, 'b/d'), { recursive: true });
+    fs.symlinkSync('/etc', join(folder, 'b/d'));
+    fs.rmSync(join(folder, 'link'));
+    await write(folder, { link: 'no more' });
+    const other = client(folder);
+    const { log: after } = await built(engine, other);
+    assert.deepEqual(other.asked.files, ['link']);
+    assert.match(after, /\.\/a\n\.\/b\n\.\/b\/c\n\.\/b\/d\n\.\/link\n/);
+
+    // The content as it was: what was built from it is still known.
+    fs.rmSync(join(folder, 'link'));
+    fs.rmSync(join(folder, 'b/d'));
+    fs.symlinkSync('b/c', join(folder, 'link'));
+    await write(folder, { 'b/c': 'two', 'b/d/e': 'three' });
+    assert.equal((await built(engine, client(folder))).id, id);
+  });
+
+  test('a layer made of them does not change when they do', async () => {
+    const folder = join(here, 'linked');
+    await write(folder, { Dockerfile: 'FROM busybox\nCOPY f /f\nCOPY f /g\n', f: 'before' });
+    const { id } = await built(engine, client(folder));
+    await write(folder, { f: 'behind' });
+    await built(engine, client(folder));
+    const text = async (image: string): Promise<string> => {
+      const script = 'cat /f; echo x >>/f; cat /g';
+      const { Id } = await engine.containers.create(
+        { Image: image, Cmd: ['sh', '-c', script], HostConfig: { NetworkMode: 'none' } },
+        {},
+      );
+      await engine.containers.start(Id);
+      await engine.containers.wait(Id, 'not-running');
+      const { output } = await engine.containers.logs(Id, { stdout: true, stderr: true });
+      const { stdout } = await printed(output);
+      await engine.containers.remove(Id, { force: true });
+      return stdout;
+    };
+    assert.equal(await text(id), 'beforebefore');
+    assert.equal(await text(id), 'beforebefore');
+  });
+
+  test('a list that leads out of its directory is refused', async () => {
+    const folder = join(here, 'hostile');
+    await write(folder, { Dockerfile: 'FROM busybox\nCOPY . /\n' });
+    const file = (path: string): unknown[] => [path, 0o100644, 1, '0', 'x'];
+    const link = (path: string, target: string): unknown[] => [path, 0o120777, 0, '0', 'x', target];
+    const lists: [unknown, RegExp][] = [
+      [[file('../x')], /no path below the directory/],
+      [[file('/etc/x')], /no path below the directory/],
+      [[file('a/../../x')], /no path below the directory/],
+      [[file('a\0b')], /no path below the directory/],
+      [[link('a', '/etc'), file('a/passwd')], /is in no directory/],
+      [[file('a'), file('a')], /there twice/],
+      [[['dev', 0o020666, 0, '0', 'x']], /is no entry/],
+      ['nothing', /it is no list/],
+    ];
+    for (const [list, error] of lists) {
+      const source: ClientDirectorySource = {
+        key: 'hostile',
+        name: 'hostile',
+        async *manifest() {
+          yield Buffer.from(JSON.stringify(list));
+        },
+        async *content() {
+          yield Buffer.from('never');
+        },
+      };
+      await assert.rejects(built(engine, client(folder, { directory: () => source })), error);
+    }
+  });
+
+  test('a client that goes away in the middle leaves nothing that is wrong', async () => {
+    const folder = join(here, 'leaving');
+    await write(folder, { Dockerfile: 'FROM busybox\nCOPY . /d\nRUN cat /d/a /d/z\n', a: 'A', z: 'Z' });
+    const whole = client(folder).directory!('context')!;
+    const half: ClientDirectorySource = {
+      ...whole,
+      async *content(needed) {
+        for await (const chunk of whole.content(needed, undefined)) {
+          yield chunk.subarray(0, chunk.length - 5);
+          throw new Error('gone');
+        }
+      },
+    };
+    await assert.rejects(built(engine, client(folder, { directory: () => half })), /gone/);
+    const { log } = await built(engine, client(folder));
+    assert.match(log, /AZ/);
+  });
+
+  test('two builds of one directory at once each have their own files', async () => {
+    const folder = join(here, 'twice');
+    await write(folder, { Dockerfile: 'FROM busybox\nRUN sleep 1\nCOPY f /\nRUN cat /f\n', f: 'first' });
+    const begun = Promise.withResolvers<void>();
+    let log = '';
+    const one = engine.builder.build(
+      undefined,
+      {},
+      {
+        session: client(folder),
+        onProgress: ({ stream }) => {
+          log += stream ?? '';
+          if (log.includes('Step 2/')) begun.resolve();
+        },
+      },
+    );
+    await begun.promise;
+    await write(folder, { f: 'second' });
+    assert.match((await built(engine, client(folder))).log, /second/);
+    await one;
+    assert.match(log, /first/);
+  });
+
+  test('a secret is seen by its step and by nobody else', async () => {
+    const folder = join(here, 'secret');
+    await write(folder, {
+      Dockerfile: `FROM busybox
+RUN --mount=type=secret,id=token,uid=7,gid=8,mode=0440 stat -c "%a %u:%g" /run/secrets/token && [ "$(sha256sum </run/secrets/token | cut -c1-8)" = 1f3fa74b ]
+RUN --mount=type=secret,id=token,target=/etc/tok,env=TOKEN [ "$TOKEN" = "$(cat /etc/tok)" ] && grep -q " /etc/tok .* tmpfs " /proc/self/mountinfo
+RUN --mount=type=secret,id=token,env=ONLY [ "$(printf %s "$ONLY" | sha256sum | cut -c1-8)" = 1f3fa74b ] && [ ! -e /run/secrets ]
+RUN --mount=type=secret,id=other [ ! -e /run/secrets/other ]
+RUN [ ! -e /run/secrets/token ] && [ ! -e /etc/tok ] && [ -z "$TOKEN" ]
+`,
+    });
+    const session = client(folder, {
+      secret: async (id) => (id === 'token' ? Buffer.from('s3cr3t-value') : undefined),
+    });
+    const { id, log } = await built(engine, session);
+    assert.match(log, /440 7:8/);
+    assert.doesNotMatch(log, /s3cr3t-value/);
+    const documents = [
+      await engine.images.inspect(id),
+      await engine.images.history(id),
+      await engine.builder.diskUsage(),
+    ];
+    assert.doesNotMatch(JSON.stringify(documents), /s3cr3t-value/);
+    assert.deepEqual(grep(roots.directory, 's3cr3t-value'), []);
+
+    await write(folder, { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=none,required true\n' });
+    await assert.rejects(built(engine, client(folder)), /secret none: not found/);
+  });
+
+  test('the ssh agent is a socket in the step', async () => {
+    const folder = join(here, 'ssh');
+    const path = join(here, 'agent');
+    const agent = createServer((socket) => void socket.end('agent speaks\n'));
+    await new Promise<void>((resolve) => agent.listen(path, resolve));
+    const toAgent = async (id: string): Promise<Duplex | undefined> =>
+      id === 'default' ? connect({ path, allowHalfOpen: true }) : undefined;
+    try {
+      await write(folder, {
+        Dockerfile: `FROM busybox
+RUN --mount=type=ssh,uid=9,mode=0640 [ -S "$SSH_AUTH_SOCK" ] && stat -c "%a %u" "$SSH_AUTH_SOCK"
+RUN --mount=type=ssh,target=/here [ "$SSH_AUTH_SOCK" = /here ] && [ -S /here ]
+RUN --mount=type=ssh,id=other [ -z "$SSH_AUTH_SOCK" ]
+`,
+      });
+      assert.match((await built(engine, client(folder, { sshAgent: toAgent }))).log, /640 9/);
+      await write(folder, { Dockerfile: 'FROM busybox\nRUN --mount=type=ssh,required true\n' });
+      await assert.rejects(built(engine, client(folder)), /unset ssh forward key default/);
+
+      const socket = join(here, 'forwarded');
+      await using forwarded = await SshAgentSocket.listen(
+        socket,
+        () => toAgent('default'),
+        (await toAgent('default'))!,
+      );
+      for (let n = 0; n < 3; n++) {
+        let said = '';
+        for await (const data of connect({ path: forwarded.path })) said += String(data);
+        assert.equal(said, 'agent speaks\n');
+      }
+    } finally {
+      agent.close();
+    }
+  });
+});
+
+describe('gantry build', () => {
+  const directory = join(here, 'daemon');
+  const daemon = new DaemonProcess({ directory });
+  before(async () => {
+    await daemon.start();
+    await runInProcess(['pull', 'busybox'], { env: daemon.clientEnv });
+  });
+  after(() => daemon.stop());
+  const gantry = (
+    words: readonly string[],
+    options: { stdin?: string | Uint8Array; env?: Record<string, string> } = {},
+  ) => runInProcess(['build', ...words], { ...options, env: { ...daemon.clientEnv, ...options.env } });
+
+  test('secrets by file and variable, the agent, a Dockerfile from stdin or from elsewhere, no context at all', async () => {
+    const folder = join(here, 'cli');
+    await write(folder, {
+      'app/.dockerignore': 'Dockerfile\n*.log\n!keep.log\ndist\n',
+      'app/Dockerfile':
+        'FROM busybox\nCOPY . /d\nRUN cd /d; find . | sort; cat /d/a\nRUN --mount=type=secret,id=f --mount=type=secret,id=v,env=V cat /run/secrets/f | tr a-z A-Z; echo "$V" | tr a-z A-Z\n',
+      'app/a': 'content of a\n',
+      'app/x.log': '',
+      'app/keep.log': '',
+      'app/dist/out': '',
+      'Elsewhere.dockerfile': 'FROM busybox\nCOPY a /other\nRUN cat /other\n',
+      secret: 'from file',
+    });
+    const app = join(folder, 'app');
+    const words = [`--secret=id=f,src=${join(folder, 'secret')}`, '--secret=id=v,env=TOKEN', app];
+    const first = await gantry(words, { env: { TOKEN: 'from variable' } });
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /\.\n\.\/\.dockerignore\n\.\/a\n\.\/keep\.log\ncontent of a\n/);
+    assert.match(first.stdout, /FROM FILEFROM VARIABLE/);
+    const missing = await gantry([`--secret=id=f,src=${folder}/none`, app]);
+    assert.match(missing.stderr, /stat .*none: no such file or directory/);
+    assert.equal((await gantry(['-f', join(folder, 'Elsewhere.dockerfile'), app])).code, 0);
+    const piped = await gantry(['-f', '-', app], { stdin: 'FROM busybox\nCOPY a /p\nRUN cat /p\n' });
+    assert.match(piped.stdout, /content of a/, piped.stderr);
+    const alone = await gantry(['-'], { stdin: 'FROM busybox\nRUN echo al""one\n' });
+    assert.match(alone.stdout, /alone/, alone.stderr);
+    const failing = await gantry(['-'], { stdin: 'FROM busybox\nRUN exit 9\n' });
+    assert.equal(failing.code, 9);
+    const none = await gantry(['-'], { stdin: 'FROM busybox\nCOPY a /\n' });
+    assert.match(none.stderr, /not found/);
+  });
+});
+
+/** Files below a directory that hold the text. */
+function grep(root: string, text: string): string[] {
+  return fs.readdirSync(root, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    return entry.isFile() && fs.readFileSync(path).includes(text) ? [path] : [];
+  });
+}
