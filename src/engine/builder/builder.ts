@@ -169,7 +169,7 @@ export class Builder implements BuildService {
     const name = request.dockerfile || 'Dockerfile';
     const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
     const ignore = request.ignore ?? (await readIgnore(sent.root, name));
-    return withExcerpt({ name, text }, async () => {
+    return await withExcerpt({ name, text }, async () => {
       const parsed = parseDockerfile(text);
       for (const warning of parsed.warnings)
         announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
