@@ -24,9 +24,20 @@ export interface CopySelection {
   readonly sourceName: string;
   /** Digests of the content of all files below `root`, where they are known: they need not be read for that. */
   readonly known?: KnownFiles | undefined;
-  /** Nobody ever writes into one of the files, so a copy that would be the same in all may be another name of it. */
-  readonly steady?: boolean | undefined;
+  /**
+   * Nobody ever writes into one of the files, so a copy that would be the same in all may be another name of it. Those of
+   * an `own` directory are nobody else's, and may be given the copy's time; those that are `shared` must have it.
+   */
+  readonly steady?: 'own' | 'shared' | undefined;
+  /** Seconds since the epoch: the time of all that is copied, instead of its own. */
+  readonly time?: number | undefined;
 }
+
+/**
+ * Seconds since the epoch: how old files of a context are. Their own times are those of whoever checked them out, and a
+ * layer is to be the same wherever it is made. 1980-01-01, as zip archives know nothing older.
+ */
+export const CONTEXT_TIME = 315_532_800;
 
 /** A list of the files of a directory with the digest of each one's content, by name. */
 export interface KnownFiles {
@@ -75,7 +86,7 @@ export async function clampTimes(
  * Throws `not-found` (`COPY failed: …`) when a source without wildcards matches nothing.
  */
 export async function digestSelection(selection: CopySelection, signal?: AbortSignal): Promise<SelectionDigest> {
-  const { known, root: _, steady: __, ...rest } = selection;
+  const { known, root: _, steady: __, time: ___, ...rest } = selection;
   const key = known && JSON.stringify([rest, known]);
   const found = key === undefined ? undefined : DIGESTS.get(key);
   if (found) return found;

@@ -115,7 +115,8 @@ serveJobs({
         const path = [...base, ...visit.below];
         copyEntry(to, path, visit, selection, context, linked);
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
-        if (visit.stat.kind === 'directory' && visit.below.length > 0) times.push({ path, mtime: visit.stat.mtime });
+        if (visit.stat.kind === 'directory' && visit.below.length > 0)
+          times.push({ path, mtime: timeOf(visit.stat, selection) });
       });
       for (const { path, mtime } of times.reverse()) setTimesOf(to, path, mtime);
     });
@@ -442,7 +443,7 @@ function copyEntry(
     case 'symlink':
       symlinkAt(readLinkAt(visit.dir, visit.name), parent, name);
       changeOwnerAt(parent, name, uid, gid);
-      setTimesAt(parent, name, stat.mtime);
+      setTimesAt(parent, name, timeOf(stat, selection));
       return;
     case 'file':
       if (linked && tryLink(visit, parent, name, selection, linked)) return;
@@ -462,7 +463,7 @@ function copyEntry(
           chmodFd(fd, changeMode(stat.mode, selection.mode, false));
           for (const key of listXattrs(from).filter(copiedXattr))
             setXattr(fd, key, getXattr(from, key) ?? Buffer.alloc(0));
-          setTimes(fd, stat.mtime);
+          setTimes(fd, timeOf(stat, selection));
         } finally {
           closeFd(fd);
         }
@@ -492,7 +493,9 @@ function tryLink(
   linked: Set<bigint>,
 ): boolean {
   const { stat } = visit;
-  if (selection.steady !== true || linked.has(stat.inode)) return false;
+  if (selection.steady === undefined || linked.has(stat.inode)) return false;
+  const mtime = timeOf(stat, selection);
+  if (stat.mtime !== mtime && selection.steady !== 'own') return false;
   const { uid, gid } = ownerOf(stat, selection);
   if (stat.uid !== uid || stat.gid !== gid || changeMode(stat.mode, selection.mode, false) !== stat.mode) return false;
   try {
@@ -503,8 +506,13 @@ function tryLink(
     if (code === 'EMLINK' || code === 'EXDEV' || code === 'EPERM') return false;
     throw error;
   }
+  if (stat.mtime !== mtime) setTimesAt(parent, name, mtime);
   linked.add(stat.inode);
   return true;
+}
+
+function timeOf(stat: FileStat, selection: CopySelection): bigint {
+  return selection.time === undefined ? stat.mtime : BigInt(selection.time) * 1_000_000_000n;
 }
 
 /** The directory that `path` goes into; missing ones are made, the copy's owner's. Throws `invalid-argument` when a file is in the way. */

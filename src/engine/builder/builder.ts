@@ -194,8 +194,8 @@ export class Builder implements BuildService {
         cache: this.#cache,
         imports,
         onEvent: (event) => options.onEvent?.(event),
-        // Times of what is copied are set then: it cannot be the context's own.
-        main: { ...sent, ignore, steady: epoch === undefined && sent.steady === true },
+        // With a time of its own the build cannot have files that others share.
+        main: { ...sent, ignore, steady: epoch === undefined || sent.steady === 'own' ? sent.steady : undefined },
         escape: dockerfile.escape,
         epoch,
         buildArgs,

@@ -49,7 +49,7 @@ export class BuildContexts implements AsyncDisposable {
     const root = join(this.#parts.directory, 'context');
     await mkdir(root, { recursive: true });
     await this.#parts.extract(archive, root, this.#parts.signal);
-    return { root, ignore: [], keepOwner: false, name: 'build context', steady: true };
+    return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own' };
   }
 
   /** A directory of the client: `context`, or one with a name. Throws `not-found`. */
@@ -65,7 +65,7 @@ export class BuildContexts implements AsyncDisposable {
         ignore: [],
         keepOwner: false,
         name: name === 'context' ? 'build context' : `context ${name}`,
-        steady: true,
+        steady: 'shared',
         known: held.tree === undefined ? undefined : { list: held.manifest, tree: held.tree },
       };
     });

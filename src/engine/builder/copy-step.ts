@@ -21,7 +21,7 @@ export interface FilesPlace {
   /** What is known of its files without reading them. */
   readonly known?: KnownFiles | undefined;
   /** Nobody writes into its files, now or later: a layer may have them without a copy. */
-  readonly steady?: boolean | undefined;
+  readonly steady?: 'own' | 'shared' | undefined;
 }
 
 export interface CopyStepParts {
@@ -37,6 +37,8 @@ export interface CopyStepParts {
     destination: string,
     owner: { readonly uid: number; readonly gid: number } | undefined,
   ): Promise<void>;
+  /** Seconds since the epoch: how old the context's files are. */
+  readonly contextTime: number;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -45,8 +47,8 @@ export interface ResolvedCopy {
   /** For the history. */
   readonly text: string;
   readonly inputs: readonly StepInput[];
-  /** Whether the times of what was copied say nothing: they are those of whoever checked the context out. */
-  apply(rootfs: string): Promise<{ readonly timeless: boolean }>;
+  /** `time`: seconds that all which was copied is to be as old as, since its own times say nothing. */
+  apply(rootfs: string): Promise<{ readonly time: number | undefined }>;
 }
 
 /** Expands a COPY or ADD, fetches what is far away and digests what is to be copied. Throws `invalid-argument`, `not-found`. */
@@ -113,13 +115,14 @@ export async function resolveCopy(
       { name: 'files', value: digest, ...(files && { files }) },
     ],
     apply: async (rootfs) => {
-      let timeless = instruction.from === undefined;
+      let timeless = instruction.from === undefined && local.length === sources.length;
       for (const selection of selections) {
-        const { archives } = await copySelection(selection, { root: rootfs, destination }, parts.signal);
+        const time = timeless ? parts.contextTime : undefined;
+        const { archives } = await copySelection({ ...selection, time }, { root: rootfs, destination }, parts.signal);
         for (const archive of archives) await parts.unpack(archive.path, rootfs, destination, owner);
         timeless &&= archives.length === 0;
       }
-      return { timeless };
+      return { time: timeless ? parts.contextTime : undefined };
     },
   };
 }

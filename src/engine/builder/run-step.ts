@@ -217,7 +217,7 @@ export class PreparedRunMounts implements AsyncDisposable {
     if (one.from === undefined) return;
     const { name, ...place } = await this.#parts.place(one.from);
     // Steps write into it: it must be a copy.
-    const selection = { ...place, ...WHOLE, sources: [one.source], sourceName: name, steady: false };
+    const selection = { ...place, ...WHOLE, sources: [one.source], sourceName: name, steady: undefined };
     await copySelection(selection, { root: directory, destination: '/' }, this.#parts.signal);
   }
 }

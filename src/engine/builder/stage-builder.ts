@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
-import { clampTimes } from '../../build/copy-files.ts';
+import { clampTimes, CONTEXT_TIME } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
   type CopyInstruction,
@@ -421,6 +421,7 @@ export class StageBuilder {
         temporary: () => this.#temporary(),
         unpack: (archive, rootfs, destination, owner) =>
           parts.unpack(archive, rootfs, { destination, owner, signal: this.#signal }),
+        contextTime: this.#context.epoch ?? CONTEXT_TIME,
         signal: this.#signal,
       },
       instruction,
@@ -519,7 +520,7 @@ export class StageBuilder {
     state: StageState,
     key: Digest,
     scaffold: readonly ScaffoldEntry[],
-    work: (rootfs: string) => Promise<{ readonly timeless: boolean } | void>,
+    work: (rootfs: string) => Promise<{ readonly time: number | undefined } | void>,
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
@@ -528,14 +529,18 @@ export class StageBuilder {
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
     try {
       await parts.mountActive(name, rootfs);
-      let exact: boolean;
+      let time: number | undefined;
       try {
-        exact = (await work(rootfs))?.timeless === true;
+        time = (await work(rootfs))?.time;
       } finally {
         await parts.unmount(rootfs);
       }
-      const seconds = this.#context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
-      await clampTimes(parts.snapshotter.changesDir(name), { seconds, exact, signal: this.#signal });
+      const seconds = time ?? this.#context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+      await clampTimes(parts.snapshotter.changesDir(name), {
+        seconds,
+        exact: time !== undefined,
+        signal: this.#signal,
+      });
       return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {

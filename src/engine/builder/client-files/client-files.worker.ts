@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ByteString } from '../../../base/byte-string.ts';
 import { EngineError } from '../../../base/errors.ts';
 import { type JobContext, serveJobs } from '../../../base/worker-server.ts';
+import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import {
   closeFd,
   makeDirectoryAt,
@@ -34,6 +35,8 @@ import { readStored, writeStored } from './stored-manifest.ts';
 /** A list of files larger than this is refused: some two million files. */
 const MAX_MANIFEST = 256 << 20;
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** What is made of them must not depend on who checked them out, and layers may share the files as they are. */
+const TIME = BigInt(CONTEXT_TIME) * 1_000_000_000n;
 const FRAME = 12;
 const GONE = 0xffffffffffffffffn;
 
@@ -143,17 +146,17 @@ class ClientTree {
   makeOthers(context: JobContext): void {
     for (const entry of this.#entries) {
       context.check();
-      const [path, mode, , mtime, , link] = entry;
+      const [path, mode, , , , link] = entry;
       if (isFile(entry)) continue;
       const [parent, name] = this.#place(path);
       if (statAt(parent, name)) continue;
       if (isDirectory(entry)) makeDirectoryAt(parent, name, 0o700);
       else if (isSymlink(entry)) {
         symlinkAt(link!, parent, name);
-        setTimesAt(parent, name, BigInt(mtime));
+        setTimesAt(parent, name, TIME);
       } else {
         makeNodeAt(parent, name, 'fifo', mode & 0o7777, { major: 0, minor: 0 });
-        setTimesAt(parent, name, BigInt(mtime));
+        setTimesAt(parent, name, TIME);
       }
     }
     this.#others = true;
@@ -181,7 +184,7 @@ class ClientTree {
       try {
         await this.#content(frames, fd, Number(size), hash);
         fchmodSync(fd, entry[1] & 0o7777);
-        setTimes(fd, BigInt(entry[3]));
+        setTimes(fd, TIME);
       } catch (error) {
         if (there) unlinkAt(this.#fresh.fd, 'file');
         else unlinkAt(parent, name);
@@ -217,7 +220,7 @@ class ClientTree {
       const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       try {
         fchmodSync(fd, entry[1] & 0o7777);
-        setTimes(fd, BigInt(entry[3]));
+        setTimes(fd, TIME);
       } finally {
         closeFd(fd);
       }
