@@ -29,6 +29,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'network', summary: 'Manage networks' },
   { name: 'secret', summary: 'Manage secrets' },
   { name: 'system', summary: 'Manage the engine' },
+  { name: 'trust', summary: 'Sign images and verify signatures' },
   { name: 'volume', summary: 'Manage volumes' },
 ];
 
@@ -321,6 +322,26 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['imagetools inspect'],
     summary: 'Show details of an image in the registry',
     load: async () => (await import('./commands/imagetools/inspect.ts')).inspect,
+  },
+  {
+    paths: ['trust inspect'],
+    summary: 'Show the signatures of an image in a registry',
+    load: async () => (await import('./commands/trust/verify.ts')).inspect,
+  },
+  {
+    paths: ['trust keygen'],
+    summary: 'Generate a key to sign images with',
+    load: async () => (await import('./commands/trust/keys.ts')).generate,
+  },
+  {
+    paths: ['trust sign'],
+    summary: 'Sign an image in its registry',
+    load: async () => (await import('./commands/trust/sign.ts')).sign,
+  },
+  {
+    paths: ['trust verify'],
+    summary: 'Verify that an image in a registry is signed',
+    load: async () => (await import('./commands/trust/verify.ts')).verify,
   },
   // networks and volumes
   {

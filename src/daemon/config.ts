@@ -172,6 +172,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     secretKeyFile: settings['secret-key-file'],
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
+    imagePolicy: settings['image-policy'],
     registryConfigDirectories: settings['registry-config-dirs'],
     debug,
   };

@@ -23,6 +23,7 @@ export interface Settings {
   'insecure-registries'?: string[];
   'registry-mirrors'?: string[];
   'registry-config-dirs'?: string[];
+  'image-policy'?: string;
   registry?: string;
   'registry-config'?: string;
   'default-runtime'?: string;
@@ -85,6 +86,7 @@ const fields: Fields<Settings> = {
   'insecure-registries': list(string),
   'registry-mirrors': list(string),
   'registry-config-dirs': list(string),
+  'image-policy': string,
   registry: string,
   'registry-config': string,
   'default-runtime': string,
@@ -173,6 +175,13 @@ export const FLAGS: readonly Flag[] = [
   flag('dns-search', 'dns-search', append, 'DOMAIN', 'Search domain for containers (repeatable)'),
   flag('insecure-registry', 'insecure-registries', append, 'HOST', 'Registry that may be spoken to without TLS'),
   flag('registry-mirror', 'registry-mirrors', append, 'URL', 'Mirror of Docker Hub'),
+  flag(
+    'image-policy',
+    'image-policy',
+    text,
+    'FILE',
+    'What may be pulled, run and built upon (default "/etc/gantry/policy.json", when there is one)',
+  ),
   flag(
     'registry-config-dir',
     'registry-config-dirs',

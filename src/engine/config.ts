@@ -54,6 +54,8 @@ export interface EngineConfig {
   /** Hosts of registries that may be spoken to without TLS. */
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];
+  /** What may be pulled, run and built upon (docs/supply-chain.md); need not be there. */
+  readonly imagePolicy: string;
   /** Each may have `<host>/hosts.toml` and certificates, best first. */
   readonly registryConfigDirectories: readonly string[];
   /** With what secrets are sealed; made when the first one is. Undefined is `secrets.key` in the data root. */
@@ -98,6 +100,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     seccompProfile: undefined,
     insecureRegistries: [],
     registryMirrors: [],
+    imagePolicy: '/etc/gantry/policy.json',
     // Ours and Docker's place.
     registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],
     secretKeyFile: undefined,

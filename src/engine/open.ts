@@ -109,6 +109,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const registryRoots = new RegistryRoots(new RegistryRecords(db), new ImageStore(db));
   const { images: imageService, parts: imageParts } = await openImages({
     registry: remoteImages,
+    policyFile: config.imagePolicy,
     root: dataRoot,
     db,
     snapshotter,

@@ -63,4 +63,10 @@ export const MIGRATIONS: readonly string[] = [
   `,
   // values are sealed: the key is not in here
   `CREATE TABLE secrets (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  `
+  -- signatures that were verified when an image was pulled, by the digest they speak of: a later run checks them again
+  CREATE TABLE image_signatures (
+    digest TEXT NOT NULL, signature TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (digest, signature)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -46,7 +46,9 @@ export class TestImages implements AsyncDisposable {
   }
 
   /** Opens `root` as an engine would after a crash; a new one without it. */
-  static async open(options: { root?: string; registry?: RegistryAccess } = {}): Promise<TestImages> {
+  static async open(
+    options: { root?: string; registry?: RegistryAccess; policyFile?: string } = {},
+  ): Promise<TestImages> {
     const root = options.root ?? (await mkdtemp(join(tmpdir(), 'gantry-images-')));
     const db = Database.open(join(root, 'state.db'));
     const snapshotter = await OverlaySnapshotter.open(join(root, 'snapshots'), db);
@@ -62,6 +64,7 @@ export class TestImages implements AsyncDisposable {
       publish: (action, _id, attributes) => void events.push(`${action} ${attributes['name'] ?? ''}`),
       containers: () => users,
       registry: options.registry,
+      policyFile: options.policyFile,
     });
     const registry = new EngineRegistry(opened.parts, roots, (message) => events.push(message));
     return new TestImages(opened, { root, users, events, snapshotter, registry });

@@ -46,6 +46,10 @@ export class MemoryRegistry implements RegistryAccess {
     throw new EngineError('unavailable', 'images alone are kept here');
   }
 
+  async signatures(): Promise<[]> {
+    return [];
+  }
+
   async search(): Promise<Record<string, unknown>[]> {
     return [];
   }

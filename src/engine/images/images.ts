@@ -34,7 +34,7 @@ import { pruneImages } from './prune.ts';
 import { needRegistry, pullImage, type PullOptions } from './pull.ts';
 import { pushImage, type PushOptions } from './push.ts';
 import { removeImage, type RemoveOptions } from './remove.ts';
-import { resolveImage } from './resolve.ts';
+import { isIdOf, resolveImage } from './resolve.ts';
 import { ownTarget } from './targets.ts';
 import { saveImages, type SaveOptions } from './save.ts';
 
@@ -126,8 +126,13 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     return resolveImage(this.#parts.images, name, platform);
   }
 
+  /** The image to make a container or another image of. Throws `forbidden` when the policy has something against it. */
   async resolve(name: string, platform?: string): Promise<ResolvedImage> {
-    const { id, config, chain } = this.record(name, platform);
+    const image = this.record(name, platform);
+    const { id, config, chain, manifest } = image;
+    const { images, policy } = this.#parts;
+    const reference = isIdOf(image, name) ? undefined : withDefaultTag(parseReference(name));
+    policy.checkUse(name, reference, { names: images.references(id), manifest });
     return { id, config, chain };
   }
 

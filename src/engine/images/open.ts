@@ -2,6 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { FileContentStore } from '../../content/file-content-store.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
 import { hostPlatform } from '../../oci/platform.ts';
+import { ImageSignatureStore } from '../../state/image-signatures.ts';
+import { ImagePolicy } from '../policy/image-policy.ts';
+import { PolicyFile } from '../policy/policy-file.ts';
 import { ImageStore } from '../../state/images.ts';
 import { LayerStore } from '../../state/layers.ts';
 import { Leases } from '../../state/leases.ts';
@@ -16,6 +19,8 @@ export interface OpenImagesOptions extends Pick<
   /** The data root: `blobs/` and `ingest/` are below it. */
   readonly root: string;
   readonly registry?: ImageParts['registry'];
+  /** A policy file, which need not be there. */
+  readonly policyFile?: string | undefined;
   /** As `CollectorParts` has them. */
   readonly otherChains?: () => Iterable<ChainId>;
   readonly otherBlobs?: () => Iterable<Digest>;
@@ -32,7 +37,7 @@ export interface OpenedImages {
  * snapshots that are no container's. `containers` must know all containers already.
  */
 export async function openImages(options: OpenImagesOptions): Promise<OpenedImages> {
-  const { root, db, snapshotter, temporary, publish, containers, registry, ...others } = options;
+  const { root, db, snapshotter, temporary, publish, containers, registry, policyFile, ...others } = options;
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   const stores = {
     db,
@@ -51,6 +56,8 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
   const owned = new Set(Array.from(containers(), (container) => container.id));
   await collector.collectActive((key) => owned.has(key));
   await collector.collectAll();
+  const signatures = new ImageSignatureStore(db);
+  signatures.prune();
   const parts: ImageParts = {
     ...stores,
     collector,
@@ -58,6 +65,7 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
     containers,
     registry,
     platform: hostPlatform(),
+    policy: new ImagePolicy(policyFile === undefined ? undefined : new PolicyFile(policyFile), signatures),
     temporary,
   };
   return { images: new Images(parts), collector, parts };

@@ -6,6 +6,7 @@ import type { ImageStore } from '../../state/images.ts';
 import type { LayerStore } from '../../state/layers.ts';
 import type { Leases } from '../../state/leases.ts';
 import type { Collector } from '../gc.ts';
+import type { ImagePolicy } from '../policy/image-policy.ts';
 import type { RegistryAccess } from './registry-access.ts';
 
 /** What images are made of and stand on; given by `engine/open.ts`. */
@@ -24,6 +25,7 @@ export interface ImageParts {
   /** Undefined: only images that are made here can be had. */
   readonly registry: RegistryAccess | undefined;
   readonly platform: Platform;
+  readonly policy: ImagePolicy;
   /** A directory on the data root's disk for what is being made; emptied when the engine starts. */
   readonly temporary: string;
 }

@@ -1,5 +1,5 @@
 import type { AuthConfig } from '../../api/auth.ts';
-import { EngineError, errorCode } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { parseManifest, readDocument } from '../../content/children.ts';
 import {
@@ -85,13 +85,22 @@ async function pullOne(
   options: PullOptions,
 ): Promise<void> {
   const { signal, onProgress, auth } = options;
+  parts.policy.checkPull(reference, onProgress);
   const platform = options.platform ? platformOf(options.platform) : parts.platform;
   const before = parts.images.reference(lookupName(reference))?.image;
   // With both a tag and a digest it is the digest that counts.
   const shown = familiarName(reference.digest ? { ...reference, tag: undefined } : reference);
   await underLease(parts, 'pull', async (lease) => {
     const { content } = parts;
-    const fetched = await registry.fetch(reference, { auth, signal, onProgress, platform, content, lease });
+    const fetched = await registry
+      .fetch(reference, { auth, signal, onProgress, platform, content, lease })
+      .catch((error: unknown) => {
+        throw withSuggestion(parts, error, reference);
+      });
+    if (parts.policy.needsSignature(reference)) {
+      const digests = [...new Set([fetched.target.digest, fetched.manifest.digest])];
+      parts.policy.keepSignatures(reference, digests, await registry.signatures(reference, digests, { auth, signal }));
+    }
     onProgress?.({ id: reference.digest ? shown : (reference.tag ?? ''), status: `Pulling from ${reference.path}` });
     const manifest = parseManifest(await readDocument(content, fetched.manifest, signal));
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await readDocument(content, manifest.config, signal));
@@ -118,6 +127,14 @@ async function pullOne(
       });
     }
   });
+}
+
+/** A name that nobody has may be a mistake. */
+function withSuggestion(parts: ImageParts, error: unknown, reference: Reference): unknown {
+  const code = errorCode(error);
+  const suggestion = code === 'not-found' || code === 'unavailable' ? parts.policy.suggestion(reference) : undefined;
+  if (suggestion === undefined) return error;
+  return new EngineError(code, `${errorMessage(error)}. ${suggestion}`, { cause: error });
 }
 
 /** By the tag, and by the digest of what the registry has under it. */

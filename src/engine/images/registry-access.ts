@@ -3,7 +3,9 @@ import type { Filters } from '../../api/filters.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { ContentSource, ContentStore } from '../../content/content-store.ts';
 import type { Descriptor, Platform } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
 import type { Reference } from '../../oci/reference.ts';
+import type { Signature } from '../../registry/signature/payload.ts';
 import type { LayerTap } from './layer-tap.ts';
 import type { Lease } from '../../state/leases.ts';
 
@@ -25,6 +27,8 @@ export interface RegistryAccess {
   ): Promise<void>;
   /** The repository itself, for documents that are no images. */
   open(reference: Reference, options: RegistryOptions): Promise<OpenRepository>;
+  /** All signatures that a mirror or the registry has of these manifests; nothing is verified. */
+  signatures(reference: Reference, digests: readonly Digest[], options: RegistryOptions): Promise<Signature[]>;
   search(
     term: string,
     options: RegistryOptions & { readonly limit?: number; readonly filters?: Filters },

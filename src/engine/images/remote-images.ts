@@ -6,12 +6,15 @@ import { bytesOf } from '../../content/bytes.ts';
 import { isIndex, isManifest, parseIndex, parseManifest, readDocument } from '../../content/children.ts';
 import type { ContentSource, ContentStore } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES, type Platform } from '../../oci/descriptor.ts';
+import type { Digest } from '../../oci/digest.ts';
 import { formatPlatform, platformDistance } from '../../oci/platform.ts';
 import { DEFAULT_DOMAIN, familiarName, familiarRepository, type Reference } from '../../oci/reference.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { RegistryCredentials } from '../../registry/client/authorizer.ts';
 import type { RegistryClient } from '../../registry/client/registry-client.ts';
 import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
+import type { Signature } from '../../registry/signature/payload.ts';
+import { readSignatures } from '../../registry/signature/storage.ts';
 import { searchRegistry } from '../../registry/client/search.ts';
 import { RegistryError } from '../../registry/registry-error.ts';
 import type { LayerTap } from './layer-tap.ts';
@@ -107,6 +110,26 @@ export class RemoteImages implements RegistryAccess {
 
   open(reference: Reference, { auth, signal }: RegistryOptions): Promise<OpenRepository> {
     return this.#client.repository(reference, { credentials: credentialsOf(auth), signal });
+  }
+
+  async signatures(
+    reference: Reference,
+    digests: readonly Digest[],
+    { auth, signal }: RegistryOptions,
+  ): Promise<Signature[]> {
+    const found: Signature[] = [];
+    let failure: unknown;
+    for await (const repository of this.#client.sources(reference, { credentials: credentialsOf(auth), signal })) {
+      try {
+        for (const digest of digests) found.push(...(await readSignatures(repository, digest)));
+        if (found.length > 0) return found;
+      } catch (error) {
+        signal?.throwIfAborted();
+        failure = error;
+      }
+    }
+    if (failure) throw pullError(failure, reference);
+    return found;
   }
 
   async search(

@@ -190,8 +190,39 @@ export class RemoteRepository implements ContentSource, ContentSink {
     reference: string,
     descriptor: Descriptor,
     bytes: Uint8Array,
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<void> {
+    await this.#putManifest(reference, descriptor, bytes, options);
+  }
+
+  /**
+   * Puts a manifest that names `subject`. A registry without the referrers API does not say that it understood: then the
+   * list that stands for it, under a tag made of the subject's digest, is written here (distribution-spec, "Pushing
+   * Manifests with Subject").
+   */
+  async putReferrer(
+    subject: Pick<Descriptor, 'digest'>,
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const { artifactType: _, ...plain } = descriptor;
+    const response = await this.#putManifest(descriptor.digest, plain, bytes, options);
+    if (headerText(response, 'oci-subject') !== undefined) return;
+    const tag = subject.digest.replace(':', '-');
+    const known = await this.referrers(subject.digest, options);
+    if (known.some(({ digest }) => digest === descriptor.digest)) return;
+    const mediaType = MEDIA_TYPES.ociIndex;
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [...known, descriptor] }));
+    await this.putManifest(tag, { mediaType, digest: sha256(index), size: index.byteLength }, index, options);
+  }
+
+  async #putManifest(
+    reference: string,
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    { signal }: CallOptions,
+  ): Promise<HttpResponse> {
     const headers = { 'content-type': descriptor.mediaType };
     const response = await withRetry(
       () =>
@@ -211,6 +242,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
     if (said !== undefined && said !== descriptor.digest) {
       throw new EngineError('corrupt', `the registry has ${said} of what was sent as ${descriptor.digest}`);
     }
+    return response;
   }
 
   async tags({ signal }: CallOptions = {}): Promise<string[]> {
