@@ -36,7 +36,7 @@ export function signedImage(payload: Uint8Array): { digest: Digest; repository: 
     const digest = critical?.image?.['docker-manifest-digest'];
     if (typeof digest !== 'string' || !isDigest(digest)) return undefined;
     // Others that sign the same way say it in their own words: "atomic container signature".
-    if (typeof critical?.type !== 'string' || !/signature$/.test(critical.type)) return undefined;
+    if (typeof critical?.type !== 'string' || !critical.type.endsWith('signature')) return undefined;
     const repository = critical.identity?.['docker-reference'];
     return { digest, repository: typeof repository === 'string' ? repository : '' };
   } catch {
