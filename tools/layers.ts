@@ -31,7 +31,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'volume',
     'build',
   ],
-  daemon: ['base', 'api', 'oci', 'linux', 'engine'],
+  buildkit: ['base', 'api', 'oci', 'linux', 'content', 'build', 'engine'], // of linux only paths inside a root, of build the Dockerfile
+  daemon: ['base', 'api', 'oci', 'linux', 'engine', 'buildkit'],
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
   kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
@@ -44,6 +45,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['compose', 'kube'],
   '@kubernetes/client-node': ['kube'],
   bcryptjs: ['registry'],
+  '@bufbuild/protobuf': ['buildkit'],
   'smol-toml': ['registry'],
 };
 

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
+import { BuildkitService } from '../buildkit/service.ts';
 import type { EngineServices } from '../engine/engine.ts';
 import { openEngine } from '../engine/open.ts';
 import { notifyService } from '../linux/service-notify.ts';
@@ -26,6 +27,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   #engine: EngineServices | undefined;
   #server: ApiServer | undefined;
+  #buildkit: BuildkitService | undefined;
   #registry: Awaited<ReturnType<EngineServices['registry']['serve']>> | undefined;
 
   constructor(options: DaemonOptions) {
@@ -48,8 +50,15 @@ export class Daemon {
       this.#engine = engine;
       // The engine's lock is ours now, so whatever the file says is of a dead one.
       writeFileSync(this.#enginePid, String(process.pid));
+      const buildkit = new BuildkitService({
+        engine,
+        history: join(config.dataRoot, 'cache', 'build-history'),
+        report: (message) => log.error(`BuildKit's protocol: ${message}`),
+      });
+      this.#buildkit = buildkit;
       this.#server = new ApiServer({
-        routes: routeTable(engine),
+        routes: routeTable(engine, buildkit),
+        http2: (socket) => buildkit.accept(socket),
         product: `Gantry/${VERSION} (linux)`,
         log,
       });
@@ -96,10 +105,13 @@ export class Daemon {
     this.#notify('STOPPING=1');
     const [server, engine, registry] = [this.#server, this.#engine, this.#registry];
     this.#registry = undefined;
+    const buildkit = this.#buildkit;
     this.#server = undefined;
+    this.#buildkit = undefined;
     this.#engine = undefined;
     try {
       const graceMs = config.shutdownSeconds * 500;
+      buildkit?.close();
       await Promise.all([server?.close(graceMs), registry?.close({ graceMs })]);
       await engine?.close();
     } catch (error) {

@@ -171,6 +171,17 @@ export class Exchange {
     return this.#options.takeSocket();
   }
 
+  /** Changes the protocol of the connection to `h2c`. Throws `invalid-argument` when the client asked for another, or none. */
+  upgradeToHttp2(): Duplex {
+    const { upgrade } = this.request.headers;
+    if (upgrade === undefined) throw new EngineError('invalid-argument', 'no upgrade proto in request');
+    if (upgrade.toLowerCase() !== 'h2c') throw new EngineError('invalid-argument', `protocol ${upgrade} not supported`);
+    const { socket, head } = this.takeSocket();
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
+    if (head.length > 0) socket.unshift(head);
+    return socket;
+  }
+
   /**
    * Turns the connection into a raw one in both directions and sends its head: `101 UPGRADED` where the client asked
    * to upgrade, otherwise `200 OK`. `contentType` is what an upgraded client is told; others always get Docker's old word.

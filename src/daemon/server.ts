@@ -24,6 +24,8 @@ export interface ApiServerOptions {
   /** The `Server` header: `Gantry/1.2.3 (linux)`. */
   readonly product: string;
   readonly log: Logger;
+  /** Takes connections that speak HTTP/2 from their first byte on. */
+  readonly http2?: ((socket: Duplex) => void) | undefined;
 }
 
 /** How requests reach a listener, for the checks that only some need. */
@@ -81,7 +83,12 @@ export class ApiServer {
     });
     server.on('request', (request, response) => this.#serve(door, request, response));
     server.on('upgrade', (request, socket, head) => this.#serveUpgrade(door, request, socket, head));
-    server.on('clientError', refuseMalformed);
+    server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
+      const { http2 } = this.#options;
+      // The parser stops at the first line of HTTP/2, and gives back what it has read.
+      if (error.code === 'HPE_PAUSED_H2_UPGRADE' && error.rawPacket && http2) takeFromParser(socket, error.rawPacket, http2);
+      else refuseMalformed(error, socket);
+    });
     this.#servers.push(server);
     return server;
   }
@@ -240,6 +247,18 @@ function answerWhileReading(request: IncomingMessage, response: ServerResponse, 
     end();
     request.socket.destroy();
   }, LINGER_MS).unref();
+}
+
+/** Hands a connection over with all that came on it. */
+function takeFromParser(socket: Duplex, read: Buffer, take: (socket: Duplex) => void): void {
+  // The parser takes bytes off the connection below Node's streams until somebody listens for them.
+  socket.on('data', () => {});
+  socket.pause();
+  for (const event of ['data', 'end', 'drain', 'close', 'error', 'timeout', 'resume', 'pause'])
+    socket.removeAllListeners(event);
+  socket.on('error', () => {});
+  socket.unshift(Buffer.from(read));
+  take(socket);
 }
 
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {

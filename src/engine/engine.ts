@@ -45,6 +45,7 @@ import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListRespons
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
+import type { Digest } from '../oci/digest.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ServedRegistry } from '../registry/server/serve.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
@@ -52,6 +53,7 @@ import type { OutputChunk } from '../runtime/task.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
 import type { ClientOutput } from './builder/outputs/deliver.ts';
+import type { SolvedImage } from './builder/solved-build.ts';
 import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
 export type { BuildEvent } from './builder/build-event.ts';
@@ -366,6 +368,11 @@ export interface BuildOptions extends OperationOptions {
   readonly session?: BuildSession | undefined;
   /** Reads a file of the directory of the client that `cacheFrom[index]` means; undefined when it is not there. */
   readonly onInput?: ((index: number, path: string) => Promise<Bytes | undefined>) | undefined;
+  /**
+   * Called when all is built, in place of `outputs` of the request: what becomes of it. Everything stays as it is until the
+   * promise is settled; a rejection is the build's.
+   */
+  readonly outputsOf?: ((images: readonly SolvedImage[]) => Promise<readonly BuildOutputRequest[]>) | undefined;
   /** Takes an output that is a stream (`local`, `tar`, `oci`, `docker` with a destination), or a cache; the build waits until it is through. */
   readonly onOutput?: ((output: ClientOutput) => Promise<void>) | undefined;
 }
@@ -385,6 +392,11 @@ export interface BuildService {
    * stream lines, and `aux: { ID }` at the end.
    */
   build(context: Bytes | undefined, request: BuildRequest, options?: BuildOptions): Promise<BuildResult>;
+  /** The configuration of an image as builds see it: from the store, or pulled. Throws `not-found`. */
+  imageConfig(
+    name: string,
+    options?: OperationOptions & { readonly platform?: string; readonly pull?: boolean },
+  ): Promise<{ readonly reference: string; readonly digest: Digest; readonly config: string }>;
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,

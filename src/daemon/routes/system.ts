@@ -27,7 +27,8 @@ export function systemRoutes(engine: EngineServices): Route[] {
 }
 
 async function ping(exchange: Exchange): Promise<void> {
-  exchange.header('Builder-Version', '1');
+  // BuildKit, by its own protocol on this socket; the classic way to build stays.
+  exchange.header('Builder-Version', '2');
   exchange.header('Swarm', 'inactive');
   exchange.header('Cache-Control', 'no-cache, no-store, must-revalidate');
   exchange.header('Pragma', 'no-cache');

@@ -1,8 +1,10 @@
+import type { BuildkitService } from '../../buildkit/service.ts';
 import type { EngineServices } from '../../engine/engine.ts';
 import type { Route } from '../router.ts';
 import { absentRoutes } from './absent.ts';
 import { archiveRoutes } from './archive.ts';
 import { buildRoutes } from './build.ts';
+import { buildkitRoutes } from './buildkit.ts';
 import { containerRoutes } from './containers.ts';
 import { execRoutes } from './execs.ts';
 import { imageRoutes } from './images.ts';
@@ -12,7 +14,7 @@ import { systemRoutes } from './system.ts';
 import { volumeRoutes } from './volumes.ts';
 
 /** Every route of the API. */
-export function routeTable(engine: EngineServices): Route[] {
+export function routeTable(engine: EngineServices, buildkit?: BuildkitService): Route[] {
   return [
     ...systemRoutes(engine),
     ...containerRoutes(engine),
@@ -20,6 +22,7 @@ export function routeTable(engine: EngineServices): Route[] {
     ...execRoutes(engine),
     ...imageRoutes(engine),
     ...buildRoutes(engine),
+    ...(buildkit ? buildkitRoutes(buildkit) : []),
     ...networkRoutes(engine),
     ...volumeRoutes(engine),
     ...secretRoutes(engine),

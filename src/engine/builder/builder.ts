@@ -1,7 +1,7 @@
 import { lstat, mkdir, open, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { EngineError, errorMessage } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Filters } from '../../api/filters.ts';
@@ -14,6 +14,8 @@ import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
+import { canonicalJson } from '../../oci/canonical-json.ts';
+import { formatPlatform } from '../../oci/platform.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -27,11 +29,12 @@ import type { ClientFiles } from './client-files/client-files.ts';
 import { BuildContexts } from './contexts.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
-import { readAnnotations, readOutput } from './outputs/output.ts';
+import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
 import type { SolvedBuild } from './solved-build.ts';
 import { StageBuilder } from './stage-builder.ts';
 import { type CacheImport, StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
+import { Views } from './views.ts';
 
 /** What the builder needs of the other parts of the engine. */
 export interface BuilderParts {
@@ -209,8 +212,10 @@ export class Builder implements BuildService {
       const caches = (request.cacheTo ?? []).map(readCacheTarget);
       const inline = caches.some(({ kind }) => kind === 'inline') || buildArgs.get('BUILDKIT_INLINE_CACHE') === '1';
       const image = this.#parts.outputs.finish(solved, request.labels ?? {}, inline);
+      const outputs = (await this.#outputs([image], request, { directory, options })).map(readOutput);
+      if (options.outputsOf) checkOutputs(outputs, { tags, platforms: 1, hasClient: !!options.onOutput });
       const delivered = await this.#parts.outputs.deliver([image], {
-        outputs: (request.outputs ?? []).map(readOutput),
+        outputs,
         tags,
         annotations: (request.annotations ?? []).flatMap(readAnnotations),
         lease,
@@ -225,6 +230,45 @@ export class Builder implements BuildService {
       const { id, descriptor, names } = delivered;
       return { id, descriptor, names };
     });
+  }
+
+  /** What becomes of the images: as the request says, or as the door says once they are there. */
+  async #outputs(
+    images: readonly BuiltImage[],
+    request: BuildRequest,
+    { directory, options }: { directory: string; options: BuildOptions },
+  ): Promise<readonly BuildOutputRequest[]> {
+    if (!options.outputsOf) return request.outputs ?? [];
+    const place = join(directory, 'results');
+    await mkdir(place);
+    await using views = new Views({
+      directory: place,
+      mount: (chain, target) => this.#parts.mountView(chain, target),
+      unmount: (target) => this.#parts.unmount(target),
+    });
+    return options.outputsOf(
+      images.map(({ platform, text, chain }) => ({
+        platform: formatPlatform(platform),
+        configText: text,
+        root: () => views.of(chain),
+      })),
+    );
+  }
+
+  async imageConfig(
+    name: string,
+    { platform, pull, ...options }: OperationOptions & { readonly platform?: string; readonly pull?: boolean } = {},
+  ): Promise<{ readonly reference: string; readonly digest: Digest; readonly config: string }> {
+    const { images } = this.#parts;
+    const resolve = (): Promise<ResolvedImage> => images.resolve(name, platform);
+    const image = await (pull === true ? Promise.reject(notFound('image', name)) : resolve()).catch(
+      async (error: unknown) => {
+        if (errorCode(error) !== 'not-found') throw error;
+        await images.pull(name, { ...options, ...(platform !== undefined && { platform }) });
+        return resolve();
+      },
+    );
+    return { reference: images.checkReference(name), digest: image.id, config: canonicalJson(image.config) };
   }
 
   #tell(

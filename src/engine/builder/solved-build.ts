@@ -24,6 +24,16 @@ export interface SolvedBuild {
   readonly dockerfile: string;
 }
 
+/** One platform of a build that has run, for doors that are told only now what becomes of it. */
+export interface SolvedImage {
+  /** `linux/amd64` */
+  readonly platform: string;
+  /** Its configuration, as JSON. */
+  readonly configText: string;
+  /** Its files, read-only, on the host: until the outputs are known. */
+  root(): Promise<string>;
+}
+
 export interface SolvedStep {
   readonly vertex: BuildVertex;
   readonly record: BuildRecord;

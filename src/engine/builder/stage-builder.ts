@@ -144,6 +144,7 @@ export class StageBuilder {
     const run: StageRun = {
       planned,
       vertex: vertexOf(0, stage),
+      note: announce,
       announce: (text) => {
         announce(text);
         this.#event({ type: 'output', vertex: run.vertex, time: Date.now(), text });
@@ -389,7 +390,7 @@ export class StageBuilder {
         });
         await rm(own, { recursive: true, force: true });
         if (code !== 0)
-          throw new BuildStepFailed(`The command '${argv.join(' ')}' returned a non-zero code: ${code}`, code);
+          throw new BuildStepFailed(argv.join(' '), code);
       });
     });
     return next(state, record, state.config);
@@ -508,8 +509,8 @@ export class StageBuilder {
         inputs,
       }),
     });
-    if (origin === 'cached') run.announce(' ---> Using cache\n');
-    if (origin === 'shared') run.announce(' ---> Shared with another build\n');
+    if (origin === 'cached') run.note(' ---> Using cache\n');
+    if (origin === 'shared') run.note(' ---> Shared with another build\n');
     run.last = origin;
     this.#solved.push({ vertex: run.vertex, record, origin });
     return record;
@@ -559,6 +560,8 @@ export class StageBuilder {
 interface StageRun {
   readonly planned: PlannedStage;
   readonly announce: (text: string) => void;
+  /** For the classic stream alone: events say the same in their own way. */
+  readonly note: (text: string) => void;
   /** Values of the ARGs so far. */
   readonly args: Map<string, string>;
   /** Of the instruction that is under way, triggers counted. */
@@ -619,8 +622,12 @@ function next(state: StageState, record: BuildRecord, config: ImageRunConfig): S
 export class BuildStepFailed extends EngineError {
   readonly exitCode: number;
 
-  constructor(message: string, exitCode: number) {
-    super('invalid-argument', message);
+  /** As it was run: `/bin/sh -c npm ci`. */
+  readonly command: string;
+
+  constructor(command: string, exitCode: number) {
+    super('invalid-argument', `The command '${command}' returned a non-zero code: ${exitCode}`);
     this.exitCode = exitCode;
+    this.command = command;
   }
 }

@@ -19,6 +19,8 @@ export interface ClientDirectorySource {
   manifest(signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
   /** Content of the files with these indexes in the manifest, in frames of `index (u32) size (u64) content changed (u8)`, big-endian. */
   content(needed: readonly number[], signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
+  /** Nothing more is asked for; called once for each `manifest`, however it went. */
+  close?(): Promise<void>;
 }
 
 /** A client's directory on the engine's side. Nobody changes it until it is disposed. */
@@ -33,6 +35,8 @@ export interface HeldClientFiles extends Disposable {
 }
 
 export interface Plan {
+  /** The list is the one that is there, byte for byte: nothing is to be done. */
+  readonly same: boolean;
   readonly needed: readonly number[];
 }
 
@@ -87,16 +91,21 @@ export class ClientFiles {
     await rm(join(directory, 'fresh'), { recursive: true, force: true });
     await mkdir(join(directory, 'fresh'), { recursive: true });
     await writeFile(join(directory, 'name'), source.name);
-    const input = source.manifest(signal);
-    const { needed } = await this.#threads.run<Plan>({ job: 'plan', parameters: { directory }, input, signal });
-    const content = needed.length === 0 ? [] : source.content(needed, signal);
-    const { bytes } = await this.#threads.run<Received>({
-      job: 'receive',
-      parameters: { directory, needed },
-      input: toAsync(content),
-      signal,
-    });
-    return this.#held(place, bytes);
+    try {
+      const input = source.manifest(signal);
+      const { needed, same } = await this.#threads.run<Plan>({ job: 'plan', parameters: { directory }, input, signal });
+      if (same) return await this.#held(place, 0);
+      const content = needed.length === 0 ? [] : source.content(needed, signal);
+      const { bytes } = await this.#threads.run<Received>({
+        job: 'receive',
+        parameters: { directory, needed },
+        input: toAsync(content),
+        signal,
+      });
+      return await this.#held(place, bytes);
+    } finally {
+      await source.close?.();
+    }
   }
 
   async list(): Promise<ClientFilesInfo[]> {

@@ -30,7 +30,7 @@ import {
   type StoredEntry,
   unstamped,
 } from './manifest.ts';
-import { readStored, writeStored } from './stored-manifest.ts';
+import { readStored, readStoredTree, writeStored } from './stored-manifest.ts';
 
 /** A list of files larger than this is refused: some two million files. */
 const MAX_MANIFEST = 256 << 20;
@@ -51,6 +51,8 @@ serveJobs({
       chunks.push(chunk);
     }
     const bytes = Buffer.concat(chunks);
+    const tree = createHash('sha256').update(bytes).digest('hex');
+    if (readStoredTree(directory) === tree) return { needed: [], same: true };
     const entries = readManifest(bytes.toString('utf8'));
     const before = new Map(readStored(directory)?.entries.map(([entry, digest]) => [entry[0], { entry, digest }]));
     const needed: number[] = [];
@@ -60,7 +62,7 @@ serveJobs({
       if (!known || known.digest === '' || !isSame(known.entry, entry)) needed.push(index);
     }
     writeFileSync(join(directory, 'incoming'), bytes);
-    return { needed };
+    return { needed, same: false };
   },
   /** Makes the directory what the client's list says; the content of files that are needed comes in. */
   receive: async (

@@ -1,0 +1,188 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
+import { Duplex } from 'node:stream';
+import { EngineError } from '../../base/errors.ts';
+import type { BuildCacheRecord } from '../../api/system.ts';
+import type { Call, Handlers } from '../grpc/server.ts';
+import type {
+  BytesMessage,
+  Control,
+  SolveRequest,
+  UsageRecordSchema,
+} from '../protocol/control_pb.ts';
+import { toResult } from '../result.ts';
+import type { Sessions } from '../session/sessions.ts';
+import { type BuildJob, exportResult, type GatewayParts, type RefResult, runFrontend } from './gateway.ts';
+import type { BuildHistory } from './history.ts';
+import { Job } from './jobs.ts';
+import { readCacheFilter } from './cache-filter.ts';
+import { timestamp } from './timestamp.ts';
+import { buildkitVersion, workerRecord } from './worker.ts';
+
+export interface ControlParts extends GatewayParts {
+  readonly sessions: Sessions;
+  readonly history: BuildHistory;
+}
+
+/** The service that clients of BuildKit call first: builds, their progress, sessions, the cache, what was built before. */
+export function controlHandlers(parts: ControlParts): Handlers<typeof Control> {
+  const { engine, jobs, sessions, history } = parts;
+  return {
+    async listWorkers({ filter }) {
+      const record = workerRecord(await parts.worker());
+      return { record: filter.length > 0 && !filter.some((one) => one === `id==${record.ID}`) ? [] : [record] };
+    },
+    async info() {
+      return { buildkitVersion: buildkitVersion() };
+    },
+    async solve(request, call) {
+      return { ExporterResponse: await solve(parts, request, call) };
+    },
+    async *status({ Ref }, call) {
+      const stored = history.status(Ref);
+      if (stored) yield* stored;
+      else yield* (await jobs.log(Ref, call.signal)).follow(call.signal);
+    },
+    async *session(messages, call) {
+      const socket = new MessageSocket(messages);
+      sessions.attach(call.metadata, socket);
+      yield* socket.outgoing();
+    },
+    async diskUsage({ filter }) {
+      const matches = readCacheFilter(filter);
+      return { record: (await engine.builder.diskUsage()).map(usageRecord).filter(matches) };
+    },
+    async *prune(request) {
+      yield* await prune(parts, request);
+    },
+    listenBuildHistory: (request, call) => history.listen(request, call.signal),
+    async updateBuildHistory({ Ref, Pinned, Delete }) {
+      history.update(Ref, { pinned: Pinned, remove: Delete });
+      return {};
+    },
+  };
+}
+
+async function solve(parts: ControlParts, request: SolveRequest, call: Call): Promise<Record<string, string>> {
+  refuseUnsupported(request);
+  const session = await parts.sessions.get(request.Session, call.signal);
+  const job: BuildJob = new Job<RefResult>(request, session, call.signal);
+  parts.jobs.begin(job);
+  const record = request.Internal ? undefined : parts.history.begin(job);
+  let failure: unknown;
+  let response: Record<string, string> = {};
+  try {
+    const result =
+      request.Frontend === ''
+        ? await job.returned.promise
+        : toResult(await runFrontend(parts, job, request.Frontend, request.FrontendAttrs));
+    response = await exportResult(job, result);
+    return response;
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    await parts.jobs.end(job);
+    await record?.end(response, failure);
+  }
+}
+
+/** What is asked for and cannot be done is said before anything is built. */
+function refuseUnsupported(request: SolveRequest): void {
+  const refuse = (what: string): never => {
+    throw new EngineError('unimplemented', `${what} is not supported by this engine`);
+  };
+  if (request.Definition && request.Definition.def.length > 0)
+    refuse('a build from an LLB definition');
+  if ((request.SourcePolicy?.rules.length ?? 0) > 0 || request.SourcePolicySession !== '') refuse('a source policy');
+  if (request.EnableSessionExporter) refuse('an exporter of the session');
+  for (const entitlement of request.Entitlements)
+    if (entitlement !== 'network.host') refuse(`the entitlement ${entitlement}`);
+}
+
+async function prune(
+  { engine }: ControlParts,
+  request: { filter: string[]; all: boolean; keepDuration: bigint; reservedSpace: bigint; maxUsedSpace: bigint },
+): Promise<MessageInitShape<typeof UsageRecordSchema>[]> {
+  const before = (await engine.builder.diskUsage()).map(usageRecord);
+  const keepBytes = request.maxUsedSpace > 0n ? request.maxUsedSpace : request.reservedSpace;
+  const { CachesDeleted } = await engine.builder.prune({
+    all: request.all,
+    ...(keepBytes > 0n && { keepBytes: Number(keepBytes) }),
+  });
+  const deleted = new Set(CachesDeleted ?? []);
+  return before.filter(({ ID = '' }) => [...deleted].some((id) => id.startsWith(ID)));
+}
+
+function usageRecord(record: BuildCacheRecord): MessageInitShape<typeof UsageRecordSchema> {
+  const time = (text: string | null | undefined): Timestamp | undefined =>
+    text && !text.startsWith('0001') ? timestamp(Date.parse(text)) : undefined;
+  const [created, used] = [time(record.CreatedAt), time(record.LastUsedAt)];
+  return {
+    ID: record.ID,
+    Mutable: record.Type === 'exec.cachemount',
+    InUse: record.InUse,
+    Size: BigInt(record.Size),
+    UsageCount: BigInt(record.UsageCount),
+    Description: record.Description,
+    RecordType: record.Type,
+    Shared: record.Shared,
+    Parents: record.Parents ?? [],
+    ...(created && { CreatedAt: created }),
+    ...(used && { LastUsedAt: used }),
+  };
+}
+
+/** A connection that is carried in messages of a call, for clients that open their session so. */
+class MessageSocket extends Duplex {
+  readonly #incoming: AsyncIterator<BytesMessage>;
+  #waiting: { chunk: Buffer; done: () => void } | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(messages: AsyncIterable<BytesMessage>) {
+    super();
+    this.#incoming = messages[Symbol.asyncIterator]();
+  }
+
+  override _read(): void {
+    this.#incoming.next().then(
+      ({ value, done }) => this.push(done === true ? null : Buffer.from(value.data)),
+      (error: Error) => this.destroy(error),
+    );
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#waiting = { chunk, done };
+    this.#wake.resolve();
+  }
+
+  override _final(done: () => void): void {
+    done();
+    this.#wake.resolve();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#wake.resolve();
+    done(error);
+  }
+
+  /** What is written, as messages. */
+  async *outgoing(): AsyncGenerator<{ data: Buffer }> {
+    try {
+      for (;;) {
+        const next = this.#waiting;
+        if (next) {
+          this.#waiting = undefined;
+          yield { data: next.chunk };
+          next.done();
+          continue;
+        }
+        if (this.destroyed || this.writableFinished) return;
+        this.#wake = Promise.withResolvers();
+        await this.#wake.promise;
+      }
+    } finally {
+      this.destroy();
+    }
+  }
+}

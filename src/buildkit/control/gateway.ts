@@ -1,0 +1,228 @@
+import { EngineError } from '../../base/errors.ts';
+import { newId } from '../../base/ids.ts';
+import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
+import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import { readAttributes } from '../frontend/attributes.ts';
+import { buildDockerfile, type DockerfileParts, type PendingBuild, readDockerfile } from '../frontend/dockerfile.ts';
+import { buildFailure } from '../frontend/build-failure.ts';
+import { answerQuestion } from '../frontend/questions.ts';
+import type { Call, Handlers } from '../grpc/server.ts';
+import { GRPC, GrpcError } from '../grpc/status.ts';
+import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
+import { answerOf, type BuiltRef, refIds, resultOf, toResult } from '../result.ts';
+import { sendFile } from '../session/send-output.ts';
+import { sendFiles } from '../session/send-files.ts';
+import type { Job, Jobs } from './jobs.ts';
+import { ProgressStep } from './progress.ts';
+import { buildCapabilities, frontendCapabilities, type WorkerFacts, workerRecord } from './worker.ts';
+import { readDirectory, readFileOf, statFileOf } from './result-files.ts';
+
+/** A result that a frontend may name: one platform of a build. */
+export interface RefResult {
+  readonly ref: BuiltRef;
+  readonly build: PendingBuild;
+  release(): Promise<void>;
+}
+
+export type BuildJob = Job<RefResult>;
+
+export interface GatewayParts {
+  readonly engine: EngineServices;
+  readonly jobs: Jobs<RefResult>;
+  readonly worker: () => Promise<WorkerFacts>;
+}
+
+/** What a frontend calls while it makes a build: buildx is one, on the client's side. */
+export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge> {
+  const jobOf = (call: Call): Promise<BuildJob> => {
+    const ref = call.metadata['buildkit-controlapi-buildid'];
+    if (typeof ref !== 'string') throw new GrpcError(GRPC.invalidArgument, 'no buildid found in context');
+    return parts.jobs.get(ref, call.signal);
+  };
+  return {
+    async ping(_request, call) {
+      await jobOf(call);
+      return {
+        FrontendAPICaps: frontendCapabilities(),
+        LLBCaps: buildCapabilities([]),
+        Workers: [workerRecord(await parts.worker())],
+      };
+    },
+    async solve(request, call) {
+      const job = await jobOf(call);
+      return { result: await solveFrontend(parts, job, request) };
+    },
+    async return(request, call) {
+      const job = await jobOf(call);
+      const { error, result } = request;
+      if (error && error.code !== 0)
+        job.returned.reject(new GrpcError(error.code, error.message, { details: error.details }));
+      else job.returned.resolve(result ?? toResult({}));
+      return {};
+    },
+    async inputs(_request, call) {
+      const job = await jobOf(call);
+      return { Definitions: job.request.FrontendInputs };
+    },
+    async evaluate({ Ref }, call) {
+      (await jobOf(call)).result(Ref);
+      return {};
+    },
+    async readFile({ Ref, FilePath, Range }, call) {
+      const { ref } = (await jobOf(call)).result(Ref);
+      return { Data: await readFileOf(await ref.image.root(), FilePath, Range) };
+    },
+    async readDir({ Ref, DirPath, IncludePattern }, call) {
+      const { ref } = (await jobOf(call)).result(Ref);
+      return { entries: await readDirectory(await ref.image.root(), DirPath, IncludePattern) };
+    },
+    async statFile({ Ref, Path }, call) {
+      const { ref } = (await jobOf(call)).result(Ref);
+      return { stat: await statFileOf(await ref.image.root(), Path) };
+    },
+    async resolveImageConfig(request, call) {
+      await jobOf(call);
+      const { os, architecture, variant } = platformOf(request.Platform);
+      const platform = os === '' ? undefined : [os, architecture, variant].filter((part) => part !== '').join('/');
+      const found = await parts.engine.builder.imageConfig(request.Ref, {
+        pull: request.ResolveMode === 'pull',
+        signal: call.signal,
+        ...(platform !== undefined && { platform }),
+      });
+      return { Ref: found.reference, Digest: found.digest, Config: Buffer.from(found.config) };
+    },
+    async warn(warning, call) {
+      const job = await jobOf(call);
+      const { digest, level, short, detail, url, info, ranges } = warning;
+      job.log.add({ warnings: [{ vertex: digest, level, short, detail, url, ranges, ...(info && { info }) }] });
+      return {};
+    },
+  };
+}
+
+function platformOf(
+  platform: { OS: string; Architecture: string; Variant: string } | undefined,
+): { os: string; architecture: string; variant: string } {
+  return { os: platform?.OS ?? '', architecture: platform?.Architecture ?? '', variant: platform?.Variant ?? '' };
+}
+
+async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveRequest): Promise<Result> {
+  const { Frontend: frontend, FrontendOpt: attributes, Definition: definition } = request;
+  if (frontend === '' && definition && definition.def.length > 0)
+    throw new EngineError(
+      'unimplemented',
+      'builds from LLB definitions are not supported by this engine: build a Dockerfile (frontend dockerfile.v0)',
+    );
+  return toResult(await runFrontend(parts, job, frontend, attributes));
+}
+
+/** Runs a frontend of ours: what it built waits in the job for what becomes of it. */
+export async function runFrontend(
+  parts: GatewayParts,
+  job: BuildJob,
+  frontend: string,
+  attributes: Readonly<Record<string, string>>,
+): Promise<Parameters<typeof toResult>[0]> {
+  try {
+    return await dockerfileFrontend(parts, job, frontend, attributes);
+  } catch (error) {
+    throw buildFailure(error);
+  }
+}
+
+async function dockerfileFrontend(
+  { engine }: GatewayParts,
+  job: BuildJob,
+  frontend: string,
+  attributes: Readonly<Record<string, string>>,
+): Promise<Parameters<typeof toResult>[0]> {
+  if (frontend !== 'dockerfile.v0') {
+    const named = frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
+    throw new EngineError('unimplemented', `${named} is not supported by this engine: it builds Dockerfiles itself`);
+  }
+  const options = readAttributes(attributes);
+  for (const name of options.unknown) {
+    const step = new ProgressStep(job.log, `${job.ref} attributes`, '[internal] read the options of the build');
+    step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
+    step.done();
+  }
+  const dockerfileParts: DockerfileParts = {
+    engine,
+    session: job.session,
+    log: job.log,
+    ref: job.ref,
+    signal: job.signal,
+    onOutput: ({ index, open }) => sendOutput(job, index, open),
+  };
+  if (options.question !== undefined) {
+    const file = await readDockerfile(dockerfileParts, options);
+    const platformArgs = new Map([['TARGETPLATFORM', options.platforms[0] ?? `linux/${process.arch}`]]);
+    return answerOf(answerQuestion({ file, options, platformArgs, environmentOf: () => undefined }));
+  }
+  const build = await buildDockerfile(dockerfileParts, options);
+  const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
+  for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
+  return resultOf(refs, options.multiPlatform);
+}
+
+async function sendOutput(job: BuildJob, index: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
+  const { type = '' } = exportersOf(job)[index] ?? {};
+  const call = job.session.openOutput(index, {}, job.signal);
+  if (type === 'local') await sendFiles(call, open());
+  else await sendFile(call, open());
+}
+
+/** What becomes of a build, as the client asked for it. */
+export function exportersOf(job: BuildJob): BuildOutputRequest[] {
+  const { Exporters, ExporterDeprecated, ExporterAttrsDeprecated } = job.request;
+  const exporters =
+    Exporters.length > 0
+      ? Exporters
+      : ExporterDeprecated === ''
+        ? []
+        : [{ Type: ExporterDeprecated, Attrs: ExporterAttrsDeprecated }];
+  return exporters.map(({ Type, Attrs }) => ({ type: Type === 'moby' ? 'image' : Type, attributes: attributesOf(Type, Attrs) }));
+}
+
+/** A file of the client's is told from the engine's store by its `dest`, which clients keep for themselves. */
+function attributesOf(type: string, attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const { 'prefer-image-digest': _preferred, ...rest } = attributes;
+  return type === 'docker' ? { dest: '-', ...rest } : rest;
+}
+
+/** Brings what a frontend gave back where the client wants it. */
+export async function exportResult(job: BuildJob, result: Result): Promise<Record<string, string>> {
+  const refs = refIds(result).map((id) => job.result(id));
+  const [first] = refs;
+  const outputs = exportersOf(job);
+  if (!first || outputs.length === 0) return {};
+  const step = new ProgressStep(job.log, `${job.ref} export`, `exporting to ${exportName(outputs[0]!.type)}`);
+  const built = await step.during(async () => {
+    const delivered = await first.build.deliver(outputs);
+    if (delivered.descriptor) step.part(`exporting manifest ${delivered.descriptor.digest}`, { done: true });
+    step.part(`writing image ${delivered.id}`, { done: true });
+    for (const name of delivered.names ?? []) step.part(`naming to ${name}`, { done: true });
+    return delivered;
+  });
+  return exporterResponse(built);
+}
+
+function exportName(type: string): string {
+  const names: Readonly<Record<string, string>> = {
+    image: 'image',
+    docker: 'docker image format',
+    oci: 'oci image format',
+    local: 'client directory',
+    tar: 'client tarball',
+  };
+  return names[type] ?? type;
+}
+
+function exporterResponse({ id, descriptor, names = [] }: BuildResult): Record<string, string> {
+  return {
+    'containerimage.config.digest': id,
+    'containerimage.digest': descriptor?.digest ?? id,
+    ...(descriptor && { 'containerimage.descriptor': Buffer.from(JSON.stringify(descriptor)).toString('base64') }),
+    ...(names.length > 0 && { 'image.name': names.join(',') }),
+  };
+}

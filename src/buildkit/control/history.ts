@@ -1,0 +1,229 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EngineError, errorMessage } from '../../base/errors.ts';
+import { sha256 } from '../../oci/digest.ts';
+import { GRPC, GrpcError } from '../grpc/status.ts';
+import {
+  type BuildHistoryEvent,
+  BuildHistoryEventSchema,
+  BuildHistoryEventType,
+  type BuildHistoryRecord,
+  BuildHistoryRecordSchema,
+  type BuildHistoryRequest,
+  type StatusResponse,
+  StatusResponseSchema,
+} from '../protocol/control_pb.ts';
+import type { BuildJob } from './gateway.ts';
+import { timestamp } from './timestamp.ts';
+
+/** Beyond these, the oldest builds that are not pinned are forgotten. */
+const KEEP = 50;
+const KEEP_MS = 48 * 3600_000;
+/** What a build said beyond this is not kept: its client has seen it. */
+const MAX_LOG = 16 << 20;
+
+export interface HistoryEntry {
+  /** The build is over: keeps what it was and what it said. */
+  end(response: Readonly<Record<string, string>>, failure: unknown): Promise<void>;
+}
+
+/**
+ * What was built: `<directory>/<digest of the ref>/{record,log}`, both in the protocol's own encoding. The record is written
+ * by renaming when its log is there, so a build that an engine died in is not remembered. All of it may be lost.
+ */
+export class BuildHistory {
+  readonly #directory: string;
+  readonly #records = new Map<string, BuildHistoryRecord>();
+  readonly #active = new Map<string, BuildHistoryRecord>();
+  readonly #listeners = new Set<(event: BuildHistoryEvent) => void>();
+
+  /** @param directory made when it is not there */
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true });
+    for (const name of readdirSync(directory)) {
+      try {
+        const record = fromBinary(BuildHistoryRecordSchema, readFileSync(join(directory, name, 'record')));
+        this.#records.set(record.Ref, record);
+      } catch {
+        // Broken off, or of another version: it is worth nothing.
+        rmSync(join(directory, name), { recursive: true, force: true });
+      }
+    }
+    this.#forgetOld();
+  }
+
+  begin(job: BuildJob): HistoryEntry {
+    const { request, log } = job;
+    const started = Date.now();
+    const record = create(BuildHistoryRecordSchema, {
+      Ref: request.Ref,
+      Frontend: request.Frontend === '' ? 'dockerfile.v0' : request.Frontend,
+      FrontendAttrs: { ...request.FrontendAttrs },
+      Exporters: request.Exporters,
+      CreatedAt: timestamp(started),
+    });
+    this.#active.set(record.Ref, record);
+    this.#publish(BuildHistoryEventType.STARTED, record);
+    return {
+      end: async (response, failure) => {
+        this.#active.delete(record.Ref);
+        record.CompletedAt = create(BuildHistoryRecordSchema, { CompletedAt: timestamp(Date.now()) }).CompletedAt;
+        record.ExporterResponse = { ...response };
+        if (failure !== undefined) record.error = statusOf(failure);
+        count(record, log.entries);
+        this.#save(record, log.entries);
+        this.#publish(BuildHistoryEventType.COMPLETE, record);
+      },
+    };
+  }
+
+  /** What a build of before said; undefined when it is not remembered, or runs. */
+  status(ref: string): Iterable<StatusResponse> | undefined {
+    if (!this.#records.has(ref) || this.#active.has(ref)) return undefined;
+    return readLog(join(this.#place(ref), 'log'));
+  }
+
+  /** A blob that a record names; undefined when none of these builds made it. */
+  blob(digest: string): Buffer | undefined {
+    for (const record of this.#records.values()) {
+      try {
+        return readFileSync(join(this.#place(record.Ref), digest.replace(':', '-').replaceAll('/', '')));
+      } catch {
+        // Not of this build.
+      }
+    }
+    return undefined;
+  }
+
+  update(ref: string, { pinned, remove }: { readonly pinned: boolean; readonly remove: boolean }): void {
+    const record = this.#records.get(ref);
+    if (!record) throw new EngineError('not-found', `build record ${ref} not found`);
+    if (remove) {
+      this.#remove(record);
+      return;
+    }
+    record.pinned = pinned;
+    this.#writeRecord(record);
+    this.#publish(BuildHistoryEventType.COMPLETE, record);
+  }
+
+  /** What is remembered, then what happens, until the caller goes; only the former with `EarlyExit`. */
+  async *listen(request: BuildHistoryRequest, signal: AbortSignal): AsyncGenerator<BuildHistoryEvent> {
+    const matches = (record: BuildHistoryRecord): boolean => request.Ref === '' || record.Ref === request.Ref;
+    const queue: BuildHistoryEvent[] = [];
+    let wake = Promise.withResolvers<void>();
+    const listener = (event: BuildHistoryEvent): void => {
+      if (!event.record || !matches(event.record)) return;
+      queue.push(event);
+      wake.resolve();
+    };
+    const stop = (): void => wake.resolve();
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const old = request.ActiveOnly ? [] : [...this.#records.values()].filter(matches);
+      old.sort((a, b) => Number((b.CreatedAt?.seconds ?? 0n) - (a.CreatedAt?.seconds ?? 0n)));
+      const shown = request.Limit > 0 ? old.slice(0, request.Limit) : old;
+      for (const record of [...this.#active.values()].filter(matches)) yield event(BuildHistoryEventType.STARTED, record);
+      for (const record of shown) yield event(BuildHistoryEventType.COMPLETE, record);
+      while (!request.EarlyExit && !signal.aborted) {
+        wake = Promise.withResolvers();
+        const next = queue.shift();
+        if (next) yield next;
+        else await wake.promise;
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #place(ref: string): string {
+    // Refs are the clients': no name of a file.
+    return join(this.#directory, sha256(ref).slice(7, 39));
+  }
+
+  #save(record: BuildHistoryRecord, entries: readonly StatusResponse[]): void {
+    try {
+      const place = this.#place(record.Ref);
+      mkdirSync(place, { recursive: true });
+      writeLog(join(place, 'log'), entries);
+      this.#writeRecord(record);
+      this.#records.set(record.Ref, record);
+      this.#forgetOld();
+    } catch {
+      // A full disk costs the memory of a build, not the build.
+      rmSync(this.#place(record.Ref), { recursive: true, force: true });
+    }
+  }
+
+  #writeRecord(record: BuildHistoryRecord): void {
+    const path = join(this.#place(record.Ref), 'record');
+    writeFileSync(`${path}.new`, toBinary(BuildHistoryRecordSchema, record));
+    renameSync(`${path}.new`, path);
+  }
+
+  #remove(record: BuildHistoryRecord): void {
+    this.#records.delete(record.Ref);
+    rmSync(this.#place(record.Ref), { recursive: true, force: true });
+    this.#publish(BuildHistoryEventType.DELETED, record);
+  }
+
+  #forgetOld(): void {
+    const loose = [...this.#records.values()].filter(({ pinned }) => !pinned);
+    loose.sort((a, b) => Number((b.CreatedAt?.seconds ?? 0n) - (a.CreatedAt?.seconds ?? 0n)));
+    const oldest = (Date.now() - KEEP_MS) / 1000;
+    for (const [index, record] of loose.entries())
+      if (index >= KEEP || Number(record.CreatedAt?.seconds ?? 0n) < oldest) this.#remove(record);
+  }
+
+  #publish(type: BuildHistoryEventType, record: BuildHistoryRecord): void {
+    for (const listener of this.#listeners) listener(event(type, record));
+  }
+}
+
+function event(type: BuildHistoryEventType, record: BuildHistoryRecord): BuildHistoryEvent {
+  return create(BuildHistoryEventSchema, { type, record });
+}
+
+function statusOf(failure: unknown): BuildHistoryRecord['error'] {
+  const code = failure instanceof GrpcError ? failure.status : GRPC.unknown;
+  return create(BuildHistoryRecordSchema, { error: { code, message: errorMessage(failure) } }).error;
+}
+
+function count(record: BuildHistoryRecord, entries: readonly StatusResponse[]): void {
+  const steps = new Map<string, { cached: boolean; completed: boolean }>();
+  for (const { vertexes, warnings } of entries) {
+    for (const { digest, cached, completed } of vertexes) steps.set(digest, { cached, completed: completed !== undefined });
+    record.numWarnings += warnings.length;
+  }
+  record.numTotalSteps = steps.size;
+  record.numCachedSteps = [...steps.values()].filter(({ cached }) => cached).length;
+  record.numCompletedSteps = [...steps.values()].filter(({ completed }) => completed).length;
+}
+
+/** Entries one after the other, each with its length in front. */
+function writeLog(path: string, entries: readonly StatusResponse[]): void {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for (const entry of entries) {
+    const bytes = toBinary(StatusResponseSchema, entry);
+    size += bytes.length;
+    if (size > MAX_LOG) break;
+    const head = Buffer.alloc(4);
+    head.writeUInt32LE(bytes.length);
+    pieces.push(head, Buffer.from(bytes));
+  }
+  writeFileSync(path, Buffer.concat(pieces));
+}
+
+function* readLog(path: string): Generator<StatusResponse> {
+  const bytes = readFileSync(path);
+  for (let at = 0; at + 4 <= bytes.length;) {
+    const length = bytes.readUInt32LE(at);
+    yield fromBinary(StatusResponseSchema, bytes.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+}

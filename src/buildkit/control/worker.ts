@@ -1,0 +1,117 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { VERSION } from '../../base/version.ts';
+import type { APICapSchema } from '../protocol/caps_pb.ts';
+import type { WorkerRecordSchema } from '../protocol/worker_pb.ts';
+
+/** What clients are told of who builds. */
+export interface WorkerFacts {
+  readonly id: string;
+  readonly hostname: string;
+  /** Address that `host-gateway` in --add-host means. */
+  readonly hostGateway: string | undefined;
+  /** `linux/amd64`; more where foreign programs can be run. */
+  readonly platforms: readonly string[];
+}
+
+const LABEL = 'org.mobyproject.buildkit.worker';
+
+/** The one worker there is: the engine itself. */
+export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof WorkerRecordSchema> {
+  return {
+    ID: facts.id,
+    Labels: {
+      [`${LABEL}.executor`]: 'oci',
+      [`${LABEL}.hostname`]: facts.hostname,
+      [`${LABEL}.network`]: 'host',
+      [`${LABEL}.oci.process-mode`]: 'sandbox',
+      // Clients take this for the ability to make indexes, archives, attestations and caches, and to push by itself.
+      [`${LABEL}.snapshotter`]: 'overlayfs',
+      ...(facts.hostGateway !== undefined && { [`${LABEL}.moby.host-gateway-ip`]: facts.hostGateway }),
+    },
+    platforms: facts.platforms.map((platform) => {
+      const [OS = '', Architecture = '', Variant = ''] = platform.split('/');
+      return { OS, Architecture, Variant };
+    }),
+    BuildkitVersion: buildkitVersion(),
+  };
+}
+
+/** The builder's own version. Clients look at it for features: `v0.26` is what this protocol is of. */
+export function buildkitVersion(): { package: string; version: string; revision: string } {
+  return { package: 'gantry', version: `v0.25.0+gantry.${VERSION}`, revision: '' };
+}
+
+/** Calls of a frontend that are answered, as its client asks for them. */
+const FRONTEND = [
+  'solve.base',
+  'solve.inlinereturn',
+  'resolveimage',
+  'resolveimage.resolvemode',
+  'readfile',
+  'return',
+  'returnmap',
+  'readdir',
+  'statfile',
+  'importcaches',
+  'proto.refarray',
+  'reference.output',
+  'frontend.inputs',
+  'gateway.solve.metadata',
+  'frontend.caps',
+  'gateway.solve.evaluate',
+  'gateway.evaluate',
+  'gateway.warnings',
+  'reference.attestations',
+  'source.metaresolver',
+];
+
+/** Parts of a build that are understood. */
+const BUILD = [
+  'source.image',
+  'source.image.resolvemode',
+  'source.local',
+  'source.local.unique',
+  'source.local.sessionid',
+  'source.local.includepatterns',
+  'source.local.followpaths',
+  'source.local.excludepatterns',
+  'source.local.sharedkeyhint',
+  'source.git',
+  'source.git.keepgitdir',
+  'source.git.fullurl',
+  'source.http',
+  'source.http.checksum',
+  'exec.meta.base',
+  'exec.meta.cgroup.parent',
+  'exec.meta.network',
+  'exec.meta.proxyenv',
+  'exec.meta.setsdefaultpath',
+  'exec.meta.ulimit',
+  'exec.mount.bind',
+  'exec.mount.cache',
+  'exec.mount.cache.sharing',
+  'exec.mount.selector',
+  'exec.mount.tmpfs',
+  'exec.mount.tmpfs.size',
+  'exec.mount.secret',
+  'exec.mount.ssh',
+  'exec.secretenv',
+  'file.base',
+  'constraints',
+  'platform',
+  'meta.ignorecache',
+  'meta.description',
+  'meta.exportcache',
+  'exporter.image.annotations',
+  'exporter.sourcedateepoch',
+  'exporter.multiple',
+  'history.filter',
+];
+
+export function frontendCapabilities(): MessageInitShape<typeof APICapSchema>[] {
+  return FRONTEND.map((ID) => ({ ID, Enabled: true }));
+}
+
+export function buildCapabilities(extra: readonly string[]): MessageInitShape<typeof APICapSchema>[] {
+  return [...BUILD, ...extra].map((ID) => ({ ID, Enabled: true }));
+}

@@ -1,0 +1,56 @@
+import { create } from '@bufbuild/protobuf';
+import { errorCode, errorMessage } from '../../base/errors.ts';
+import { BuildStepFailed } from '../../engine/builder/stage-builder.ts';
+import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
+import { SourceSchema } from '../protocol/error-details_pb.ts';
+
+/** The place in the Dockerfile that a failure is about. */
+export interface FailurePlace {
+  readonly filename: string;
+  readonly text: string;
+  /** From 1; undefined when it is about no line. */
+  readonly line: number | undefined;
+}
+
+/** Failures that are the engine's or the connection's, not the build's: their own codes tell clients so. */
+const OWN_CODES = new Set(['cancelled', 'no-space', 'internal', 'corrupt', 'unimplemented']);
+
+/**
+ * A failed build as BuildKit's clients know it: without a code in front of its words, and with the lines of the Dockerfile,
+ * which the client shows itself.
+ */
+export function buildFailure(error: unknown, place?: FailurePlace): unknown {
+  if (error instanceof GrpcError) return error;
+  const code = errorCode(error);
+  if (OWN_CODES.has(code)) return error;
+  const [message = '', line] = describe(error, place);
+  const position = { line: line ?? 0, character: 0 };
+  const details =
+    line === undefined || !place
+      ? []
+      : [
+          errorDetail(
+            SourceSchema,
+            create(SourceSchema, {
+              info: { filename: place.filename, data: Buffer.from(place.text), language: 'Dockerfile' },
+              ranges: [{ start: position, end: position }],
+            }),
+          ),
+        ];
+  return new GrpcError(GRPC.unknown, message, { cause: error, details });
+}
+
+function describe(error: unknown, place: FailurePlace | undefined): [string, number | undefined] {
+  const line = place?.line;
+  if (error instanceof BuildStepFailed)
+    return [
+      `process ${JSON.stringify(error.command)} did not complete successfully: exit code: ${error.exitCode}`,
+      line,
+    ];
+  const text = errorMessage(error);
+  // The engine shows the lines itself for clients that do not.
+  const cut = place ? text.indexOf(`\n${place.filename}:`) : -1;
+  const message = cut < 0 ? text : text.slice(0, cut);
+  const named = /^dockerfile (?:parse error on )?line (\d+)/.exec(message)?.[1];
+  return [message, named === undefined ? line : Number(named)];
+}

@@ -1,0 +1,152 @@
+import { EngineError } from '../../base/errors.ts';
+import { readStages, type Stage } from '../../build/dockerfile/instructions.ts';
+import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
+import type { SolvedImage } from '../../engine/builder/solved-build.ts';
+import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
+import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import { ProgressStep } from '../control/progress.ts';
+import type { StatusLog } from '../control/status-log.ts';
+import type { ClientSession } from '../session/client-session.ts';
+import type { FrontendOptions } from './attributes.ts';
+import { SessionForBuild, type OfferedDirectory } from './build-session.ts';
+import { contextPaths } from './context-paths.ts';
+import { buildFailure } from './build-failure.ts';
+import { BuildProgress } from './build-progress.ts';
+import { TransferProgress } from './transfer-progress.ts';
+
+export interface DockerfileParts {
+  readonly engine: EngineServices;
+  readonly session: ClientSession;
+  readonly log: StatusLog;
+  /** Of the build, in front of its steps' digests. */
+  readonly ref: string;
+  readonly signal: AbortSignal;
+  /** Takes an output that is a stream to the client. */
+  readonly onOutput: (output: ClientOutput) => Promise<void>;
+}
+
+/** A build that has run; what becomes of it is said later, or it is dropped. */
+export interface PendingBuild {
+  readonly images: readonly SolvedImage[];
+  /** Brings it where it was asked for. Called once. */
+  deliver(outputs: readonly BuildOutputRequest[]): Promise<BuildResult>;
+  /** Gives it up when it was not delivered; resolves when nothing is left. */
+  release(): Promise<void>;
+}
+
+/** The Dockerfile of a client's build, with what decides what is sent of its context. */
+export interface ClientDockerfile {
+  readonly text: string;
+  readonly ignore: readonly string[];
+}
+
+/** Reads the Dockerfile, and the .dockerignore that counts for it. */
+export async function readDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<ClientDockerfile> {
+  const { session, log, ref, signal } = parts;
+  const { filename, dockerfileName, contextName } = options;
+  const own = `${filename}.dockerignore`;
+  const step = new ProgressStep(log, `${ref} definition`, `[internal] load build definition from ${filename}`);
+  const [files, shared] = await step.during(() =>
+    Promise.all([
+      session.smallFiles(dockerfileName, [filename, own], signal),
+      session.smallFiles(contextName, ['.dockerignore'], signal),
+    ]),
+  );
+  const text = files.get(filename);
+  if (!text) {
+    throw new EngineError(
+      'invalid-argument',
+      `failed to read dockerfile: open ${filename}: no such file or directory`,
+    );
+  }
+  const ignoring = new ProgressStep(log, `${ref} ignore`, '[internal] load .dockerignore');
+  const ignore = (files.get(own) ?? shared.get('.dockerignore'))?.toString().split(/\r?\n/) ?? [];
+  ignoring.done();
+  return { text: text.toString(), ignore };
+}
+
+/** Builds a Dockerfile up to the point where its outputs have to be known. */
+export async function buildDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<PendingBuild> {
+  const file = await readDockerfile(parts, options);
+  const place = { filename: options.filename, text: file.text, line: undefined };
+  try {
+    return await solve(parts, options, file);
+  } catch (error) {
+    throw buildFailure(error, place);
+  }
+}
+
+async function solve(
+  { engine, session, log, ref, signal, onOutput }: DockerfileParts,
+  options: FrontendOptions,
+  file: ClientDockerfile,
+): Promise<PendingBuild> {
+  const { stages } = readStages(parseDockerfile(file.text));
+  const follow = await followedPaths(engine, stages);
+  const directories = new Map<string, OfferedDirectory>();
+  // Nothing is asked of a client that nothing is taken from.
+  if (!follow || follow.length > 0)
+    directories.set('context', {
+      name: options.contextName,
+      selection: { follow, exclude: file.ignore },
+      watcher: new TransferProgress(log, `${ref} context`, '[internal] load build context'),
+    });
+  const platform = options.multiPlatform ? options.platforms[0] : undefined;
+  const progress = new BuildProgress({ log, ref, stages, platform, filename: options.filename, text: file.text });
+  const solved = Promise.withResolvers<readonly SolvedImage[]>();
+  const wanted = Promise.withResolvers<readonly BuildOutputRequest[]>();
+  wanted.promise.catch(() => {});
+  const stop = new AbortController();
+  const work = engine.builder.build(
+    undefined,
+    {
+      ...options.request,
+      dockerfile: options.filename,
+      dockerfileText: file.text,
+      ignore: file.ignore,
+      ...(options.platforms.length > 0 && { platform: options.platforms.join(',') }),
+    },
+    {
+      signal: AbortSignal.any([signal, stop.signal]),
+      session: new SessionForBuild(session, directories),
+      onEvent: (event) => progress.onEvent(event),
+      onOutput,
+      outputsOf: (images) => {
+        solved.resolve(images);
+        return wanted.promise;
+      },
+    },
+  );
+  const told = work.catch((error: unknown) => {
+    throw buildFailure(error, { filename: options.filename, text: file.text, line: progress.failedLine });
+  });
+  told.catch((error: Error) => solved.reject(error));
+  const images = await solved.promise;
+  return {
+    images,
+    deliver: async (outputs) => {
+      wanted.resolve(outputs);
+      return told;
+    },
+    release: async () => {
+      const given = new EngineError('cancelled', 'the build is over');
+      stop.abort(given);
+      wanted.reject(given);
+      await work.catch(() => {});
+    },
+  };
+}
+
+/** What the client is asked to list of its context; all of it where a base image may want more. */
+async function followedPaths(engine: EngineServices, stages: readonly Stage[]): Promise<readonly string[] | undefined> {
+  const paths = contextPaths(stages);
+  if (!paths) return undefined;
+  for (const { base } of stages) {
+    if (base === 'scratch' || stages.some(({ name }) => name === base.toLowerCase())) continue;
+    const image = await engine.images.inspect(base).catch(() => undefined);
+    // Triggers of an image that is not here yet are not known: they may copy anything.
+    if (!image || (image.Config?.OnBuild?.length ?? 0) > 0) return undefined;
+  }
+  return paths;
+}

@@ -1,0 +1,57 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { SolvedImage } from '../engine/builder/solved-build.ts';
+import { type Result, ResultSchema } from './protocol/gateway_pb.ts';
+
+/** What a build made for one platform, by the name that calls of its frontend give it. */
+export interface BuiltRef {
+  readonly id: string;
+  readonly image: SolvedImage;
+}
+
+/** The answer to a frontend's Solve: refs, and for exporters their configurations. */
+export function resultOf(refs: readonly BuiltRef[], multiPlatform: boolean): MessageInitShape<typeof ResultSchema> {
+  const platforms = refs.map(({ image }) => ({ ID: image.platform, Platform: ociPlatform(image.platform) }));
+  const metadata: Record<string, Uint8Array> = { 'refs.platforms': Buffer.from(JSON.stringify({ Platforms: platforms })) };
+  for (const { image } of refs)
+    metadata[multiPlatform ? `containerimage.config/${image.platform}` : 'containerimage.config'] = Buffer.from(
+      image.configText,
+    );
+  if (!multiPlatform) return { result: { case: 'ref', value: { id: refs[0]!.id } }, metadata };
+  const named = Object.fromEntries(refs.map(({ id, image }) => [image.platform, { id }]));
+  return { result: { case: 'refs', value: { refs: named } }, metadata };
+}
+
+/** An answer without files: to a question about a Dockerfile. */
+export function answerOf(metadata: Readonly<Record<string, string>>): MessageInitShape<typeof ResultSchema> {
+  return {
+    result: { case: 'ref', value: { id: '' } },
+    metadata: Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, Buffer.from(value)])),
+  };
+}
+
+/** The ids that a frontend gave back, of results it was given before. */
+export function refIds({ result }: Result): string[] {
+  switch (result.case) {
+    case 'ref':
+      return result.value.id === '' ? [] : [result.value.id];
+    case 'refs':
+      return Object.values(result.value.refs)
+        .map(({ id }) => id)
+        .filter((id) => id !== '');
+    case 'refDeprecated':
+      return result.value === '' ? [] : [result.value];
+    case 'refsDeprecated':
+      return Object.values(result.value.refs);
+    default:
+      return [];
+  }
+}
+
+export function toResult(init: MessageInitShape<typeof ResultSchema>): Result {
+  return create(ResultSchema, init);
+}
+
+function ociPlatform(text: string): { os: string; architecture: string; variant?: string } {
+  const [os = '', architecture = '', variant] = text.split('/');
+  return { os, architecture, ...(variant !== undefined && { variant }) };
+}

@@ -1,0 +1,69 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { EngineServices } from '../engine/engine.ts';
+import { contentHandlers } from './control/content.ts';
+import { controlHandlers } from './control/control.ts';
+import { gatewayHandlers, type RefResult } from './control/gateway.ts';
+import { BuildHistory } from './control/history.ts';
+import { Jobs } from './control/jobs.ts';
+import type { WorkerFacts } from './control/worker.ts';
+import { GrpcServer } from './grpc/server.ts';
+import { Content } from './protocol/content_pb.ts';
+import { Control } from './protocol/control_pb.ts';
+import { LLBBridge } from './protocol/gateway_pb.ts';
+import { Sessions } from './session/sessions.ts';
+
+export interface BuildkitServiceOptions {
+  readonly engine: EngineServices;
+  /** Where records of builds are kept: `<data-root>/cache/build-history`. */
+  readonly history: string;
+  /** Gets a line for each failure that is ours. */
+  readonly report: (message: string) => void;
+}
+
+/** BuildKit's protocol on the engine's builder: one more door to the same solver. */
+export class BuildkitService {
+  readonly #server: GrpcServer;
+  readonly #sessions = new Sessions();
+
+  constructor({ engine, history: directory, report }: BuildkitServiceOptions) {
+    const jobs = new Jobs<RefResult>();
+    const history = new BuildHistory(directory);
+    const parts = { engine, jobs, sessions: this.#sessions, history, worker: () => workerFacts(engine) };
+    this.#server = new GrpcServer(report)
+      .add(Control, controlHandlers(parts))
+      .add(LLBBridge, gatewayHandlers(parts))
+      .add(Content, contentHandlers(history));
+  }
+
+  /** Serves a client on this connection, which speaks HTTP/2 from its first byte on. */
+  accept(socket: Duplex): void {
+    this.#server.accept(socket);
+  }
+
+  /** Throws for headers of a session that cannot be opened; called before the connection changes its protocol. */
+  checkSession(headers: IncomingHttpHeaders): void {
+    this.#sessions.check(headers);
+  }
+
+  /** Takes a connection on which the client serves: its session. */
+  attachSession(headers: IncomingHttpHeaders, socket: Duplex): void {
+    this.#sessions.attach(headers, socket);
+  }
+
+  close(): void {
+    this.#sessions.close();
+    this.#server.close();
+  }
+}
+
+async function workerFacts(engine: EngineServices): Promise<WorkerFacts> {
+  const { ID, Name } = await engine.system.info();
+  const bridge = await engine.networks.inspect('bridge').catch(() => undefined);
+  return {
+    id: ID,
+    hostname: Name,
+    hostGateway: bridge?.IPAM?.Config?.find(({ Gateway }) => Gateway !== undefined && Gateway !== '')?.Gateway,
+    platforms: [`linux/${process.arch === 'x64' ? 'amd64' : process.arch}`],
+  };
+}

@@ -1,0 +1,208 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { EngineError } from '../../base/errors.ts';
+import { WorkerThreads } from '../../base/worker-job.ts';
+import type { ClientDirectorySource } from '../../engine/builder/client-files/client-files.ts';
+import type { RawCall } from '../grpc/client.ts';
+import { Deframer } from '../grpc/frames.ts';
+import { type Packet, Packet_PacketType, PacketSchema } from '../protocol/files_pb.ts';
+import { contentFrames, type WantedFile } from './file-content.ts';
+import type { Listing } from './file-list.worker.ts';
+
+export interface FileSyncOptions {
+  /** As the client calls the directory. */
+  readonly name: string;
+  readonly key: string;
+  /** Opens the transfer. */
+  readonly open: (signal: AbortSignal | undefined) => RawCall;
+  /** Told what the transfer does: its begin, each piece of content, its end. */
+  readonly watcher?: TransferWatcher | undefined;
+}
+
+export interface TransferWatcher {
+  began(): void;
+  received(bytes: number): void;
+  ended(): void;
+}
+
+const threads = new WorkerThreads('buildkit/session/file-list');
+
+/**
+ * A directory of a client, by the file transfer of BuildKit's session: the client lists what is there, is asked for what
+ * changed, and sends that. The list is read in a worker thread, however long it is.
+ */
+export class FileSyncSource implements ClientDirectorySource {
+  readonly key: string;
+  readonly name: string;
+  readonly #options: FileSyncOptions;
+  #transfer: Transfer | undefined;
+
+  constructor(options: FileSyncOptions) {
+    this.#options = options;
+    this.key = options.key;
+    this.name = options.name;
+  }
+
+  async *manifest(signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    this.#options.watcher?.began();
+    const transfer = new Transfer(this.#options.open(signal));
+    this.#transfer = transfer;
+    const job = threads.stream({ job: 'list', parameters: undefined, input: transfer.list(), signal });
+    try {
+      let sizes: Listing | undefined;
+      for await (const chunk of job) {
+        if (chunk[0] === LISTING) sizes = readListing(chunk);
+        else yield chunk.subarray(1);
+      }
+      transfer.listing = sizes;
+      // With nothing to ask for this is all there is.
+      transfer.whole = true;
+    } catch (error) {
+      transfer.call.cancel();
+      throw transfer.failure ?? error;
+    }
+  }
+
+  async *content(needed: readonly number[]): AsyncGenerator<Uint8Array> {
+    const transfer = this.#transfer!;
+    transfer.whole = false;
+    const { ids, sizes } = transfer.listing!;
+    const wanted = needed.map((index): WantedFile => ({ index, id: ids[index]!, size: sizes[index]! }));
+    for await (const frame of contentFrames(wanted, transfer)) {
+      this.#options.watcher?.received(frame.length);
+      yield frame;
+    }
+    transfer.whole = true;
+  }
+
+  /** Tells the client that all is there, or gives the transfer up. */
+  async close(): Promise<void> {
+    const transfer = this.#transfer;
+    this.#transfer = undefined;
+    this.#options.watcher?.ended();
+    if (transfer?.whole === false) transfer.call.cancel();
+    // The client's goodbye is nothing that a build waits for.
+    else void transfer?.finish().catch(() => {});
+  }
+}
+
+const LISTING = 1;
+
+function readListing(chunk: Uint8Array): Listing {
+  return JSON.parse(Buffer.from(chunk.subarray(1)).toString()) as Listing;
+}
+
+/** One call of the file transfer: first the list, then what is asked for. */
+export class Transfer {
+  readonly call: RawCall;
+  listing: Listing | undefined;
+  failure: Error | undefined;
+  /** All that was asked for is there. */
+  whole = false;
+  readonly #chunks: AsyncGenerator<Buffer>;
+  readonly #deframer = new Deframer();
+  /** Messages that came in one chunk with the list's end. */
+  #early: Buffer[] = [];
+
+  constructor(call: RawCall) {
+    this.call = call;
+    this.#chunks = call.chunks();
+  }
+
+  /** The messages of the list, as they come, up to the empty one that ends it; several together, each with its length in front. */
+  async *list(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const messages = await this.#next();
+      if (!messages) throw this.#fail('the client ended the list of files in the middle');
+      const end = messages.findIndex(isEndOfList);
+      const listed = end < 0 ? messages : messages.slice(0, end);
+      if (listed.length > 0) yield joined(listed);
+      if (end >= 0) {
+        this.#early = messages.slice(end + 1);
+        return;
+      }
+    }
+  }
+
+  async request(id: number): Promise<void> {
+    await this.send({ type: Packet_PacketType.PACKET_REQ, ID: id });
+  }
+
+  /** Pieces of files: an empty one ends its file. Undefined when the client sends no more. */
+  async data(): Promise<readonly { readonly id: number; readonly bytes: Uint8Array }[] | undefined> {
+    const messages = this.#early.length > 0 ? this.#early : await this.#next();
+    this.#early = [];
+    return messages?.map((message) => this.#piece(message)).filter((piece) => piece !== undefined);
+  }
+
+  async finish(): Promise<void> {
+    await this.send({ type: Packet_PacketType.PACKET_FIN });
+    // The client answers with its own end; what it says after that changes nothing.
+    while (await this.#next().catch(() => undefined)) continue;
+    this.call.end();
+  }
+
+  async send(packet: Partial<Omit<Packet, '$typeName'>>): Promise<void> {
+    await this.call.send(toBinary(PacketSchema, create(PacketSchema, packet)));
+  }
+
+  async #next(): Promise<Buffer[] | undefined> {
+    for (;;) {
+      const { value, done } = await this.#chunks.next();
+      if (done === true) return undefined;
+      const messages = this.#deframer.push(value);
+      if (messages.length > 0) return messages;
+    }
+  }
+
+  #piece(message: Buffer): { readonly id: number; readonly bytes: Uint8Array } | undefined {
+    const { type, id, bytes } = readPacket(message);
+    if (type === Packet_PacketType.PACKET_DATA) return { id, bytes };
+    if (type === Packet_PacketType.PACKET_ERR) throw this.#fail(`error from sender: ${Buffer.from(bytes).toString()}`);
+    if (type === Packet_PacketType.PACKET_FIN) return undefined;
+    throw this.#fail('the client sent a list of files where their content was due');
+  }
+
+  #fail(message: string): Error {
+    this.failure = new EngineError('invalid-argument', message);
+    return this.failure;
+  }
+}
+
+/** Kind, id and bytes of a packet; the list's details are for others. */
+function readPacket(message: Uint8Array): { type: number; id: number; bytes: Uint8Array } {
+  const reader = new BinaryReader(message);
+  const packet: { type: number; id: number; bytes: Uint8Array } = { type: 0, id: 0, bytes: EMPTY };
+  try {
+    while (reader.pos < reader.len) {
+      const [field, wire] = reader.tag();
+      if (field === 1 && wire === 0) packet.type = reader.int32();
+      else if (field === 3 && wire === 0) packet.id = reader.uint32();
+      else if (field === 4 && wire === 2) packet.bytes = reader.bytes();
+      else reader.skip(wire, field);
+    }
+  } catch (error) {
+    throw new EngineError('invalid-argument', `not a packet of a file transfer: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return packet;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** A packet of the list without an entry is its end; all fields at their defaults are no bytes at all. */
+function isEndOfList(message: Buffer): boolean {
+  return message.length === 0;
+}
+
+function joined(messages: readonly Buffer[]): Buffer {
+  const size = messages.reduce((sum, message) => sum + 4 + message.length, 0);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const message of messages) {
+    at = bytes.writeUInt32LE(message.length, at);
+    at += message.copy(bytes, at);
+  }
+  return bytes;
+}
