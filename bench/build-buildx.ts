@@ -86,7 +86,9 @@ const items: Item[] = [
     run: async (peer) => {
       const start = performance.now();
       const round = change++;
-      await Promise.all(crowd.map((directory, n) => build(peer, directory, `--build-arg N=${n} --label r=${round} --no-cache`)));
+      await Promise.all(
+        crowd.map((directory, n) => build(peer, directory, `--build-arg N=${n} --label r=${round} --no-cache`)),
+      );
       return performance.now() - start;
     },
   },

@@ -11,7 +11,9 @@ export interface BuiltRef {
 /** The answer to a frontend's Solve: refs, and for exporters their configurations. */
 export function resultOf(refs: readonly BuiltRef[], multiPlatform: boolean): MessageInitShape<typeof ResultSchema> {
   const platforms = refs.map(({ image }) => ({ ID: image.platform, Platform: ociPlatform(image.platform) }));
-  const metadata: Record<string, Uint8Array> = { 'refs.platforms': Buffer.from(JSON.stringify({ Platforms: platforms })) };
+  const metadata: Record<string, Uint8Array> = {
+    'refs.platforms': Buffer.from(JSON.stringify({ Platforms: platforms })),
+  };
   for (const { image } of refs)
     metadata[multiPlatform ? `containerimage.config/${image.platform}` : 'containerimage.config'] = Buffer.from(
       image.configText,

@@ -24,7 +24,7 @@ test('ping answers the headers that clients negotiate by, with GET and HEAD', as
     assert.equal(status, 200);
     assert.equal(text, method === 'GET' ? 'OK' : '');
     assert.equal(headers['api-version'], '1.51');
-    assert.equal(headers['builder-version'], '1');
+    assert.equal(headers['builder-version'], '2');
     assert.equal(headers['docker-experimental'], 'false');
     assert.equal(headers['ostype'], 'linux');
     assert.equal(headers['swarm'], 'inactive');

@@ -86,7 +86,8 @@ export class ApiServer {
     server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
       const { http2 } = this.#options;
       // The parser stops at the first line of HTTP/2, and gives back what it has read.
-      if (error.code === 'HPE_PAUSED_H2_UPGRADE' && error.rawPacket && http2) takeFromParser(socket, error.rawPacket, http2);
+      if (error.code === 'HPE_PAUSED_H2_UPGRADE' && error.rawPacket && http2)
+        takeFromParser(socket, error.rawPacket, http2);
       else refuseMalformed(error, socket);
     });
     this.#servers.push(server);

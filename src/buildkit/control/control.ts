@@ -4,12 +4,7 @@ import { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
-import type {
-  BytesMessage,
-  Control,
-  SolveRequest,
-  UsageRecordSchema,
-} from '../protocol/control_pb.ts';
+import type { BytesMessage, Control, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
 import { toResult } from '../result.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { type BuildJob, exportResult, type GatewayParts, type RefResult, runFrontend } from './gateway.ts';
@@ -92,8 +87,7 @@ function refuseUnsupported(request: SolveRequest): void {
   const refuse = (what: string): never => {
     throw new EngineError('unimplemented', `${what} is not supported by this engine`);
   };
-  if (request.Definition && request.Definition.def.length > 0)
-    refuse('a build from an LLB definition');
+  if (request.Definition && request.Definition.def.length > 0) refuse('a build from an LLB definition');
   if ((request.SourcePolicy?.rules.length ?? 0) > 0 || request.SourcePolicySession !== '') refuse('a source policy');
   if (request.EnableSessionExporter) refuse('an exporter of the session');
   for (const entitlement of request.Entitlements)

@@ -100,9 +100,11 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
   };
 }
 
-function platformOf(
-  platform: { OS: string; Architecture: string; Variant: string } | undefined,
-): { os: string; architecture: string; variant: string } {
+function platformOf(platform: { OS: string; Architecture: string; Variant: string } | undefined): {
+  os: string;
+  architecture: string;
+  variant: string;
+} {
   return { os: platform?.OS ?? '', architecture: platform?.Architecture ?? '', variant: platform?.Variant ?? '' };
 }
 
@@ -137,7 +139,8 @@ async function dockerfileFrontend(
   attributes: Readonly<Record<string, string>>,
 ): Promise<Parameters<typeof toResult>[0]> {
   if (frontend !== 'dockerfile.v0') {
-    const named = frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
+    const named =
+      frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
     throw new EngineError('unimplemented', `${named} is not supported by this engine: it builds Dockerfiles itself`);
   }
   const options = readAttributes(attributes);
@@ -181,7 +184,10 @@ export function exportersOf(job: BuildJob): BuildOutputRequest[] {
       : ExporterDeprecated === ''
         ? []
         : [{ Type: ExporterDeprecated, Attrs: ExporterAttrsDeprecated }];
-  return exporters.map(({ Type, Attrs }) => ({ type: Type === 'moby' ? 'image' : Type, attributes: attributesOf(Type, Attrs) }));
+  return exporters.map(({ Type, Attrs }) => ({
+    type: Type === 'moby' ? 'image' : Type,
+    attributes: attributesOf(Type, Attrs),
+  }));
 }
 
 /** A file of the client's is told from the engine's store by its `dest`, which clients keep for themselves. */

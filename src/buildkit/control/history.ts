@@ -126,7 +126,8 @@ export class BuildHistory {
       const old = request.ActiveOnly ? [] : [...this.#records.values()].filter(matches);
       old.sort((a, b) => Number((b.CreatedAt?.seconds ?? 0n) - (a.CreatedAt?.seconds ?? 0n)));
       const shown = request.Limit > 0 ? old.slice(0, request.Limit) : old;
-      for (const record of [...this.#active.values()].filter(matches)) yield event(BuildHistoryEventType.STARTED, record);
+      for (const record of [...this.#active.values()].filter(matches))
+        yield event(BuildHistoryEventType.STARTED, record);
       for (const record of shown) yield event(BuildHistoryEventType.COMPLETE, record);
       while (!request.EarlyExit && !signal.aborted) {
         wake = Promise.withResolvers();
@@ -196,7 +197,8 @@ function statusOf(failure: unknown): BuildHistoryRecord['error'] {
 function count(record: BuildHistoryRecord, entries: readonly StatusResponse[]): void {
   const steps = new Map<string, { cached: boolean; completed: boolean }>();
   for (const { vertexes, warnings } of entries) {
-    for (const { digest, cached, completed } of vertexes) steps.set(digest, { cached, completed: completed !== undefined });
+    for (const { digest, cached, completed } of vertexes)
+      steps.set(digest, { cached, completed: completed !== undefined });
     record.numWarnings += warnings.length;
   }
   record.numTotalSteps = steps.size;

@@ -25,7 +25,10 @@ export class ProgressStep {
   }
 
   /** A part of the step: shown below it. `total` is 0 when nobody knows. */
-  part(name: string, { current = 0, total = 0, done = false }: { current?: number; total?: number; done?: boolean } = {}): void {
+  part(
+    name: string,
+    { current = 0, total = 0, done = false }: { current?: number; total?: number; done?: boolean } = {},
+  ): void {
     const time = timestamp(Date.now());
     this.#log.add({
       statuses: [

@@ -33,10 +33,14 @@ export async function readFileOf(root: string, path: string, range: FileRange | 
     const offset = Math.min(Number(range?.Offset ?? 0n), size);
     const length = range && range.Length > 0n ? Math.min(Number(range.Length), size - offset) : size - offset;
     if (length > MAX_READ)
-      throw new EngineError('too-large', `${path} has ${length} bytes: at most ${MAX_READ >> 20} MiB can be read at once`);
+      throw new EngineError(
+        'too-large',
+        `${path} has ${length} bytes: at most ${MAX_READ >> 20} MiB can be read at once`,
+      );
     const bytes = Buffer.alloc(length);
     let done = 0;
-    for (let count = -1; done < length && count !== 0; done += count) count = readSync(fd, bytes, done, length - done, offset + done);
+    for (let count = -1; done < length && count !== 0; done += count)
+      count = readSync(fd, bytes, done, length - done, offset + done);
     return bytes.subarray(0, done);
   } finally {
     closeFd(fd);
@@ -110,8 +114,12 @@ function open(root: string, path: string, flags: number): number {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ELOOP') throw error;
-    throw new EngineError('not-found', `open ${path}: ${code === 'ENOENT' ? 'no such file or directory' : errorMessage(error)}`, {
-      cause: error,
-    });
+    throw new EngineError(
+      'not-found',
+      `open ${path}: ${code === 'ENOENT' ? 'no such file or directory' : errorMessage(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -57,10 +57,7 @@ export function readAttributes(attributes: Readonly<Record<string, string>>): Fr
   const multi = buildArgs['BUILDKIT_MULTI_PLATFORM'] ?? take('multi-platform');
   const multiPlatform = multi === undefined || multi === '' ? platforms.length > 1 : truth('multi-platform', multi);
   if (!multiPlatform && platforms.length > 1) {
-    throw new EngineError(
-      'invalid-argument',
-      'conflicting config: returning multiple target platforms is not allowed',
-    );
+    throw new EngineError('invalid-argument', 'conflicting config: returning multiple target platforms is not allowed');
   }
   const noCache = take('no-cache');
   const limits = readLimits(take);
@@ -155,7 +152,7 @@ function readCacheImports(text: string | undefined): FrontendOptions['cacheImpor
   }
   if (!Array.isArray(entries)) throw new EngineError('invalid-argument', 'cache-imports is no list');
   return (entries as { Type?: unknown; Attrs?: unknown }[]).map((entry) => ({
-    type: String(entry?.Type ?? ''),
+    type: typeof entry?.Type === 'string' ? entry.Type : '',
     attributes: Object.fromEntries(
       Object.entries((entry?.Attrs ?? {}) as Record<string, unknown>).map(([key, value]) => [key, String(value)]),
     ),

@@ -23,7 +23,7 @@ export function buildFailure(error: unknown, place?: FailurePlace): unknown {
   if (error instanceof GrpcError) return error;
   const code = errorCode(error);
   if (OWN_CODES.has(code)) return error;
-  const [message = '', line] = describe(error, place);
+  const [message, line] = describe(error, place);
   const position = { line: line ?? 0, character: 0 };
   const details =
     line === undefined || !place

@@ -37,7 +37,8 @@ export class BuildProgress {
     const { id } = event.vertex;
     if (event.type === 'started') {
       const name = this.#names.next(event.vertex);
-      if (name !== undefined) this.#steps.set(id, new ProgressStep(log, `${ref} ${platform ?? ''} ${id}`, name, event.time));
+      if (name !== undefined)
+        this.#steps.set(id, new ProgressStep(log, `${ref} ${platform ?? ''} ${id}`, name, event.time));
       return;
     }
     const step = this.#steps.get(id);

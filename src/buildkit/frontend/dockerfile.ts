@@ -55,10 +55,7 @@ export async function readDockerfile(parts: DockerfileParts, options: FrontendOp
   );
   const text = files.get(filename);
   if (!text) {
-    throw new EngineError(
-      'invalid-argument',
-      `failed to read dockerfile: open ${filename}: no such file or directory`,
-    );
+    throw new EngineError('invalid-argument', `failed to read dockerfile: open ${filename}: no such file or directory`);
   }
   const ignoring = new ProgressStep(log, `${ref} ignore`, '[internal] load .dockerignore');
   const ignore = (files.get(own) ?? shared.get('.dockerignore'))?.toString().split(/\r?\n/) ?? [];

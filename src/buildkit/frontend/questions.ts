@@ -127,7 +127,8 @@ function targets({ file }: QuestionParts): Record<string, string> {
   }));
   const width = Math.max(8, ...listed.map(({ name, default: last }) => (name ?? '').length + (last ? 11 : 1)));
   const lines = listed.map(
-    ({ name = '', default: last, description = '' }) => `${`${name}${last ? ' (default)' : ''}`.padEnd(width)}${description}`,
+    ({ name = '', default: last, description = '' }) =>
+      `${`${name}${last ? ' (default)' : ''}`.padEnd(width)}${description}`,
   );
   return {
     'result.json': JSON.stringify({ targets: listed, sources: [base64(file.text)] }, undefined, 2),
@@ -138,7 +139,9 @@ function targets({ file }: QuestionParts): Record<string, string> {
 
 function outline({ file, options, platformArgs }: QuestionParts): Record<string, string> {
   const dockerfile = readStages(parseDockerfile(file.text));
-  const buildArgs = new Map(Object.entries(options.request.buildArgs ?? {}).filter((pair): pair is [string, string] => pair[1] !== null));
+  const buildArgs = new Map(
+    Object.entries(options.request.buildArgs ?? {}).filter((pair): pair is [string, string] => pair[1] !== null),
+  );
   const plan = planBuild(dockerfile, { target: options.request.target, buildArgs, platformArgs });
   const comments = commentsAbove(file.text);
   const target = plan.stages.at(-1)!.stage;
@@ -157,7 +160,14 @@ function outline({ file, options, platformArgs }: QuestionParts): Record<string,
     });
   };
   for (const { args: declared, range } of dockerfile.globalArgs)
-    for (const { name, value } of declared) if (isUsedIn(plan.stages.map(({ stage }) => stage), name)) seeArg(name, value, range.start);
+    for (const { name, value } of declared)
+      if (
+        isUsedIn(
+          plan.stages.map(({ stage }) => stage),
+          name,
+        )
+      )
+        seeArg(name, value, range.start);
   for (const { stage } of plan.stages)
     for (const instruction of stage.instructions) {
       const { start, end } = instruction.range;
@@ -222,7 +232,11 @@ function isUsedIn(stages: readonly Stage[], name: string): boolean {
 }
 
 /** `# name what it is` in front of a line describes it. */
-function described(comments: ReadonlyMap<number, string>, line: number, name: string | undefined): { description?: string } {
+function described(
+  comments: ReadonlyMap<number, string>,
+  line: number,
+  name: string | undefined,
+): { description?: string } {
   const comment = comments.get(line);
   if (name === undefined || comment === undefined || !comment.startsWith(`${name} `)) return {};
   return { description: comment.slice(name.length + 1).trim() };

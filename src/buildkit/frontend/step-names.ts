@@ -40,7 +40,9 @@ export class StepNames {
 
   #hasImage(stage: Stage | undefined): boolean {
     if (!stage || stage.base === 'scratch') return false;
-    return !this.#stages.some((other) => other !== stage && other.name !== undefined && other.name === stage.base.toLowerCase());
+    return !this.#stages.some(
+      (other) => other !== stage && other.name !== undefined && other.name === stage.base.toLowerCase(),
+    );
   }
 }
 
@@ -55,6 +57,10 @@ function imageName(stage: Stage | undefined, text: string): string {
 }
 
 function oneLine(text: string, keyword: string): string {
-  const rest = text.trim().slice(keyword.length).replaceAll(/\\\n\s*/g, '').trim();
+  const rest = text
+    .trim()
+    .slice(keyword.length)
+    .replaceAll(/\\\n\s*/g, '')
+    .trim();
   return `${keyword} ${rest}`;
 }

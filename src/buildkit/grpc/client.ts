@@ -1,4 +1,12 @@
-import { create, type DescMethod, type DescService, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
@@ -99,7 +107,7 @@ export class RawCall {
       const read = (headers: Record<string, unknown>): void => {
         if (typeof headers['grpc-status'] !== 'string') return;
         code = headers['grpc-status'];
-        message = unescape(String(headers['grpc-message'] ?? ''));
+        message = typeof headers['grpc-message'] === 'string' ? unescape(headers['grpc-message']) : '';
       };
       stream.on('response', read);
       stream.on('trailers', read);

@@ -23,10 +23,7 @@ type Handler<M extends DescMethod> = M['methodKind'] extends 'unary'
   ? (request: MessageShape<M['input']>, call: Call) => Promise<MessageInitShape<M['output']>>
   : M['methodKind'] extends 'server_streaming'
     ? (request: MessageShape<M['input']>, call: Call) => AsyncIterable<MessageInitShape<M['output']>>
-    : (
-        requests: AsyncIterable<MessageShape<M['input']>>,
-        call: Call,
-      ) => AsyncIterable<MessageInitShape<M['output']>>;
+    : (requests: AsyncIterable<MessageShape<M['input']>>, call: Call) => AsyncIterable<MessageInitShape<M['output']>>;
 
 /** An implementation of a service: methods that are left out are answered with UNIMPLEMENTED. */
 export type Handlers<S extends DescService> = { readonly [K in keyof S['method']]?: Handler<S['method'][K]> };
@@ -75,7 +72,10 @@ export class GrpcServer {
       socket.destroy();
     });
     session.setLocalWindowSize(SESSION_WINDOW);
-    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void this.#serve(stream, headers));
+    session.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void this.#serve(stream, headers),
+    );
   }
 
   close(): void {
@@ -138,7 +138,9 @@ export class GrpcServer {
 
   #unknown(path: string): string {
     const [, service = '', method = ''] = path.split('/');
-    return this.#services.has(service) ? `unknown method ${method} for service ${service}` : `unknown service ${service}`;
+    return this.#services.has(service)
+      ? `unknown method ${method} for service ${service}`
+      : `unknown service ${service}`;
   }
 }
 

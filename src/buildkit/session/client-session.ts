@@ -134,7 +134,12 @@ export class ClientSession {
   }
 
   /** A call to a service of the client that is not among the usual ones. */
-  call(service: DescService, method: string, metadata: Readonly<Record<string, string>>, signal?: AbortSignal): RawCall {
+  call(
+    service: DescService,
+    method: string,
+    metadata: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): RawCall {
     this.#needs(service, method, service.typeName);
     return this.#grpc.open(service, method, { metadata, signal });
   }
@@ -192,7 +197,9 @@ function bytesDuplex(call: RawCall): Duplex {
       );
     },
     write(chunk: Buffer, _encoding, callback) {
-      call.send(toBinary(BytesMessageSchema, create(BytesMessageSchema, { data: chunk }))).then(() => callback(), callback);
+      call
+        .send(toBinary(BytesMessageSchema, create(BytesMessageSchema, { data: chunk })))
+        .then(() => callback(), callback);
     },
     final(callback) {
       call.end();

@@ -60,7 +60,8 @@ export async function* contentFrames(
       if (arrival.whole) break;
       await receive();
     }
-    if (left > 0) throw new EngineError('invalid-argument', `a file became shorter while the client sent it: build again`);
+    if (left > 0)
+      throw new EngineError('invalid-argument', `a file became shorter while the client sent it: build again`);
     yield Uint8Array.of(arrival.received === file.size ? 0 : 1);
     arriving.delete(file.id);
     ahead -= file.size;
@@ -84,7 +85,8 @@ class Arrival {
       this.whole = true;
       return;
     }
-    if (this.whole) throw new EngineError('invalid-argument', `the client sent more of file ${this.#file.id} after its end`);
+    if (this.whole)
+      throw new EngineError('invalid-argument', `the client sent more of file ${this.#file.id} after its end`);
     // What was announced may be kept in memory, and a file that grows meanwhile a little more; no client can send for ever.
     if (this.received > this.#file.size + WHOLE) return;
     this.received += bytes.length;

@@ -76,13 +76,15 @@ function lookUp(stats: readonly Stat[], name: string): number | undefined {
       const stat = stats.find((one) => one.path === at);
       if (!stat) return undefined;
       if ((stat.mode & SYMLINK) === 0) continue;
-      path = clean(posix.join(stat.linkname.startsWith('/') ? '' : posix.dirname(at), stat.linkname, path.slice(at.length)));
+      path = clean(
+        posix.join(stat.linkname.startsWith('/') ? '' : posix.dirname(at), stat.linkname, path.slice(at.length)),
+      );
       moved = true;
       break;
     }
     if (moved) continue;
     const index = stats.findIndex((one) => one.path === path);
-    return ((stats[index]!.mode & KIND) >>> 0) === 0 ? index : undefined;
+    return (stats[index]!.mode & KIND) >>> 0 === 0 ? index : undefined;
   }
   return undefined;
 }

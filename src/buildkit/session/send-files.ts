@@ -110,9 +110,14 @@ class Requests {
 
   /** Resolves when the client said something. Throws when it will say no more. */
   async more(): Promise<void> {
-    if (this.failure) throw this.failure;
+    this.#check();
     await this.#wake.promise;
-    if (this.failure) throw this.failure;
+    this.#check();
+  }
+
+  #check(): void {
+    const { failure } = this;
+    if (failure) throw failure;
   }
 
   async #read(call: RawCall): Promise<void> {

@@ -38,7 +38,8 @@ export class Sessions {
     const { promise, resolve, reject } = Promise.withResolvers<ClientSession>();
     const waiting = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiting.add(resolve));
-    const late = (): void => reject(new EngineError('not-found', `no active session for ${id}: context deadline exceeded`));
+    const late = (): void =>
+      reject(new EngineError('not-found', `no active session for ${id}: context deadline exceeded`));
     const stopped = (): void => reject(signal.reason as Error);
     const timer = setTimeout(late, ATTACH_MS);
     signal.addEventListener('abort', stopped, { once: true });

@@ -389,8 +389,7 @@ export class StageBuilder {
           signal: this.#signal,
         });
         await rm(own, { recursive: true, force: true });
-        if (code !== 0)
-          throw new BuildStepFailed(argv.join(' '), code);
+        if (code !== 0) throw new BuildStepFailed(argv.join(' '), code);
       });
     });
     return next(state, record, state.config);
