@@ -115,10 +115,12 @@ export class Collector {
     const { content, layers, snapshotter } = this.#parts;
     let snapshots = 0;
     const blobs = new Set(candidates.blobs);
+    // One look at all, since most are wanted; what seems unwanted is looked at again when it goes.
+    const marked = this.reachable().snapshots;
     // Children first: a snapshot with children refuses to go.
     for (const name of deepestFirst(snapshotter, candidates.snapshots)) {
       const snapshot = snapshotter.stat(name);
-      if (snapshot?.kind !== 'committed' || this.reachable().snapshots.has(name)) continue;
+      if (marked.has(name) || snapshot?.kind !== 'committed' || this.reachable().snapshots.has(name)) continue;
       try {
         await snapshotter.remove(name);
       } catch (error) {

@@ -94,6 +94,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
       events.publish(type, action, id, attributes);
   const containerStore = new ContainerStore(db);
   const buildRecords = new BuildRecords(db);
+  opened.defer(() => buildRecords.close());
   const mountedImages = new MountedImages(containerStore);
 
   // content and layers

@@ -30,9 +30,14 @@ export interface StepInput {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+const WRITE_USES_MS = 2000;
+
 /** The build cache's records: the database's part of it. The layers are snapshots, kept while a record names them. */
 export class BuildRecords {
   readonly #db: Database;
+  /** Uses that are not written down yet: a commit waits for the disk, and which record was used last is worth no wait. */
+  readonly #uses = new Map<Digest, { readonly used: number; readonly uses: number }>();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -43,8 +48,26 @@ export class BuildRecords {
     const found = this.get(key);
     if (!found) return undefined;
     const used = { ...found, usedAt: Date.now(), uses: found.uses + 1 };
-    this.#db.run('UPDATE build_records SET used = ?, uses = ? WHERE key = ?', used.usedAt, used.uses, key);
+    this.#uses.set(key, { used: used.usedAt, uses: used.uses });
+    this.#timer ??= setTimeout(() => this.#writeUses(), WRITE_USES_MS).unref();
     return used;
+  }
+
+  /** Writes down what is not yet. */
+  close(): void {
+    this.#writeUses();
+  }
+
+  #writeUses(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#uses.size === 0) return;
+    const uses = [...this.#uses];
+    this.#uses.clear();
+    this.#db.transaction(() => {
+      for (const [key, { used, uses: count }] of uses)
+        this.#db.run('UPDATE build_records SET used = ?, uses = ? WHERE key = ?', used, count, key);
+    });
   }
 
   get(key: Digest): BuildRecord | undefined {
@@ -52,8 +75,8 @@ export class BuildRecords {
     return (
       row && {
         ...(JSON.parse(row['doc'] as string) as BuildRecord),
-        usedAt: Number(row['used']),
-        uses: Number(row['uses']),
+        usedAt: this.#uses.get(key)?.used ?? Number(row['used']),
+        uses: this.#uses.get(key)?.uses ?? Number(row['uses']),
       }
     );
   }
@@ -71,6 +94,7 @@ export class BuildRecords {
   }
 
   list(): BuildRecord[] {
+    this.#writeUses();
     return this.#db.all('SELECT used, uses, doc FROM build_records ORDER BY used').map((row) => ({
       ...(JSON.parse(row['doc'] as string) as BuildRecord),
       usedAt: Number(row['used']),
@@ -80,6 +104,7 @@ export class BuildRecords {
 
   /** The newest record of a step, with whatever inputs. */
   newestOf(slot: string): BuildRecord | undefined {
+    this.#writeUses();
     const row = this.#db.get(
       "SELECT used, uses, doc FROM build_records WHERE json_extract(doc, '$.slot') = ? ORDER BY used DESC LIMIT 1",
       slot,
@@ -94,6 +119,7 @@ export class BuildRecords {
   }
 
   delete(key: Digest): void {
+    this.#uses.delete(key);
     this.#db.run('DELETE FROM build_records WHERE key = ?', key);
   }
 

@@ -52,22 +52,25 @@ export async function nameTarget(
     }
   }
   const before = parts.images.reference(canonicalName(reference));
-  parts.db.transaction(() => {
-    if (assembled) {
-      parts.images.targets.put({
-        digest: assembled.target.digest,
-        members: assembled.images.map((member) => ({ image: member.image.id, manifest: member.manifest })),
-        blobs: [...assembled.blobs.keys()],
-      });
-    }
-    parts.images.setReference(
-      { reference: canonicalName(reference), repository: reference.repository, image, target: assembled?.target },
-      now(),
-    );
-    if (before?.target && before.target.digest !== assembled?.target.digest) {
-      forgetTarget(parts, before.target.digest, { except: before.image });
-    }
-  });
+  const same = before?.image === image && before.target?.digest === assembled?.target.digest;
+  // A build that changes nothing writes nothing: a commit waits for the disk.
+  if (!same || assembled)
+    parts.db.transaction(() => {
+      if (assembled) {
+        parts.images.targets.put({
+          digest: assembled.target.digest,
+          members: assembled.images.map((member) => ({ image: member.image.id, manifest: member.manifest })),
+          blobs: [...assembled.blobs.keys()],
+        });
+      }
+      parts.images.setReference(
+        { reference: canonicalName(reference), repository: reference.repository, image, target: assembled?.target },
+        now(),
+      );
+      if (before?.target && before.target.digest !== assembled?.target.digest) {
+        forgetTarget(parts, before.target.digest, { except: before.image });
+      }
+    });
   const record = parts.images.get(image);
   if (record) parts.publish('tag', image, eventAttributes(record, reference));
 }
