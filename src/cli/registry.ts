@@ -571,6 +571,11 @@ export const COMMANDS: readonly Entry[] = [
   },
   // help
   {
+    paths: ['labs'],
+    summary: 'Learn by doing: documents whose commands are run, step by step',
+    load: async () => (await import('./commands/labs.ts')).labs,
+  },
+  {
     paths: ['demo'],
     summary: 'Build, run, look into and remove a small web app, each command shown',
     common: true,

@@ -379,7 +379,11 @@ function pullError(error: unknown, reference: Reference): unknown {
 }
 
 function withHint(error: unknown, reference: Reference): unknown {
-  if (errorCode(error) !== 'unavailable' || !/^docker\.io\/library\/(?:debian|ubuntu)$/.test(reference.repository))
+  if (
+    errorCode(error) !== 'unavailable' ||
+    reference.digest ||
+    !/^docker\.io\/library\/(?:debian|ubuntu)$/.test(reference.repository)
+  )
     return error;
   const hint = `\`gantry image bootstrap ${familiarName(reference)}\` makes one from packages`;
   return new EngineError('unavailable', `${(error as Error).message}; ${hint}`, { cause: error });

@@ -44,7 +44,10 @@ export async function answerError(response: HttpResponse): Promise<RegistryError
   } catch {
     // The status says enough.
   }
-  const entries = errorEntries(text);
+  // an answer to HEAD has no words of its own
+  const unauthorized = status === 401 ? [{ code: 'UNAUTHORIZED', message: 'authentication required' }] : [];
+  const told = errorEntries(text);
+  const entries = told.length > 0 ? told : unauthorized;
   const message =
     entries.length > 0
       ? entries.map(entryText).join('; ')

@@ -183,7 +183,10 @@ gantry build --ssh default .`,
           rows: 24,
           write: (data: string | Uint8Array) => void (log += String(data)),
         };
-        await showProgress(collect, messages, { onAux, stepCode: true });
+        await showProgress(collect, messages, { onAux, stepCode: true }).catch((error: unknown) => {
+          cli.io.stderr.write(log); // of a build that failed, everything is wanted
+          throw error;
+        });
         id ||= log.trim();
         if (screen === cli.io.stdout) cli.print(id);
       } else {
