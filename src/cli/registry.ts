@@ -26,6 +26,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'image', summary: 'Manage images' },
   { name: 'imagetools', summary: 'Look at and make images in registries' },
   { name: 'manifest', summary: 'Manage image manifests and manifest lists' },
+  { name: 'kube', summary: 'Manifests of Kubernetes: on this machine, and in a cluster' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'secret', summary: 'Manage secrets' },
   { name: 'system', summary: 'Manage the engine' },
@@ -388,6 +389,16 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['network rm', 'network remove'],
     summary: 'Remove one or more networks',
     load: async () => (await import('./commands/network/rm.ts')).rm,
+  },
+  {
+    paths: ['kube generate'],
+    summary: 'Write the manifests of a pod or of containers',
+    load: async () => (await import('./commands/kube/generate.ts')).generate,
+  },
+  {
+    paths: ['kube play'],
+    summary: 'Run the pods of manifests on this machine',
+    load: async () => (await import('./commands/kube/play.ts')).play,
   },
   {
     paths: ['secret create'],

@@ -146,7 +146,7 @@ secrets: { password: { environment: PASSWORD } }
       spec.initContainers.map((one: Manifest) => one['name']),
       ['wait-for-db', 'migrate'],
     );
-    assert.match(spec.initContainers[0].command[2], /nc -z -w 2 db 5432/);
+    assert.match(spec.initContainers[0].command[2], /nc -w 2 db 5432 -e true/);
     const [config, secret] = spec.volumes;
     assert.deepEqual(config.configMap, { name: 'shop-conf', items: [{ key: 'conf', path: 'conf', mode: 0o440 }] });
     assert.deepEqual(secret.secret, {

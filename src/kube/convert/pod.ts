@@ -109,7 +109,7 @@ function initContainers(
       dict([
         ['name', kubeName('wait-for', name)],
         ['image', WAIT_IMAGE],
-        ['command', ['sh', '-c', `until nc -z -w 2 ${kubeName(name)} ${port.port}; do sleep 1; done`]],
+        ['command', ['sh', '-c', `until nc -w 2 ${kubeName(name)} ${port.port} -e true; do sleep 1; done`]],
       ]),
     );
   }
