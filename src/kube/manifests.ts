@@ -1,4 +1,4 @@
-import { LineCounter, parseAllDocuments } from 'yaml';
+import { LineCounter, parseAllDocuments, stringify } from 'yaml';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { asDict, asList, asText, type Dict, dict, isDict, textOf, type Value } from '../compose/model/value.ts';
 
@@ -41,6 +41,12 @@ export function readManifests(text: string, file: string): Dict[] {
   }
   if (found.length === 0) throw invalid('there is no manifest in it');
   return found;
+}
+
+/** Manifests as YAML that readers of version 1.1 understand alike: `yes` and `0400` as texts are quoted. */
+export function manifestYaml(manifests: readonly Dict[]): string {
+  const options = { lineWidth: 0, compat: 'yaml-1.1', aliasDuplicateObjects: false, schema: 'core' } as const;
+  return manifests.map((one) => stringify(one, options)).join('---\n');
 }
 
 export function nameOf(object: Dict): string {

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { canonicalYaml } from '../../../compose/model/canonical.ts';
 import { asDict, type Dict, textOf } from '../../../compose/model/value.ts';
 import { convertToKubernetes } from '../../../kube/convert/convert.ts';
+import { manifestYaml } from '../../../kube/manifests.ts';
 import { CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { config } from './config.ts';
@@ -38,7 +38,7 @@ gantry compose convert --to kubernetes -o manifests/`,
     const text = (documents: readonly Dict[]): string =>
       flags.format === 'json'
         ? `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: documents }, undefined, 2)}\n`
-        : documents.map(canonicalYaml).join('---\n');
+        : manifestYaml(documents);
     if (!flags.quiet) {
       if (flags.output === '') cli.io.stdout.write(text(manifests));
       else if (flags.output.endsWith('/') || fs.statSync(flags.output, { throwIfNoEntry: false })?.isDirectory()) {

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { canonicalYaml } from '../../../compose/model/canonical.ts';
+import { manifestYaml } from '../../../kube/manifests.ts';
 import { generateManifests } from '../../../kube/play/generate.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
@@ -29,7 +29,7 @@ gantry kube generate -s web > web.yaml`,
       service: flags.service,
       warn: (message) => cli.warn(cli.clean(`WARNING: ${message}`)),
     });
-    const text = manifests.map(canonicalYaml).join('---\n');
+    const text = manifestYaml(manifests);
     if (flags.filename === '' || flags.filename === '-') cli.io.stdout.write(text);
     else fs.writeFileSync(flags.filename, text, { mode: 0o600 });
     return 0;
