@@ -39,6 +39,8 @@ export interface ContentStore extends ContentSource, ContentSink {
 export interface Ingest extends AsyncDisposable {
   /** Bytes written so far. */
   readonly offset: number;
+  /** Where it is written, for readers that follow it; it has another name once it is committed. Undefined where there is no file. */
+  readonly file?: string;
   /** One call at a time. */
   append(...chunks: readonly Uint8Array[]): Promise<void>;
   /**

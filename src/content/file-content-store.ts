@@ -166,7 +166,7 @@ interface IngestPlace {
 }
 
 class FileIngest implements Ingest {
-  readonly #file: string;
+  readonly file: string;
   readonly #place: IngestPlace;
   readonly #handle: FileHandle;
   readonly #hashes: Readonly<Record<(typeof ALGORITHMS)[number], Hash>>;
@@ -179,7 +179,7 @@ class FileIngest implements Ingest {
   #done = false;
 
   private constructor(file: string, place: IngestPlace, handle: FileHandle) {
-    this.#file = file;
+    this.file = file;
     this.#place = place;
     this.#handle = handle;
     this.#hashes = { sha256: createHash('sha256'), sha512: createHash('sha512') };
@@ -238,7 +238,7 @@ class FileIngest implements Ingest {
     this.#unchecked += bytes;
     if (this.#unchecked < SPACE_CHECK_BYTES) return;
     this.#unchecked = 0;
-    const { bavail, bsize } = await statfs(this.#file);
+    const { bavail, bsize } = await statfs(this.file);
     if (bavail * bsize < RESERVED_BYTES)
       throw new EngineError('no-space', 'no space left on the disk of the data root');
   }
@@ -261,7 +261,7 @@ class FileIngest implements Ingest {
       await this.#handle.chmod(0o400);
       await this.#handle.datasync();
       expected.announce?.(digest, size);
-      await rename(this.#file, path);
+      await rename(this.file, path);
       await this.#close();
       await syncDirectory(join(path, '..'));
       return { digest, size, createdAt: new Date() };
@@ -273,7 +273,7 @@ class FileIngest implements Ingest {
 
   async abort(): Promise<void> {
     if (this.#done) return;
-    await unlink(this.#file).catch(() => undefined);
+    await unlink(this.file).catch(() => undefined);
     await this.#close();
   }
 

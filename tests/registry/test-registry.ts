@@ -2,10 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileContentStore } from '../../src/content/file-content-store.ts';
+import { RegistryClient } from '../../src/registry/client/registry-client.ts';
 import { Access, type AccessOptions } from '../../src/registry/server/access.ts';
 import { DirectoryLinks } from '../../src/registry/server/directory-links.ts';
+import { PullThrough } from '../../src/registry/server/pull-through.ts';
 import { RegistryServer, type RegistryServerOptions } from '../../src/registry/server/registry-server.ts';
 import { Repositories } from '../../src/registry/server/repositories.ts';
+import type { UpstreamSettings } from '../../src/registry/server/settings.ts';
+import { Upstreams } from '../../src/registry/server/upstreams.ts';
 
 /** Our registry over a directory of its own. */
 export class TestRegistry implements AsyncDisposable {
@@ -13,26 +17,44 @@ export class TestRegistry implements AsyncDisposable {
   readonly repositories: Repositories;
   readonly host: string;
   readonly #server: RegistryServer;
+  readonly #cache: PullThrough | undefined;
 
-  private constructor(root: string, repositories: Repositories, server: RegistryServer, host: string) {
+  private constructor(
+    root: string,
+    repositories: Repositories,
+    { server, cache }: { server: RegistryServer; cache: PullThrough | undefined },
+    host: string,
+  ) {
     this.root = root;
     this.repositories = repositories;
     this.host = host;
     this.#server = server;
+    this.#cache = cache;
   }
 
   static async open(
-    options: Partial<Omit<RegistryServerOptions, 'access'>> & { access?: AccessOptions } = {},
+    options: Partial<Omit<RegistryServerOptions, 'access'>> & {
+      access?: AccessOptions;
+      upstreams?: readonly UpstreamSettings[];
+    } = {},
   ): Promise<TestRegistry> {
     const root = await mkdtemp(join(tmpdir(), 'gantry-registry-'));
     const content = await FileContentStore.open(root);
     const repositories = new Repositories(content, new DirectoryLinks(join(root, 'repositories')));
-    const server = new RegistryServer({ repositories, ...options, access: new Access(options.access) });
+    const cache =
+      options.upstreams &&
+      new PullThrough({
+        repositories,
+        upstreams: new Upstreams(new RegistryClient({ retryDelayMs: 1 }), options.upstreams, (file) => file),
+        report: () => {},
+      });
+    const server = new RegistryServer({ repositories, cache, ...options, access: new Access(options.access) });
     const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
-    return new TestRegistry(root, repositories, server, `127.0.0.1:${port}`);
+    return new TestRegistry(root, repositories, { server, cache }, `127.0.0.1:${port}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#cache?.close();
     await this.#server.close();
     await rm(this.root, { recursive: true });
   }

@@ -1,3 +1,4 @@
+import { EngineError } from '../../base/errors.ts';
 import { Repositories } from '../../registry/server/repositories.ts';
 import { type ServedRegistry, serveRegistry } from '../../registry/server/serve.ts';
 import {
@@ -29,6 +30,12 @@ export class EngineRegistry {
 
   /** Throws `invalid-argument` for settings that cannot be, and what the system says of the address. */
   async serve(settings: RegistrySettings, options: { audit?: (line: string) => void } = {}): Promise<ServedRegistry> {
+    if (settings.upstreams?.length) {
+      throw new EngineError(
+        'invalid-argument',
+        'upstreams are for a registry with a store of its own: run `gantry registry serve`',
+      );
+    }
     const own = new Set(settings.names ?? []);
     const store = new EngineStore(this.#parts, this.#roots);
     const links = new EngineLinks({

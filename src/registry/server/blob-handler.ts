@@ -19,13 +19,18 @@ export async function handleBlob(
     return;
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') throw wrongMethod('GET, HEAD, DELETE');
-  const blob = await repositories.blob(repository, digest);
+  const here = await repositories.blob(repository, digest);
+  if (!here && call.cache && request.method === 'HEAD') {
+    const size = await call.cache.blobSize(repository, digest);
+    if (size === undefined) throw unknown();
+    response.writeHead(200, { ...blobHeaders(digest), 'content-length': size }).end();
+    return;
+  }
+  const coming = here ? undefined : await call.cache?.blob(repository, digest);
+  const flight = coming === 'here' ? undefined : coming;
+  const blob = here ?? flight ?? (coming && (await repositories.blob(repository, digest)));
   if (!blob) throw unknown();
-  response.setHeader('docker-content-digest', digest);
-  response.setHeader('content-type', 'application/octet-stream');
-  response.setHeader('accept-ranges', 'bytes');
-  response.setHeader('etag', `"${digest}"`);
-  response.setHeader('cache-control', 'max-age=31536000, immutable');
+  for (const [name, value] of Object.entries(blobHeaders(digest))) response.setHeader(name, value);
   if (request.method === 'HEAD') {
     // Whoever asks so is about to push something that names it.
     if (await repositories.links.hasBlob(repository, digest)) await repositories.links.linkBlob(repository, digest);
@@ -39,9 +44,20 @@ export async function handleBlob(
     'content-length': end - start + 1,
     ...(range && { 'content-range': `bytes ${start}-${end}/${blob.size}` }),
   });
+  if (flight) return flight.send(response, { start, end });
   const path = repositories.content.path(digest);
   if (blob.size <= SMALL_BYTES) response.end((await readFile(path)).subarray(start, end + 1));
   else await sendFile(response, path, { start, end });
+}
+
+function blobHeaders(digest: Digest): Record<string, string> {
+  return {
+    'docker-content-digest': digest,
+    'content-type': 'application/octet-stream',
+    'accept-ranges': 'bytes',
+    etag: `"${digest}"`,
+    'cache-control': 'max-age=31536000, immutable',
+  };
 }
 
 /** One range (RFC 9110 §14.2); undefined is all of it, which is also the answer to what cannot be read. Throws 416. */

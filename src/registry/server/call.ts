@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ProtocolError } from './protocol-error.ts';
+import type { PullThrough } from './pull-through.ts';
 import type { Repositories } from './repositories.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -11,6 +12,7 @@ export interface Call {
   readonly subject: string | undefined;
   readonly repositories: Repositories;
   readonly uploads: Uploads;
+  readonly cache: PullThrough | undefined;
   /** Whether the one who asks may know of that repository. */
   readonly maySee: (repository: string) => boolean;
   /** Whether the one who asks may read that repository too. */

@@ -15,7 +15,7 @@ export async function handleCatalog(call: Call): Promise<void> {
 
 /** `GET /v2/<name>/tags/list` */
 export async function handleTags(call: Call, repository: string): Promise<void> {
-  const tags = await call.repositories.links.tags(repository);
+  const tags = (await call.cache?.tags(repository)) ?? (await call.repositories.links.tags(repository));
   if (!tags) throw new ProtocolError(404, 'NAME_UNKNOWN', 'repository name not known to registry');
   const { names, headers } = page(tags, call.query, `/v2/${repository}/tags/list`);
   answerJson(call, JSON.stringify({ name: repository, tags: names }), headers);

@@ -30,8 +30,11 @@ export async function handleManifest(call: Call, target: ManifestTarget): Promis
   }
 }
 
-async function read({ request, response, repositories }: Call, target: ManifestTarget): Promise<void> {
+async function read({ request, response, repositories, cache }: Call, target: ManifestTarget): Promise<void> {
   const { repository, reference } = target;
+  if ((await cache?.refresh(repository, reference, target.digest)) === 'stale') {
+    response.setHeader('warning', '110 - "the registry it is a copy of does not answer"');
+  }
   const digest = target.digest ?? (await repositories.links.tag(repository, reference));
   const found = digest && (await repositories.manifest(repository, digest));
   if (!found) throw unknown();

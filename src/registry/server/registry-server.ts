@@ -8,6 +8,7 @@ import { handleBlob } from './blob-handler.ts';
 import { answerJson, type Call } from './call.ts';
 import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
 import { handleManifest } from './manifest-handler.ts';
+import type { PullThrough } from './pull-through.ts';
 import { protocolError, ProtocolError } from './protocol-error.ts';
 import type { Repositories } from './repositories.ts';
 import { actionOf, parseTarget, type Target } from './routes.ts';
@@ -18,6 +19,8 @@ import { Uploads } from './uploads.ts';
 export interface RegistryServerOptions {
   readonly repositories: Repositories;
   readonly access: Access;
+  /** Repositories that are copies of others. */
+  readonly cache?: PullThrough | undefined;
   /** PEM. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string | undefined } | undefined;
   /** Bytes of the largest blob; default 64 GiB. */
@@ -87,10 +90,11 @@ export class RegistryServer implements AsyncDisposable {
     let subject: string | undefined;
     try {
       const [path, search] = splitUrl(request.url ?? '/');
-      const { access, repositories, deletes = true } = this.#options;
+      const { access, repositories, cache, deletes = true } = this.#options;
       const asking = askingOf(request);
       if (path === '/token') return await handleToken(access, { request, response, search, asking });
-      const target = parseTarget(path);
+      const query = new URLSearchParams(search);
+      const target = this.#inNamespace(parseTarget(path), query);
       const action = actionOf(target, request.method ?? 'GET');
       const identity = await access.identify(asking);
       ({ subject } = identity);
@@ -100,13 +104,24 @@ export class RegistryServer implements AsyncDisposable {
       }
       const mayPull = (repository: string): boolean => access.mayDo(identity, 'pull', repository);
       const maySee = (repository: string): boolean => access.allows(identity.subject, 'pull', repository);
-      const query = new URLSearchParams(search);
-      const call: Call = { request, response, query, subject, repositories, uploads: this.#uploads, maySee, mayPull };
+      if (action === 'push' && 'repository' in target && cache?.isCopy(target.repository)) {
+        throw new ProtocolError(405, 'UNSUPPORTED', `${target.repository} is a copy of another registry's: push there`);
+      }
+      const uploads = this.#uploads;
+      const call: Call = { request, response, query, subject, repositories, uploads, cache, maySee, mayPull };
       await dispatch(target, call);
     } catch (error) {
       this.#refuse(error, request, response);
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') this.#audit(request, response, subject);
+  }
+
+  /** `?ns=docker.io`: whoever asks a mirror says which registry it means. */
+  #inNamespace(target: Target, query: URLSearchParams): Target {
+    const namespace = query.get('ns');
+    if (namespace === null || !('repository' in target)) return target;
+    const repository = this.#options.cache?.localName(namespace, target.repository);
+    return repository === undefined ? target : { ...target, repository };
   }
 
   #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {

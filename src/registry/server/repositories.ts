@@ -81,6 +81,20 @@ export class Repositories {
     return record;
   }
 
+  /** Takes a manifest over from elsewhere: what it names may come later. */
+  async copyManifest(
+    repository: string,
+    record: ManifestRecord,
+    bytes: Buffer,
+    tags: readonly string[],
+  ): Promise<void> {
+    using _held = this.#shared?.hold([record.digest]);
+    await using _lock = await this.#commits.acquire('commit');
+    await this.content.write(record, bytesOf(bytes));
+    await this.links.putManifest(repository, record, tags);
+    for (const tag of tags) await this.links.setTag(repository, tag, record.digest);
+  }
+
   async #admit(repository: string, record: ManifestRecord, tags: readonly string[]): Promise<void> {
     try {
       await this.#shared?.admit(repository, record, tags);

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 
 const CHUNK_BYTES = 256 << 10;
@@ -13,9 +13,19 @@ const SPARE: Buffer[] = [];
 export async function sendFile(
   response: ServerResponse,
   path: string,
-  { start, end }: { start: number; end: number },
+  range: { start: number; end: number },
 ): Promise<void> {
   await using handle = await open(path, 'r');
+  await sendPart(response, handle, range);
+  response.end();
+}
+
+/** As `sendFile`, of a file that is open, and without an end. */
+export async function sendPart(
+  response: ServerResponse,
+  handle: FileHandle,
+  { start, end }: { start: number; end: number },
+): Promise<void> {
   const buffers = [
     SPARE.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES),
     SPARE.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES),
@@ -27,7 +37,7 @@ export async function sendFile(
       const length = Math.min(CHUNK_BYTES, end - position + 1);
       // What was read into this buffer before is with the kernel: the other one's sending was awaited after it.
       const { bytesRead } = await handle.read(buffers[turn % 2]!, 0, length, position);
-      if (bytesRead === 0) throw new Error(`${path} ends at ${position} of ${end + 1} bytes`);
+      if (bytesRead === 0) throw new Error(`the file ends at ${position} of ${end + 1} bytes`);
       position += bytesRead;
       await sent;
       sent = write(response, buffers[turn % 2]!.subarray(0, bytesRead));
@@ -35,7 +45,6 @@ export async function sendFile(
       sent.catch(() => undefined);
     }
     await sent;
-    response.end();
   } finally {
     // Until then the buffers are still read from.
     await sent.then(

@@ -1,11 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import { RegistryClient } from '../client/registry-client.ts';
 import { Access, type AccessOptions } from './access.ts';
 import { parseHtpasswd, type Users } from './logins.ts';
+import { Upstreams } from './upstreams.ts';
 import { TokenVerifier } from './tokens.ts';
+import { PullThrough } from './pull-through.ts';
 import { RegistryServer } from './registry-server.ts';
 import type { Repositories } from './repositories.ts';
-import { type AuthSettings, parseAddress, type RegistrySettings } from './settings.ts';
+import { type AuthSettings, parseAddress, type RegistrySettings, type UpstreamSettings } from './settings.ts';
 
 export interface ServeOptions {
   readonly repositories: Repositories;
@@ -24,6 +27,7 @@ export interface ServedRegistry extends AsyncDisposable {
 
 /** The file of users is looked at so often at most. */
 const RELOAD_MS = 1000;
+const CERTIFICATE_DIRECTORIES = ['/etc/gantry/certs.d', '/etc/docker/certs.d'];
 const COLLECT_EVERY_MS = 3600_000;
 
 /** Serves repositories as the settings say, and collects what is unused every hour. Throws `invalid-argument`, and what the system says of the address. */
@@ -31,11 +35,13 @@ export async function serveRegistry(
   settings: RegistrySettings,
   { repositories, audit, report, guardPushes = false }: ServeOptions,
 ): Promise<ServedRegistry> {
-  const { auth = {}, tls, maxBlobSize, deletes } = settings;
+  const { auth = {}, tls, maxBlobSize, deletes, upstreams } = settings;
   const address = parseAddress(settings.addr);
   const access = accessOptions(auth);
+  const cache = upstreams?.length ? pullThrough(upstreams, { repositories, report }) : undefined;
   const server = new RegistryServer({
     repositories,
+    cache,
     access: new Access({
       ...access,
       readOnly: guardPushes && !access.users && !access.tokens && !settings.openPush && !isLoopback(address.host),
@@ -52,6 +58,7 @@ export async function serveRegistry(
   }, COLLECT_EVERY_MS).unref();
   const close = async (options?: { graceMs?: number }): Promise<void> => {
     clearInterval(timer);
+    cache?.close();
     await server.close(options);
   };
   return {
@@ -59,6 +66,17 @@ export async function serveRegistry(
     close,
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+function pullThrough(
+  settings: readonly UpstreamSettings[],
+  { repositories, report }: Pick<ServeOptions, 'repositories' | 'report'>,
+): PullThrough {
+  const client = new RegistryClient({
+    insecure: settings.filter(({ insecure }) => insecure).map(({ registry }) => registry),
+    certificateDirectories: CERTIFICATE_DIRECTORIES,
+  });
+  return new PullThrough({ repositories, upstreams: new Upstreams(client, settings, fileText), report });
 }
 
 function accessOptions(auth: AuthSettings): AccessOptions {

@@ -11,12 +11,40 @@ export interface RegistrySettings {
   /** With `clientCa`, clients show a certificate of it, and are who that says. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly auth?: AuthSettings;
+  /** Registries that this one keeps copies of. */
+  readonly upstreams?: readonly UpstreamSettings[];
   /** Bytes of the largest blob. */
   readonly maxBlobSize?: number;
   /** Manifests and blobs may be deleted by clients; default true. */
   readonly deletes?: boolean;
   /** Take pushes from other machines without any login, also into an engine's images. */
   readonly openPush?: boolean;
+}
+
+export interface UpstreamSettings {
+  /** `docker.io`, `registry.lan:5000` */
+  readonly registry: string;
+  /** What its repositories are called by here; the registry's name where nothing is said, '' for all that is not another's. */
+  readonly prefix?: string;
+  readonly username?: string;
+  readonly passwordFile?: string;
+  /** A tag is looked at again after so long; default 300. */
+  readonly ttlSeconds?: number;
+  /** It may be spoken to without TLS, or with any certificate. */
+  readonly insecure?: boolean;
+  /** What is copied by the clock. */
+  readonly sync?: readonly SyncSettings[];
+}
+
+export interface SyncSettings {
+  /** As the upstream calls them. */
+  readonly repositories: readonly string[];
+  /** `1.*`; all where nothing is said. */
+  readonly tags?: readonly string[];
+  /** `linux/amd64`; all where nothing is said. */
+  readonly platforms?: readonly string[];
+  /** Default 24. */
+  readonly everyHours?: number;
 }
 
 export interface AuthSettings {
@@ -49,6 +77,12 @@ type Check = (value: unknown, name: string) => void;
 
 const text: Check = (value, name) => {
   if (typeof value !== 'string' || value === '') throw wrong(name, 'must be a text');
+};
+const anyText: Check = (value, name) => {
+  if (typeof value !== 'string') throw wrong(name, 'must be a text');
+};
+const positive: Check = (value, name) => {
+  if (typeof value !== 'number' || !(value > 0) || value > 1e6) throw wrong(name, 'must be a number above 0');
 };
 const truth: Check = (value, name) => {
   if (typeof value !== 'boolean') throw wrong(name, 'must be true or false');
@@ -104,6 +138,24 @@ const settings = record({
     groups: map(list(text)),
     token: record({ service: text, issuer: text, realm: text, keys: text, secretFile: text, lifeSeconds: count }),
   }),
+  upstreams: list(
+    record(
+      {
+        registry: text,
+        prefix: anyText,
+        username: text,
+        passwordFile: text,
+        ttlSeconds: count,
+        insecure: truth,
+        sync: list(
+          record({ repositories: list(text), tags: list(text), platforms: list(text), everyHours: positive }, [
+            'repositories',
+          ]),
+        ),
+      },
+      ['registry'],
+    ),
+  ),
   maxBlobSize: count,
   deletes: truth,
   openPush: truth,
