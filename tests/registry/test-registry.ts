@@ -17,19 +17,12 @@ export class TestRegistry implements AsyncDisposable {
   readonly repositories: Repositories;
   readonly host: string;
   readonly #server: RegistryServer;
-  readonly #cache: PullThrough | undefined;
 
-  private constructor(
-    root: string,
-    repositories: Repositories,
-    { server, cache }: { server: RegistryServer; cache: PullThrough | undefined },
-    host: string,
-  ) {
+  private constructor(root: string, repositories: Repositories, server: RegistryServer, host: string) {
     this.root = root;
     this.repositories = repositories;
     this.host = host;
     this.#server = server;
-    this.#cache = cache;
   }
 
   static async open(
@@ -50,11 +43,10 @@ export class TestRegistry implements AsyncDisposable {
       });
     const server = new RegistryServer({ repositories, cache, ...options, access: new Access(options.access) });
     const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
-    return new TestRegistry(root, repositories, { server, cache }, `127.0.0.1:${port}`);
+    return new TestRegistry(root, repositories, server, `127.0.0.1:${port}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#cache?.close();
     await this.#server.close();
     await rm(this.root, { recursive: true });
   }

@@ -36,6 +36,9 @@ export class PullThrough {
   readonly #blobs = new Map<Digest, BlobFlight>();
   readonly #resting = new Map<Upstream, number>();
   readonly #timers: NodeJS.Timeout[] = [];
+  /** What goes on beside requests, so that it can be waited for. */
+  readonly #background = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
 
   constructor({ repositories, upstreams, report }: PullThroughOptions) {
     this.#repositories = repositories;
@@ -43,7 +46,7 @@ export class PullThrough {
     this.#report = report;
     for (const upstream of upstreams.all) {
       for (const sync of upstream.sync) {
-        const run = (): void => void this.sync(upstream, sync);
+        const run = (): void => this.#beside(this.sync(upstream, sync));
         this.#timers.push(setInterval(run, (sync.everyHours ?? 24) * HOUR_MS).unref(), setTimeout(run, 0).unref());
       }
     }
@@ -118,20 +121,19 @@ export class PullThrough {
         content,
         digest,
         size,
-        fetch: (offset) => remote.stream({ digest, size }, { offset }),
+        fetch: (offset) => remote.stream({ digest, size }, { offset, signal: this.#closing.signal }),
         landed: () => links.linkBlob(repository, digest),
       });
       this.#blobs.set(digest, flight);
       const ended = (): void => void this.#blobs.delete(digest);
-      flight.landed.then(ended, (error: unknown) => {
-        ended();
-        this.#report(`${copied.upstream.registry}/${copied.path}: ${digest}: ${errorMessage(error)}`);
-      });
-    } else {
-      flight.landed.then(
-        () => links.linkBlob(repository, digest),
-        () => undefined,
+      this.#beside(
+        flight.landed.then(ended, (error: unknown) => {
+          ended();
+          this.#report(`${copied.upstream.registry}/${copied.path}: ${digest}: ${errorMessage(error)}`);
+        }),
       );
+    } else {
+      this.#beside(flight.landed.then(() => links.linkBlob(repository, digest)));
     }
     return flight;
   }
@@ -143,6 +145,7 @@ export class PullThrough {
       const repository = upstream.prefix === '' ? path : `${upstream.prefix}/${path}`;
       try {
         for (const tag of (await this.tags(repository)) ?? []) {
+          this.#closing.signal.throwIfAborted();
           if (patterns.some((pattern) => pattern.test(tag))) await this.#copy(repository, tag, platforms);
         }
       } catch (error) {
@@ -151,9 +154,17 @@ export class PullThrough {
     }
   }
 
-  close(): void {
+  /** Ends what is on its way; the next start goes on with it. */
+  async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#closing.abort();
+    await Promise.allSettled([...this.#background, ...this.#flights.values()]);
     this.#upstreams.close();
+  }
+
+  #beside(work: Promise<unknown>): void {
+    const settled = work.catch(() => undefined).finally(() => this.#background.delete(settled));
+    this.#background.add(settled);
   }
 
   async #copy(

@@ -42,13 +42,17 @@ export class RegistryServer implements AsyncDisposable {
   readonly #options: RegistryServerOptions;
   readonly #uploads: Uploads;
   readonly #server: Server;
+  readonly #running = new Set<Promise<void>>();
 
   constructor(options: RegistryServerOptions) {
     this.#options = options;
     const maxBytes = options.maxBlobBytes ?? MAX_BLOB_BYTES;
     this.#uploads = new Uploads(options.repositories.content, { maxBytes });
     const limits = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 60_000 };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
+    const handle = (request: IncomingMessage, response: ServerResponse): void => {
+      const handled = this.#handle(request, response).finally(() => this.#running.delete(handled));
+      this.#running.add(handled);
+    };
     this.#server = options.tls
       ? createHttpsServer({ ...limits, ...options.tls, ...(options.tls.ca && { requestCert: true }) }, handle)
       : createHttpServer(limits, handle);
@@ -77,6 +81,9 @@ export class RegistryServer implements AsyncDisposable {
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
     clearTimeout(timer);
+    await this.#options.cache?.close();
+    // What clients left goes on to its next step, and must not write after this.
+    await Promise.all(this.#running);
     await this.#uploads.close();
   }
 

@@ -58,7 +58,6 @@ export async function serveRegistry(
   }, COLLECT_EVERY_MS).unref();
   const close = async (options?: { graceMs?: number }): Promise<void> => {
     clearInterval(timer);
-    cache?.close();
     await server.close(options);
   };
   return {
