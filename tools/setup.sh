@@ -45,6 +45,7 @@ need nft nftables
 need ip iproute2
 need mmdebstrap mmdebstrap
 need busybox busybox-static
+need git git
 # gzip several times as fast as zlib for what is pushed; the engine does without it where there is none.
 ldconfig -p 2>/dev/null | grep -q 'libisal\.so\.2' || case $(uname -m) in x86_64 | aarch64) apt-cache show libisal2 >/dev/null 2>&1 && missing="$missing libisal2" ;; esac
 need mount mount

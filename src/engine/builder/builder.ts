@@ -27,10 +27,11 @@ import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } 
 import type { CacheMountInfo, CacheMounts } from './cache-mounts.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import { BuildContexts } from './contexts.ts';
+import type { RemoteSources } from './sources/remote-sources.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
 import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
-import type { SolvedBuild } from './solved-build.ts';
+import type { ResolvedSource, SolvedBuild } from './solved-build.ts';
 import { StageBuilder } from './stage-builder.ts';
 import { type CacheImport, StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
@@ -61,6 +62,8 @@ export interface BuilderParts {
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
   readonly caches: CacheMounts;
+  /** Repositories and files of the web, kept from build to build. */
+  readonly remote: RemoteSources;
   /** Directories of clients, kept from build to build. */
   readonly files: ClientFiles;
   /** Unpacks an archive of the context or of the web into a directory of a root filesystem, never out of it. */
@@ -116,11 +119,6 @@ export class Builder implements BuildService {
     request: BuildRequest & { readonly buildId?: string },
     options: BuildOptions = {},
   ): Promise<BuildResult> {
-    if (request.remote)
-      throw new EngineError(
-        'unimplemented',
-        'building from a remote context is not supported yet: fetch it and send it as the context',
-      );
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
     (request.cacheFrom ?? []).forEach(readCacheSource);
@@ -161,15 +159,19 @@ export class Builder implements BuildService {
     await mkdir(directory, { recursive: true });
     const { session, signal } = options;
     const parts = this.#parts;
+    const sources: ResolvedSource[] = [];
     await using contexts = new BuildContexts({
       directory,
       files: parts.files,
+      remote: parts.remote,
       session,
       signal,
       extract: (archive, to, stop) => parts.extract(archive, to, stop),
+      onSource: (source) => sources.push(source),
     });
-    const sent = await contexts.main({ archive: context, textOnly: request.dockerfileText !== undefined });
-    const name = request.dockerfile || 'Dockerfile';
+    const { remote } = request;
+    const sent = await contexts.main({ archive: context, remote, textOnly: request.dockerfileText !== undefined });
+    const name = (sent.isDockerfile !== true && request.dockerfile) || 'Dockerfile';
     const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
     const ignore = request.ignore ?? (await readIgnore(sent.root, name));
     return await withExcerpt({ name, text }, async () => {
@@ -198,6 +200,7 @@ export class Builder implements BuildService {
         imports,
         onEvent: (event) => options.onEvent?.(event),
         // With a time of its own the build cannot have files that others share.
+        secrets: contexts.secrets,
         main: { ...sent, ignore, steady: epoch === undefined || sent.steady === 'own' ? sent.steady : undefined },
         escape: dockerfile.escape,
         epoch,
@@ -208,7 +211,8 @@ export class Builder implements BuildService {
         options,
       });
       const platform = platformArgs.get('TARGETPLATFORM')!;
-      const solved = { ...(await builder.build()), plan, platform, lease, dockerfile: text };
+      const built = await builder.build();
+      const solved = { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: text };
       const caches = (request.cacheTo ?? []).map(readCacheTarget);
       const inline = caches.some(({ kind }) => kind === 'inline') || buildArgs.get('BUILDKIT_INLINE_CACHE') === '1';
       const image = this.#parts.outputs.finish(solved, request.labels ?? {}, inline);

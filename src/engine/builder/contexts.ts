@@ -5,16 +5,24 @@ import type { Bytes } from '../../content/content-store.ts';
 import type { BuildSession } from './build-session.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import type { FilesPlace } from './copy-step.ts';
+import type { ResolvedSource } from './solved-build.ts';
+import type { RemoteSources } from './sources/remote-sources.ts';
+import type { SourceSecrets } from './sources/source-secrets.ts';
+import { SshAgentSocket } from './ssh-agent-socket.ts';
 
 export interface ContextsParts {
   /** Directory of the build, removed after it. */
   readonly directory: string;
   readonly files: ClientFiles;
+  readonly remote: RemoteSources;
   readonly session: BuildSession | undefined;
   readonly signal: AbortSignal | undefined;
   /** Unpacks a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
+  readonly onSource: (source: ResolvedSource) => void;
 }
+
+const NEVER = new AbortController().signal;
 
 /** Directories that a build takes files from and that are neither stage nor image: each is fetched once, and held for the build. */
 export class BuildContexts implements AsyncDisposable {
@@ -22,6 +30,7 @@ export class BuildContexts implements AsyncDisposable {
   readonly #held = new AsyncDisposableStack();
   readonly #places = new Map<string, Promise<FilesPlace>>();
   #sent = 0;
+  #agent: Promise<string | undefined> | undefined;
 
   constructor(parts: ContextsParts) {
     this.#parts = parts;
@@ -33,8 +42,13 @@ export class BuildContexts implements AsyncDisposable {
   }
 
   /** The build context: what came with the request, what the session has, or nothing beside a Dockerfile. Throws `invalid-argument`. */
-  async main(request: { readonly archive: Bytes | undefined; readonly textOnly: boolean }): Promise<FilesPlace> {
+  async main(request: {
+    readonly archive: Bytes | undefined;
+    readonly remote: string | undefined;
+    readonly textOnly: boolean;
+  }): Promise<FilesPlace & { readonly isDockerfile?: boolean }> {
     const { session, directory } = this.#parts;
+    if (request.remote) return this.remote(request.remote);
     if (request.archive) return this.#uploaded(request.archive);
     if (session?.directory?.('context')) return this.client('context');
     const archive = session?.archive?.();
@@ -50,6 +64,37 @@ export class BuildContexts implements AsyncDisposable {
     await mkdir(root, { recursive: true });
     await this.#parts.extract(archive, root, this.#parts.signal);
     return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own' };
+  }
+
+  /** An address: a git repository, an archive or a Dockerfile on a web server. */
+  remote(address: string): Promise<FilesPlace & { readonly isDockerfile: boolean }> {
+    return this.#once(`remote ${address}`, async () => {
+      const { remote, directory, signal, onSource } = this.#parts;
+      const place = join(directory, `remote-${this.#places.size}`);
+      const { root, source, isDockerfile } = await remote.context(address, place, { secrets: this.secrets, signal });
+      onSource(source);
+      return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own', isDockerfile };
+    });
+  }
+
+  /** What the client has for places that ask who comes. */
+  get secrets(): SourceSecrets {
+    const { session } = this.#parts;
+    const signal = this.#parts.signal ?? NEVER;
+    return {
+      secret: async (name) => {
+        const bytes = await session?.secret(name, signal);
+        return bytes && Buffer.from(bytes).toString('utf8');
+      },
+      sshSocket: session && (() => (this.#agent ??= this.#sshSocket(session, signal))),
+    };
+  }
+
+  async #sshSocket(session: BuildSession, signal: AbortSignal): Promise<string | undefined> {
+    const first = await session.sshAgent('default', signal);
+    if (!first) return undefined;
+    const path = join(this.#parts.directory, 'ssh');
+    return this.#held.use(await SshAgentSocket.listen(path, () => session.sshAgent('default', signal), first)).path;
   }
 
   /** A directory of the client: `context`, or one with a name. Throws `not-found`. */

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { copySelection, type CopySelection, digestSelection, type KnownFiles } from '../../build/copy-files.ts';
@@ -8,7 +8,11 @@ import type { Heredoc } from '../../build/dockerfile/parse.ts';
 import { parseMode } from '../../build/file-mode.ts';
 import { sha256 } from '../../oci/digest.ts';
 import type { StepInput } from '../../state/build-records.ts';
-import { fetchFile } from './http-source.ts';
+import type { ResolvedSource } from './solved-build.ts';
+import { type GitAddress, readGitAddress, withoutPassword } from './sources/git-address.ts';
+import type { GitOptions } from './sources/git-repositories.ts';
+import { type RemoteSources, subdirectoryOf } from './sources/remote-sources.ts';
+import type { SourceSecrets } from './sources/source-secrets.ts';
 
 /** Where files come from: the context, a stage, an image. */
 export interface FilesPlace {
@@ -39,6 +43,9 @@ export interface CopyStepParts {
   ): Promise<void>;
   /** Seconds since the epoch: how old the context's files are. */
   readonly contextTime: number;
+  readonly remote: RemoteSources;
+  readonly secrets: SourceSecrets;
+  readonly onSource: (source: ResolvedSource) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -91,14 +98,34 @@ export async function resolveCopy(
     const names = instruction.heredocs.map(({ name }) => name);
     selections.push({ ...made, root, sources: names, unpack: false, sourceName: 'heredoc' });
   }
+  const repositories: { readonly address: GitAddress; readonly commit: string; readonly options: GitOptions }[] = [];
   for (const url of sources.filter((source) => !local.includes(source))) {
+    const address = readGitAddress(url);
+    if (address) {
+      const options = {
+        secrets: parts.secrets,
+        keepGitDir: address.keepGitDir ?? instruction.keepGitDir,
+        checksum: instruction.checksum === undefined ? undefined : expand(instruction.checksum),
+        signal: parts.signal,
+      };
+      const commit = await parts.remote.git.resolve(address, options);
+      parts.onSource({ kind: 'git', name: withoutPassword(url), digest: `sha1:${commit}` });
+      repositories.push({ address, commit, options });
+      continue;
+    }
     const name = isDirectory ? undefined : posix.basename(destination);
     const checksum = instruction.checksum === undefined ? undefined : expand(instruction.checksum);
-    const fetched = await fetchFile(url, parts.temporary(), { checksum, name, signal: parts.signal });
+    const { secrets, signal } = parts;
+    const fetched = await parts.remote.http.fetch(url, parts.temporary(), { checksum, name, secrets, signal });
+    parts.onSource({ kind: 'http', name: withoutPassword(url), digest: fetched.digest });
     const unpack = instruction.unpack === true;
     selections.push({ ...made, root: fetched.directory, sources: [fetched.name], unpack, sourceName: url });
   }
   const digests = await Promise.all(selections.map((selection) => digestSelection(selection, parts.signal)));
+  const commits = repositories.map(({ address, commit, options }) => ({
+    name: `git ${withoutPassword(address.remote)}`,
+    value: JSON.stringify([commit, address.subdirectory, address.submodules, options.keepGitDir, common]),
+  }));
   const digest = digests.length === 1 ? digests[0]!.digest : sha256(digests.map((each) => each.digest).join('\n'));
   const files = digests.every(({ entries }) => entries)
     ? Object.assign({}, ...digests.map(({ entries }) => entries))
@@ -113,6 +140,7 @@ export async function resolveCopy(
     inputs: [
       { name: 'destination', value: destination },
       { name: 'files', value: digest, ...(files && { files }) },
+      ...commits,
     ],
     apply: async (rootfs) => {
       let timeless = instruction.from === undefined && local.length === sources.length;
@@ -122,6 +150,14 @@ export async function resolveCopy(
         for (const archive of archives) await parts.unpack(archive.path, rootfs, destination, owner);
         timeless &&= archives.length === 0;
       }
+      for (const { address, commit, options } of repositories) {
+        const directory = parts.temporary();
+        await parts.remote.git.checkOut(address, commit, directory, options);
+        const root = await subdirectoryOf(directory, address.subdirectory, withoutPassword(address.remote));
+        const selection = { ...made, exclude: common.exclude, root, sources: ['/'], unpack: false, sourceName: 'git' };
+        await copySelection({ ...selection, steady: 'own' }, { root: rootfs, destination }, parts.signal);
+        await rm(directory, { recursive: true, force: true });
+      }
       return { time: timeless ? parts.contextTime : undefined };
     },
   };
@@ -129,22 +165,12 @@ export async function resolveCopy(
 
 function checkFlags(instruction: CopyInstruction, sources: readonly string[]): void {
   const far = sources.filter(isRemote);
-  if (instruction.kind === 'ADD' && far.some(isGit)) {
-    throw new EngineError(
-      'unimplemented',
-      `ADD from the git repository ${far.find(isGit)} is not supported: clone it in a RUN step`,
-    );
-  }
   if (instruction.checksum !== undefined && (far.length !== 1 || sources.length !== 1))
     throw new EngineError('invalid-argument', "checksum can't be specified for multiple or local sources");
 }
 
 function isRemote(source: string): boolean {
-  return /^(https?|ssh|git):\/\/|^git@/.test(source);
-}
-
-function isGit(source: string): boolean {
-  return /^(git|ssh):|^git@|^https?:\/\/[^?#]*\.git(#.*)?$/.test(source);
+  return /^(https?|ssh|git):\/\/|^[\w.-]+@[\w.-]+:|^github\.com\/[^/]+\/[^/]+/.test(source);
 }
 
 async function writeHeredocs(

@@ -10,6 +10,10 @@ import { commitLayer } from '../images/layers.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { CacheMounts } from './cache-mounts.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import { GitRepositories } from './sources/git-repositories.ts';
+import { HttpFiles } from './sources/http-files.ts';
+import { RemoteSources } from './sources/remote-sources.ts';
 import { ClientFiles } from './client-files/client-files.ts';
 import { Builder } from './builder.ts';
 import { exportCaches, inlineCache } from './cache-transfer/export-caches.ts';
@@ -28,6 +32,10 @@ export interface OpenBuilderParts extends StepExecutorParts {
 /** The builder on the engine's own parts. */
 export function openBuilder(parts: OpenBuilderParts): Builder {
   const { images, imageParts } = parts;
+  const cache = join(dirname(imageParts.temporary), 'cache');
+  const extract = async (archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void> => {
+    await applyLayer(archive, directory, { whiteouts: 'literal', allowExternal: true, signal });
+  };
   return new Builder({
     images: {
       resolve: (reference, platform) => images.resolve(reference, platform),
@@ -52,15 +60,18 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     records: parts.records,
     executor: new StepExecutor(parts),
     temporary: imageParts.temporary,
-    files: new ClientFiles(join(dirname(imageParts.temporary), 'cache', 'client-files')),
-    caches: new CacheMounts(join(dirname(imageParts.temporary), 'cache', 'build-mounts')),
+    remote: new RemoteSources({
+      git: new GitRepositories(join(cache, 'git')),
+      http: new HttpFiles(join(cache, 'http')),
+      extract,
+    }),
+    files: new ClientFiles(join(cache, 'client-files')),
+    caches: new CacheMounts(join(cache, 'build-mounts')),
     unpack: async (archive, rootfs, { destination, owner, signal }) => {
       const target = join(rootfs, mkdirAllInRoot(rootfs, destination, owner));
       await applyLayer({ path: archive }, target, { whiteouts: 'literal', allowExternal: true, owner, signal });
     },
-    extract: async (archive, directory, signal) => {
-      await applyLayer(archive, directory, { whiteouts: 'literal', allowExternal: true, signal });
-    },
+    extract,
     commitLayer: (key, options) => commitLayer(imageParts, key, options),
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),

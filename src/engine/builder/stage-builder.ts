@@ -28,6 +28,7 @@ import { type FilesPlace, resolveCopy } from './copy-step.ts';
 import { explainStep } from './explain.ts';
 import { OrderedOutput } from './ordered-output.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
+import type { SourceSecrets } from './sources/source-secrets.ts';
 import type { ResolvedSource, SolvedBuild, SolvedStep } from './solved-build.ts';
 import type { CacheImport, StepCache } from './step-cache.ts';
 import type { StepCommand } from './step-executor.ts';
@@ -59,6 +60,8 @@ export interface StageContext {
   /** Other places that may know a step. */
   readonly imports: readonly CacheImport[];
   readonly onEvent: (event: BuildEvent) => void;
+  /** What the client has for places that ask who comes. */
+  readonly secrets: SourceSecrets;
   /** The build context. */
   readonly main: FilesPlace;
   readonly escape: string;
@@ -421,6 +424,9 @@ export class StageBuilder {
         temporary: () => this.#temporary(),
         unpack: (archive, rootfs, destination, owner) =>
           parts.unpack(archive, rootfs, { destination, owner, signal: this.#signal }),
+        remote: parts.remote,
+        secrets: this.#context.secrets,
+        onSource: (source) => this.#sources.set(`${source.kind} ${source.name}`, source),
         contextTime: this.#context.epoch ?? CONTEXT_TIME,
         signal: this.#signal,
       },

@@ -88,8 +88,6 @@ gantry build --ssh default .`,
     const quiet = flags.quiet || progress === 'quiet';
     const place = args[0]!;
     const remote = isRemote(place);
-    if (remote && flags.file === '-')
-      throw new CommandError('invalid argument: a Dockerfile from stdin needs a local context');
     if (flags.check) return check(cli, place, flags);
     const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
     const outputs = outputsOf(flags);
@@ -97,7 +95,7 @@ gantry build --ssh default .`,
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
     for (const secret of secrets) checkSecret(secret);
     await using agents = new SshAgents(flags.ssh.map((text) => parseSsh(text, cli.env)));
-    const context = remote ? { dockerfile: flags.file } : await localContext(cli, place, flags.file);
+    const context = remote ? await remoteContext(cli, flags.file) : await localContext(cli, place, flags.file);
     const client = await cli.client();
     const credentials = await allCredentials(cli);
     const query = {
@@ -257,7 +255,12 @@ function namesOf(tags: readonly string[], outputs: readonly BuildOutputFlag[]): 
 
 /** Git repositories and archives on a web server: fetched by the engine. */
 function isRemote(place: string): boolean {
-  return /^(https?:\/\/|git:\/\/|git@|github\.com\/)/.test(place);
+  return /^((https?|git|ssh):\/\/|[\w.-]+@[\w.-]+:|github\.com\/)/.test(place);
+}
+
+async function remoteContext(cli: Cli, file: string): Promise<LocalContext> {
+  if (file !== '-') return { dockerfile: file };
+  return { dockerfile: 'Dockerfile', text: await whole(cli.io.stdin()) };
 }
 
 async function localContext(cli: Cli, place: string, file: string): Promise<LocalContext> {

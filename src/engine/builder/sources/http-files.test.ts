@@ -6,13 +6,18 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fetchFile } from './http-source.ts';
+import { type FetchedFile, HttpFiles } from './http-files.ts';
 
 const TEXT = 'hello\n';
 const DIGEST = createHash('sha256').update(TEXT).digest('hex');
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url!, 'http://x');
+  asked.push(`${pathname} ${request.headers['if-none-match'] ?? '-'} ${request.headers.authorization ?? '-'}`);
   if (pathname === '/hangs') return;
+  if (pathname === '/tagged') {
+    if (request.headers['if-none-match'] === '"v1"') return void response.writeHead(304).end();
+    return void response.writeHead(200, { ETag: '"v1"' }).end(TEXT);
+  }
   if (pathname === '/moved') return void response.writeHead(302, { Location: '/dir/file.txt' }).end();
   if (pathname === '/absent') return void response.writeHead(404).end('no');
   const headers: Record<string, string> = { 'Last-Modified': 'Thu, 01 Jan 2015 00:00:10 GMT' };
@@ -21,11 +26,14 @@ const server = createServer((request, response) => {
 });
 let url: string;
 let directory: string;
+let files: HttpFiles;
+const asked: string[] = [];
 
 before(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   directory = await mkdtemp(join(tmpdir(), 'gantry-http-'));
+  files = new HttpFiles(join(directory, 'kept'));
 });
 after(async () => {
   server.closeAllConnections();
@@ -37,14 +45,14 @@ let names = 0;
 const get = (
   path: string,
   options: { checksum?: string; name?: string; signal?: AbortSignal } = {},
-): ReturnType<typeof fetchFile> =>
-  fetchFile(`${url}${path}`, join(directory, String(++names)), {
+): Promise<FetchedFile> =>
+  files.fetch(`${url}${path}`, join(directory, String(++names)), {
     checksum: options.checksum,
     name: options.name,
     signal: options.signal,
   });
 
-test('fetchFile() keeps content and time, and gives nobody else a look', async () => {
+test('fetch() keeps content and time, and gives nobody else a look', async () => {
   const { directory: at, name } = await get('/dir/file.txt?x=1', { checksum: `sha256:${DIGEST}` });
   assert.equal(name, 'file.txt');
   assert.equal(await readFile(join(at, name), 'utf8'), TEXT);
@@ -53,7 +61,7 @@ test('fetchFile() keeps content and time, and gives nobody else a look', async (
   assert.equal(found.mtime.toISOString(), '2015-01-01T00:00:10.000Z');
 });
 
-test('fetchFile() names the file after the destination, the server or the address', async () => {
+test('fetch() names the file after the destination, the server or the address', async () => {
   assert.equal((await get('/dir/', { name: 'given' })).name, 'given');
   assert.equal((await get('/named')).name, 'up.bin');
   assert.equal((await get('/a%20b')).name, 'a b');
@@ -61,13 +69,50 @@ test('fetchFile() names the file after the destination, the server or the addres
   await assert.rejects(get('/dir/'), /cannot determine filename/);
 });
 
-test('fetchFile() refuses what is not there, what is not as expected, and stops', async () => {
+test('fetch() refuses what is not there, what is not as expected, and stops', async () => {
   await assert.rejects(get('/absent'), /invalid response status 404/);
   await assert.rejects(get('/x', { checksum: `sha256:${'0'.repeat(64)}` }), /digest mismatch sha256:5891b5b5/);
   await assert.rejects(get('/x', { checksum: 'md5:00' }), /invalid checksum/);
   await assert.rejects(
-    fetchFile('http://127.0.0.1:1/x', directory, { checksum: undefined, name: 'x', signal: undefined }),
+    files.fetch('http://127.0.0.1:1/x', directory, { checksum: undefined, name: 'x', signal: undefined }),
     /cannot fetch/,
   );
   await assert.rejects(get('/hangs', { signal: AbortSignal.timeout(50) }));
+});
+
+test('fetch() asks whether what it has is still the same, and not at all for what a checksum names', async () => {
+  asked.length = 0;
+  for (let n = 0; n < 2; n++) {
+    const { directory: at, name } = await get('/tagged');
+    assert.equal(await readFile(join(at, name), 'utf8'), TEXT);
+  }
+  await get('/tagged', { checksum: `sha256:${DIGEST}` });
+  assert.deepEqual(asked, ['/tagged - -', '/tagged "v1" -']);
+  const [kept] = (await files.list()).filter(({ name }) => name.endsWith('/tagged'));
+  assert.equal(kept!.size, TEXT.length);
+  await files.remove(kept!.id);
+  await get('/tagged');
+  assert.equal(asked.at(-1), '/tagged - -');
+});
+
+test("fetch() shows a client's token to the host that it is for, a password of the address to no message", async () => {
+  asked.length = 0;
+  const secrets = {
+    secret: async (name: string) => (name === 'HTTP_AUTH_TOKEN_127.0.0.1' ? 'token\n' : undefined),
+  };
+  await files.fetch(`${url}/private`, join(directory, 'private'), {
+    checksum: undefined,
+    name: undefined,
+    secrets,
+    signal: undefined,
+  });
+  assert.deepEqual(asked, ['/private - Bearer token']);
+  const address = url.replace('//', '//user:hidden@');
+  const fails = files.fetch(`${address}/absent`, join(directory, 'absent'), {
+    checksum: undefined,
+    name: undefined,
+    signal: undefined,
+  });
+  await assert.rejects(fails, (error: Error) => !error.message.includes('hidden'));
+  assert.equal(asked.at(-1), `/absent - Basic ${Buffer.from('user:hidden').toString('base64')}`);
 });
