@@ -156,6 +156,8 @@ export interface BuildCheckDocument {
   }[];
   /** The Dockerfile asks for warnings to be errors. */
   readonly Fails: boolean;
+  /** Every image that it names: FROM, COPY --from, RUN --mount=from. */
+  readonly Images: readonly string[];
 }
 
 /**

@@ -71,18 +71,40 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
   return { all: dockerfile.stages, stages: [...needed].map((index) => planned[index]!), globalArgs };
 }
 
+/** Every image that a file names, of all stages: FROM, COPY --from, RUN --mount=from. In their order, each once. */
+export function namedImages(dockerfile: Dockerfile, options: Omit<PlanOptions, 'target'>): string[] {
+  const names = new Set<string>();
+  for (const index of dockerfile.stages.keys()) {
+    const target = String(index);
+    const planned = planBuild(dockerfile, { ...options, target }).stages.at(-1)!;
+    if (planned.base.kind === 'image') names.add(planned.base.reference);
+    for (const instruction of planned.stage.instructions) {
+      for (const name of sourcesOf(instruction)) {
+        const line = instruction.range.start;
+        if (name !== 'scratch' && stageOf(dockerfile.stages, name, { before: index, line }) === undefined)
+          names.add(name);
+      }
+    }
+  }
+  return [...names];
+}
+
 /** The stages that an instruction takes files from: COPY --from, RUN --mount=from. */
 function usedStages(stages: readonly Stage[], instruction: Instruction, before: number): number[] {
+  return sourcesOf(instruction)
+    .map((name) => stageOf(stages, name, { before, line: instruction.range.start }))
+    .filter((index) => index !== undefined);
+}
+
+/** What an instruction names as the place that files come from. */
+function sourcesOf(instruction: Instruction): string[] {
   const names =
     instruction.kind === 'RUN'
       ? instruction.mounts.map(mountFrom)
       : instruction.kind === 'COPY'
         ? [instruction.from]
         : [];
-  return names
-    .filter((name) => name !== undefined)
-    .map((name) => stageOf(stages, name, { before, line: instruction.range.start }))
-    .filter((index) => index !== undefined);
+  return names.filter((name) => name !== undefined);
 }
 
 /** The stage in front of stage `before` that a name or number means; undefined when it is an image's. Throws `invalid-argument`. */

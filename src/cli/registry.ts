@@ -344,6 +344,11 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'Verify that an image in a registry is signed',
     load: async () => (await import('./commands/trust/verify.ts')).verify,
   },
+  {
+    paths: ['lock'],
+    summary: 'Write down which images the tags in Dockerfiles and compose files mean',
+    load: async () => (await import('./commands/lock/lock.ts')).lock,
+  },
   // networks and volumes
   {
     paths: ['network ports', 'ports'],

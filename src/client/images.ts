@@ -127,6 +127,11 @@ export class ImagesClient {
     });
   }
 
+  /** What a registry has under a name: descriptor and platforms. */
+  distribution(name: string, options: WithAuth): Promise<{ Descriptor: { digest: string; mediaType: string } }> {
+    return this.#requester.json('GET', `/distribution/${imagePath(name)}/json`, { headers: authHeader(options.auth) });
+  }
+
   search(term: string, options: WithAuth & { limit?: number | undefined; filters?: Filters }): Promise<SearchResult[]> {
     return this.#requester.json('GET', '/images/search', {
       query: { term, limit: options.limit, filters: filtersQuery(options.filters) },

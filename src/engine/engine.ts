@@ -318,6 +318,8 @@ export interface VolumeService {
 }
 
 export interface BuildRequest {
+  /** Digests of the images that may be used, by name with tag; others are refused. Undefined: any, as they are now. */
+  readonly pins?: Readonly<Record<string, string>>;
   readonly dockerfile?: string;
   /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
   readonly dockerfileText?: string;
@@ -400,7 +402,7 @@ export interface BuildService {
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,
-    request: Pick<BuildRequest, 'dockerfile' | 'platform'>,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'>,
     options?: OperationOptions,
   ): Promise<BuildCheckDocument>;
   cancel(buildId: string): Promise<void>;

@@ -101,7 +101,12 @@ function cacheId(exchange: Exchange): string {
 async function check(engine: EngineServices, exchange: Exchange): Promise<void> {
   const dockerfile = exchange.query.text('dockerfile');
   const platform = exchange.query.text('platform');
-  const request = { ...(dockerfile !== undefined && { dockerfile }), ...(platform !== undefined && { platform }) };
+  const buildArgs = exchange.query.json('buildargs', map(nullable(string))) ?? {};
+  const request = {
+    ...(dockerfile !== undefined && { dockerfile }),
+    ...(platform !== undefined && { platform }),
+    buildArgs,
+  };
   exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
 }
 
@@ -237,6 +242,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     return value === undefined ? {} : { [field]: value };
   };
   const shmSize = query.integer('shmsize');
+  const pins = query.json('pins', map(string));
   return {
     ...text('dockerfile', 'dockerfile'),
     ...text('target', 'target'),
@@ -260,6 +266,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     ...(shmSize === undefined ? {} : { shmSize }),
     ...(limits ? { limits } : {}),
     ...(auth ? { auth } : {}),
+    ...(pins ? { pins } : {}),
   };
 }
 

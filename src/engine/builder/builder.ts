@@ -11,7 +11,7 @@ import { sourceExcerpt } from '../../build/excerpt.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
-import { planBuild } from '../../build/plan.ts';
+import { namedImages, planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
@@ -289,7 +289,7 @@ export class Builder implements BuildService {
 
   async check(
     context: Bytes,
-    request: Pick<BuildRequest, 'dockerfile' | 'platform'>,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'>,
     { signal }: OperationOptions = {},
   ): Promise<BuildCheckDocument> {
     const root = join(this.#parts.temporary, `check-${newId().slice(0, 16)}`);
@@ -300,7 +300,9 @@ export class Builder implements BuildService {
       const text = await readContextFile(root, name);
       return await withExcerpt({ name, text }, async () => {
         const parsed = parseDockerfile(text);
-        const environments = await this.#environments(readStages(parsed));
+        const stages = readStages(parsed);
+        const environments = await this.#environments(stages);
+        const buildArgs = new Map(Object.entries(request.buildArgs ?? {}).filter(([, value]) => value !== null));
         const { warnings, fails } = lintDockerfile(parsed, {
           ignore: await readIgnore(root, name),
           platformArgs: platformArguments(request.platform),
@@ -314,6 +316,10 @@ export class Builder implements BuildService {
             Excerpt: sourceExcerpt(name, text, range),
           })),
           Fails: fails,
+          Images: namedImages(stages, {
+            buildArgs: buildArgs as ReadonlyMap<string, string>,
+            platformArgs: platformArguments(request.platform),
+          }),
         };
       });
     } finally {

@@ -15,6 +15,7 @@ import { type BuildPlan, type PlannedStage, stageOf } from '../../build/plan.ts'
 import { parseRunMount } from '../../build/run-mount.ts';
 import { changeConfig, commandArgv, DEFAULT_PATH, variable } from '../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
+import { familiarName, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { HistoryEntry, ImageRunConfig } from '../../oci/image.ts';
 import type { BuildRecord, StepInput } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -241,9 +242,10 @@ export class StageBuilder {
     };
   }
 
-  async #image(reference: string, platform: string | undefined): Promise<ResolvedImage> {
+  async #image(name: string, platform: string | undefined): Promise<ResolvedImage> {
     const { images } = this.#context.parts;
     const { options, request } = this.#context;
+    const reference = request.pins ? pinnedName(name, request.pins) : name;
     const wanted = platform ?? request.platform;
     if (request.pull !== true) {
       try {
@@ -635,4 +637,19 @@ export class BuildStepFailed extends EngineError {
     this.exitCode = exitCode;
     this.command = command;
   }
+}
+
+/** The name with the digest that the lock has for it. Throws `invalid-argument` when it has none. */
+function pinnedName(name: string, pins: Readonly<Record<string, string>>): string {
+  const reference = withDefaultTag(parseReference(name));
+  if (reference.digest !== undefined) return name;
+  const shown = familiarName(reference);
+  const digest = Object.hasOwn(pins, shown) ? pins[shown]! : undefined;
+  if (digest === undefined) {
+    throw new EngineError(
+      'invalid-argument',
+      `${shown} is not in the lock file: run \`gantry lock\` and look at what it adds`,
+    );
+  }
+  return `${shown}@${digest}`;
 }

@@ -146,11 +146,18 @@ export class RemoteImages implements RegistryAccess {
 
   async distribution(reference: Reference, { auth, signal }: RegistryOptions): Promise<Record<string, unknown>> {
     try {
-      const repository = await this.#client.repository(reference, { credentials: credentialsOf(auth), signal });
-      const { descriptor, bytes } = await repository.manifest(reference.digest ?? reference.tag ?? 'latest', {
-        signal,
-      });
-      return { Descriptor: descriptor, Platforms: await platformsOf(repository, descriptor, bytes, signal) };
+      let failure: unknown;
+      for await (const repository of this.#client.sources(reference, { credentials: credentialsOf(auth), signal })) {
+        try {
+          const name = reference.digest ?? reference.tag ?? 'latest';
+          const { descriptor, bytes } = await repository.manifest(name, { signal });
+          return { Descriptor: descriptor, Platforms: await platformsOf(repository, descriptor, bytes, signal) };
+        } catch (error) {
+          signal?.throwIfAborted();
+          failure = error;
+        }
+      }
+      throw failure;
     } catch (error) {
       throw pullError(error, reference);
     }

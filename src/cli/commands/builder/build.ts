@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { join } from 'node:path';
 import { askedContext, checkContext } from '../../archive/build-context.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { Cli } from '../../cli.ts';
@@ -10,6 +11,8 @@ import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
 import { checkSecret, parseSecret, parseSsh, readSecret, SshAgents } from '../../options/build-session.ts';
+import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
+import { imagesOfDockerfile } from '../../lock/sources.ts';
 import { toRecord } from '../../options/environment.ts';
 import { parseUlimit } from '../../options/resource.ts';
 import { readStream } from '../../output/file.ts';
@@ -50,6 +53,7 @@ gantry build --ssh default .`,
     iidfile: string('Write the image ID to the file', { complete: 'file' }),
     isolation: string('Container isolation technology'),
     label: list('Set metadata for an image'),
+    locked: bool("Use the digests of the Dockerfile's lock (Dockerfile.lock), and no other images"),
     load: bool('Shorthand for "--output=type=docker"'),
     memory: bytes('Memory limit', { short: 'm' }),
     'memory-swap': swapBytes('Swap limit equal to memory plus swap: -1 to enable unlimited swap'),
@@ -90,6 +94,7 @@ gantry build --ssh default .`,
     const remote = isRemote(place);
     if (flags.check) return check(cli, place, flags);
     const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
+    const pins = flags.locked ? await locksOf(cli, place, flags) : undefined;
     const outputs = outputsOf(flags);
     checkDestinations(cli, outputs);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
@@ -134,6 +139,7 @@ gantry build --ssh default .`,
           ? undefined
           : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
       annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
+      pins: pins && JSON.stringify(Object.fromEntries(pins)),
       version: '1',
     };
     let id = '';
@@ -225,6 +231,21 @@ async function check(
   cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
   // As BuildKit: warnings are a failure for scripts only where the file says so.
   return Fails ? 1 : 0;
+}
+
+/** The digests of what the Dockerfile names. Throws when there is no lock, or it lacks one: an engine that knows no locks is not asked. */
+async function locksOf(
+  cli: Cli,
+  place: string,
+  { file, 'build-arg': args }: { readonly file: string; readonly 'build-arg': readonly string[] },
+): Promise<Pins> {
+  if (isRemote(place) || place === '-' || file === '-')
+    throw new CommandError('invalid argument: --locked needs a directory as its context');
+  const dockerfile = file === '' ? join(place, 'Dockerfile') : file;
+  const path = lockPathFor(dockerfile);
+  const pins = neededLock(path);
+  for (const name of await imagesOfDockerfile(cli, dockerfile, toRecord(args))) pinnedName(name, pins, path);
+  return pins;
 }
 
 /** What `-o`, `--push` and `--load` ask for together. */

@@ -11,6 +11,7 @@ import type { Cli } from '../../cli.ts';
 import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
 import type { Flags, FlagValues } from '../../flag.ts';
 import { bool, int, list, string } from '../../flag.ts';
+import { pinServices } from '../../lock/pin-services.ts';
 
 /** Flags before the sub-command. */
 export const PROJECT_FLAGS = {
@@ -22,6 +23,7 @@ export const PROJECT_FLAGS = {
   'dry-run': bool('Say what would be done, and why; do nothing'),
   'env-file': list('Specify an alternate environment file', { complete: 'file' }),
   file: list('Compose configuration files', { short: 'f', complete: 'file' }),
+  locked: bool('Use the digests of compose.lock and of Dockerfile.lock, and no other images'),
   parallel: int('Control max parallelism, -1 for unlimited', { initial: -1 }),
   profile: list('Specify a profile to enable'),
   progress: string('Set type of progress output (auto, tty, plain, json, quiet)', {
@@ -62,7 +64,7 @@ export class Compose {
 
   load(more: Partial<LoadOptions> = {}): LoadedProject {
     const { flags, cli } = this;
-    return loadProject({
+    const loaded = loadProject({
       files: flags.file,
       projectName: flags['project-name'] || undefined,
       projectDirectory: flags['project-directory'] || undefined,
@@ -74,6 +76,8 @@ export class Compose {
       warn: (message) => this.warn(message),
       ...more,
     });
+    if (flags.locked) pinServices(loaded);
+    return loaded;
   }
 
   /** The project without what no service uses. */

@@ -1,11 +1,14 @@
+import { resolve } from 'node:path';
 import { errorCode } from '../../../base/errors.ts';
-import { asDict, asList, asText, isDict } from '../../../compose/model/value.ts';
+import { asDict, asList, asText, type Dict, isDict } from '../../../compose/model/value.ts';
 import { isRemote } from '../../../compose/model/paths.ts';
 import type { Project, Service } from '../../../compose/project/project.ts';
 import { directoryContext, textContext } from '../../archive/build-context.ts';
 import { CommandError } from '../../command.ts';
 import { allCredentials } from '../../credentials.ts';
 import type { Output } from '../../io.ts';
+import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
+import { imagesOfDockerfile } from '../../lock/sources.ts';
 import { showProgress } from '../../output/progress.ts';
 import { pullImage } from '../../pull-image.ts';
 import type { Compose } from './context.ts';
@@ -154,6 +157,9 @@ export async function buildService(
       platform: platforms[0] ?? asText(service.model['platform']),
       memory: options.memory || undefined,
       rm: true,
+      pins: compose.flags.locked
+        ? JSON.stringify(Object.fromEntries(await locksOf(compose, service, { place, build, args })))
+        : undefined,
       version: '1',
     },
     context: context.tar,
@@ -168,6 +174,20 @@ export async function buildService(
     { errorPrefix: `failed to build ${service.name}: ` },
   );
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Built' });
+}
+
+async function locksOf(
+  { cli }: Compose,
+  { name }: Service,
+  { place, build, args }: { place: string; build: Dict; args: Readonly<Record<string, string>> },
+): Promise<Pins> {
+  if (isRemote(place) || build['dockerfile_inline'] !== undefined)
+    throw new CommandError(`services.${name}.build: --locked needs a Dockerfile in a directory`);
+  const dockerfile = resolve(place, asText(build['dockerfile']) ?? 'Dockerfile');
+  const path = lockPathFor(dockerfile);
+  const pins = neededLock(path);
+  for (const image of await imagesOfDockerfile(cli, dockerfile, args)) pinnedName(image, pins, path);
+  return pins;
 }
 
 function directoryContextOrText(place: string, inline: string): { tar: AsyncIterable<Uint8Array>; dockerfile: string } {

@@ -1,6 +1,9 @@
+import fs from 'node:fs';
 import { DEFAULT_TAG, parseReference } from '../../../oci/reference.ts';
+import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
+import { lockKey, readLock } from '../../lock/lock-file.ts';
 import { pullImage } from '../../pull-image.ts';
 
 export const pull = command({
@@ -8,6 +11,7 @@ export const pull = command({
   flags: {
     'all-tags': bool('Download all tagged images in the repository', { short: 'a' }),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
+    locked: bool('Pull the digest that Dockerfile.lock or compose.lock in this directory has for the tag'),
     platform: string('Set platform if server is multi-platform capable'),
     quiet: bool('Suppress verbose output', { short: 'q' }),
   },
@@ -19,6 +23,7 @@ export const pull = command({
     if (flags['all-tags'] && !bare) throw new CommandError("tag can't be used with --all-tags/-a");
     if (!flags['all-tags'] && bare && !flags.quiet) cli.print(`Using default tag: ${DEFAULT_TAG}`);
     const platform = flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined;
+    if (flags.locked) return pullLocked(cli, args[0]!, { platform, quiet: flags.quiet });
     await pullImage(cli, args[0]!, {
       platform,
       all: flags['all-tags'],
@@ -34,3 +39,25 @@ export const pull = command({
     return 0;
   },
 });
+
+/** By digest, and known by its tag afterwards: what runs by that name is what was locked. */
+async function pullLocked(
+  cli: Cli,
+  name: string,
+  { platform, quiet }: { platform: string | undefined; quiet: boolean },
+): Promise<number> {
+  const key = lockKey(name);
+  if (key === undefined) throw new CommandError(`${name} has a digest: --locked is for tags`);
+  const locks = fs.readdirSync('.').filter((file) => /(?:Dockerfile|compose).*\.lock$/.test(file));
+  const digests = new Set(locks.flatMap((file) => readLock(file)?.get(key) ?? []));
+  if (digests.size > 1) throw new CommandError(`the locks here have different digests for ${key}`);
+  const [digest] = digests;
+  if (digest === undefined) throw new CommandError(`no lock in this directory has ${key}: run \`gantry lock\``);
+  const byDigest = `${key}@${digest}`;
+  await pullImage(cli, byDigest, { platform, output: quiet ? undefined : cli.io.stdout });
+  const { repository, tag } = parseReference(key);
+  const client = await cli.client();
+  await client.images.tag(byDigest, repository, tag ?? DEFAULT_TAG);
+  cli.print(`${repository}:${tag ?? DEFAULT_TAG}@${digest}`);
+  return 0;
+}
