@@ -84,11 +84,12 @@ async function composeSources(cli: Cli, file: string): Promise<LockSource[]> {
     const build = asDict(service['build']);
     const place = asText(build['context']) ?? dirname(file);
     if (isRemote(place) || build['dockerfile_inline'] !== undefined) continue;
-    const args = Object.entries(asDict(build['args'])).filter(([, value]) => value !== null);
+    const args = Object.entries(asDict(build['args'])).flatMap(([name, value]) => {
+      const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : asText(value);
+      return text === undefined ? [] : [[name, text] as const];
+    });
     const dockerfile = resolve(dirname(file), place, asText(build['dockerfile']) ?? 'Dockerfile');
-    built.push(
-      await dockerfileSource(cli, dockerfile, Object.fromEntries(args.map(([name, value]) => [name, String(value)]))),
-    );
+    built.push(await dockerfileSource(cli, dockerfile, Object.fromEntries(args)));
   }
   return [{ file, images }, ...built];
 }

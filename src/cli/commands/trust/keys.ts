@@ -59,7 +59,7 @@ export async function readPrivateKey(cli: Cli, file: string): Promise<KeyObject>
   const pem = readKeyFile(file);
   if (/ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY/.test(pem)) {
     throw new CommandError(
-      `${file} is in a form that only cosign reads: make a key with \`gantry trust keygen\`, which cosign takes over with \`cosign import-key-pair\``,
+      `${file} is in a form that only cosign reads: make a key with \`gantry trust keygen\` (docs/supply-chain.md says how cosign takes it over)`,
     );
   }
   const isEncrypted = /ENCRYPTED/.test(pem);
