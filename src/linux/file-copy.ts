@@ -25,12 +25,17 @@ const SMALL_BUFFER = Buffer.allocUnsafeSlow(SMALL);
 /** Bytes between two calls of `check`. */
 const STEP = 16 * 1024 * 1024;
 
+/** Has two open files share their extents. False, with nothing done, where the filesystem cannot. */
+export function shareContent(from: number, to: number): boolean {
+  return ioctl(to, FICLONE, from) === 0;
+}
+
 /**
- * Copies the content of one open file to another, new one: by sharing extents where the filesystem can, otherwise in
- * the kernel, holes staying holes. `progress` is called in between and may throw to stop.
+ * Copies the content of one open file to another, new one: in the kernel, holes staying holes. `progress` is called in
+ * between and may throw to stop.
  */
 export function copyContent(from: number, to: number, size: number, progress: () => void): void {
-  if (size === 0 || ioctl(to, FICLONE, from) === 0) return;
+  if (size === 0) return;
   if (size <= SMALL && copySmall(from, to, size)) return;
   let way: Way = rangeCopy;
   for (let at = 0; at < size;) {

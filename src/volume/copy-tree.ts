@@ -1,7 +1,7 @@
 import { chmodSync, constants, fchmodSync, fchownSync } from 'node:fs';
 import type { ByteString } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
-import { copyContent } from '../linux/file-copy.ts';
+import { copyContent, shareContent } from '../linux/file-copy.ts';
 import {
   changeOwnerAt,
   closeFd,
@@ -46,12 +46,19 @@ export function copyDirectoryAttributes(from: number, to: number): void {
 class TreeCopy {
   readonly #root: number;
   readonly #progress: () => void;
+  readonly #uid: number;
+  readonly #gid: number;
+  #shares = true;
   /** Where the first name of a file with several was made. */
   readonly #linked = new Map<string, readonly ByteString[]>();
 
   constructor(root: number, progress: () => void) {
     this.#root = root;
     this.#progress = progress;
+    // what is made in a directory with the setgid bit gets its group
+    const setgid = (statFd(root).mode & 0o2000) !== 0;
+    this.#uid = process.geteuid!();
+    this.#gid = setgid ? -1 : process.getegid!();
   }
 
   directory(from: number, to: number, path: readonly ByteString[]): void {
@@ -110,8 +117,11 @@ class TreeCopy {
       if (stat.kind !== 'file') throw new EngineError('conflict', 'the tree changes while it is copied');
       const target = openAt(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
       try {
-        copyContent(source, target, stat.size, this.#progress);
-        fchownSync(target, stat.uid, stat.gid);
+        // of the same two filesystems either every file can be shared or none
+        if (this.#shares && stat.size > 0) this.#shares = shareContent(source, target);
+        if (!this.#shares) copyContent(source, target, stat.size, this.#progress);
+        // the parent was made by us, so a file has our owner and group already
+        if (stat.uid !== this.#uid || stat.gid !== this.#gid) fchownSync(target, stat.uid, stat.gid);
         fchmodSync(target, stat.mode);
         // last: a change of owner takes file capabilities away
         copyXattrs(source, target);

@@ -1,10 +1,9 @@
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { closeFd, openDirectory } from '../linux/files.ts';
 import { copyThreads } from './copy-threads.ts';
 import { isEmpty, openSource, type CopyUpParameters } from './copy-up-job.ts';
 import { copyDirectoryAttributes } from './copy-tree.ts';
-import { syncDirectory } from './local-driver.ts';
+import { fillStaged } from './stage.ts';
 
 export interface CopyUpRequest {
   readonly rootfs: string;
@@ -33,15 +32,7 @@ export async function copyUp(request: CopyUpRequest): Promise<void> {
     await run(data);
     return;
   }
-  await rm(stage, { recursive: true, force: true });
-  await mkdir(stage, { mode: 0o755 });
-  if (!(await run(stage))) {
-    await rmdir(stage);
-    return;
-  }
-  await rename(stage, data);
-  // what is read from the volume after a power cut must not depend on luck
-  await syncDirectory(dirname(data));
+  await fillStaged(stage, data, run);
 }
 
 /** Owner and mode of the image's directory for the volume's. False when that is all there is to do. */

@@ -1,5 +1,4 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
 import { type VolumeCopyRequest, VOLUME_SOURCE_LABEL } from '../../api/gantry.ts';
 import type { Volume } from '../../api/volume.ts';
 import { EngineError } from '../../base/errors.ts';
@@ -10,8 +9,9 @@ import { applyLayer } from '../../snapshot/apply-layer.ts';
 import { tarTree } from '../../snapshot/diff-layer.ts';
 import type { VolumeRecord } from '../../state/volumes.ts';
 import { copyVolume, syncVolume } from '../../volume/copy-volume.ts';
-import { type LocalDriver, syncDirectory } from '../../volume/local-driver.ts';
+import type { LocalDriver } from '../../volume/local-driver.ts';
 import { localMount } from '../../volume/local-options.ts';
+import { fillStaged } from '../../volume/stage.ts';
 import type { RunMounts } from './run-mounts.ts';
 
 /** What copies of volumes are made with. */
@@ -88,17 +88,16 @@ export async function fillVolume(
 ): Promise<void> {
   const [data, stage] = [driver.dataPath(name), driver.stagePath(name)];
   if ((await readdir(data)).length > 0) throw notEmpty(name);
-  await rm(stage, { recursive: true, force: true });
-  await mkdir(stage, { mode: 0o755 });
   try {
-    await extract(tar, stage, { signal });
-    await rename(stage, data);
+    await fillStaged(stage, data, async (directory) => {
+      await extract(tar, directory, { signal });
+      return true;
+    });
   } catch (error) {
     await rm(stage, { recursive: true, force: true });
     if (['ENOTEMPTY', 'EEXIST'].includes((error as { code?: string }).code ?? '')) throw notEmpty(name);
     throw error;
   }
-  await syncDirectory(dirname(data));
 }
 
 /** Puts the archive's files into `directory`; they are on the disk when it resolves. */
