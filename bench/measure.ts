@@ -78,6 +78,8 @@ export interface Row {
   /** Largest ratio to the best other peer that is aimed at; smallest, where more is better. */
   readonly goal?: number;
   readonly moreIsBetter?: boolean;
+  /** Largest value of ours that is aimed at, whatever others have. */
+  readonly limit?: number;
 }
 
 /** Ratio of ours to the best other; undefined where one of them is missing. */
@@ -95,6 +97,7 @@ export function record(row: Row): void {
   const values = Object.entries(row.values).map(([name, value]) => `${name} ${format(value)} ${row.unit}`);
   const ratio = ratioOf(row);
   const goal = row.goal === undefined ? [] : [`goal ${row.moreIsBetter ? 'at least' : 'at most'} ${row.goal}`];
+  if (row.limit !== undefined) goal.push(`limit ${row.limit} ${row.unit}`);
   console.log([row.name, ...values, ratio === undefined ? '-' : `ratio ${ratio.toFixed(2)}`, ...goal].join(' | '));
   const file = process.env['BENCH_RESULTS'];
   if (file) appendFileSync(file, `${JSON.stringify(row)}\n`);

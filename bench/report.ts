@@ -16,13 +16,14 @@ export function writeReport(file: string, directory: string): void {
 function table(rows: readonly Row[]): string {
   const machine = `${availableParallelism()} processors, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.version}`;
   const lines = rows.map((row) => {
-    const { ours, unit, goal, moreIsBetter, values } = row;
+    const { ours, unit, goal, values } = row;
     const others = Object.entries(values).filter(([name]) => name !== ours);
     const ratio = ratioOf(row);
-    const wanted = goal === undefined ? '' : `${moreIsBetter ? 'at least' : 'at most'} ${goal}`;
+    const wanted = row.limit === undefined ? goalText(row) : `at most ${row.limit} ${unit}`;
+    const over = row.limit !== undefined && values[ours]! > row.limit;
     const shown = others.map(([name, value]) => `${name} ${number(value)}`).join(', ');
     const met = ratio === undefined || goal === undefined ? ratio?.toFixed(2) : mark(ratio, row);
-    return `| ${row.name} | ${unit} | ${values[ours] === undefined ? '' : number(values[ours])} | ${shown} | ${met ?? ''} | ${wanted} |`;
+    return `| ${row.name} | ${unit} | ${values[ours] === undefined ? '' : over ? `**${number(values[ours])}**` : number(values[ours])} | ${shown} | ${met ?? ''} | ${wanted} |`;
   });
   return [
     '# Benchmark',
@@ -36,6 +37,10 @@ function table(rows: readonly Row[]): string {
     ...lines,
     '',
   ].join('\n');
+}
+
+function goalText({ goal, moreIsBetter }: Row): string {
+  return goal === undefined ? '' : `${moreIsBetter ? 'at least' : 'at most'} ${goal}`;
 }
 
 function mark(ratio: number, { goal, moreIsBetter }: Row): string {

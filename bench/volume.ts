@@ -26,7 +26,7 @@ const items: Item[] = [
   {
     name: `run with a new volume over ${FILES} files`,
     goal: 0.7,
-    rounds: 3,
+    rounds: 5,
     run: async (peer) => {
       const time = await timed(peer, `docker run --rm --network none -v ${N}:/files ${N} true`);
       await timed(peer, `docker volume rm ${N}`);
