@@ -1,4 +1,5 @@
 import { DEFAULT_TAG, parseReference, type Reference } from '../oci/reference.ts';
+import type { Client } from '../client/client.ts';
 import type { Cli } from './cli.ts';
 import { authHeaderFor } from './credentials.ts';
 import type { Output } from './io.ts';
@@ -15,10 +16,10 @@ export function familiarName(reference: Reference): string {
 export async function pullImage(
   cli: Cli,
   image: string,
-  options: { platform?: string | undefined; output: Output | undefined; all?: boolean },
+  options: { platform?: string | undefined; output: Output | undefined; all?: boolean; client?: Client },
 ): Promise<void> {
   const reference = parseReference(image);
-  const client = await cli.client();
+  const client = options.client ?? (await cli.client());
   const messages = client.images.pull({
     image: reference.domain === 'docker.io' ? reference.repository : reference.repository,
     tag: options.all === true ? undefined : (reference.digest ?? reference.tag ?? DEFAULT_TAG),

@@ -345,22 +345,35 @@ export function unlessGone(error: unknown): void {
   if (!['not-found', 'not-modified'].includes(errorCode(error))) throw error;
 }
 
-/** `--wait`: until every container runs, and is healthy where it has a check. Throws when one ends or falls ill. */
+/**
+ * `--wait`: until every container runs, and is healthy where it has a check; until it has ended well where others wait
+ * for that. Throws when one ends or falls ill.
+ */
 export async function waitUntilReady(
   client: Client,
+  services: ReadonlyMap<string, Service>,
   containers: ReadonlyMap<string, readonly string[]>,
   onProgress: OnProgress,
   signal?: AbortSignal,
 ): Promise<void> {
-  await all([...containers.values()].flat(), async (id) => {
-    await waitFor(
-      client,
-      id,
-      (await healthOf(client, id)) === 'none' ? 'service_started' : 'service_healthy',
-      onProgress,
-      signal,
-    );
-  });
+  const jobs = new Set(
+    [...services.values()].flatMap((service) =>
+      [...service.dependencies]
+        .filter(([, how]) => how.condition === 'service_completed_successfully')
+        .map(([name]) => name),
+    ),
+  );
+  await all(
+    [...containers].flatMap(([name, ids]) => ids.map((id) => ({ name, id }))),
+    async ({ name, id }) => {
+      const condition = jobs.has(name)
+        ? 'service_completed_successfully'
+        : (await healthOf(client, id)) === 'none'
+          ? 'service_started'
+          : 'service_healthy';
+      await waitFor(client, id, condition, onProgress, signal);
+    },
+  );
 }
 
 /** Seconds, or undefined for the container's own. */

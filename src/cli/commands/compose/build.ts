@@ -2,15 +2,17 @@ import { selectServices } from '../../../compose/project/project.ts';
 import { CommandError } from '../../command.ts';
 import { bool, bytes, map, string } from '../../flag.ts';
 import { composeCommand } from './context.ts';
-import { buildService, ensureImages, pullService } from './images.ts';
+import { buildService, checkService, ensureImages, pullService, pushService } from './images.ts';
 
 export const build = composeCommand({
   usage: '[OPTIONS] [SERVICE...]',
   flags: {
     'build-arg': map('Set build-time variables for services'),
     memory: bytes('Set memory limit for the build container', { short: 'm' }),
+    check: bool('Check build configuration'),
     'no-cache': bool('Do not use cache when building the image'),
     pull: bool('Always attempt to pull a newer version of the image'),
+    push: bool('Push service images'),
     quiet: bool('Suppress the build output', { short: 'q' }),
     'with-dependencies': bool('Also build dependencies (transitively)'),
   },
@@ -18,8 +20,14 @@ export const build = composeCommand({
   async run(compose, { flags, args }) {
     const project = compose.project(args);
     const services = selectServices(project, args, !flags['with-dependencies']);
+    if (flags.check) {
+      let code = 0;
+      for (const service of services.values())
+        if (service.builds) code = Math.max(code, await checkService(compose, project, service));
+      return code;
+    }
     for (const service of services.values())
-      if (service.builds)
+      if (service.builds) {
         await buildService(compose, project, service, {
           noCache: flags['no-cache'],
           pull: flags.pull,
@@ -27,6 +35,35 @@ export const build = composeCommand({
           quiet: flags.quiet,
           memory: flags.memory,
         });
+        if (flags.push && service.model['image'] !== undefined) await pushService(compose, service, flags.quiet);
+      }
+    return 0;
+  },
+});
+
+export const push = composeCommand({
+  usage: '[OPTIONS] [SERVICE...]',
+  flags: {
+    'ignore-push-failures': bool('Push what it can and ignores images with push failures'),
+    'include-deps': bool('Also push images of services declared as dependencies'),
+    quiet: bool('Push without printing progress information', { short: 'q' }),
+  },
+  args: { min: 0 },
+  async run(compose, { flags, args }) {
+    const project = compose.project(args);
+    for (const service of selectServices(project, args, !flags['include-deps']).values()) {
+      // What others built, or what has no name that a registry knows, is not pushed.
+      if (!service.builds || service.model['image'] === undefined) {
+        compose.onProgress({ kind: 'Image', name: service.image, status: 'Skipped' });
+        continue;
+      }
+      try {
+        await pushService(compose, service, flags.quiet);
+      } catch (error) {
+        if (!flags['ignore-push-failures']) throw error;
+        compose.warn(`${service.name}: ${(error as Error).message}`);
+      }
+    }
     return 0;
   },
 });

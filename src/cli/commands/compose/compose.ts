@@ -10,14 +10,26 @@ interface Sub {
 }
 
 const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
+  attach: {
+    summary: "Attach local standard input, output, and error streams to a service's running container",
+    load: async () => (await import('./container.ts')).attach,
+  },
   build: { summary: 'Build or rebuild services', load: async () => (await import('./build.ts')).build },
   config: {
     summary: 'Parse, resolve and render compose file in canonical format',
     load: async () => (await import('./config.ts')).config,
   },
+  commit: {
+    summary: "Create a new image from a service container's changes",
+    load: async () => (await import('./container.ts')).commit,
+  },
   convert: {
     summary: 'Write the project for another system (--to kubernetes)',
     load: async () => (await import('./convert.ts')).convert,
+  },
+  cp: {
+    summary: 'Copy files/folders between a service container and the local filesystem',
+    load: async () => (await import('./container.ts')).cp,
   },
   create: { summary: 'Creates containers for a service', load: async () => (await import('./up.ts')).create },
   down: { summary: 'Stop and remove containers, networks', load: async () => (await import('./down.ts')).downCommand },
@@ -26,6 +38,14 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
     summary: 'List images used by the created containers',
     load: async () => (await import('./show.ts')).images,
   },
+  events: {
+    summary: 'Receive real time events from containers',
+    load: async () => (await import('./events.ts')).events,
+  },
+  export: {
+    summary: "Export a service container's filesystem as a tar archive",
+    load: async () => (await import('./container.ts')).exportService,
+  },
   kill: { summary: 'Force stop service containers', load: async () => (await import('./life.ts')).kill },
   logs: { summary: 'View output from containers', load: async () => (await import('./logs.ts')).logs },
   ls: { summary: 'List running compose projects', load: async () => (await import('./show.ts')).ls },
@@ -33,37 +53,37 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
   port: { summary: 'Print the public port for a port binding', load: async () => (await import('./show.ts')).port },
   ps: { summary: 'List containers', load: async () => (await import('./ps.ts')).ps },
   pull: { summary: 'Pull service images', load: async () => (await import('./build.ts')).pull },
+  push: { summary: 'Push service images', load: async () => (await import('./build.ts')).push },
   restart: { summary: 'Restart service containers', load: async () => (await import('./life.ts')).restart },
   rm: { summary: 'Removes stopped service containers', load: async () => (await import('./life.ts')).rm },
   run: { summary: 'Run a one-off command on a service', load: async () => (await import('./run.ts')).run },
+  scale: { summary: 'Scale services', load: async () => (await import('./up.ts')).scale },
   start: { summary: 'Start services', load: async () => (await import('./life.ts')).start },
+  stats: {
+    summary: 'Display a live stream of container(s) resource usage statistics',
+    load: async () => (await import('./container.ts')).stats,
+  },
   stop: { summary: 'Stop services', load: async () => (await import('./life.ts')).stop },
   top: { summary: 'Display the running processes', load: async () => (await import('./show.ts')).top },
   unpause: { summary: 'Unpause services', load: async () => (await import('./life.ts')).unpause },
   up: { summary: 'Create and start containers', load: async () => (await import('./up.ts')).upCommand },
   version: { summary: 'Show the version', load: async () => (await import('./show.ts')).version },
+  volumes: { summary: 'List volumes', load: async () => (await import('./volumes.ts')).volumes },
+  wait: {
+    summary: 'Block until containers of all (or specified) services stop.',
+    load: async () => (await import('./container.ts')).wait,
+  },
+  watch: {
+    summary: 'Watch build context for service and rebuild/refresh containers when files are updated',
+    load: async () => (await import('./watch.ts')).watch,
+  },
 };
 
-/** Commands of Docker's Compose that there is no substance for yet: refused by name. */
-const ABSENT = [
-  'alpha',
-  'attach',
-  'bridge',
-  'commit',
-  'cp',
-  'events',
-  'export',
-  'publish',
-  'push',
-  'scale',
-  'stats',
-  'volumes',
-  'wait',
-  'watch',
-];
+/** Commands of Docker's Compose that there is no substance for: refused by name. */
+const ABSENT = ['alpha', 'bridge'];
 
-/** Commands that can say what they would do, and those that change nothing anyway. */
-const DRY = new Set(['up', 'create', 'config', 'convert', 'images', 'logs', 'ls', 'port', 'ps', 'top', 'version']);
+/** Commands that act in the terminal or on files of the host: they cannot be pretended. */
+const NOT_DRY = new Set(['attach', 'commit', 'cp', 'exec', 'export', 'run', 'wait', 'watch']);
 
 export const compose = command({
   usage: '[OPTIONS] COMMAND',
@@ -89,8 +109,8 @@ export const compose = command({
         `unknown gantry command: "compose ${name}"${found.length === 0 ? '' : `\n\nDid you mean this?\n${found.map((item) => `\tgantry compose ${item}`).join('\n')}`}`,
       );
     }
-    if (flags['dry-run'] && !DRY.has(name)) {
-      throw new CommandError(`gantry compose ${name} has no --dry-run in this version; nothing was done`);
+    if (flags['dry-run'] && NOT_DRY.has(name)) {
+      throw new CommandError(`gantry compose ${name} has no --dry-run; nothing was done`);
     }
     if (flags.parallel !== -1) throw new CommandError('--parallel is not supported by this version; nothing was done');
     const spec = await sub.load();

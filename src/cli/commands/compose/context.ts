@@ -20,7 +20,7 @@ export const PROJECT_FLAGS = {
     initial: 'auto',
     complete: ['never', 'always', 'auto'],
   }),
-  'dry-run': bool('Say what would be done, and why; do nothing'),
+  'dry-run': bool('Execute command in dry run mode: say what would be done, change nothing'),
   'env-file': list('Specify an alternate environment file', { complete: 'file' }),
   file: list('Compose configuration files', { short: 'f', complete: 'file' }),
   locked: bool('Use the digests of compose.lock and of Dockerfile.lock, and no other images'),
@@ -58,8 +58,16 @@ export class Compose {
     this.flags = flags;
   }
 
+  #client: Promise<Client> | undefined;
+
+  /** The engine; one that nothing is done to when this is a dry run. */
   client(): Promise<Client> {
-    return this.cli.client();
+    this.#client ??= this.flags['dry-run']
+      ? Promise.all([this.cli.client(), import('../../../compose/project/dry-run.ts')]).then(
+          ([client, { dryRunClient }]) => dryRunClient(client),
+        )
+      : this.cli.client();
+    return this.#client;
   }
 
   load(more: Partial<LoadOptions> = {}): LoadedProject {
@@ -144,7 +152,10 @@ export class Compose {
           ...(event.reason === undefined ? {} : { text: event.reason }),
         }),
       );
-    else this.cli.warn(` ${event.kind} ${this.cli.clean(event.name)}  ${event.status}`);
+    else
+      this.cli.warn(
+        `${this.flags['dry-run'] ? ' DRY-RUN MODE - ' : ''} ${event.kind} ${this.cli.clean(event.name)}  ${event.status}`,
+      );
   };
 
   warn(message: string): void {

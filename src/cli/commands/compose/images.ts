@@ -1,11 +1,12 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { errorCode } from '../../../base/errors.ts';
 import { asDict, asList, asText, type Dict, isDict } from '../../../compose/model/value.ts';
 import { isRemote } from '../../../compose/model/paths.ts';
 import type { Project, Service } from '../../../compose/project/project.ts';
+import { DEFAULT_TAG, parseReference } from '../../../oci/reference.ts';
 import { directoryContext, textContext } from '../../archive/build-context.ts';
 import { CommandError } from '../../command.ts';
-import { allCredentials } from '../../credentials.ts';
+import { allCredentials, authHeaderFor } from '../../credentials.ts';
 import type { Output } from '../../io.ts';
 import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
 import { imagesOfDockerfile } from '../../lock/sources.ts';
@@ -71,15 +72,50 @@ export async function ensureImages(
 export async function pullService(compose: Compose, service: Service, quiet: boolean): Promise<void> {
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Pulling' });
   await pullImage(compose.cli, service.image, {
+    client: await compose.client(),
     platform: asText(service.model['platform']),
     output: quiet ? undefined : { ...SILENT, write: (data) => compose.cli.io.stderr.write(data) },
   });
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Pulled' });
 }
 
+export async function pushService(compose: Compose, service: Service, quiet: boolean): Promise<void> {
+  const reference = parseReference(service.image);
+  const client = await compose.client();
+  compose.onProgress({ kind: 'Image', name: service.image, status: 'Pushing' });
+  await showProgress(
+    quiet ? SILENT : { ...SILENT, write: (data) => compose.cli.io.stderr.write(data) },
+    client.images.push(reference.repository, {
+      tag: reference.tag ?? DEFAULT_TAG,
+      auth: await authHeaderFor(compose.cli, service.image),
+    }),
+  );
+  compose.onProgress({ kind: 'Image', name: service.image, status: 'Pushed' });
+}
+
+/** Looks for mistakes in a service's Dockerfile; gives the exit code. */
+export async function checkService(compose: Compose, project: Project, service: Service): Promise<number> {
+  const model = asDict(service.model['build']);
+  const place = asText(model['context']) ?? project.directory;
+  if (isRemote(place) || model['dockerfile_inline'] !== undefined)
+    throw new CommandError(`services.${service.name}.build: only a Dockerfile in a directory can be checked`);
+  const file = asText(model['dockerfile']);
+  const flags = {
+    file: file === undefined || file === 'Dockerfile' ? '' : join(place, file),
+    platform: '',
+    check: true,
+  };
+  const { build } = await import('../builder/build.ts');
+  return build.run(compose.cli, {
+    path: 'gantry compose build',
+    flags: { progress: 'auto', quiet: false, ...flags } as never,
+    given: new Set(['check']),
+    args: [place],
+  });
+}
+
 const REFUSED = [
   'additional_contexts',
-  'cache_to',
   'entitlements',
   'isolation',
   'privileged',
@@ -143,6 +179,7 @@ export async function buildService(
         asList(build['extra_hosts'])
           .map((item) => String(item as string | number | boolean).replace('=', ':'))
           .join(',') || undefined,
+      cacheto: build['cache_to'] === undefined ? undefined : JSON.stringify(asList(build['cache_to'])),
       cachefrom: build['cache_from'] === undefined ? undefined : JSON.stringify(asList(build['cache_from'])),
       ulimits:
         build['ulimits'] === undefined

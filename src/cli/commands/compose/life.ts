@@ -60,6 +60,7 @@ export const start = composeCommand({
     if (flags.wait)
       await waitUntilReady(
         client,
+        services,
         ids,
         compose.onProgress,
         given.has('wait-timeout') ? AbortSignal.timeout(flags['wait-timeout'] * 1000) : undefined,

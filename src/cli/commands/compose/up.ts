@@ -11,6 +11,8 @@ import { CommandError } from '../../command.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { type Compose, composeCommand, parseScale } from './context.ts';
 import { ensureImages } from './images.ts';
+import type { Attach } from './watch.ts';
+import type { Watcher } from '../../../compose/watch/watcher.ts';
 import { LogPrinter } from './log-printer.ts';
 
 const CREATE_FLAGS = {
@@ -46,9 +48,25 @@ export const create = composeCommand({
   args: { min: 0 },
   async run(compose, { flags, args }) {
     const prepared = await prepare(compose, flags, args, {});
-    if (await showPlan(compose, prepared.up, false)) return 0;
     await ensure(compose, prepared, flags, false);
     await prepared.up.create();
+    return 0;
+  },
+});
+
+export const scale = composeCommand({
+  usage: '[SERVICE=REPLICAS...]',
+  examples: `# Three containers of web, one of worker
+gantry compose scale web=3 worker=1`,
+  flags: { 'no-deps': bool("Don't start linked services") },
+  args: { min: 1 },
+  async run(compose, { flags, args }) {
+    const none = { build: false, 'force-recreate': false, 'no-build': false, 'no-recreate': false, pull: '' };
+    const given = { ...none, 'quiet-pull': false, 'remove-orphans': false, scale: args };
+    const names = [...parseScale(args).keys()];
+    const prepared = await prepare(compose, given, names, { noDeps: flags['no-deps'] });
+    await ensure(compose, prepared, given, false);
+    await prepared.up.start(await prepared.up.create());
     return 0;
   },
 });
@@ -85,12 +103,14 @@ export const upCommand = composeCommand({
     timestamps: bool('Show timestamps'),
     wait: bool('Wait for services to be running|healthy. Implies detached mode.'),
     'wait-timeout': int('Maximum duration in seconds to wait for the project to be running|healthy'),
+    watch: bool('Watch source code and rebuild/refresh containers when files are updated.', { short: 'w' }),
     yes: bool('Assume "yes" as answer to all prompts and run non-interactively', { short: 'y' }),
   },
   args: { min: 0 },
   async run(compose, { flags, given, args }) {
+    if (flags.watch && (flags.detach || flags.wait)) throw new CommandError('--watch cannot be combined with --detach');
     const abort = flags['abort-on-container-exit'] || flags['exit-code-from'] !== '';
-    const detached = flags.detach || flags.wait;
+    const detached = flags.detach || flags.wait || compose.flags['dry-run'];
     if (detached && (abort || flags['abort-on-container-failure'] || flags.attach.length > 0))
       throw new CommandError(
         '--detach and --wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure or --attach',
@@ -106,7 +126,7 @@ export const upCommand = composeCommand({
       alwaysRecreateDeps: flags['always-recreate-deps'],
     });
     const { up, services, project } = prepared;
-    if (await showPlan(compose, up, flags.plan)) return 0;
+    if (flags.plan) return showPlan(compose, up);
     if (flags['exit-code-from'] !== '' && !services.has(flags['exit-code-from']))
       throw new CommandError(`no such service: ${flags['exit-code-from']}`);
     await ensure(compose, prepared, flags, flags['quiet-build']);
@@ -116,7 +136,13 @@ export const upCommand = composeCommand({
     if (detached) {
       await up.start(containers);
       if (flags.wait)
-        await waitReady(compose, client, containers, given.has('wait-timeout') ? flags['wait-timeout'] : undefined);
+        await waitReady(
+          compose,
+          client,
+          services,
+          containers,
+          given.has('wait-timeout') ? flags['wait-timeout'] : undefined,
+        );
       return 0;
     }
     const attached = new Set(
@@ -127,6 +153,8 @@ export const upCommand = composeCommand({
         return args.length === 0 || args.includes(name) || flags['attach-dependencies'];
       }),
     );
+    const watch = flags.watch ? await import('./watch.ts') : undefined;
+    const quiet = flags['quiet-build'];
     const printer = new LogPrinter(compose.cli, {
       prefix: !flags['no-log-prefix'],
       color: !flags['no-color'] && compose.flags.ansi !== 'never',
@@ -137,6 +165,8 @@ export const upCommand = composeCommand({
       abort: abort ? 'exit' : flags['abort-on-container-failure'] ? 'failure' : 'never',
       exitCodeFrom: flags['exit-code-from'],
       timeoutSeconds,
+      watcher:
+        watch && ((attach) => watch.watcherOf(compose, client, project, services, { prune: true, quiet, attach })),
     }).run(up, containers);
   },
 });
@@ -182,22 +212,21 @@ async function ensure(compose: Compose, prepared: Prepared, flags: CreateFlags, 
   });
 }
 
-/** True when the plan was all that was asked for. */
-async function showPlan(compose: Compose, up: Up, asked: boolean): Promise<boolean> {
-  if (!asked && !compose.flags['dry-run']) return false;
+async function showPlan(compose: Compose, up: Up): Promise<number> {
   for (const step of await up.plan()) compose.cli.print(`${step.kind.padEnd(8)}  ${step.name}  (${step.reason})`);
-  return true;
+  return 0;
 }
 
 async function waitReady(
   compose: Compose,
   client: Client,
+  services: ReadonlyMap<string, Service>,
   containers: ReadonlyMap<string, readonly string[]>,
   seconds: number | undefined,
 ): Promise<void> {
   const signal = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
   try {
-    await waitUntilReady(client, containers, compose.onProgress, signal);
+    await waitUntilReady(client, services, containers, compose.onProgress, signal);
   } catch (error) {
     if (signal?.aborted) throw new CommandError(`application not healthy after ${seconds}s`);
     throw error;
@@ -209,6 +238,7 @@ interface AttachedOptions {
   readonly abort: 'exit' | 'failure' | 'never';
   readonly exitCodeFrom: string;
   readonly timeoutSeconds: number | undefined;
+  readonly watcher: ((attach: Attach) => Watcher) | undefined;
 }
 
 /** `up` without `-d`: output of all containers until they end, or are ended. */
@@ -233,7 +263,10 @@ class AttachedRun {
 
   async run(up: Up, containers: ReadonlyMap<string, readonly string[]>): Promise<number> {
     let interrupts = 0;
+    let stopped = (): void => {};
+    const interrupted = new Promise<void>((resolve) => (stopped = resolve));
     const interrupt = (): void => {
+      stopped();
       interrupts++;
       if (interrupts === 1) {
         this.#compose.cli.warn('Gracefully Stopping... press Ctrl+C again to force');
@@ -243,13 +276,23 @@ class AttachedRun {
     };
     process.on('SIGINT', interrupt);
     process.on('SIGTERM', interrupt);
+    const watching = new AbortController();
+    const watcher = this.#options.watcher?.((service, id) => this.#attach(service, id));
     try {
       await up.start(containers, (service, id) => this.#attach(service, id));
-      await Promise.all(this.#ends);
+      if (watcher) {
+        // A rebuild ends containers and begins others: only an interrupt ends the watch.
+        const watch = watcher.run(watching.signal);
+        await Promise.race([watch, interrupted]);
+        watching.abort();
+        await watch;
+      }
+      for (let i = 0; i < this.#ends.length; i++) await this.#ends[i];
       await Promise.all(this.#streams);
       await this.#stopping;
       return this.#code;
     } finally {
+      watching.abort();
       process.off('SIGINT', interrupt);
       process.off('SIGTERM', interrupt);
     }
