@@ -52,6 +52,12 @@ export class LogPrinter {
     output.write(`${this.#prefixOf(name)}${stamp}${clean}\n`);
   }
 
+  /** About a container, not of it. */
+  status(name: string, text: string): void {
+    const color = this.#color && this.#prefix ? COLORS[this.#names.indexOf(name) % COLORS.length] : undefined;
+    this.#cli.io.stdout.write(color === undefined ? `${text}\n` : `\x1b[${color}m${text}\x1b[0m\n`);
+  }
+
   #prefixOf(name: string): string {
     if (!this.#prefix) return '';
     const text = `${name.padEnd(this.#width)}  | `;

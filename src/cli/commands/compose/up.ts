@@ -302,23 +302,24 @@ class AttachedRun {
   async #attach(service: Service, id: string): Promise<void> {
     const inspected = await this.#client.containers.inspect(id);
     const name = shortName(this.#project.name, inspected.Name.slice(1));
+    let drained: Promise<void> | undefined;
     if (this.#options.attached.has(service.name)) {
       const stream = await this.#client.containers.attach(id, { stdout: true, stderr: true, stream: true });
       const sinks = { stdout: this.#printer.sink(name, 'stdout'), stderr: this.#printer.sink(name, 'stderr') };
-      this.#streams.push(
-        (async () => {
-          if (inspected.Config.Tty === true) for await (const data of stream.output) sinks.stdout.write(data);
-          else for await (const part of demultiplex(stream.output)) sinks[part.stream].write(part.data);
-          sinks.stdout.end();
-          sinks.stderr.end();
-          stream.close();
-        })(),
-      );
+      drained = (async () => {
+        if (inspected.Config.Tty === true) for await (const data of stream.output) sinks.stdout.write(data);
+        else for await (const part of demultiplex(stream.output)) sinks[part.stream].write(part.data);
+        sinks.stdout.end();
+        sinks.stderr.end();
+        stream.close();
+      })();
+      this.#streams.push(drained);
     }
     const { outcome } = await this.#client.containers.wait(id, inspected.State.Running ? 'not-running' : 'next-exit');
     this.#ends.push(
-      outcome.then(({ StatusCode: code }) => {
-        if (this.#options.attached.has(service.name)) this.#printer.line(name, `${name} exited with code ${code}`);
+      outcome.then(async ({ StatusCode: code }) => {
+        await drained;
+        if (drained) this.#printer.status(name, `${name} exited with code ${code}`);
         if (this.#stopping) return;
         const ends = this.#options.abort === 'exit' || (this.#options.abort === 'failure' && code !== 0);
         if (!ends) return;
