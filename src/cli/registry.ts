@@ -396,9 +396,24 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/network/rm.ts')).rm,
   },
   {
+    paths: ['kube apply'],
+    summary: 'Bring manifests to a cluster',
+    load: async () => (await import('./commands/kube/apply.ts')).apply,
+  },
+  {
+    paths: ['kube down'],
+    summary: 'Delete the objects of manifests from a cluster',
+    load: async () => (await import('./commands/kube/down.ts')).down,
+  },
+  {
     paths: ['kube generate'],
     summary: 'Write the manifests of a pod or of containers',
     load: async () => (await import('./commands/kube/generate.ts')).generate,
+  },
+  {
+    paths: ['kube logs'],
+    summary: 'Show what the pods of manifests print in a cluster',
+    load: async () => (await import('./commands/kube/logs.ts')).logs,
   },
   {
     paths: ['kube play'],
