@@ -1,9 +1,10 @@
+import type * as KubernetesClient from '@kubernetes/client-node';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { type ErrorCode, EngineError, errorMessage } from '../../base/errors.ts';
 
 /** The official client: large, so it is loaded only by those who have a cluster. */
-type Kubernetes = typeof import('@kubernetes/client-node');
+type Kubernetes = typeof KubernetesClient;
 
 export interface ClusterOptions {
   /** Instead of what KUBECONFIG names, and `~/.kube/config`. */
