@@ -145,6 +145,58 @@ export interface BuildOutputNotice {
 /** `POST /gantry/build/check?dockerfile=…`, body a build context of which only the Dockerfile and its ignore file count, answer `BuildCheckDocument`. */
 export const BUILD_CHECK_PATH = '/gantry/build/check';
 
+/** What a build did: `aux` `{ Report }` of a build with `report=1`, for each platform. */
+export interface BuildReportDocument {
+  readonly Platform: string;
+  readonly Stages: readonly BuildReportStage[];
+}
+
+export interface BuildReportStage {
+  readonly Index: number;
+  readonly Name: string;
+  /** `FROM node:22 AS build` */
+  readonly Text: string;
+  readonly Base: { readonly Stage?: number; readonly Image?: string };
+  /** Bytes of the layers that the stage begins with. */
+  readonly BaseSize: number;
+  readonly Key: string;
+  readonly Steps: readonly {
+    readonly Text: string;
+    readonly Line: number;
+    /** `cached`, `shared`, `run`; empty for what is no step of its own. */
+    readonly Origin: string;
+    readonly Key: string;
+    /** Bytes of its layer. */
+    readonly Size: number;
+    readonly HasLayer: boolean;
+    readonly Milliseconds: number;
+    /** Stages and images that it takes files from. */
+    readonly From: readonly string[];
+  }[];
+}
+
+/** `POST /gantry/build/describe?dockerfile=…&target=…&buildargs=…`, body as of a check, answer `BuildDescriptionDocument`. */
+export const BUILD_DESCRIBE_PATH = '/gantry/build/describe';
+
+export interface BuildDescriptionDocument {
+  readonly Targets: readonly {
+    readonly Name: string;
+    readonly Description: string;
+    readonly Base: string;
+    readonly Platform?: string;
+    readonly Default: boolean;
+  }[];
+  /** Of the target asked for. */
+  readonly Outline: {
+    readonly Name: string;
+    readonly Description: string;
+    readonly Args: readonly { readonly Name: string; readonly Value: string; readonly Description: string }[];
+    readonly Secrets: readonly { readonly Name: string; readonly Required: boolean }[];
+    readonly SSH: readonly { readonly Name: string; readonly Required: boolean }[];
+    readonly Caches: readonly { readonly ID: string }[];
+  };
+}
+
 export interface BuildCheckDocument {
   readonly Warnings: readonly {
     readonly Rule: string;

@@ -2,12 +2,14 @@ import type { Filters } from '../api/filters.ts';
 import {
   BUILD_CHECK_PATH,
   BUILD_PATH,
+  BUILD_DESCRIBE_PATH,
   buildInputPath,
   buildOutputPath,
   CACHE_MOUNTS_PATH,
   type BuildCheckDocument,
   type BuildDocument,
   type BuildMessage,
+  type BuildDescriptionDocument,
   type CacheMountDocument,
 } from '../api/gantry.ts';
 import type { ProgressMessage } from '../api/progress.ts';
@@ -107,6 +109,18 @@ export class BuilderClient {
       headers: { 'Content-Type': 'application/x-tar' },
       body: options.context,
       signal: options.signal,
+    });
+  }
+
+  /** What can be built of a Dockerfile, and what a target can be given. */
+  describe(options: {
+    query: Readonly<Record<string, QueryValue>>;
+    context: AsyncIterable<Uint8Array>;
+  }): Promise<BuildDescriptionDocument> {
+    return this.#requester.json('POST', BUILD_DESCRIBE_PATH, {
+      query: options.query,
+      headers: { 'Content-Type': 'application/x-tar' },
+      body: options.context,
     });
   }
 

@@ -6,7 +6,7 @@
  * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
  */
 import type { Inventory } from '../api/inventory.ts';
-import type { BuildCheckDocument, CacheMountDocument } from '../api/gantry.ts';
+import type { BuildCheckDocument, BuildDescriptionDocument, CacheMountDocument } from '../api/gantry.ts';
 import type { AuthConfig } from '../api/auth.ts';
 import type {
   ContainerCreateRequest,
@@ -357,6 +357,10 @@ export interface BuildRequest {
   readonly outputs?: readonly BuildOutputRequest[];
   /** `[manifest|index|manifest-descriptor|index-descriptor[platform]:]key=value` */
   readonly annotations?: readonly string[];
+  /** Build again without the cache and compare: throws `conflict` with the first difference, by file and field. */
+  readonly verify?: boolean;
+  /** Tell at the end what every step was: an `aux` of `{ Report }` for each platform. */
+  readonly report?: boolean;
   /** Say of every step that is not cached why, against the record it would have used. */
   readonly explain?: boolean;
   readonly auth?: Readonly<Record<string, AuthConfig>>;
@@ -402,9 +406,18 @@ export interface BuildService {
   /** Judges the Dockerfile of a context without building it. */
   check(
     context: Bytes,
-    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'>,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'> & {
+      /** The context holds all the names that a build would have, be they empty files. */
+      readonly namesOnly?: boolean;
+    },
     options?: OperationOptions,
   ): Promise<BuildCheckDocument>;
+  /** What can be built of a context's Dockerfile, and what a target can be given. Throws `invalid-argument`. */
+  describe(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
+    options?: OperationOptions,
+  ): Promise<BuildDescriptionDocument>;
   cancel(buildId: string): Promise<void>;
   prune(options: {
     all?: boolean;

@@ -24,7 +24,7 @@ const COMMON_BASES = [
 /** FROM lines: names of stages, platforms, what the base is called. */
 export function lintFrom(
   { stages, globalArgs, escape }: Dockerfile,
-  { platformArgs }: Pick<LintOptions, 'platformArgs'>,
+  { platformArgs, platformOf }: Pick<LintOptions, 'platformArgs' | 'platformOf'>,
   report: Report,
 ): void {
   const defaults = new Map<string, string>();
@@ -56,7 +56,24 @@ export function lintFrom(
         `Default value for ARG ${stage.base} results in empty or invalid base image name`,
         stage.range,
       );
-    } else if (base !== 'scratch' && !names.has(base.toLowerCase())) lintReference(base, stage, report);
+    } else if (base !== 'scratch' && !names.has(base.toLowerCase())) {
+      lintReference(base, stage, report);
+      const wanted = expandWord(
+        stage.platform ?? '$TARGETPLATFORM',
+        (name) => defaults.get(name) ?? platformArgs.get(name),
+        {
+          escape,
+        },
+      );
+      const found = platformOf?.(base);
+      if (found !== undefined && wanted !== '' && found !== wanted) {
+        report(
+          'InvalidBaseImagePlatform',
+          `Base image ${base} was pulled with platform ${JSON.stringify(found)}, expected ${JSON.stringify(wanted)} for current build`,
+          stage.range,
+        );
+      }
+    }
   }
 }
 

@@ -99,6 +99,18 @@ const CASES: readonly [dockerfile: string, warnings: readonly string[], ignore?:
     'FROM scratch\nEXPOSE 80/TCP',
     ["ExposeProtoCasing 2 Defined protocol '80/TCP' in EXPOSE instruction should be lowercase"],
   ],
+  [
+    'FROM scratch\nEXPOSE 127.0.0.1:80:80',
+    [
+      "ExposeInvalidFormat 2 EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:80:80'",
+    ],
+  ],
+  [
+    'FROM known:1 # the base\nUSER a',
+    [
+      'InlineComment 1 comment at the end of an instruction: Docker reads it as arguments; put "# the base" on a line of its own',
+    ],
+  ],
   ['# check=skip=JSONArgsRecommended\nFROM scratch\nCMD x', []],
   ['# check=skip=all\nFROM scratch\nCMD x', []],
   [
@@ -112,13 +124,51 @@ const CASES: readonly [dockerfile: string, warnings: readonly string[], ignore?:
   ],
   ['FROM known:1\nRUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*', []],
   ['FROM known:1\nRUN --mount=type=cache,target=/var/lib/apt apt-get install -y curl', []],
+  [
+    'FROM foreign:1',
+    [
+      'InvalidBaseImagePlatform 1 Base image foreign:1 was pulled with platform "linux/arm64", expected "linux/amd64" for current build',
+    ],
+  ],
+  ['FROM --platform=$BUILDPLATFORM foreign:1', []],
+  ['# some words\nFROM scratch AS x', []],
+  [
+    '# check=experimental=InvalidDefinitionDescription\n\n# some words\nFROM scratch AS x\n# A is it\nARG A\n# b\n\nARG B',
+    [
+      'InvalidDefinitionDescription 4 Comment for build stage should follow the format: `# x <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.',
+    ],
+  ],
+  [
+    'FROM known:1\nWORKDIR /app\nCOPY . .\nRUN npm ci\nCMD ["node", "sever.js"]',
+    [
+      'MissingCommandFile 5 CMD runs "sever.js", which no instruction brings to /app/sever.js: is it in the build context, and copied there?',
+    ],
+  ],
+  [
+    'FROM scratch\nCOPY server.js /srv/\nENTRYPOINT ["/srv/start.sh"]',
+    [
+      'MissingCommandFile 3 ENTRYPOINT runs "/srv/start.sh", which no instruction brings to /srv/start.sh: is it in the build context, and copied there?',
+    ],
+  ],
+  ['FROM known:1\nWORKDIR /app\nCOPY . .\nCMD ["node", "server.js"]', []],
+  ['FROM known:1\nWORKDIR /app\nCOPY src /app/lib\nCMD ["node", "lib/a.py"]', []],
+  ['FROM known:1\nWORKDIR /app\nRUN npm run build\nCMD ["node", "dist/index.js"]', []],
+  ['FROM known:1\nWORKDIR /app\nCOPY --from=other /x .\nCMD ["python", "x.py"]', []],
+  ['FROM known:1\nWORKDIR /app\nCMD ["/docker-entrypoint.sh"]', []],
+  ['FROM known:1\nWORKDIR /app\nCOPY server.js main.js\nCMD ["node", "main.js"]', []],
 ];
 
 for (const [dockerfile, expected, ignore = []] of CASES) {
   test(`lintDockerfile() ${JSON.stringify(dockerfile)}`, () => {
     const { warnings } = lintDockerfile(parseDockerfile(`${dockerfile}\n`), {
       ignore,
-      platformArgs: new Map([['TARGETPLATFORM', 'linux/amd64']]),
+      platformArgs: new Map([
+        ['TARGETPLATFORM', 'linux/amd64'],
+        ['BUILDPLATFORM', 'linux/arm64'],
+      ]),
+      text: `${dockerfile}\n`,
+      contextHas: (path) => ['server.js', 'src/a.py'].includes(path),
+      platformOf: (reference) => (reference === 'foreign:1' ? 'linux/arm64' : undefined),
       environmentOf: (reference) => (reference.startsWith('known') ? ['PATH=/bin'] : undefined),
     });
     assert.deepEqual(

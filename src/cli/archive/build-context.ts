@@ -87,8 +87,14 @@ export function namedTree(folder: string): ClientTree {
   });
 }
 
-/** Of a directory only the Dockerfile and its ignore file: what a check looks at. */
-export function checkContext(folder: string, dockerfile: string): BuildContext {
+/** Names of one context that a check is told. */
+const MAX_NAMES = 20_000;
+
+/**
+ * Of a directory the Dockerfile and its ignore file, and the names of what a build would be sent, as empty files: what a
+ * check looks at. `complete` is false where there are too many names.
+ */
+export function checkContext(folder: string, dockerfile: string): BuildContext & { readonly complete: boolean } {
   const root = resolve(folder);
   const place = placeOf(root, dockerfile);
   const files = [place.name, `${place.name}.dockerignore`, '.dockerignore'].flatMap((name) => {
@@ -96,11 +102,62 @@ export function checkContext(folder: string, dockerfile: string): BuildContext {
     const path = join(root, name);
     return fs.existsSync(path) ? [{ name, text: fs.readFileSync(path) }] : [];
   });
-  const entries = files.map(({ name, text }) => ({
-    header: tarHeader({ type: 'file', name, size: text.byteLength }),
-    body: [text],
-  }));
-  return { tar: writeTar(entries), dockerfile: place.name };
+  const known = new Set(files.map(({ name }) => name));
+  const names: string[] = [];
+  for (const { path, sent, kind } of contextEntries(root, ignorePatterns(root, place.name).patterns)) {
+    if (!sent || known.has(path)) continue;
+    names.push(kind === 'directory' ? `${path}/` : path);
+    if (names.length > MAX_NAMES) break;
+  }
+  const complete = names.length <= MAX_NAMES;
+  function* entries(): Generator<TarSource, void, void> {
+    for (const { name, text } of files)
+      yield { header: tarHeader({ type: 'file', name: latin(name), size: text.byteLength }), body: [text] };
+    for (const name of complete ? names : [])
+      yield { header: tarHeader({ type: name.endsWith('/') ? 'directory' : 'file', name: latin(name) }) };
+  }
+  return { tar: writeTar(entries()), dockerfile: place.name, complete };
+}
+
+/** Names in archives are bytes. */
+function latin(name: string): string {
+  return Buffer.from(name).toString('latin1');
+}
+
+export interface ContextEntry {
+  readonly path: string;
+  readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  /** Bytes. */
+  readonly size: number;
+  readonly sent: boolean;
+  /** The line of the ignore file that decided; undefined when none did. */
+  readonly rule: string | undefined;
+}
+
+/** What is in a context, in the order of names, and what becomes of it. A folder that stays behind as a whole is one entry. */
+export function* contextEntries(root: string, patterns: PathPatterns, below = ''): Generator<ContextEntry, void, void> {
+  const found = fs.readdirSync(join(root, below), { withFileTypes: true });
+  for (const entry of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`;
+    const decided = patterns.decide(path);
+    const sent = decided?.negated !== false;
+    const kind = entry.isDirectory()
+      ? 'directory'
+      : entry.isFile()
+        ? 'file'
+        : entry.isSymbolicLink()
+          ? 'symlink'
+          : 'other';
+    const size = kind === 'file' ? (fs.statSync(join(root, path), { throwIfNoEntry: false })?.size ?? 0) : 0;
+    yield { path, kind, size, sent, rule: decided?.source };
+    if (kind === 'directory' && (sent || patterns.hasExceptions)) yield* contextEntries(root, patterns, path);
+  }
+}
+
+/** The entries of the directory that a build with this Dockerfile would be sent, with the rules of its ignore file. */
+export function listContext(folder: string, dockerfile: string): Generator<ContextEntry, void, void> {
+  const root = resolve(folder);
+  return contextEntries(root, ignorePatterns(root, placeOf(root, dockerfile).name).patterns);
 }
 
 /** A context that is nothing but a Dockerfile. */

@@ -1,5 +1,6 @@
 import {
   BUILD_CHECK_PATH,
+  BUILD_DESCRIBE_PATH,
   BUILD_PATH,
   buildAnswerPath,
   buildInputPath,
@@ -88,6 +89,7 @@ export function buildRoutes(engine: EngineServices): Route[] {
       },
     },
     { method: 'POST', path: BUILD_CHECK_PATH, handle: (exchange) => check(engine, exchange) },
+    { method: 'POST', path: BUILD_DESCRIBE_PATH, handle: (exchange) => describe(engine, exchange) },
     { method: 'POST', path: '/build/prune', handle: (exchange) => prune(engine, exchange) },
   ];
 }
@@ -106,8 +108,21 @@ async function check(engine: EngineServices, exchange: Exchange): Promise<void> 
     ...(dockerfile !== undefined && { dockerfile }),
     ...(platform !== undefined && { platform }),
     buildArgs,
+    namesOnly: exchange.query.flag('names'),
   };
   exchange.json(await engine.builder.check(exchange.upload(), request, { signal: exchange.signal }));
+}
+
+async function describe(engine: EngineServices, exchange: Exchange): Promise<void> {
+  const { query } = exchange;
+  const [dockerfile, platform, target] = ['dockerfile', 'platform', 'target'].map((name) => query.text(name));
+  const request = {
+    ...(dockerfile !== undefined && { dockerfile }),
+    ...(platform !== undefined && { platform }),
+    ...(target !== undefined && { target }),
+    buildArgs: query.json('buildargs', map(nullable(string))) ?? {},
+  };
+  exchange.json(await engine.builder.describe(exchange.upload(), request, { signal: exchange.signal }));
 }
 
 interface BuildRouteParts {
@@ -185,7 +200,7 @@ async function run(
       ...options,
       onProgress: ({ stream, aux }) => {
         printed.add(stream ?? '');
-        if (aux !== undefined && 'Descriptor' in (aux as object)) send({ aux });
+        if (aux !== undefined && ('Descriptor' in (aux as object) || 'Report' in (aux as object))) send({ aux });
       },
     });
     send({ stream: `${id}\n` });
@@ -261,6 +276,8 @@ function buildRequest(exchange: Exchange): BuildRequest {
     quiet: query.flag('q'),
     squash: query.flag('squash'),
     explain: query.flag('explain'),
+    verify: query.flag('verify'),
+    report: query.flag('report'),
     outputs: (query.json('outputs', outputs) ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
     annotations: query.json('annotations', list(string)) ?? [],
     ...(shmSize === undefined ? {} : { shmSize }),

@@ -1,21 +1,27 @@
-import { lstat, mkdir, open, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Filters } from '../../api/filters.ts';
-import type { BuildCheckDocument, CacheMountDocument } from '../../api/gantry.ts';
+import type { BuildCheckDocument, BuildDescriptionDocument, CacheMountDocument } from '../../api/gantry.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
+import {
+  describeOutline,
+  describeTargets,
+  type OutlineDescription,
+  type TargetDescription,
+} from '../../build/describe.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
-import { namedImages, planBuild } from '../../build/plan.ts';
+import { type BuildPlan, namedImages, planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
-import { formatPlatform } from '../../oci/platform.ts';
+import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -31,7 +37,9 @@ import type { RemoteSources } from './sources/remote-sources.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { checkOutputs, type Delivered, type DeliverOptions } from './outputs/deliver.ts';
 import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
+import { BuildReport } from './report.ts';
 import type { ResolvedSource, SolvedBuild } from './solved-build.ts';
+import { firstDifference } from './verify.ts';
 import { StageBuilder } from './stage-builder.ts';
 import { type CacheImport, StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
@@ -123,7 +131,11 @@ export class Builder implements BuildService {
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
     (request.cacheFrom ?? []).forEach(readCacheSource);
     (request.cacheTo ?? []).forEach(readCacheTarget);
-    checkOutputs((request.outputs ?? []).map(readOutput), { tags, platforms: 1, hasClient: !!options.onOutput });
+    checkOutputs((request.outputs ?? []).map(readOutput), {
+      tags,
+      platforms: platformsOf(request.platform).length,
+      hasClient: !!options.onOutput,
+    });
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
     if (request.buildId) this.#running.set(request.buildId, stop);
@@ -181,44 +193,70 @@ export class Builder implements BuildService {
       const buildArgs = new Map(
         Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
       );
-      const platformArgs = platformArguments(request.platform);
       const dockerfile = readStages(parsed);
-      const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
       const epoch = sourceDateEpoch(buildArgs);
       const warn = (message: string): void => announce(`[Warning] ${message}\n`);
       const { auth } = request;
-      const imports = await this.#parts.transfer.open(
-        request.noCache === true ? [] : (request.cacheFrom ?? []).map(readCacheSource),
-        { auth, signal, warn, readFile: options.onInput },
-      );
-      const builder = new StageBuilder({
-        parts: this.#parts,
-        request,
-        plan,
-        directory,
-        cache: this.#cache,
-        imports,
-        onEvent: (event) => options.onEvent?.(event),
-        // With a time of its own the build cannot have files that others share.
-        secrets: contexts.secrets,
-        main: { ...sent, ignore, steady: epoch === undefined || sent.steady === 'own' ? sent.steady : undefined },
-        escape: dockerfile.escape,
-        epoch,
-        buildArgs,
-        platformArgs,
-        lease,
-        announce,
-        options,
-      });
-      const platform = platformArgs.get('TARGETPLATFORM')!;
-      const built = await builder.build();
-      const solved = { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: text };
+      const platforms = platformsOf(request.platform);
+      const report = new BuildReport();
+      // With a time of its own the build cannot have files that others share, and of two builds neither can.
+      const alone = platforms.length === 1 && request.verify !== true;
+      const steady = alone && (epoch === undefined || sent.steady === 'own') ? sent.steady : undefined;
+      let count = 0;
+      const solve = async (asked: string | undefined, how: { readonly fresh: boolean }): Promise<SolvedBuild> => {
+        const platformArgs = platformArguments(asked);
+        const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
+        const own = join(directory, `solve-${++count}`);
+        await mkdir(own);
+        const fresh = how.fresh || request.noCache === true;
+        const imports = await this.#parts.transfer.open(fresh ? [] : (request.cacheFrom ?? []).map(readCacheSource), {
+          auth,
+          signal,
+          warn,
+          readFile: options.onInput,
+        });
+        const builder = new StageBuilder({
+          parts: this.#parts,
+          request: { ...request, noCache: fresh, ...(asked !== undefined && { platform: asked }) },
+          plan,
+          directory: own,
+          cache: this.#cache,
+          imports,
+          onEvent: (event) => {
+            report.add(event);
+            options.onEvent?.(event);
+          },
+          secrets: contexts.secrets,
+          main: { ...sent, ignore, steady },
+          escape: dockerfile.escape,
+          epoch,
+          buildArgs,
+          platformArgs,
+          lease,
+          announce,
+          options,
+        });
+        const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
+        const built = await builder.build();
+        return { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: text };
+      };
+      const solved: SolvedBuild[] = [];
+      for (const platform of platforms) {
+        if (platforms.length > 1) announce(`Platform ${platform}\n`);
+        solved.push(await solve(platform, { fresh: false }));
+      }
+      if (request.verify === true) {
+        for (const [index, platform] of platforms.entries()) {
+          announce('Verifying: the same again, without the cache\n');
+          await this.#verify(solved[index]!, await solve(platform, { fresh: true }), { announce, signal });
+        }
+      }
       const caches = (request.cacheTo ?? []).map(readCacheTarget);
       const inline = caches.some(({ kind }) => kind === 'inline') || buildArgs.get('BUILDKIT_INLINE_CACHE') === '1';
-      const image = this.#parts.outputs.finish(solved, request.labels ?? {}, inline);
-      const outputs = (await this.#outputs([image], request, { directory, options })).map(readOutput);
-      if (options.outputsOf) checkOutputs(outputs, { tags, platforms: 1, hasClient: !!options.onOutput });
-      const delivered = await this.#parts.outputs.deliver([image], {
+      const images = solved.map((build) => this.#parts.outputs.finish(build, request.labels ?? {}, inline));
+      const outputs = (await this.#outputs(images, request, { directory, options })).map(readOutput);
+      if (options.outputsOf) checkOutputs(outputs, { tags, platforms: images.length, hasClient: !!options.onOutput });
+      const delivered = await this.#parts.outputs.deliver(images, {
         outputs,
         tags,
         annotations: (request.annotations ?? []).flatMap(readAnnotations),
@@ -229,7 +267,14 @@ export class Builder implements BuildService {
         signal: options.signal,
         onProgress: options.onProgress,
       });
-      await this.#parts.transfer.send([solved], caches, { auth, signal, announce, toClient: options.onOutput });
+      await this.#parts.transfer.send(solved, caches, { auth, signal, announce, toClient: options.onOutput });
+      if (request.report === true)
+        for (const build of solved)
+          options.onProgress?.({
+            id: '',
+            status: '',
+            aux: { Report: report.document(build, this.#parts.snapshotter) },
+          });
       this.#tell(delivered, { announce, options });
       const { id, descriptor, names } = delivered;
       return { id, descriptor, names };
@@ -275,6 +320,23 @@ export class Builder implements BuildService {
     return { reference: images.checkReference(name), digest: image.id, config: canonicalJson(image.config) };
   }
 
+  /** Throws `conflict` when the second build did not give what the first one gave. */
+  async #verify(
+    first: SolvedBuild,
+    second: SolvedBuild,
+    { announce, signal }: { announce: (text: string) => void; signal: AbortSignal | undefined },
+  ): Promise<void> {
+    const found = await firstDifference(this.#parts.snapshotter, first, second, signal);
+    if (!found) {
+      announce(`Verified: ${second.steps.length} steps gave the same again\n`);
+      return;
+    }
+    throw new EngineError(
+      'conflict',
+      [`dockerfile line ${found.line}: not reproducible: ${found.text}`, ...found.differences].join('\n  '),
+    );
+  }
+
   #tell(
     { id, stored, descriptor, names }: Delivered,
     { announce, options }: { announce: (text: string) => void; options: BuildOptions },
@@ -289,7 +351,7 @@ export class Builder implements BuildService {
 
   async check(
     context: Bytes,
-    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'>,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'> & { readonly namesOnly?: boolean },
     { signal }: OperationOptions = {},
   ): Promise<BuildCheckDocument> {
     const root = join(this.#parts.temporary, `check-${newId().slice(0, 16)}`);
@@ -301,12 +363,16 @@ export class Builder implements BuildService {
       return await withExcerpt({ name, text }, async () => {
         const parsed = parseDockerfile(text);
         const stages = readStages(parsed);
-        const environments = await this.#environments(stages);
+        const bases = await this.#bases(stages);
+        const names = request.namesOnly === true ? new Set(await readdir(root, { recursive: true })) : undefined;
         const buildArgs = new Map(Object.entries(request.buildArgs ?? {}).filter(([, value]) => value !== null));
         const { warnings, fails } = lintDockerfile(parsed, {
           ignore: await readIgnore(root, name),
-          platformArgs: platformArguments(request.platform),
-          environmentOf: (reference) => environments.get(reference),
+          platformArgs: platformArguments(platformsOf(request.platform)[0]),
+          environmentOf: (reference) => bases.get(reference)?.environment,
+          platformOf: (reference) => bases.get(reference)?.platform,
+          contextHas: names && ((path) => names.has(join('/', path).slice(1))),
+          text,
         });
         return {
           Warnings: warnings.map(({ rule, message, range }) => ({
@@ -318,7 +384,7 @@ export class Builder implements BuildService {
           Fails: fails,
           Images: namedImages(stages, {
             buildArgs: buildArgs as ReadonlyMap<string, string>,
-            platformArgs: platformArguments(request.platform),
+            platformArgs: platformArguments(platformsOf(request.platform)[0]),
           }),
         };
       });
@@ -327,12 +393,43 @@ export class Builder implements BuildService {
     }
   }
 
-  /** Environments of those base images that are here. */
-  async #environments({ stages }: Dockerfile): Promise<Map<string, readonly string[]>> {
-    const found = new Map<string, readonly string[]>();
+  async describe(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
+    { signal }: OperationOptions = {},
+  ): Promise<BuildDescriptionDocument> {
+    const root = join(this.#parts.temporary, `describe-${newId().slice(0, 16)}`);
+    await mkdir(root, { recursive: true });
+    try {
+      await this.#parts.extract(context, root, signal);
+      const name = request.dockerfile || 'Dockerfile';
+      const text = await readContextFile(root, name);
+      return await withExcerpt({ name, text }, async () => {
+        const dockerfile = readStages(parseDockerfile(text));
+        const buildArgs = new Map(
+          Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+        );
+        const outline = describeOutline(dockerfile, text, {
+          target: request.target,
+          buildArgs,
+          platformArgs: platformArguments(platformsOf(request.platform)[0]),
+        });
+        return descriptionDocument(describeTargets(dockerfile, text), outline);
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  /** Environments and platforms of those base images that are here. */
+  async #bases({ stages }: Dockerfile): Promise<Map<string, { environment: readonly string[]; platform: string }>> {
+    const found = new Map<string, { environment: readonly string[]; platform: string }>();
     for (const { base } of stages) {
       const image = await this.#parts.images.resolve(base).catch(() => undefined);
-      if (image) found.set(base, image.config.config?.Env ?? []);
+      if (!image) continue;
+      const { config, os, architecture, variant } = image.config;
+      const platform = formatPlatform({ os, architecture, ...(variant && { variant }) });
+      found.set(base, { environment: config?.Env ?? [], platform });
     }
     return found;
   }
@@ -404,8 +501,48 @@ export class Builder implements BuildService {
   }
 }
 
+function descriptionDocument(
+  targets: readonly TargetDescription[],
+  { name, description, args, secrets, ssh, caches }: OutlineDescription,
+): BuildDescriptionDocument {
+  return {
+    Targets: targets.map((target) => ({
+      Name: target.name,
+      Description: target.description,
+      Base: target.base,
+      ...(target.platform !== undefined && { Platform: target.platform }),
+      Default: target.isDefault,
+    })),
+    Outline: {
+      Name: name,
+      Description: description,
+      Args: args.map((arg) => ({ Name: arg.name, Value: arg.value, Description: arg.description })),
+      Secrets: secrets.map((one) => ({ Name: one.name, Required: one.required })),
+      SSH: ssh.map((one) => ({ Name: one.name, Required: one.required })),
+      Caches: caches.map(({ id }) => ({ ID: id })),
+    },
+  };
+}
+
 function cacheMountDocument({ id, inUse, size }: CacheMountInfo): CacheMountDocument {
   return { Id: id, InUse: inUse, Size: size };
+}
+
+/** `linux/amd64,linux/arm64`; undefined is this host's. Throws `invalid-argument`. */
+function platformsOf(text: string | undefined): (string | undefined)[] {
+  const asked = (text ?? '').split(',').map((one) => one.trim());
+  const known = [...new Set(asked.filter((one) => one !== '').map((one) => formatPlatform(parsePlatform(one))))];
+  return known.length === 0 ? [undefined] : known;
+}
+
+/** What the target's image is for: what its base was asked to be for, where the file says so. */
+function targetPlatform({ stages }: BuildPlan, asked: string): string {
+  let at = stages.at(-1);
+  while (at && at.platform === undefined && at.base.kind === 'stage') {
+    const { index } = at.base;
+    at = stages.find((stage) => stage.index === index);
+  }
+  return at?.platform === undefined ? asked : formatPlatform(parsePlatform(at.platform));
 }
 
 function sourceDateEpoch(buildArgs: ReadonlyMap<string, string>): number | undefined {

@@ -26,6 +26,7 @@ import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { BuilderParts } from './builder.ts';
 import type { BuildEvent, BuildVertex, StepOrigin } from './build-event.ts';
 import { type FilesPlace, resolveCopy } from './copy-step.ts';
+import { checkEmulation } from './emulation.ts';
 import { explainStep } from './explain.ts';
 import { OrderedOutput } from './ordered-output.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
@@ -242,6 +243,13 @@ export class StageBuilder {
     };
   }
 
+  /** What the programs of a stage are for; undefined is this machine. */
+  #platformOf({ platform, base }: PlannedStage): string | undefined {
+    const below =
+      base.kind === 'stage' ? this.#context.plan.stages.find(({ index }) => index === base.index) : undefined;
+    return platform ?? (below ? this.#platformOf(below) : this.#context.request.platform);
+  }
+
   async #image(name: string, platform: string | undefined): Promise<ResolvedImage> {
     const { images } = this.#context.parts;
     const { options, request } = this.#context;
@@ -347,6 +355,7 @@ export class StageBuilder {
     const { request, buildArgs, parts, escape } = this.#context;
     if (instruction.network === 'host' && request.networkMode !== 'host')
       throw new EngineError('forbidden', `${line}: RUN --network=host is only allowed in a build with --network=host`);
+    checkEmulation(this.#platformOf(run.planned));
     const { command, script } = withHeredocs(instruction);
     const argv = commandArgv(command, state.config);
     const args = [...run.args].filter(([name]) => ownVariable(state, name) === undefined);

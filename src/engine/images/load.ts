@@ -51,6 +51,14 @@ interface ArchivedImage {
   readonly references: readonly Reference[];
   /** The descriptor of the manifest it had in an OCI layout, when its blobs are the ones we keep. */
   readonly manifest?: Descriptor;
+  /** An index that its names stand for, all of whose content is in the archive. */
+  readonly whole?: WholeIndex;
+}
+
+interface WholeIndex {
+  readonly target: Descriptor;
+  /** Everything below it, itself included. */
+  readonly blobs: Digest[];
 }
 
 async function imagesOf(
@@ -60,11 +68,13 @@ async function imagesOf(
 ): Promise<ArchivedImage[]> {
   const dockerManifest = index.document('manifest.json');
   const ociIndex = index.document('index.json');
-  const images = dockerManifest
-    ? await dockerImages(index, parts, dockerManifest)
-    : ociIndex
-      ? await ociImages(index, parts, ociIndex, platforms)
-      : undefined;
+  const whole = platforms.length === 0 && ociIndex !== undefined && holdsWholeIndex(index, ociIndex);
+  const images =
+    dockerManifest && !whole
+      ? await dockerImages(index, parts, dockerManifest)
+      : ociIndex
+        ? await ociImages(index, parts, ociIndex, platforms)
+        : undefined;
   if (!images) {
     throw new EngineError(
       'invalid-argument',
@@ -138,14 +148,64 @@ async function ociImages(
   for (const descriptor of parseIndex(document).manifests) {
     const reference = nameOf(descriptor);
     const manifests = await manifestsOf(index, parts, descriptor, 0);
-    for (const manifest of platforms.length > 0 ? manifests : bestOf(manifests, parts.platform)) {
+    const whole =
+      platforms.length === 0 && reference && isIndex(descriptor.mediaType)
+        ? await wholeIndex(index, parts, descriptor, manifests)
+        : undefined;
+    const best = bestOf(manifests, parts.platform);
+    for (const manifest of platforms.length > 0 || whole ? manifests : best) {
       const image = images.get(manifest.digest) ?? (await ociImage(index, parts, manifest));
-      if (!image) continue;
-      images.set(manifest.digest, { ...image, references: [...image.references, ...(reference ? [reference] : [])] });
+      if (!image || (whole && imagePlatform({ config: parseImageConfig(image.text) }).os !== 'linux')) continue;
+      // With all platforms there, the name is that of the one that runs here.
+      const named = reference && (!whole || manifest === (best[0] ?? manifests[0]));
+      images.set(manifest.digest, {
+        ...image,
+        references: [...image.references, ...(named ? [reference] : [])],
+        ...(whole && { whole }),
+      });
     }
   }
   if (images.size === 0) throw new EngineError('invalid-argument', 'invalid archive: its index.json names no image');
   return [...images.values()];
+}
+
+/** Whether some name of the layout stands for an index: `manifest.json` knows only one image of it. */
+function holdsWholeIndex(index: ArchiveIndex, document: Buffer): boolean {
+  return parseIndex(document).manifests.some(
+    (descriptor) => isIndex(descriptor.mediaType) && nameOf(descriptor) !== undefined && has(index, descriptor),
+  );
+}
+
+/** The index with everything below it; undefined when the archive has only some of its platforms. */
+async function wholeIndex(
+  index: ArchiveIndex,
+  parts: ImageParts,
+  descriptor: Descriptor,
+  manifests: readonly Descriptor[],
+): Promise<WholeIndex | undefined> {
+  const { mediaType, digest, size } = descriptor;
+  const blobs = [digest];
+  for (const manifest of manifests) {
+    if (!has(index, manifest)) return undefined;
+    blobs.push(manifest.digest);
+    const { config, layers } = parseManifest(
+      Buffer.from(await textOfMember(parts, index.blob(manifest), manifest.digest)),
+    );
+    for (const child of [config, ...layers]) {
+      if (!has(index, child)) return undefined;
+      blobs.push(child.digest);
+    }
+  }
+  return { target: { mediaType, digest, size }, blobs };
+}
+
+function has(index: ArchiveIndex, descriptor: Descriptor): boolean {
+  try {
+    index.blob(descriptor);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function manifestsOf(
@@ -238,10 +298,16 @@ function record(
   const said: (() => void)[] = [];
   const say = (stream: string): void => void said.push(() => onProgress?.({ id: '', status: '', stream }));
   parts.db.transaction(() => {
-    for (const { config, layers, references, manifest } of images) {
+    for (const { target, blobs } of new Set(images.flatMap(({ whole }) => whole ?? []))) {
+      const members = images.flatMap(({ whole, config, manifest }) =>
+        whole?.target.digest === target.digest && manifest ? [{ image: config.id, manifest }] : [],
+      );
+      parts.images.targets.put({ digest: target.digest, members, blobs });
+    }
+    for (const { config, layers, references, manifest, whole } of images) {
       const image = recordImage(parts, config, { manifest: isKept(parts, config, layers) ? manifest : undefined });
       for (const reference of references) {
-        const before = nameImage(parts, image.id, reference);
+        const before = nameImage(parts, image.id, reference, whole?.target);
         if (before !== undefined) {
           say(
             `The image ${familiarName(reference)} already exists, renaming the old one with ID ${before} to empty string\n`,
@@ -249,7 +315,7 @@ function record(
         }
         say(`Loaded image: ${familiarName(reference)}\n`);
       }
-      if (references.length === 0) say(`Loaded image ID: ${image.id}\n`);
+      if (references.length === 0 && !whole) say(`Loaded image ID: ${image.id}\n`);
       said.push(() => parts.publish('load', image.id, eventAttributes(image, image.id)));
     }
   });

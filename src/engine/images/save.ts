@@ -2,7 +2,8 @@ import { EngineError, notFound } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { bytesOf } from '../../content/bytes.ts';
-import type { Bytes } from '../../content/content-store.ts';
+import { childrenOf } from '../../content/children.ts';
+import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { tarHeader } from '../../content/tar/header.ts';
 import { type TarSource, writeTar } from '../../content/tar/writer.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
@@ -24,6 +25,7 @@ import { chainsOf } from '../gc.ts';
 import { layerRecord, layerTar } from './layers.ts';
 import { eventAttributes } from './names.ts';
 import type { ImageParts } from './parts.ts';
+import { wholeTarget } from './targets.ts';
 import { imageByPrefix, imagePlatform, platformOf, resolveImage } from './resolve.ts';
 
 export interface SaveOptions extends OperationOptions {
@@ -108,6 +110,36 @@ interface Described extends Selected {
   readonly manifest: Descriptor;
   /** Undefined: the manifest is a blob of the store. */
   readonly manifestBytes: Buffer | undefined;
+  /** By name, what it stands for where that is more than this image: an index with all of its platforms. */
+  readonly targets: ReadonlyMap<string, SavedTarget>;
+}
+
+interface SavedTarget {
+  readonly manifest: Descriptor;
+  readonly blobs: readonly Descriptor[];
+  readonly source: ContentSource;
+}
+
+/** What the names stand for, each with everything below it. */
+async function savedTargets(
+  parts: ImageParts,
+  { image, references }: Selected,
+  lease: Lease,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, SavedTarget>> {
+  const targets = new Map<string, SavedTarget>();
+  for (const reference of references) {
+    const whole = await wholeTarget(parts, reference, image.id, lease);
+    if (!whole) continue;
+    const blobs: Descriptor[] = [];
+    const add = async (descriptor: Descriptor): Promise<void> => {
+      blobs.push(descriptor);
+      for (const child of await childrenOf(whole.source, descriptor, signal)) await add(child);
+    };
+    await add(whole.manifest);
+    targets.set(canonicalName(reference), { ...whole, blobs });
+  }
+  return targets;
 }
 
 async function describe(
@@ -117,6 +149,7 @@ async function describe(
   signal: AbortSignal | undefined,
 ): Promise<Described> {
   lease.add('blob', image.id);
+  const targets = await savedTargets(parts, { image, references }, lease, signal);
   const chains = chainsOf(image.config);
   for (const chain of chains) lease.add('snapshot', chain);
   const layers: Described['layers'][number][] = [];
@@ -128,7 +161,7 @@ async function describe(
   }
   if (image.manifest) {
     lease.add('blob', image.manifest.digest);
-    return { image, references, layers, manifest: image.manifest, manifestBytes: undefined };
+    return { image, references, layers, manifest: image.manifest, manifestBytes: undefined, targets };
   }
   const manifestBytes = Buffer.from(
     manifestOf(
@@ -141,7 +174,7 @@ async function describe(
     digest: sha256(manifestBytes),
     size: manifestBytes.byteLength,
   };
-  return { image, references, layers, manifest, manifestBytes };
+  return { image, references, layers, manifest, manifestBytes, targets };
 }
 
 /** The manifest of an image that came without one. */
@@ -178,7 +211,9 @@ function* entries(parts: ImageParts, images: readonly Described[], signal?: Abor
     if (!blobs.has(digest))
       blobs.set(digest, { header: tarHeader({ type: 'file', name: blobPath(digest), size }), body });
   };
-  for (const { image, layers, manifest, manifestBytes } of images) {
+  for (const { image, layers, manifest, manifestBytes, targets } of images) {
+    for (const { blobs: below, source } of targets.values())
+      for (const blob of below) add(blob.digest, blob.size, source.read(blob));
     add(image.id, Buffer.byteLength(image.configText), bytesOf(image.configText));
     add(manifest.digest, manifest.size, manifestBytes ? bytesOf(manifestBytes) : parts.content.read(manifest));
     for (const { record, open } of layers) add(record.blob.digest, record.blob.size, open());
@@ -206,13 +241,15 @@ function blobPath(digest: Digest): string {
 }
 
 function ociIndex(images: readonly Described[]): string {
-  const manifests = images.flatMap(({ manifest, references }) => {
-    const { mediaType, digest, size } = manifest;
-    if (references.length === 0) return [{ mediaType, digest, size }];
-    return references.map((reference) => ({
+  const manifests = images.flatMap(({ manifest, references, targets }) => {
+    const plain = ({ mediaType, digest, size }: Descriptor): Pick<Descriptor, 'mediaType' | 'digest' | 'size'> => ({
       mediaType,
       digest,
       size,
+    });
+    if (references.length === 0) return [plain(manifest)];
+    return references.map((reference) => ({
+      ...plain(targets.get(canonicalName(reference))?.manifest ?? manifest),
       annotations: {
         'io.containerd.image.name': canonicalName(reference),
         'org.opencontainers.image.ref.name': reference.tag,

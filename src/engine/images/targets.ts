@@ -1,4 +1,5 @@
 import { now } from '../../base/time.ts';
+import { childrenOf } from '../../content/children.ts';
 import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { type ChainId, type Digest, isDigest } from '../../oci/digest.ts';
@@ -140,7 +141,11 @@ export async function wholeTarget(
     lease.add('blob', digest);
     if (!chains.has(digest) && !(await parts.content.stat(digest))) return undefined;
   }
-  return { manifest: target, source: contentOf(parts, chains) };
+  const source = contentOf(parts, chains);
+  // Of an index that was pulled, some platforms may never have come.
+  for (const child of await childrenOf(source, target))
+    if (!chains.has(child.digest) && !(await parts.content.stat(child.digest))) return undefined;
+  return { manifest: target, source };
 }
 
 /** The store, and layers of the images in it that have no blob. */

@@ -1,12 +1,15 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { askedContext, checkContext } from '../../archive/build-context.ts';
+import { askedContext } from '../../archive/build-context.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
+import type { BuildReportDocument } from '../../../api/gantry.ts';
+import { graphMermaid, graphTree, sizeWaterfall } from '../../output/build-report.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { type BuildOutputFlag, parseBuildOutput } from '../../options/build-output.ts';
 import { readCacheFlags } from '../../options/build-cache.ts';
 import { BuildFiles, checkDestinations } from './build-files.ts';
+import { listBuildContext, readCall, runCall } from './calls.ts';
 import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
@@ -38,9 +41,14 @@ gantry build --ssh default .`,
     'build-arg': list('Set build-time variables'),
     'cache-from': list('External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
     'cache-to': list('Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")'),
-    check: bool('Look for mistakes in the Dockerfile without building it'),
+    call: string('Set method for evaluating build ("check", "outline", "targets")', {
+      initial: 'build',
+      complete: ['build', 'check', 'outline', 'targets'],
+    }),
+    check: bool('Shorthand for "--call=check": look for mistakes in the Dockerfile without building it'),
     'cgroup-parent': string('Set the parent cgroup for the "RUN" instructions during build'),
     compress: bool('Compress the build context using gzip'),
+    'context-ls': bool('List what the build context holds, what of it is sent, and by which rule not'),
     'cpu-period': int('Limit the CPU CFS (Completely Fair Scheduler) period'),
     'cpu-quota': int('Limit the CPU CFS (Completely Fair Scheduler) quota'),
     'cpu-shares': int('CPU shares (relative weight)', { short: 'c' }),
@@ -50,6 +58,9 @@ gantry build --ssh default .`,
     explain: bool('Say of every step that is not cached why not'),
     file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
     'force-rm': bool('Always remove intermediate containers'),
+    graph: string('After the build, print the graph of its stages and steps ("tree", "mermaid")', {
+      complete: ['tree', 'mermaid'],
+    }),
     iidfile: string('Write the image ID to the file', { complete: 'file' }),
     isolation: string('Container isolation technology'),
     label: list('Set metadata for an image'),
@@ -76,9 +87,11 @@ gantry build --ssh default .`,
     'security-opt': strings('Security options'),
     'shm-size': bytes('Size of "/dev/shm"'),
     ssh: list('SSH agent socket or keys to expose to the build ("default|<id>[=<socket>|<key>[,<key>]]")'),
+    sizes: bool('After the build, print what each instruction adds to the image'),
     squash: bool('Squash newly built layers into a single new layer'),
     tag: list('Name and optionally a tag in the "name:tag" format', { short: 't' }),
     target: string('Set the target build stage to build.'),
+    verify: bool('Build again without the cache and fail when the result is not the same'),
     ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
   },
   args: { min: 1, max: 1 },
@@ -92,7 +105,14 @@ gantry build --ssh default .`,
     const quiet = flags.quiet || progress === 'quiet';
     const place = args[0]!;
     const remote = isRemote(place);
-    if (flags.check) return check(cli, place, flags);
+    const call = flags.check ? { method: 'check', json: false } : readCall(flags.call);
+    if ((call || flags['context-ls']) && remote)
+      throw new CommandError('invalid argument: this needs a directory as its context');
+    const asked = { place, ...flags, buildArgs: buildArguments(flags['build-arg'], cli) };
+    if (flags['context-ls']) return listBuildContext(cli, asked);
+    if (call) return runCall(cli, call, asked);
+    if (!['', 'tree', 'mermaid'].includes(flags.graph))
+      throw new CommandError(`unknown graph ${JSON.stringify(flags.graph)}: use tree or mermaid`);
     const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
     const pins = flags.locked ? await locksOf(cli, place, flags) : undefined;
     const outputs = outputsOf(flags);
@@ -114,6 +134,8 @@ gantry build --ssh default .`,
       pull: flags.pull || undefined,
       q: quiet || undefined,
       explain: flags.explain || undefined,
+      verify: flags.verify || undefined,
+      report: flags.sizes || flags.graph !== '' || undefined,
       rm: flags.rm,
       forcerm: flags['force-rm'] || undefined,
       squash: flags.squash || undefined,
@@ -164,10 +186,13 @@ gantry build --ssh default .`,
           ? undefined
           : Buffer.from(JSON.stringify(credentials)).toString('base64url'),
     });
+    const reports: BuildReportDocument[] = [];
     let descriptor: ResultDescriptor | undefined;
     const onAux = (aux: unknown): void => {
       id = (aux as { ID?: string }).ID ?? id;
       descriptor = (aux as { Descriptor?: ResultDescriptor }).Descriptor ?? descriptor;
+      const report = (aux as { Report?: BuildReportDocument }).Report;
+      if (report) reports.push(report);
       receiver.onAux(aux);
     };
     // What goes to stdout is alone there.
@@ -203,6 +228,11 @@ gantry build --ssh default .`,
       throw receiver.reason(error);
     });
     if (code !== 0) return code;
+    for (const report of reports) {
+      if (flags.graph === 'tree') screen.write(cli.clean(graphTree(report)));
+      if (flags.graph === 'mermaid') screen.write(cli.clean(graphMermaid(report)));
+      if (flags.sizes) screen.write(cli.clean(sizeWaterfall(report)));
+    }
     if (flags.iidfile !== '') {
       if (id === '') throw new CommandError(`cannot write ${flags.iidfile} because no image ID was found`);
       fs.writeFileSync(flags.iidfile, id);
@@ -212,26 +242,6 @@ gantry build --ssh default .`,
     return 0;
   },
 });
-
-async function check(
-  cli: Cli,
-  place: string,
-  { file, platform }: { readonly file: string; readonly platform: string },
-): Promise<number> {
-  if (isRemote(place) || place === '-' || file === '-')
-    throw new CommandError('invalid argument: --check needs a directory as its context');
-  const context = checkContext(place, file);
-  const client = await cli.client();
-  const { Warnings, Fails } = await client.builder.check({
-    query: { dockerfile: context.dockerfile, platform: platform || undefined },
-    context: context.tar,
-  });
-  for (const { Rule, Message, Excerpt } of Warnings) cli.print(`WARNING: ${Rule}\n${Message}\n${Excerpt}`);
-  const count = Warnings.length === 1 ? '1 warning has been found!' : `${Warnings.length} warnings have been found!`;
-  cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
-  // As BuildKit: warnings are a failure for scripts only where the file says so.
-  return Fails ? 1 : 0;
-}
 
 /** The digests of what the Dockerfile names. Throws when there is no lock, or it lacks one: an engine that knows no locks is not asked. */
 async function locksOf(

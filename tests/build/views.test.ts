@@ -1,0 +1,183 @@
+/** What a build says of itself: the real command line and daemon. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { leftBehind } from '../support/leak-check.ts';
+import { type Ended, runInProcess } from '../cli/in-process.ts';
+
+const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-views-'));
+
+const DOCKERFILE = `ARG BASE=busybox
+# tool makes the greeting
+FROM busybox AS tool
+# WORD is what it says
+ARG WORD=hello
+RUN --mount=type=secret,id=token,required=true echo $WORD >/tool
+
+FROM $BASE AS app
+WORKDIR /app
+COPY a.txt .
+COPY --from=tool /tool /tool
+RUN --mount=type=cache,target=/root/.cache dd if=/dev/zero of=/big bs=1024 count=200 2>/dev/null
+CMD ["cat", "/tool"]
+`;
+
+describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs root, for an engine of its own' }, () => {
+  const daemon = new DaemonProcess({ directory: join(directory, 'engine') });
+  const gantry = (...words: string[]): Promise<Ended> => runInProcess(words, { env: daemon.clientEnv });
+  let contexts = 0;
+  const context = (files: Readonly<Record<string, string>>): string => {
+    const folder = join(directory, `context-${++contexts}`);
+    for (const [name, text] of Object.entries(files)) {
+      fs.mkdirSync(dirname(join(folder, name)), { recursive: true });
+      fs.writeFileSync(join(folder, name), text);
+    }
+    return folder;
+  };
+
+  before(async () => {
+    await daemon.start();
+    await daemon.importBusybox();
+  });
+  after(async () => {
+    await daemon.stop();
+    const left = await leftBehind(daemon);
+    fs.rmSync(directory, { recursive: true, force: true });
+    assert.deepEqual(left, []);
+  });
+
+  test('--call targets and outline', async () => {
+    const folder = context({ Dockerfile: DOCKERFILE });
+    assert.equal(
+      (await gantry('build', '--call', 'targets', folder)).stdout,
+      'TARGET          DESCRIPTION\ntool            makes the greeting\napp (default)   \n',
+    );
+    const outline = await gantry('build', '--call', 'outline', '--build-arg', 'WORD=bye', folder);
+    assert.equal(
+      outline.stdout,
+      'TARGET:      app\n\nBUILD ARG   VALUE     DESCRIPTION\nBASE        busybox   \nWORD        bye       is what it says\n\n' +
+        'SECRET    REQUIRED\ntoken     true\n\nCACHE MOUNT\n/root/.cache\n',
+    );
+    const json = await gantry('build', '--call=targets,format=json', folder);
+    assert.deepEqual(
+      (JSON.parse(json.stdout) as { Name: string }[]).map(({ Name }) => Name),
+      ['tool', 'app'],
+    );
+    const absent = await gantry('build', '--call', 'outline', '--target', 'none', folder);
+    assert.equal(absent.code, 1);
+    assert.match(absent.stderr, /target stage "none" could not be found \(there are: tool, app\)/);
+    assert.match((await gantry('build', '--call', 'sing', folder)).stderr, /unknown call "sing"/);
+  });
+
+  test('--check knows what the context holds', async () => {
+    const dockerfile = 'FROM busybox:1\nWORKDIR /app\nCOPY . .\nCMD ["sh", "strat.sh"]\n';
+    const folder = context({ Dockerfile: dockerfile, 'start.sh': 'echo', '.dockerignore': 'secret' });
+    const found = await gantry('build', '--check', folder);
+    assert.match(found.stdout, /^WARNING: MissingCommandFile\nCMD runs "strat\.sh", which no instruction brings/);
+    assert.match(found.stdout, /Dockerfile:4\n-+\n[^]*>>> CMD \["sh", "strat\.sh"\]/);
+    fs.writeFileSync(join(folder, 'Dockerfile'), dockerfile.replace('strat', 'start'));
+    assert.equal((await gantry('build', '--check', folder)).stdout, 'Check complete, no warnings found.\n');
+  });
+
+  test('--context-ls shows what is sent, and which rule keeps the rest', async () => {
+    const folder = context({
+      Dockerfile: 'FROM scratch\n',
+      '.dockerignore': '# notes\nlogs\n*.md\n!README.md\n',
+      'README.md': 'r',
+      'notes.md': 'n',
+      'logs/a.log': 'a',
+      'src/a.js': 'four',
+    });
+    const { stdout } = await gantry('build', '--context-ls', folder);
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/));
+    assert.deepEqual(lines, [
+      ['STATE', 'SIZE', 'RULE', 'PATH'],
+      ['sent', '29B', '.dockerignore'],
+      ['sent', '13B', 'Dockerfile'],
+      ['sent', '1B', '!README.md', 'README.md'],
+      ['ignored', 'logs', 'logs/'],
+      ['ignored', '1B', 'logs', 'logs/a.log'],
+      ['ignored', '1B', '*.md', 'notes.md'],
+      ['sent', 'src/'],
+      ['sent', '4B', 'src/a.js'],
+      ['4 files sent, 47B; 3 left out'],
+    ]);
+  });
+
+  test('--graph and --sizes', async () => {
+    const folder = context({
+      Dockerfile: DOCKERFILE.replace('--mount=type=secret,id=token,required=true ', ''),
+      'a.txt': 'a',
+    });
+    const args = ['build', '--network', 'none', '-t', 'graph', folder];
+    const tree = (await gantry(...args, '--graph', 'tree', '--sizes')).stdout;
+    assert.match(
+      tree,
+      /\ntool {2}FROM busybox AS tool\n├─ ARG WORD=hello\n└─ RUN echo \$WORD >\/tool +run[ .\ds]* 6B +[0-9a-f]{12}\n/,
+    );
+    assert.match(tree, /├─ COPY --from=tool \/tool \/tool +run[ .\ds]* 6B +[0-9a-f]{12} {2}← tool\n/);
+    assert.match(tree, / 204\.8kB +\S+ {2}│ *█+ *│ {2}RUN --mount=type=cache/);
+    const mermaid = (await gantry(...args, '--graph', 'mermaid', '-q')).stdout;
+    assert.match(mermaid, /^sha256:[0-9a-f]{64}\nflowchart TD\n {2}subgraph s0\["tool"\]\n/);
+    assert.match(mermaid, /s0_2\["RUN echo \$WORD &gt;\/tool<br\/>cached 6B"\]:::cached\n/);
+    assert.match(mermaid, /\n {2}s0_2 -\.-> s1_3\n/);
+    assert.match((await gantry(...args, '--graph', 'ascii')).stderr, /unknown graph "ascii"/);
+  });
+
+  test('--verify: the same again, or the first difference by file and field', async () => {
+    const same = context({ Dockerfile: 'FROM busybox\nCOPY a.txt /\nRUN echo b >/b; date >/dev/null\n', 'a.txt': 'a' });
+    const verified = await gantry('build', '--network', 'none', '--verify', '-t', 'same', same);
+    assert.match(verified.stdout, /Verified: 2 steps gave the same again\n/);
+    const other = context({
+      Dockerfile:
+        'FROM busybox\nRUN echo fixed >/f; cat /proc/sys/kernel/random/uuid >/random; chmod 7$((RANDOM % 2))0 /f\nRUN true\n',
+    });
+    const refused = await gantry('build', '--network', 'none', '--verify', '-t', 'other', other);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /dockerfile line 2: not reproducible: RUN echo fixed/);
+    assert.match(refused.stderr, /\n {2}\/random: content [0-9a-f]{12} → [0-9a-f]{12}\n/);
+    assert.equal((await gantry('images', '-q', 'other')).stdout, '', 'it was not named');
+    assert.equal((await gantry('images', '-q', 'same')).stdout.trim().length, 12);
+  });
+
+  test('several platforms: one name for all, RUN only where something runs it', async () => {
+    const folder = context({
+      Dockerfile: 'FROM scratch\nARG TARGETARCH\nENV ARCH=$TARGETARCH\nCOPY a.txt /\n',
+      'a.txt': 'a',
+    });
+    const built = await gantry('build', '--platform', 'linux/amd64,linux/s390x', '-t', 'multi', folder);
+    assert.equal(built.code, 0, built.stderr);
+    const archOf = async (...words: string[]): Promise<string> =>
+      (await gantry('image', 'inspect', '-f', '{{.Architecture}} {{.Config.Env}}', ...words)).stdout.trim();
+    assert.match(await archOf('multi'), /^amd64 .*ARCH=amd64/);
+    assert.match(await archOf('--platform', 'linux/s390x', 'multi'), /^s390x .*ARCH=s390x/);
+    assert.equal((await gantry('images', '-q', 'multi')).stdout.split('\n').length, 2, 'one line');
+    assert.equal((await gantry('images', '-q', '-f', 'dangling=true')).stdout, '');
+    assert.equal((await gantry('image', 'prune', '-f')).stdout, 'Total reclaimed space: 0B\n');
+    await gantry('tag', 'multi', 'again');
+    assert.match(await archOf('--platform', 'linux/s390x', 'again'), /^s390x/);
+
+    const archive = join(directory, 'multi.tar');
+    assert.equal((await gantry('save', '-o', archive, 'multi')).code, 0);
+    await gantry('rmi', 'multi', 'again');
+    assert.equal((await gantry('images', '-aq')).stdout.includes('multi'), false);
+    await gantry('load', '-i', archive);
+    assert.match(await archOf('multi'), /^amd64/);
+    assert.match(await archOf('--platform', 'linux/s390x', 'multi'), /^s390x .*ARCH=s390x/);
+    await gantry('rmi', 'multi');
+
+    const run = context({ Dockerfile: 'FROM scratch AS a\nFROM a\nRUN true\n' });
+    const refused = await gantry('build', '--platform', 'linux/s390x', run);
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.stderr,
+      /dockerfile line 3: RUN for linux\/s390x is not possible on this linux\/\w+ machine: no emulator/,
+    );
+  });
+});
