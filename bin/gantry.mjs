@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --
-// The installed command: the command line, for `gantry daemon` the daemon, for `gantry registry serve` a
-// registry; from the bundle.
+// The installed command: the command line, for `gantry daemon` the daemon, for `gantry registry serve` and
+// `gantry registry prune` a registry; from the bundle.
 const [major] = process.versions.node.split('.');
 if (Number(major) < 24) {
   console.error(`gantry needs Node >= 24, this is ${process.version}`);
@@ -9,8 +9,8 @@ if (Number(major) < 24) {
 if (process.argv[2] === 'daemon') {
   process.argv.splice(2, 1);
   await import('../dist/daemon/main.js');
-} else if (process.argv[2] === 'registry' && process.argv[3] === 'serve') {
-  process.argv.splice(2, 2);
+} else if (process.argv[2] === 'registry' && ['serve', 'prune'].includes(process.argv[3])) {
+  process.argv.splice(2, 1);
   await import('../dist/registry/main.js');
 } else {
   await import('../dist/cli/main.js');

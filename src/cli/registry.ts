@@ -29,6 +29,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'kube', summary: 'Manifests of Kubernetes: on this machine, and in a cluster' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'secret', summary: 'Manage secrets' },
+  { name: 'registry', summary: 'Serve images to others' },
   { name: 'system', summary: 'Manage the engine' },
   { name: 'trust', summary: 'Sign images and verify signatures' },
   { name: 'volume', summary: 'Manage volumes' },
@@ -276,6 +277,16 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'Authenticate to a registry',
     common: true,
     load: async () => (await import('./commands/registry/login.ts')).login,
+  },
+  {
+    paths: ['registry serve'],
+    summary: 'Serve a registry in the foreground',
+    load: async () => (await import('./commands/registry/serve.ts')).serve,
+  },
+  {
+    paths: ['registry prune'],
+    summary: "Delete what a registry's retention rules let go",
+    load: async () => (await import('./commands/registry/serve.ts')).prune,
   },
   {
     paths: ['logout'],

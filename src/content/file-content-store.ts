@@ -32,12 +32,15 @@ export class FileContentStore implements ContentStore {
     this.#ingests = join(root, 'ingest');
   }
 
-  /** Makes the directories and sweeps what a crash left: unnamed writes, and named ones not touched for `keepIngestsMs` (a day). */
-  static async open(root: string, options: { keepIngestsMs?: number } = {}): Promise<FileContentStore> {
+  /** Makes the directories and sweeps what a crash left: unnamed writes, and named ones not touched for `keepIngestsMs` (a day); `sweep: false` beside the store's owner. */
+  static async open(
+    root: string,
+    options: { keepIngestsMs?: number; sweep?: boolean } = {},
+  ): Promise<FileContentStore> {
     const store = new FileContentStore(root);
     for (const algorithm of ALGORITHMS) await mkdir(join(store.#blobs, algorithm), { recursive: true, mode: 0o700 });
     await mkdir(store.#ingests, { recursive: true, mode: 0o700 });
-    await store.#sweep(options.keepIngestsMs ?? 24 * 3600 * 1000);
+    if (options.sweep !== false) await store.#sweep(options.keepIngestsMs ?? 24 * 3600 * 1000);
     return store;
   }
 

@@ -1,12 +1,14 @@
-/** `gantry registry serve`: a registry from a directory, in the foreground. */
+/** `gantry registry serve`, a registry in the foreground, and `gantry registry prune`. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
+import { prune } from './prune.ts';
+import { lockRoot } from './root-lock.ts';
 import { DirectoryLinks } from './server/directory-links.ts';
 import { Repositories } from './server/repositories.ts';
-import { serveRegistry } from './server/serve.ts';
+import { repositoryPolicy, serveRegistry } from './server/serve.ts';
 import { DEFAULT_ADDRESS, readRegistrySettings, type RegistrySettings } from './server/settings.ts';
 
 const GRACE_MS = 10_000;
@@ -28,7 +30,16 @@ const OPTIONS = {
 const HELP = `
 Usage:  gantry registry serve [OPTIONS]
 
-A registry for container images, in the foreground (OCI distribution specification 1.1).
+A registry for container images, in the foreground (OCI distribution specification 1.1). To serve the
+images of an engine instead, from its own store: gantry daemon --registry ADDRESS:PORT
+
+Examples:
+  # On this machine, for whoever is on it
+  gantry registry serve --root /srv/registry
+
+  # For others: with logins and TLS
+  htpasswd -Bbn ann secret > users
+  gantry registry serve --addr :5000 --htpasswd users --tls-cert cert.pem --tls-key key.pem
 
 Options:
       --addr ADDRESS:PORT    Where to listen (default "127.0.0.1:5000")
@@ -44,13 +55,56 @@ Options:
   -h, --help                 Print this help and exit
 `;
 
-async function main(args: readonly string[]): Promise<void> {
-  const { values } = readOptions(args);
+const PRUNE_OPTIONS = {
+  config: { type: 'string' },
+  root: OPTIONS.root,
+  'dry-run': { type: 'boolean', default: false },
+  help: OPTIONS.help,
+} as const;
+
+const PRUNE_HELP = `
+Usage:  gantry registry prune --config FILE [OPTIONS]
+
+Delete what the retention rules of a registry let go, and the blobs that nothing needs then. A server
+does so by itself every hour; with --dry-run it can be asked beside one what it is going to delete.
+
+Examples:
+  # What would go?
+  gantry registry prune --config registry.json --root /srv/registry --dry-run
+
+Options:
+      --config FILE  The server's settings, with "retention"
+      --root DIR     Where images are kept (default "/var/lib/gantry-registry")
+      --dry-run      Only say what would be deleted
+  -h, --help         Print this help and exit
+`;
+
+async function main([command, ...args]: readonly string[]): Promise<void> {
+  if (command === 'prune') return runPrune(args);
+  return runServe(command === 'serve' ? args : command === undefined ? [] : [command, ...args]);
+}
+
+async function runPrune(args: readonly string[]): Promise<void> {
+  const { values } = readOptions(args, PRUNE_OPTIONS);
+  if (values.help) return void process.stdout.write(PRUNE_HELP);
+  if (values.config === undefined) throw new EngineError('invalid-argument', '--config is missing');
+  const settings = readRegistrySettings(values.config);
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  await prune({ root: values.root, settings, dryRun: values['dry-run'], say });
+}
+
+async function runServe(args: readonly string[]): Promise<void> {
+  const { values } = readOptions(args, OPTIONS);
   if (values.help) return void process.stdout.write(HELP);
   const settings = settingsOf(values);
   await mkdir(values.root, { recursive: true, mode: 0o700 });
+  const lock = await lockRoot(values.root);
   const content = await FileContentStore.open(values.root);
-  const repositories = new Repositories(content, new DirectoryLinks(join(values.root, 'repositories')));
+  const repositories = new Repositories(
+    content,
+    new DirectoryLinks(join(values.root, 'repositories')),
+    repositoryPolicy(settings),
+  );
   const report = (message: string): void => void process.stderr.write(`${message}\n`);
   const served = await serveRegistry(settings, {
     repositories,
@@ -58,12 +112,17 @@ async function main(args: readonly string[]): Promise<void> {
     report,
   });
   report(`registry listens on ${served.address}, images are in ${values.root}`);
+  const end = async (): Promise<void> => {
+    await served.close({ graceMs: GRACE_MS });
+    await lock[Symbol.asyncDispose]();
+    process.exit(0);
+  };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => void served.close({ graceMs: GRACE_MS }).finally(() => process.exit(0)));
+    process.once(signal, () => void end());
   }
 }
 
-type Values = ReturnType<typeof readOptions>['values'];
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
 
 /** What the file says, and what flags say instead. Throws `invalid-argument`. */
 function settingsOf(values: Values): RegistrySettings {
@@ -89,15 +148,20 @@ function settingsOf(values: Values): RegistrySettings {
   };
 }
 
-function readOptions(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>> {
+function readOptions<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+): ReturnType<typeof parseArgs<{ options: T }>> {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false });
+    return parseArgs({ args: [...args], options, allowPositionals: false });
   } catch (error) {
     throw new EngineError('invalid-argument', errorMessage(error), { cause: error });
   }
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`${errorMessage(error)}\nSee 'gantry registry serve --help'.\n`);
+  process.stderr.write(
+    `${errorMessage(error)}\nSee 'gantry registry ${process.argv[2] === 'prune' ? 'prune' : 'serve'} --help'.\n`,
+  );
   process.exitCode = 1;
 });

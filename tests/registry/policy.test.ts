@@ -1,175 +1,218 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { utimes, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
-import { RemoteImages } from '../../src/engine/images/remote-images.ts';
-import { RegistryClient } from '../../src/registry/client/registry-client.ts';
-import { runInProcess } from '../cli/in-process.ts';
-import { streamOf, tarOf } from '../images/archive.ts';
-import { NOTHING, TestImages } from '../images/image-store.ts';
-import { MisbehavingRegistry } from './misbehaving-registry.ts';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { Metrics } from '../../src/registry/server/metrics.ts';
+import { ImmutableTags, Quotas } from '../../src/registry/server/policy.ts';
+import { Retention } from '../../src/registry/server/retention.ts';
+import { readRegistrySettings } from '../../src/registry/server/settings.ts';
+import { Webhooks } from '../../src/registry/server/webhooks.ts';
 import { TestRegistry } from './test-registry.ts';
 
-describe('the image policy', () => {
-  let directory: string;
-  let registry: TestRegistry;
-  let name: string;
-  let digest: string;
-  let policyFile: string;
-  const client = new RegistryClient({ retryDelayMs: 1 });
-  const gantry = (...words: string[]): ReturnType<typeof runInProcess> =>
-    runInProcess(words, {
-      env: { DOCKER_CONFIG: directory, HOME: directory, GANTRY_TRUST_PASSWORD: 'S3cret' },
-    });
-  const open = (): Promise<TestImages> => TestImages.open({ registry: new RemoteImages(client), policyFile });
-  const set = (policy: unknown): Promise<void> => writeFile(policyFile, JSON.stringify(policy));
+const DAY_MS = 24 * 3600_000;
 
-  before(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'gantry-policy-'));
-    policyFile = join(directory, 'policy.json');
-    registry = await TestRegistry.open();
-    name = `${registry.host}/team/app`;
-    await using images = await open();
-    await images.images.import(streamOf(await tarOf({ file: 'text' })), { repository: name, tag: '1' });
-    await images.images.push(`${name}:1`);
-    digest = (await images.images.inspect(`${name}:1`)).RepoDigests[0]!.split('@')[1]!;
-    for (const key of ['team', 'other']) {
-      const made = await gantry('trust', 'keygen', '--dir', directory, key);
-      assert.equal(made.code, 0, made.stderr);
-    }
-  });
-  beforeEach(() => rm(policyFile, { force: true }));
-  after(async () => {
-    client.close();
-    await registry[Symbol.asyncDispose]();
-    await rm(directory, { recursive: true });
-  });
+test('a tag that is immutable is put once, and neither moved nor deleted', async () => {
+  const immutable = new ImmutableTags([{ repositories: ['team/*'], tags: ['v*'] }]);
+  await using registry = await TestRegistry.open({ policy: { immutable } });
+  const digest = await registry.pushArtifact('team/app', 'v1', 'one');
+  assert.equal(await registry.pushArtifact('team/app', 'v1', 'one'), digest);
+  await assert.rejects(registry.pushArtifact('team/app', 'v1', 'two'), /403 .*team\/app:v1 is immutable/);
+  const url = `http://${registry.host}/v2/team/app/manifests`;
+  for (const reference of ['v1', digest]) {
+    assert.equal((await fetch(`${url}/${reference}`, { method: 'DELETE' })).status, 403);
+  }
+  assert.equal((await fetch(`${url}/${digest}`)).status, 200);
+  await registry.pushArtifact('team/app', 'latest', 'one');
+  await registry.pushArtifact('team/app', 'latest', 'two');
+  await registry.pushArtifact('other', 'v1', 'one');
+  await registry.pushArtifact('other', 'v1', 'two');
+  // Of two that come at once, one is first.
+  const both = await Promise.allSettled(['a', 'b'].map((body) => registry.pushArtifact('team/app', 'v2', body)));
+  assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+});
 
-  test('without a file everything goes, with a broken one nothing does', async () => {
-    await using images = await open();
-    await images.images.pull(`${name}:1`);
-    await images.images.resolve(`${name}:1`);
-    await writeFile(policyFile, '{"registries": "x"}');
-    const broken = { code: 'invalid-argument', message: /policy\.json: registries must be a list/ };
-    await assert.rejects(images.images.resolve(`${name}:1`), broken);
-    await assert.rejects(images.images.pull(`${name}:1`), broken);
-  });
+test('a quota counts each blob once, refuses what does not fit, and takes more when there is room again', async () => {
+  const quotas = new Quotas([{ repositories: ['team/**'], maxBytes: 3000 }]);
+  await using registry = await TestRegistry.open({ policy: { quotas } });
+  const first = 'a'.repeat(1000);
+  const digest = await registry.pushArtifact('team/one', '1', first);
+  await registry.pushArtifact('team/two', '1', first);
+  await assert.rejects(
+    registry.pushArtifact('team/one', '2', 'b'.repeat(2000)),
+    /403 .*the quota of team\/\*\* is 3000/,
+  );
+  await registry.pushArtifact('other', '2', 'b'.repeat(2000));
+  // Neither is what another repository has a way around it.
+  const { children } = (await registry.repositories.links.manifests('other'))[0]!;
+  const mount = `http://${registry.host}/v2/team/one/blobs/uploads/?mount=${children[0]}&from=other`;
+  assert.equal((await fetch(mount, { method: 'POST' })).status, 403);
+  for (const repository of ['team/one', 'team/two']) {
+    await fetch(`http://${registry.host}/v2/${repository}/manifests/${digest}`, { method: 'DELETE' });
+  }
+  await registry.repositories.collect({ graceMs: -1000 });
+  await registry.pushArtifact('team/one', '2', 'b'.repeat(2000));
+});
 
-  test('only allowed registries, at pull and at run; what was made here is nobody else’s', async () => {
-    await using images = await open();
-    await images.images.pull(`${name}:1`);
-    await images.images.import(streamOf(await tarOf({ own: 'x' })), { repository: 'own' });
-    await set({ registries: ['registry.example.com'] });
-    const refused = { code: 'forbidden', message: /comes from none of the registries registry\.example\.com/ };
-    await assert.rejects(images.images.pull(`${name}:1`), refused);
-    await assert.rejects(images.images.resolve(`${name}:1`), refused);
-    // Another name does not change where it came from.
-    await images.images.tag(`${name}:1`, 'own', '2');
-    await assert.rejects(images.images.resolve('own:2'), refused);
-    await images.images.resolve('own');
-    await set({ registries: [`${registry.host}/team`] });
-    await images.images.resolve('own:2');
-    await images.images.pull(`${name}:1`);
-  });
+test('retention keeps what has a reason, tells the rest in a dry run, and deletes it otherwise', async () => {
+  await using registry = await TestRegistry.open();
+  const { links } = registry.repositories;
+  const rule = {
+    repositories: ['app'],
+    keepTags: ['release-*'],
+    keepLast: 2,
+    keepDays: 10,
+    deleteUntaggedAfterDays: 5,
+  };
+  const digests = new Map<string, string>();
+  const ages: Record<string, number> = { 'release-1': 100, old: 50, older: 60, recent: 5, new: 1 };
+  for (const [tag, days] of Object.entries(ages)) {
+    digests.set(tag, await registry.pushArtifact('app', tag, tag));
+    const at = new Date(Date.now() - days * DAY_MS);
+    await utimes(join(registry.root, 'repositories/app/_tags', tag), at, at);
+  }
+  const untagged = await registry.pushArtifact('app', '', 'by digest alone');
+  const file = join(registry.root, 'repositories/app/_manifests', untagged.replace(':', '-'));
+  await utimes(file, new Date(), new Date(Date.now() - 6 * DAY_MS));
+  await registry.pushArtifact('app', '', 'by digest alone, lately');
+  await registry.pushArtifact('untouched', 'old', 'old');
+  const retention = new Retention([rule]);
+  const told = await retention.apply(registry.repositories, { dryRun: true });
+  assert.deepEqual(
+    told.map(({ tag, manifest }) => tag ?? manifest),
+    ['old', 'older', untagged],
+  );
+  assert.equal(told[0]!.why, 'not among the newest 2, pushed more than 10 days ago');
+  assert.equal((await links.tags('app'))!.length, 5);
+  assert.deepEqual(await retention.apply(registry.repositories, { dryRun: false }), told);
+  assert.deepEqual(await links.tags('app'), ['new', 'recent', 'release-1']);
+  assert.deepEqual(await links.tags('untouched'), ['old']);
+  assert.equal(await links.manifest('app', untagged), undefined);
+});
 
-  test('images named by digest alone, where that is asked for', async () => {
-    await using images = await open();
-    await set({ requireDigest: [registry.host] });
-    await assert.rejects(images.images.pull(`${name}:1`), { code: 'forbidden', message: /by its digest/ });
-    await images.images.pull(`${name}:1@${digest}`);
-    await images.images.resolve(`${name}@${digest}`);
-    const { Id } = await images.images.inspect(`${name}@${digest}`);
-    await images.images.resolve(Id);
-    await images.images.tag(Id, 'alias');
-    await assert.rejects(images.images.resolve('alias'), {
-      code: 'forbidden',
-      message: new RegExp(`must be named by its digest: alias:latest@${digest}`),
-    });
-  });
+test('retention by pulls: what is pulled stays', async () => {
+  await using registry = await TestRegistry.open();
+  const month = new Date(Date.now() - 30 * DAY_MS);
+  for (const tag of ['pulled', 'forgotten']) {
+    await registry.pushArtifact('app', tag, tag);
+    await utimes(join(registry.root, 'repositories/app/_tags', tag), month, month);
+  }
+  await fetch(`http://${registry.host}/v2/app/manifests/pulled`);
+  const recently = async (): Promise<boolean> =>
+    (await registry.repositories.links.tagTimes('app')).some(({ readAt }) => readAt.getTime() > Date.now() - DAY_MS);
+  while (!(await recently())) await new Promise(setImmediate);
+  const rules = [{ repositories: ['**'], keepPulledDays: 7 }];
+  const expired = await new Retention(rules).apply(registry.repositories, { dryRun: true });
+  assert.deepEqual(expired, [{ repository: 'app', tag: 'forgotten', why: 'not pulled for 7 days' }]);
+});
 
-  test('signed with a key that is trusted, or not at all: at pull, and at every run by what was kept', async () => {
-    await set({ signatures: [{ images: `${registry.host}/team`, keys: ['team.pub'] }] });
-    {
-      await using images = await open();
-      await assert.rejects(images.images.pull(`${name}:1`), { code: 'forbidden', message: /has no signature/ });
-      assert.deepEqual(await images.contents(), NOTHING);
-      const wrong = await gantry('trust', 'sign', '--key', join(directory, 'other.key'), `${name}:1`);
-      assert.equal(wrong.stdout, `Signed ${name}@${digest}\n`, wrong.stderr);
-      await assert.rejects(images.images.pull(`${name}:1`), { code: 'forbidden', message: /none of a key/ });
-      const good = await gantry('trust', 'sign', '-a', 'by=ci', '--key', join(directory, 'team.key'), `${name}:1`);
-      assert.equal(good.code, 0, good.stderr);
-      await images.images.pull(`${name}:1`);
-      await images.images.resolve(`${name}:1`);
-      // Offline, and with the keys of now.
-      await set({ signatures: [{ images: registry.host, keys: ['other.pub'] }] });
-      await assert.rejects(images.images.resolve(`${name}:1`), { code: 'forbidden', message: /none of a key/ });
-    }
-    const verified = await gantry('trust', 'verify', '--key', join(directory, 'team.pub'), `${name}:1`);
-    const [statement] = JSON.parse(verified.stdout) as { critical: { image: unknown }; optional: unknown }[];
-    assert.deepEqual(statement!.critical.image, { 'docker-manifest-digest': digest });
-    assert.deepEqual(statement!.optional, { by: 'ci' });
-    const shown = await gantry('trust', 'inspect', `${name}:1`);
-    assert.equal((JSON.parse(shown.stdout) as { Signatures: unknown[] }[])[0]!.Signatures.length, 2);
-    // Both ways of keeping them are used.
-    const referrers = (await (await fetch(`http://${registry.host}/v2/team/app/referrers/${digest}`)).json()) as {
-      manifests: unknown[];
-    };
-    assert.equal(referrers.manifests.length, 2);
-    await gantry('trust', 'keygen', '--dir', directory, 'third');
-    const none = await gantry('trust', 'verify', '--key', join(directory, 'third.pub'), `${name}:1`);
-    assert.equal(none.code, 1);
-    assert.match(none.stderr, /no matching signatures .* it has 2, none of these keys/);
-  });
+test('prune beside a running server only tells', async () => {
+  await using registry = await TestRegistry.open();
+  for (const tag of ['1', '2']) await registry.pushArtifact('app', tag, tag);
+  const old = new Date(Date.now() - DAY_MS);
+  await utimes(join(registry.root, 'repositories/app/_tags/1'), old, old);
+  const config = join(registry.root, 'settings.json');
+  await writeFile(config, JSON.stringify({ retention: [{ repositories: ['**'], keepLast: 1 }] }));
+  const main = new URL('../../src/registry/main.ts', import.meta.url).pathname;
+  const prune = (...args: string[]): Promise<{ stdout: string }> =>
+    promisify(execFile)(process.execPath, [main, 'prune', '--root', registry.root, '--config', config, ...args]);
+  assert.match((await prune('--dry-run')).stdout, /^would delete app:1: not among the newest 1\n1 would be deleted\n$/);
+  // This process is one, and its command line says so.
+  await writeFile(join(registry.root, 'server.pid'), String(process.pid));
+  await assert.rejects(prune(), /a registry serves .* already/);
+  await writeFile(join(registry.root, 'server.pid'), '999999999');
+  assert.match((await prune()).stdout, /^deleted app:1: .*\ndeleted 1, and 0 blobs/);
+  await writeFile(config, '{"retention":[{"repositories":["**"],"keep":1}]}');
+  await assert.rejects(prune(), /retention\[0\]\.keep is no setting/);
+  assert.throws(() => readRegistrySettings(config), { code: 'invalid-argument' });
+});
 
-  test('a signature of another image is none of this one', async () => {
-    await using images = await open();
-    await images.images.import(streamOf(await tarOf({ file: 'other' })), { repository: name, tag: 'other' });
-    await images.images.push(`${name}:other`);
-    const other = (await images.images.inspect(`${name}:other`)).RepoDigests[0]!.split('@')[1]!;
-    await gantry('trust', 'sign', '--key', join(directory, 'team.key'), `${name}:1`);
-    const tagOf = (of: string): string => `http://${registry.host}/v2/team/app/manifests/${of.replace(':', '-')}.sig`;
-    const stolen = await (await fetch(tagOf(digest))).text();
-    const type = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' };
-    assert.equal((await fetch(tagOf(other), { method: 'PUT', headers: type, body: stolen })).status, 201);
-    await set({ signatures: [{ images: '*', keys: ['team.pub'] }] });
-    await using fresh = await open();
-    await assert.rejects(fresh.images.pull(`${name}:other`), { code: 'forbidden', message: /none of a key/ });
-    await assert.rejects(fresh.images.pull(`${name}@${other}`), { code: 'forbidden' });
-  });
+interface Told {
+  readonly action: string;
+  readonly target: { readonly repository: string; readonly tag?: string };
+}
 
-  test('keys: encrypted, private, not overwritten', async () => {
-    assert.match(await readFile(join(directory, 'team.key'), 'utf8'), /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
-    const again = await gantry('trust', 'keygen', '--dir', directory, 'team');
-    assert.match(again.stderr, /team\.key exists/);
-    const wrong = await runInProcess(['trust', 'sign', '--key', join(directory, 'team.key'), `${name}:1`], {
-      env: { DOCKER_CONFIG: directory, HOME: directory, GANTRY_TRUST_PASSWORD: 'wrong' },
-    });
-    assert.match(wrong.stderr, /the password is wrong/);
-    assert.doesNotMatch(wrong.stderr, /wrong'|S3cret/);
-  });
+/** Takes events; refuses the first `refusals` requests. */
+async function receiver(
+  refusals: number,
+): Promise<{ url: string; events: Told[]; signed: boolean[] } & AsyncDisposable> {
+  const events: Told[] = [];
+  const signed: boolean[] = [];
+  let left = refusals;
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>)).toString();
+    if (left-- > 0) return void response.writeHead(503).end();
+    events.push(...(JSON.parse(body) as { events: Told[] }).events);
+    const expected = createHmac('sha256', 'key').update(body).digest('hex');
+    signed.push(request.headers['x-gantry-signature'] === `sha256=${expected}`);
+    response.end();
+  };
+  const server = createServer((request, response) => void handle(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    events,
+    signed,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
 
-  test('a slip in an official name is told, and refused where that is asked for', async () => {
-    await using hub = await MisbehavingRegistry.open();
-    hub.answer = (request, response) => {
-      if (request.url === '/v2/') return false;
-      response.writeHead(404, { 'content-type': 'application/json' });
-      response.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
-      return true;
-    };
-    const hosts = join(directory, 'hosts');
-    const { mkdir } = await import('node:fs/promises');
-    await mkdir(join(hosts, 'docker.io'), { recursive: true });
-    await writeFile(join(hosts, 'docker.io', 'hosts.toml'), `server = "http://${hub.host}"\n`);
-    const own = new RegistryClient({ retryDelayMs: 1, certificateDirectories: [hosts] });
-    await using images = await TestImages.open({ registry: new RemoteImages(own), policyFile });
-    const pull = (): Promise<void> => images.images.pull('pytohn:3.12', { onProgress: images.onProgress });
-    await assert.rejects(pull(), { code: 'not-found', message: /not found.*\. Did you mean python\?$/ });
-    assert.ok(images.said.includes('WARNING: pytohn:3.12 is no official image. Did you mean python?'));
-    const asked = hub.requests.length;
-    await set({ typos: 'refuse' });
-    await assert.rejects(pull(), { code: 'forbidden', message: /did you mean python/ });
-    assert.equal(hub.requests.length, asked);
-    own.close();
-  });
+test('webhooks tell in order and again, signed, and lose the oldest when nobody takes them', async () => {
+  await using one = await receiver(3);
+  const reports: string[] = [];
+  const options = { report: (line: string) => reports.push(line), readSecret: (file: string) => file, firstDelayMs: 1 };
+  const webhooks = new Webhooks(
+    [{ url: one.url, secretFile: 'key', repositories: ['app'], events: ['push', 'delete'] }],
+    options,
+  );
+  await using registry = await TestRegistry.open({ events: (event) => webhooks.publish(event) });
+  await registry.pushArtifact('app', '1', 'one');
+  await registry.pushArtifact('other', '1', 'one');
+  await fetch(`http://${registry.host}/v2/app/manifests/1`);
+  await fetch(`http://${registry.host}/v2/app/manifests/1`, { method: 'DELETE' });
+  while (one.events.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(
+    one.events.map(({ action, target }) => [action, target.repository, target.tag]),
+    [
+      ['push', 'app', '1'],
+      ['delete', 'app', '1'],
+    ],
+  );
+  assert.deepEqual(one.signed, [true, true]);
+  webhooks.close();
+
+  await using deaf = await receiver(Infinity);
+  const losing = new Webhooks([{ url: deaf.url }], { ...options, firstDelayMs: 100_000 });
+  for (let count = 0; count < 1500; count++) {
+    losing.publish({ action: 'push', repository: 'app', subject: undefined, from: undefined });
+  }
+  assert.equal(losing.waiting, 1000);
+  assert.equal(losing.dropped, 500);
+  losing.close();
+});
+
+test('metrics count requests, bytes and times, with no label of a client’s making', async () => {
+  const metrics = new Metrics();
+  await using registry = await TestRegistry.open({ metrics });
+  await registry.pushArtifact('app', '1', 'x'.repeat(10_000));
+  await (await fetch(`http://${registry.host}/v2/app/manifests/1`)).text();
+  await (await fetch(`http://${registry.host}/v2/app/manifests/evil%22%0Alabel`)).text();
+  await using server = await metrics.serve({ host: '127.0.0.1', port: 0 });
+  const { port } = server.address() as AddressInfo;
+  const read = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const wanted = 'gantry_registry_requests_total{method="GET",kind="manifest",status="200"} 1';
+  let text = await read();
+  while (!text.includes(wanted)) text = await read();
+  assert.match(text, /gantry_registry_requests_total\{method="PUT",kind="manifest",status="201"\} 1/);
+  assert.ok(Number(/received_bytes_total (\d+)/.exec(text)![1]) > 10_000);
+  assert.doesNotMatch(text, /evil/);
+  for (const line of text.trimEnd().split('\n'))
+    assert.match(line, /^(# (HELP|TYPE) .+|[a-z_]+(\{[^}]*\})? [\d.e+-]+)$/);
 });

@@ -4,7 +4,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { familiar, parseReference } from '../../oci/reference.ts';
 import { describeManifest } from '../../registry/server/repositories.ts';
-import type { ManifestRecord, RepositoryLinks } from '../../registry/server/repository-links.ts';
+import type { ManifestRecord, RepositoryLinks, TagTime } from '../../registry/server/repository-links.ts';
 import type { ImageReference } from '../../state/images.ts';
 import { nameImage } from '../images/names.ts';
 import type { ImageParts } from '../images/parts.ts';
@@ -72,6 +72,15 @@ export class EngineLinks implements RepositoryLinks {
     if (reference) return (await this.#manifestOf(path, reference))?.digest;
     return this.#records.tag(canonicalRepository(path), tag);
   }
+
+  /** What an engine keeps is for its own commands to say. */
+  async tagTimes(): Promise<TagTime[]> {
+    return [];
+  }
+
+  async readTag(): Promise<void> {}
+
+  async manifestTime(): Promise<undefined> {}
 
   async setTag(path: string, tag: string, digest: Digest): Promise<void> {
     const repository = canonicalRepository(path);

@@ -1,6 +1,6 @@
 import { EngineError } from '../../base/errors.ts';
 import { Repositories } from '../../registry/server/repositories.ts';
-import { type ServedRegistry, serveRegistry } from '../../registry/server/serve.ts';
+import { repositoryPolicy, type ServedRegistry, serveRegistry } from '../../registry/server/serve.ts';
 import {
   DEFAULT_ADDRESS,
   parseAddress,
@@ -30,10 +30,11 @@ export class EngineRegistry {
 
   /** Throws `invalid-argument` for settings that cannot be, and what the system says of the address. */
   async serve(settings: RegistrySettings, options: { audit?: (line: string) => void } = {}): Promise<ServedRegistry> {
-    if (settings.upstreams?.length) {
+    for (const setting of ['upstreams', 'retention'] as const) {
+      if (!settings[setting]?.length) continue;
       throw new EngineError(
         'invalid-argument',
-        'upstreams are for a registry with a store of its own: run `gantry registry serve`',
+        `${setting} is for a registry with a store of its own: run \`gantry registry serve\``,
       );
     }
     const own = new Set(settings.names ?? []);
@@ -44,7 +45,10 @@ export class EngineRegistry {
       own,
       admitted: (manifest) => store.admitted(manifest),
     });
-    const repositories = new Repositories(this.#parts.content, links, store);
+    const repositories = new Repositories(this.#parts.content, links, {
+      ...repositoryPolicy(settings),
+      shared: store,
+    });
     const served = await serveRegistry(settings, {
       repositories,
       audit: options.audit,

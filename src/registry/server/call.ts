@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ProtocolError } from './protocol-error.ts';
 import type { PullThrough } from './pull-through.ts';
 import type { Repositories } from './repositories.ts';
+import type { RegistryEvent } from './webhooks.ts';
 import type { Uploads } from './uploads.ts';
 
 /** One request, to one of the handlers. */
@@ -13,6 +14,8 @@ export interface Call {
   readonly repositories: Repositories;
   readonly uploads: Uploads;
   readonly cache: PullThrough | undefined;
+  /** Tells others what happened. */
+  readonly publish: (event: Omit<RegistryEvent, 'subject' | 'from'>) => void;
   /** Whether the one who asks may know of that repository. */
   readonly maySee: (repository: string) => boolean;
   /** Whether the one who asks may read that repository too. */

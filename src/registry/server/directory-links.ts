@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, isDigest } from '../../oci/digest.ts';
-import type { ManifestRecord, RepositoryLinks } from './repository-links.ts';
+import type { ManifestRecord, RepositoryLinks, TagTime } from './repository-links.ts';
 
 /** Manifest records kept in memory. */
 const MAX_CACHED = 10_000;
+/** The time of a tag's last pull is so exact. */
+const READ_MS = 3600_000;
 
 /**
  * Links as files. Names of repositories cannot begin with an underscore, so nothing of one is taken for another:
  *
  *     <root>/<name>/_tags/<tag>                   the digest
+ *     <root>/<name>/_reads/<tag>                  empty; its time is that of the last pull, an hour more or less
  *     <root>/<name>/_manifests/<algorithm>-<hex>  the record
  *     <root>/<name>/_referrers/<subject>/<digest> empty
  *     <root>/<name>/_blobs/<algorithm>-<hex>      empty; its time is that of the last link
@@ -19,6 +23,8 @@ export class DirectoryLinks implements RepositoryLinks {
   readonly #root: string;
   /** Records never change under their digest. */
   readonly #records = new Map<string, ManifestRecord>();
+  /** When the time of a tag's last pull was written. */
+  readonly #reads = new Map<string, number>();
 
   constructor(root: string) {
     this.#root = root;
@@ -47,11 +53,42 @@ export class DirectoryLinks implements RepositoryLinks {
     return text !== undefined && isDigest(text) ? text : undefined;
   }
 
+  async tagTimes(repository: string): Promise<TagTime[]> {
+    const times: TagTime[] = [];
+    for (const tag of (await this.tags(repository)) ?? []) {
+      const digest = await this.tag(repository, tag);
+      const info = await statOf(this.#at(repository, '_tags', tag));
+      const read = await statOf(this.#at(repository, '_reads', tag));
+      if (digest && info) times.push({ tag, digest, setAt: info.mtime, readAt: read?.mtime ?? info.mtime });
+    }
+    return times;
+  }
+
+  async readTag(repository: string, tag: string): Promise<void> {
+    const path = this.#at(repository, '_reads', tag);
+    const last = this.#reads.get(path) ?? 0;
+    if (Date.now() - last < READ_MS) return;
+    if (this.#reads.size >= MAX_CACHED) this.#reads.clear();
+    this.#reads.set(path, Date.now());
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, '');
+      await utimes(path, new Date(), new Date());
+    } catch {
+      // The disk cannot be written to: no reason to refuse a pull.
+    }
+  }
+
+  async manifestTime(repository: string, digest: Digest): Promise<Date | undefined> {
+    return (await statOf(this.#at(repository, '_manifests', fileName(digest))))?.mtime;
+  }
+
   async setTag(repository: string, tag: string, digest: Digest): Promise<void> {
     await write(this.#at(repository, '_tags', tag), digest);
   }
 
-  deleteTag(repository: string, tag: string): Promise<boolean> {
+  async deleteTag(repository: string, tag: string): Promise<boolean> {
+    await remove(this.#at(repository, '_reads', tag));
     return remove(this.#at(repository, '_tags', tag));
   }
 
@@ -184,6 +221,15 @@ async function write(path: string, text: string): Promise<void> {
   }
   await using directory = await open(dirname(path), 'r');
   await directory.sync();
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
 async function remove(path: string): Promise<boolean> {

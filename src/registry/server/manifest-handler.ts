@@ -30,7 +30,7 @@ export async function handleManifest(call: Call, target: ManifestTarget): Promis
   }
 }
 
-async function read({ request, response, repositories, cache }: Call, target: ManifestTarget): Promise<void> {
+async function read({ request, response, repositories, cache, publish }: Call, target: ManifestTarget): Promise<void> {
   const { repository, reference } = target;
   if ((await cache?.refresh(repository, reference, target.digest)) === 'stale') {
     response.setHeader('warning', '110 - "the registry it is a copy of does not answer"');
@@ -41,11 +41,16 @@ async function read({ request, response, repositories, cache }: Call, target: Ma
   const { record, bytes } = found;
   const headers = { etag: `"${digest}"`, 'docker-content-digest': digest };
   if (request.headers['if-none-match'] === headers.etag) return void response.writeHead(304, headers).end();
+  if (request.method === 'GET') {
+    const tag = target.digest === undefined ? reference : undefined;
+    if (tag !== undefined) void repositories.links.readTag(repository, tag);
+    publish({ action: 'pull', repository, digest, tag, mediaType: record.mediaType, size: record.size });
+  }
   response.writeHead(200, { ...headers, 'content-type': record.mediaType, 'content-length': bytes.byteLength });
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-async function put({ request, response, repositories, query }: Call, target: ManifestTarget): Promise<void> {
+async function put({ request, response, repositories, query, publish }: Call, target: ManifestTarget): Promise<void> {
   const { repository, reference, digest } = target;
   const mediaType = request.headers['content-type']?.split(';')[0]!.trim() ?? '';
   if (Number(request.headers['content-length'] ?? 0) > MAX_DOCUMENT_BYTES) throw tooLarge();
@@ -55,6 +60,8 @@ async function put({ request, response, repositories, query }: Call, target: Man
   if (tags.length > MAX_TAGS) throw new ProtocolError(414, 'UNSUPPORTED', `more than ${MAX_TAGS} tags in one request`);
   if (!tags.every((tag) => TAG.test(tag))) throw new ProtocolError(400, 'NAME_INVALID', 'invalid tag');
   const record = await repositories.putManifest(repository, { mediaType, bytes, tags, digest });
+  const pushed = { digest: record.digest, mediaType: record.mediaType, size: record.size };
+  for (const tag of tags.length > 0 ? tags : [undefined]) publish({ action: 'push', repository, tag, ...pushed });
   for (const tag of digest === undefined ? [] : tags) response.appendHeader('oci-tag', tag);
   response.writeHead(201, {
     location: `/v2/${repository}/manifests/${record.digest}`,
@@ -66,15 +73,15 @@ async function put({ request, response, repositories, query }: Call, target: Man
 }
 
 async function remove(
-  { response, repositories }: Call,
+  { response, repositories, publish }: Call,
   { repository, reference, digest }: ManifestTarget,
 ): Promise<void> {
-  const { links } = repositories;
   const removed =
     digest === undefined
-      ? await links.deleteTag(repository, reference)
-      : await links.deleteManifest(repository, digest);
+      ? await repositories.deleteTag(repository, reference)
+      : await repositories.deleteManifest(repository, digest);
   if (!removed) throw unknown();
+  publish({ action: 'delete', repository, digest, tag: digest === undefined ? reference : undefined });
   response.writeHead(202, { 'content-length': 0 }).end();
 }
 

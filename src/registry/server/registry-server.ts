@@ -1,12 +1,14 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorMessage } from '../../base/errors.ts';
 import type { Access, Asking } from './access.ts';
 import { handleBlob } from './blob-handler.ts';
 import { answerJson, type Call } from './call.ts';
 import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
+import type { Metrics } from './metrics.ts';
+import type { RegistryEvent } from './webhooks.ts';
 import { handleManifest } from './manifest-handler.ts';
 import type { PullThrough } from './pull-through.ts';
 import { protocolError, ProtocolError } from './protocol-error.ts';
@@ -29,6 +31,9 @@ export interface RegistryServerOptions {
   readonly deletes?: boolean | undefined;
   /** One line for each request that changed something or was refused, with who asked. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** Is told of manifests that come, go out and are deleted. */
+  readonly events?: ((event: RegistryEvent) => void) | undefined;
+  readonly metrics?: Metrics | undefined;
   /** What went wrong and is no client's fault. */
   readonly report?: ((message: string) => void) | undefined;
 }
@@ -42,6 +47,8 @@ export class RegistryServer implements AsyncDisposable {
   readonly #options: RegistryServerOptions;
   readonly #uploads: Uploads;
   readonly #server: Server;
+  /** Bytes of each connection that are in the metrics already. */
+  readonly #counted = new WeakMap<Socket, { received: number; sent: number }>();
   readonly #running = new Set<Promise<void>>();
 
   constructor(options: RegistryServerOptions) {
@@ -61,6 +68,10 @@ export class RegistryServer implements AsyncDisposable {
       if (socket.writable && code !== 'ECONNRESET') socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`);
       else socket.destroy();
     });
+  }
+
+  get openUploads(): number {
+    return this.#uploads.size;
   }
 
   /** Resolves to the address once it listens. Throws the system's error. */
@@ -95,13 +106,16 @@ export class RegistryServer implements AsyncDisposable {
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
     response.setHeader('x-content-type-options', 'nosniff');
     let subject: string | undefined;
+    let kind = 'none';
+    if (this.#options.metrics) this.#measure(request, response, () => kind);
     try {
       const [path, search] = splitUrl(request.url ?? '/');
-      const { access, repositories, cache, deletes = true } = this.#options;
+      const { access, repositories, cache, events, deletes = true } = this.#options;
       const asking = askingOf(request);
       if (path === '/token') return await handleToken(access, { request, response, search, asking });
       const query = new URLSearchParams(search);
       const target = this.#inNamespace(parseTarget(path), query);
+      ({ kind } = target);
       const action = actionOf(target, request.method ?? 'GET');
       const identity = await access.identify(asking);
       ({ subject } = identity);
@@ -115,12 +129,25 @@ export class RegistryServer implements AsyncDisposable {
         throw new ProtocolError(405, 'UNSUPPORTED', `${target.repository} is a copy of another registry's: push there`);
       }
       const uploads = this.#uploads;
-      const call: Call = { request, response, query, subject, repositories, uploads, cache, maySee, mayPull };
+      const publish: Call['publish'] = (event) => events?.({ ...event, subject, from: asking.address });
+      const call: Call = {
+        request,
+        response,
+        query,
+        subject,
+        repositories,
+        uploads,
+        cache,
+        publish,
+        maySee,
+        mayPull,
+      };
       await dispatch(target, call);
     } catch (error) {
       this.#refuse(error, request, response);
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') this.#audit(request, response, subject);
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (!reads || response.statusCode === 401 || response.statusCode === 403) this.#audit(request, response, subject);
   }
 
   /** `?ns=docker.io`: whoever asks a mirror says which registry it means. */
@@ -156,6 +183,20 @@ export class RegistryServer implements AsyncDisposable {
       .once('close', () => clearTimeout(timer))
       .once('end', end)
       .resume();
+  }
+
+  #measure(request: IncomingMessage, response: ServerResponse, kind: () => string): void {
+    const begun = performance.now();
+    const { socket } = request;
+    response.once('close', () => {
+      const seconds = (performance.now() - begun) / 1000;
+      const { statusCode: status } = response;
+      this.#options.metrics?.request({ kind: kind(), method: request.method ?? '', status, seconds });
+      const before = this.#counted.get(socket) ?? { received: 0, sent: 0 };
+      const now = { received: socket.bytesRead, sent: socket.bytesWritten };
+      this.#counted.set(socket, now);
+      this.#options.metrics?.bytes({ received: now.received - before.received, sent: now.sent - before.sent });
+    });
   }
 
   #audit(request: IncomingMessage, response: ServerResponse, subject: string | undefined): void {

@@ -5,6 +5,7 @@ import { isDescriptor, isIndex, isManifest, parseIndex, parseManifest } from '..
 import type { ContentStore } from '../../content/content-store.ts';
 import { MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, sha256 } from '../../oci/digest.ts';
+import type { ImmutableTags, Quotas } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Upload } from './uploads.ts';
 import type { ManifestRecord, RepositoryLinks, SharedStore } from './repository-links.ts';
@@ -23,6 +24,13 @@ export interface PutManifest {
   readonly digest?: Digest | undefined;
 }
 
+export interface RepositoriesOptions {
+  /** Without it the blobs are the registry's alone. */
+  readonly shared?: SharedStore | undefined;
+  readonly immutable?: ImmutableTags | undefined;
+  readonly quotas?: Quotas | undefined;
+}
+
 export interface CollectedBlobs {
   readonly blobs: number;
   readonly bytes: number;
@@ -32,22 +40,37 @@ export interface CollectedBlobs {
 export class Repositories {
   readonly links: RepositoryLinks;
   readonly content: ContentStore;
+  /** Tags that stay where they were put. */
+  readonly immutable: ImmutableTags | undefined;
   readonly #shared: SharedStore | undefined;
+  readonly #quotas: Quotas | undefined;
   /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
   readonly #commits = new KeyedMutex();
   readonly #documents = new Map<Digest, Buffer>();
   #documentBytes = 0;
 
-  /** Without `shared` the blobs are the registry's alone. */
-  constructor(content: ContentStore, links: RepositoryLinks, shared?: SharedStore) {
+  constructor(content: ContentStore, links: RepositoryLinks, options: RepositoriesOptions = {}) {
     this.content = content;
     this.links = links;
-    this.#shared = shared;
+    this.immutable = options.immutable;
+    this.#shared = options.shared;
+    this.#quotas = options.quotas;
+  }
+
+  /** Whether there is room for so many bytes more. Throws 403. */
+  async checkQuota(repository: string, bytes: number): Promise<void> {
+    await this.#quotas?.take(this, repository, undefined, bytes);
   }
 
   /** Takes an upload into the store and the repository. Throws `corrupt` when it is not `digest`. */
   async addBlob(repository: string, digest: Digest, upload: Upload): Promise<void> {
     using _held = this.#shared?.hold([digest]);
+    try {
+      await this.#quotas?.take(this, repository, digest, upload.offset);
+    } catch (error) {
+      await upload.abort();
+      throw error;
+    }
     await upload.commit(digest);
     await this.links.linkBlob(repository, digest);
   }
@@ -70,11 +93,14 @@ export class Repositories {
     const record = describeManifest(put);
     using _held = this.#shared?.hold([record.digest, ...record.children]);
     await this.#checkChildren(repository, put);
+    await this.#checkImmutable(repository, record.digest, put.tags);
+    await this.#quotas?.take(this, repository, record.digest, record.size);
     await this.content.write(record, bytesOf(put.bytes));
     await this.#admit(repository, record, put.tags);
     await using _lock = await this.#commits.acquire('commit');
     // Once more: they may have been deleted, and what is written from here on keeps them.
     await this.#checkChildren(repository, put);
+    await this.#checkImmutable(repository, record.digest, put.tags);
     if (!(await this.content.has(record))) await this.content.write(record, bytesOf(put.bytes));
     await this.links.putManifest(repository, record, put.tags);
     for (const tag of put.tags) await this.links.setTag(repository, tag, record.digest);
@@ -103,6 +129,48 @@ export class Repositories {
     }
   }
 
+  async #checkImmutable(repository: string, digest: Digest, tags: readonly string[]): Promise<void> {
+    for (const tag of tags) {
+      if (!this.immutable?.has(repository, tag)) continue;
+      const now = await this.links.tag(repository, tag);
+      if (now !== undefined && now !== digest) this.immutable.refuse(repository, tag);
+    }
+  }
+
+  /** Throws 403 for a tag that stays. */
+  async deleteTag(repository: string, tag: string): Promise<boolean> {
+    this.immutable?.refuse(repository, tag);
+    return this.links.deleteTag(repository, tag);
+  }
+
+  /** Deletes a tag unless it was moved meanwhile. */
+  async expireTag(repository: string, tag: string, digest: Digest): Promise<boolean> {
+    await using _lock = await this.#commits.acquire('commit');
+    return (await this.links.tag(repository, tag)) === digest && this.links.deleteTag(repository, tag);
+  }
+
+  /** Deletes a manifest unless it was tagged meanwhile. */
+  async expireManifest(repository: string, digest: Digest): Promise<boolean> {
+    await using _lock = await this.#commits.acquire('commit');
+    for (const tag of (await this.links.tags(repository)) ?? []) {
+      if ((await this.links.tag(repository, tag)) === digest) return false;
+    }
+    return this.links.deleteManifest(repository, digest);
+  }
+
+  /** With the tags on it. Throws 403 when one of them stays. */
+  async deleteManifest(repository: string, digest: Digest): Promise<boolean> {
+    await using _lock = await this.#commits.acquire('commit');
+    if (this.immutable) {
+      for (const tag of (await this.links.tags(repository)) ?? []) {
+        if (this.immutable.has(repository, tag) && (await this.links.tag(repository, tag)) === digest) {
+          this.immutable.refuse(repository, tag);
+        }
+      }
+    }
+    return this.links.deleteManifest(repository, digest);
+  }
+
   async #checkChildren(repository: string, put: PutManifest): Promise<void> {
     for (const digest of required(put)) {
       if (await this.links.hasBlob(repository, digest)) continue;
@@ -119,7 +187,9 @@ export class Repositories {
   async mount(repository: string, digest: Digest, from: string): Promise<boolean> {
     using _held = this.#shared?.hold([digest]);
     await using _lock = await this.#commits.acquire('commit');
-    if (!(await this.links.hasBlob(from, digest)) || !(await this.content.stat(digest))) return false;
+    const blob = (await this.links.hasBlob(from, digest)) ? await this.content.stat(digest) : undefined;
+    if (!blob) return false;
+    await this.#quotas?.take(this, repository, digest, blob.size);
     await this.links.linkBlob(repository, digest);
     return true;
   }

@@ -14,6 +14,13 @@ export interface ManifestRecord {
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
+export interface TagTime {
+  readonly tag: string;
+  readonly digest: Digest;
+  readonly setAt: Date;
+  readonly readAt: Date;
+}
+
 /**
  * What each repository has of a store that all of them share: whoever may read a repository may read what is linked here,
  * and nothing else of the store. Writing is durable when it resolves; every deletion says whether there was something.
@@ -24,9 +31,15 @@ export interface RepositoryLinks {
   /** In the order of their names; undefined for a repository that there is not. */
   tags(repository: string): Promise<string[] | undefined>;
   tag(repository: string, tag: string): Promise<Digest | undefined>;
+  /** When each was put where it is, and last read by someone who pulls it. */
+  tagTimes(repository: string): Promise<readonly TagTime[]>;
+  /** Someone pulls by that tag. */
+  readTag(repository: string, tag: string): Promise<void>;
   setTag(repository: string, tag: string, digest: Digest): Promise<void>;
   deleteTag(repository: string, tag: string): Promise<boolean>;
   manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined>;
+  /** When it came. */
+  manifestTime(repository: string, digest: Digest): Promise<Date | undefined>;
   manifests(repository: string): Promise<ManifestRecord[]>;
   /** `tags` are those that `setTag` is going to put on it. */
   putManifest(repository: string, manifest: ManifestRecord, tags: readonly string[]): Promise<void>;

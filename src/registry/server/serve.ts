@@ -6,8 +6,12 @@ import { parseHtpasswd, type Users } from './logins.ts';
 import { Upstreams } from './upstreams.ts';
 import { TokenVerifier } from './tokens.ts';
 import { PullThrough } from './pull-through.ts';
+import { Retention } from './retention.ts';
+import { Metrics } from './metrics.ts';
+import { Webhooks } from './webhooks.ts';
 import { RegistryServer } from './registry-server.ts';
-import type { Repositories } from './repositories.ts';
+import { ImmutableTags, Quotas } from './policy.ts';
+import type { Repositories, RepositoriesOptions } from './repositories.ts';
 import { type AuthSettings, parseAddress, type RegistrySettings, type UpstreamSettings } from './settings.ts';
 
 export interface ServeOptions {
@@ -39,9 +43,13 @@ export async function serveRegistry(
   const address = parseAddress(settings.addr);
   const access = accessOptions(auth);
   const cache = upstreams?.length ? pullThrough(upstreams, { repositories, report }) : undefined;
+  const webhooks = new Webhooks(settings.webhooks ?? [], { report, readSecret: fileText });
+  const metrics = settings.metricsAddr === undefined ? undefined : new Metrics();
   const server = new RegistryServer({
     repositories,
     cache,
+    metrics,
+    events: (event) => webhooks.publish(event),
     access: new Access({
       ...access,
       readOnly: guardPushes && !access.users && !access.tokens && !settings.openPush && !isLoopback(address.host),
@@ -53,17 +61,46 @@ export async function serveRegistry(
     report,
   });
   const { host, port } = await server.listen(address);
+  metrics?.add('open_uploads', 'Uploads that were begun and not ended.', () => server.openUploads);
+  metrics?.add('webhook_waiting', 'Events that are to be delivered.', () => webhooks.waiting);
+  metrics?.add('webhook_dropped_total', 'Events that were not delivered.', () => webhooks.dropped, 'counter');
+  metrics?.add('resident_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
+  const metricsServer =
+    settings.metricsAddr === undefined ? undefined : await metrics?.serve(parseAddress(settings.metricsAddr));
+  const retention = new Retention(settings.retention ?? []);
+  let cleaning: Promise<void> | undefined;
+  const clean = async (): Promise<void> => {
+    for (const { repository, tag, manifest, why } of await retention.apply(repositories, { dryRun: false })) {
+      report(`retention: deleted ${repository}${tag === undefined ? `@${manifest}` : `:${tag}`}: ${why}`);
+    }
+    await repositories.collect();
+  };
   const timer = setInterval(() => {
-    repositories.collect().catch((error: unknown) => report(`collection of unused blobs: ${errorMessage(error)}`));
+    cleaning ??= clean()
+      .catch((error: unknown) => report(`collection of what is unused: ${errorMessage(error)}`))
+      .finally(() => (cleaning = undefined));
   }, COLLECT_EVERY_MS).unref();
   const close = async (options?: { graceMs?: number }): Promise<void> => {
     clearInterval(timer);
+    metricsServer?.close();
+    metricsServer?.closeAllConnections();
     await server.close(options);
+    await cleaning;
+    webhooks.close();
   };
   return {
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     close,
     [Symbol.asyncDispose]: () => close(),
+  };
+}
+
+/** What the settings say of every change to a repository. */
+export function repositoryPolicy(settings: Pick<RegistrySettings, 'immutableTags' | 'quotas'>): RepositoriesOptions {
+  const { immutableTags, quotas } = settings;
+  return {
+    ...(immutableTags && { immutable: new ImmutableTags(immutableTags) }),
+    ...(quotas && { quotas: new Quotas(quotas) }),
   };
 }
 

@@ -11,6 +11,14 @@ export interface RegistrySettings {
   /** With `clientCa`, clients show a certificate of it, and are who that says. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly auth?: AuthSettings;
+  /** Tags that are put once. */
+  readonly immutableTags?: readonly ImmutableRule[];
+  readonly quotas?: readonly QuotaRule[];
+  /** What is deleted every hour; `gantry registry prune --dry-run` shows it. */
+  readonly retention?: readonly RetentionRule[];
+  readonly webhooks?: readonly WebhookSettings[];
+  /** Where `/metrics` is served, for Prometheus. */
+  readonly metricsAddr?: string;
   /** Registries that this one keeps copies of. */
   readonly upstreams?: readonly UpstreamSettings[];
   /** Bytes of the largest blob. */
@@ -19,6 +27,43 @@ export interface RegistrySettings {
   readonly deletes?: boolean;
   /** Take pushes from other machines without any login, also into an engine's images. */
   readonly openPush?: boolean;
+}
+
+export interface ImmutableRule {
+  readonly repositories: readonly string[];
+  /** `v*`; all where nothing is said. */
+  readonly tags?: readonly string[];
+}
+
+export interface QuotaRule {
+  /** What they have together counts. */
+  readonly repositories: readonly string[];
+  readonly maxBytes: number;
+}
+
+/** A tag stays as long as one of the reasons holds; without any, all stay. */
+export interface RetentionRule {
+  readonly repositories: readonly string[];
+  /** These always stay: `release-*`. */
+  readonly keepTags?: readonly string[];
+  /** The newest of a repository. */
+  readonly keepLast?: number;
+  /** Pushed within so many days. */
+  readonly keepDays?: number;
+  /** Pulled within so many days. */
+  readonly keepPulledDays?: number;
+  /** Manifests that no tag, index or subject leads to. */
+  readonly deleteUntaggedAfterDays?: number;
+}
+
+export interface WebhookSettings {
+  readonly url: string;
+  /** Of `push`, `pull`, `delete`; default push and delete. */
+  readonly events?: readonly string[];
+  readonly repositories?: readonly string[];
+  /** Signs each body: `X-Gantry-Signature: sha256=<HMAC>`. */
+  readonly secretFile?: string;
+  readonly timeoutSeconds?: number;
 }
 
 export interface UpstreamSettings {
@@ -84,6 +129,11 @@ const anyText: Check = (value, name) => {
 const positive: Check = (value, name) => {
   if (typeof value !== 'number' || !(value > 0) || value > 1e6) throw wrong(name, 'must be a number above 0');
 };
+const webUrl: Check = (value, name) => {
+  if (typeof value !== 'string' || !/^https?:$/.test(URL.parse(value)?.protocol ?? '')) {
+    throw wrong(name, 'must be an http or https URL');
+  }
+};
 const truth: Check = (value, name) => {
   if (typeof value !== 'boolean') throw wrong(name, 'must be true or false');
 };
@@ -138,6 +188,34 @@ const settings = record({
     groups: map(list(text)),
     token: record({ service: text, issuer: text, realm: text, keys: text, secretFile: text, lifeSeconds: count }),
   }),
+  immutableTags: list(record({ repositories: list(text), tags: list(text) }, ['repositories'])),
+  quotas: list(record({ repositories: list(text), maxBytes: count }, ['repositories', 'maxBytes'])),
+  retention: list(
+    record(
+      {
+        repositories: list(text),
+        keepTags: list(text),
+        keepLast: count,
+        keepDays: positive,
+        keepPulledDays: positive,
+        deleteUntaggedAfterDays: positive,
+      },
+      ['repositories'],
+    ),
+  ),
+  webhooks: list(
+    record(
+      {
+        url: webUrl,
+        events: list(oneOf(['push', 'pull', 'delete'])),
+        repositories: list(text),
+        secretFile: text,
+        timeoutSeconds: positive,
+      },
+      ['url'],
+    ),
+  ),
+  metricsAddr: text,
   upstreams: list(
     record(
       {

@@ -127,6 +127,10 @@ export class Uploads {
     this.#timer = setInterval(() => void this.#expire(), IDLE_MS / 60).unref();
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   async begin(owner: UploadOwner, announcedBytes?: number): Promise<Upload> {
     if (announcedBytes !== undefined && announcedBytes > this.#maxBytes) throw tooLarge(this.#maxBytes);
     if (this.#open.size >= MAX_OPEN) {
