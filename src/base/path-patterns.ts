@@ -61,7 +61,7 @@ function compile(line: string): Pattern | undefined {
   const text = clean(negated ? line.slice(1).trim() : line);
   if (text === '' && negated) throw new EngineError('invalid-argument', 'illegal exclusion pattern: "!"');
   if (text === '' || text === '.') return undefined;
-  return { source: line, negated, regexp: new RegExp(`^${source(text, line)}$`, 's') };
+  return { source: line, negated, regexp: new RegExp(`^${source(text, line)}$`, 'su') };
 }
 
 /** Go's filepath.Clean without its leading slash. */
@@ -95,11 +95,38 @@ function source(pattern: string, line: string): string {
     } else if (char === '[') {
       const end = classEnd(pattern, i);
       if (end < 0) throw new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
-      out += pattern.slice(i, end + 1).replace(/\[(?=.)/g, (bracket, at: number) => (at === 0 ? bracket : '\\['));
+      out += characterClass(pattern.slice(i + 1, end));
       i = end;
     } else out += RegExp.escape(char);
   }
   return out;
+}
+
+/** What stands between the brackets, with Go's rules: a range that runs backwards has nothing in it. */
+function characterClass(inside: string): string {
+  const negated = inside.startsWith('^');
+  const chars: { readonly char: string; readonly escaped: boolean }[] = [];
+  for (let i = negated ? 1 : 0; i < inside.length; i++) {
+    const escaped = inside[i] === '\\' && i + 1 < inside.length;
+    if (escaped) i++;
+    const char = String.fromCodePoint(inside.codePointAt(i)!);
+    i += char.length - 1;
+    chars.push({ char, escaped });
+  }
+  let out = '';
+  for (let i = 0; i < chars.length; i++) {
+    const low = chars[i]!.char;
+    const dash = chars[i + 1];
+    const high = dash?.char === '-' && !dash.escaped ? chars[i + 2]?.char : undefined;
+    if (high === undefined) {
+      out += RegExp.escape(low);
+      continue;
+    }
+    i += 2;
+    if (low <= high) out += `${RegExp.escape(low)}-${RegExp.escape(high)}`;
+  }
+  if (out === '') return negated ? '[^/]' : '(?!)';
+  return negated ? `[^/${out}]` : `(?!/)[${out}]`;
 }
 
 function classEnd(pattern: string, start: number): number {
