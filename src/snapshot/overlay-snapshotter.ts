@@ -105,7 +105,7 @@ export class OverlaySnapshotter implements Snapshotter {
     if (sync) await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#fs(record) } });
     try {
       if (!sync) this.#unsynced.add(chainId);
-      this.#records.commit(key, chainId, layer);
+      this.#records.commit(key, chainId, layer, { relaxed: !sync });
     } catch (error) {
       // Somebody else made the same layer meanwhile.
       if (!(error instanceof EngineError && error.code === 'already-exists')) throw error;

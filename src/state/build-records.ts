@@ -81,6 +81,16 @@ export class BuildRecords {
     );
   }
 
+  /**
+   * Not durable at once: a power cut may take records that were just written, and then steps are made again. The layers
+   * they name are on the disk by now.
+   */
+  saveAll(records: readonly BuildRecord[]): void {
+    this.#db.relaxedTransaction(() => {
+      for (const record of records) this.save(record);
+    });
+  }
+
   save(record: BuildRecord): void {
     this.#db.run(
       'INSERT OR REPLACE INTO build_records (key, chain, created, used, uses, doc) VALUES (?, ?, ?, ?, ?, ?)',

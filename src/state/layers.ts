@@ -37,7 +37,8 @@ export class LayerStore {
   }
 
   /** Idempotent. A stored blob takes the place of a record without one, never the other way round. */
-  put(layer: LayerRecord): void {
+  put(layer: LayerRecord, { relaxed = false }: { readonly relaxed?: boolean } = {}): void {
+    if (relaxed) return this.#db.relaxedTransaction(() => this.put(layer));
     const { diffId, blob, stored, size } = layer;
     this.#db.run(
       `INSERT INTO layers (diff_id, blob, media_type, blob_size, stored, size) VALUES (?, ?, ?, ?, ?, ?)

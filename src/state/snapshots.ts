@@ -81,7 +81,14 @@ export class SnapshotRecords {
   }
 
   /** Makes the active snapshot `key` the committed `chainId`. Throws `not-found`; `already-exists` when there is such a one. */
-  commit(key: string, chainId: ChainId, layer: { readonly diffId: DiffId; readonly size: number }): void {
+  commit(
+    key: string,
+    chainId: ChainId,
+    layer: { readonly diffId: DiffId; readonly size: number },
+    { relaxed = false }: { readonly relaxed?: boolean } = {},
+  ): void {
+    // An active one that a power cut brings back instead is swept.
+    if (relaxed) return this.#db.relaxedTransaction(() => this.commit(key, chainId, layer));
     try {
       const changed = this.#db.run(
         `UPDATE snapshots SET name = ?, kind = 'committed', diff_id = ?, size = ? WHERE name = ? AND kind = 'active'`,

@@ -237,7 +237,7 @@ export class Builder implements BuildService {
           options,
         });
         const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
-        const built = await builder.build();
+        const built = await this.#recorded(async () => builder.build());
         return { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: text };
       };
       const solved: SolvedBuild[] = [];
@@ -335,6 +335,15 @@ export class Builder implements BuildService {
       'conflict',
       [`dockerfile line ${found.line}: not reproducible: ${found.text}`, ...found.differences].join('\n  '),
     );
+  }
+
+  /** What steps gave is written down also when a later one failed. */
+  async #recorded<T>(build: () => Promise<T>): Promise<T> {
+    try {
+      return await build();
+    } finally {
+      await this.#cache.flush();
+    }
   }
 
   #tell(

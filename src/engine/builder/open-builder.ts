@@ -72,7 +72,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       await applyLayer({ path: archive }, target, { whiteouts: 'literal', allowExternal: true, owner, signal });
     },
     extract,
-    commitLayer: (key, options) => commitLayer(imageParts, key, options),
+    commitLayer: (key, options) => commitLayer(imageParts, key, { ...options, sync: false }),
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
     unmount: async (target) => void unmount(target, { detach: true }),

@@ -56,10 +56,12 @@ export interface StepResult {
 /** Results of steps by their keys: those kept, and those that some build makes now. One for the whole engine. */
 export class StepCache {
   readonly records: BuildRecords;
-  readonly #snapshotter: Pick<Snapshotter, 'stat'>;
+  readonly #snapshotter: Pick<Snapshotter, 'stat' | 'sync'>;
+  /** Made, and not written yet: their layers may not be on the disk. */
+  readonly #pending = new Map<Digest, BuildRecord>();
   readonly #running = new Map<string, Promise<BuildRecord>>();
 
-  constructor(records: BuildRecords, snapshotter: Pick<Snapshotter, 'stat'>) {
+  constructor(records: BuildRecords, snapshotter: Pick<Snapshotter, 'stat' | 'sync'>) {
     this.records = records;
     this.#snapshotter = snapshotter;
   }
@@ -68,7 +70,7 @@ export class StepCache {
   async get(wanted: WantedStep): Promise<StepResult> {
     const { key, chain, fresh, signal } = wanted;
     if (!fresh) {
-      const record = this.records.use(key);
+      const record = this.#find(key);
       if (record && this.#fits(record, wanted)) return { record, origin: 'cached' };
     }
     const place = `${key} ${chain ?? ''}`;
@@ -87,14 +89,14 @@ export class StepCache {
         for (const cache of wanted.imports) {
           const found = await cache.find(key, { parent: chain, lease: wanted.lease, step: wanted.step });
           if (!found || !this.#fits(found, wanted)) continue;
-          this.records.save(found);
+          this.#pending.set(key, found);
           origin = 'cached';
           return found;
         }
       }
       wanted.onMiss();
       const record = await wanted.make();
-      this.records.save(record);
+      this.#pending.set(key, record);
       return record;
     })();
     this.#running.set(place, work);
@@ -103,6 +105,22 @@ export class StepCache {
     } finally {
       if (this.#running.get(place) === work) this.#running.delete(place);
     }
+  }
+
+  /**
+   * Writes what was made since: one wait for the disk, one transaction. To be called before anything durable
+   * refers to what a build made, and before its lease ends.
+   */
+  async flush(): Promise<void> {
+    const made = [...this.#pending.values()];
+    if (made.length === 0) return;
+    await this.#snapshotter.sync(made.flatMap(({ layer }) => (layer ? [layer.chain] : [])));
+    this.records.saveAll(made);
+    for (const record of made) if (this.#pending.get(record.key) === record) this.#pending.delete(record.key);
+  }
+
+  #find(key: Digest): BuildRecord | undefined {
+    return this.#pending.get(key) ?? this.records.use(key);
   }
 
   /** A record's layer stands on the layers that it was made on: on others it would be another. */

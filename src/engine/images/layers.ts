@@ -102,14 +102,18 @@ export async function importLayer(
 export async function commitLayer(
   parts: LayerParts,
   key: string,
-  { parent, lease, signal }: LayerOptions,
+  options: LayerOptions & {
+    /** False leaves waiting for the disk to `snapshotter.sync`: until then nothing durable may refer to the layer. */
+    readonly sync?: boolean;
+  },
 ): Promise<Layer> {
+  const { parent, lease, signal, sync } = options;
   const { diffId, size, tarSize } = await digestLayer(parts.snapshotter.changesDir(key), { signal });
   const chain = chainOver(parent, diffId);
   lease.add('snapshot', chain);
   await using _lock = await MAKING.acquire(chain);
-  await parts.snapshotter.commit(chain, key, { diffId, size });
-  record(parts, { chain, diffId, tarSize });
+  await parts.snapshotter.commit(chain, key, { diffId, size }, { sync });
+  record(parts, { chain, diffId, tarSize, relaxed: sync === false });
   return { chain, diffId, size };
 }
 
@@ -195,11 +199,11 @@ export function compressionOf(mediaType: string): Compression {
 
 function record(
   parts: LayerParts,
-  { chain, diffId, tarSize }: { chain: ChainId; diffId: DiffId; tarSize: number },
+  { chain, diffId, tarSize, relaxed }: { chain: ChainId; diffId: DiffId; tarSize: number; relaxed?: boolean },
 ): LayerRecord {
   const { size } = parts.snapshotter.stat(chain)!.layer!;
   const blob = { mediaType: MEDIA_TYPES.ociLayer, digest: diffId, size: tarSize };
-  parts.layers.put({ diffId, blob, stored: false, size });
+  parts.layers.put({ diffId, blob, stored: false, size }, { relaxed: relaxed === true });
   return parts.layers.get(diffId)!;
 }
 
