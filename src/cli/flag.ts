@@ -80,6 +80,11 @@ export function string(help: string, options: FlagOptions<string> = {}): Flag<st
   );
 }
 
+/** A text that may be left out after the flag: then it is `true`. A value follows an equals sign. */
+export function optional(help: string, options: FlagOptions<string> = {}): Flag<string> {
+  return flag('string', help, '', options, (text) => text, 'true');
+}
+
 /** A 64 bit integer; `initial` is 0 where the command does not look at whether it was given. */
 export function int(help: string, options: FlagOptions<number> = {}): Flag<number> {
   const defaultText = options.defaultText ?? (options.initial ? String(options.initial) : undefined);

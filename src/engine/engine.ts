@@ -357,6 +357,8 @@ export interface BuildRequest {
   readonly outputs?: readonly BuildOutputRequest[];
   /** `[manifest|index|manifest-descriptor|index-descriptor[platform]:]key=value` */
   readonly annotations?: readonly string[];
+  /** `type=sbom`, `type=provenance,mode=max`: said about the images beside them, in an index. */
+  readonly attestations?: readonly string[];
   /** Build again without the cache and compare: throws `conflict` with the first difference, by file and field. */
   readonly verify?: boolean;
   /** Tell at the end what every step was: an `aux` of `{ Report }` for each platform. */

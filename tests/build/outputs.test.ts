@@ -100,6 +100,65 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.equal(fs.readFileSync(blob(manifest.layers[0]!.digest)).readUInt32LE(), 0xfd2fb528);
   });
 
+  test("--sbom and --provenance: statements beside the image, in BuildKit's layout", async () => {
+    const folder = join(directory, 'attested');
+    fs.mkdirSync(join(folder, 'node_modules/left'), { recursive: true });
+    fs.writeFileSync(
+      join(folder, 'node_modules/left/package.json'),
+      '{"name":"left","version":"1.2.3","license":"MIT"}',
+    );
+    fs.writeFileSync(
+      join(folder, 'Dockerfile'),
+      'FROM scratch\nARG API_TOKEN\nARG MODE\nCOPY node_modules /app/node_modules\n',
+    );
+    const name = `${registry.host}/team/attested`;
+    const words = ['--sbom', '--provenance=mode=max', '--build-arg', 'API_TOKEN=s3cret', '--build-arg', 'MODE=fast'];
+    const built = await gantry('build', ...words, '-t', `${name}:1`, '--push', folder);
+    assert.equal(built.code, 0, built.stderr);
+    const digest = /Pushed \S+: digest: (sha256:\S+)/.exec(built.stdout)![1]!;
+    const index = await document('team/attested', '1');
+    const [image, statement] = index['manifests'] as Descriptor[];
+    assert.equal(image!.platform?.os, 'linux');
+    assert.deepEqual(statement!.platform, { architecture: 'unknown', os: 'unknown' });
+    assert.deepEqual(statement!.annotations, {
+      'vnd.docker.reference.digest': image!.digest,
+      'vnd.docker.reference.type': 'attestation-manifest',
+    });
+    const { layers } = (await document('team/attested', statement!.digest)) as unknown as { layers: Descriptor[] };
+    const read = async (layer: Descriptor): Promise<{ subject: unknown; predicate: Record<string, unknown> }> =>
+      (await (await fetch(`http://${registry.host}/v2/team/attested/blobs/${layer.digest}`)).json()) as never;
+    assert.deepEqual(
+      layers.map((layer) => layer.annotations?.['in-toto.io/predicate-type']),
+      ['https://spdx.dev/Document', 'https://slsa.dev/provenance/v1'],
+    );
+    const [sbom, made] = await Promise.all(layers.map(read));
+    const packages = sbom!.predicate['packages'] as { name: string; versionInfo: string }[];
+    assert.ok(packages.some((found) => found.name === 'left' && found.versionInfo === '1.2.3'));
+    assert.deepEqual((made!.subject as { digest: unknown }[])[0]!.digest, { sha256: image!.digest.slice(7) });
+    const text = JSON.stringify(made!.predicate);
+    assert.ok(text.includes('"build-arg:MODE":"fast"') && text.includes('"build-arg:API_TOKEN":"(hidden)"'));
+    assert.ok(!text.includes('s3cret'));
+
+    // The same build says the same; and what is kept under the name is all of it.
+    const again = await gantry('build', ...words, '--no-cache', '-t', `${name}:1`, '--push', folder);
+    assert.equal(/Pushed \S+: digest: (sha256:\S+)/.exec(again.stdout)![1], digest);
+    await gantry('tag', `${name}:1`, `${name}:2`);
+    assert.match((await gantry('push', `${name}:2`)).stdout, new RegExp(`2: digest: ${digest} `));
+    const least = await gantry(
+      'build',
+      '--provenance=mode=min,version=v0.2',
+      '--build-arg',
+      'MODE=x',
+      '-t',
+      'least',
+      folder,
+    );
+    assert.equal(least.code, 0, least.stderr);
+    await gantry('rmi', `${name}:1`, `${name}:2`, 'least');
+    const refused = await gantry('build', '--attest', 'type=sbom,generator=x', folder);
+    assert.match(refused.stderr, /a generator image is not supported/);
+  });
+
   test('several tags, labels, the image id in a file; --load beside', async () => {
     const file = join(directory, 'iid');
     await build('-t', 'app:1', '-t', 'other:2', '--label', 'a=b', '--iidfile', file, '--load');

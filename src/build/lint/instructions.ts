@@ -71,8 +71,13 @@ export function lintInstructions({ stages }: Dockerfile, ignore: PathPatterns, r
   }
 }
 
+/** Whether a variable of that name holds a secret, most likely. */
+export function isSecretName(name: string): boolean {
+  return SECRET.test(name) && !NO_SECRET.test(name);
+}
+
 function lintSecret(kind: string, name: string, range: Instruction['range'], report: Report): void {
-  if (!SECRET.test(name) || NO_SECRET.test(name)) return;
+  if (!isSecretName(name)) return;
   report(
     'SecretsUsedInArgOrEnv',
     `Do not use ARG or ENV instructions for sensitive data (${kind} ${JSON.stringify(name)})`,

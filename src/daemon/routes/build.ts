@@ -280,6 +280,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     report: query.flag('report'),
     outputs: (query.json('outputs', outputs) ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
     annotations: query.json('annotations', list(string)) ?? [],
+    attestations: query.json('attestations', list(string)) ?? [],
     ...(shmSize === undefined ? {} : { shmSize }),
     ...(limits ? { limits } : {}),
     ...(auth ? { auth } : {}),

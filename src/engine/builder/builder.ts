@@ -21,12 +21,15 @@ import { type BuildPlan, namedImages, planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
-import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../../oci/platform.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildOptions, BuildRequest, BuildResult, BuildService, CacheMountService } from '../engine.ts';
+import type { attest } from './attest/attest.ts';
+import { readAttestations, type WantedAttestations } from './attest/option.ts';
+import type { BuildParameters } from './attest/provenance.ts';
 import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
 import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
 import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
@@ -57,6 +60,11 @@ export interface BuilderParts {
   /** From what was solved to images, and to where they were asked for. */
   readonly outputs: {
     finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
+    attest(
+      built: { readonly image: BuiltImage; readonly solved: SolvedBuild },
+      wanted: WantedAttestations,
+      options: Parameters<typeof attest>[3],
+    ): Promise<BuiltImage>;
     deliver(images: readonly BuiltImage[], options: Omit<DeliverOptions, 'mountView' | 'unmount'>): Promise<Delivered>;
   };
   /** Caches that come from elsewhere, and go there. */
@@ -131,6 +139,7 @@ export class Builder implements BuildService {
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
     (request.cacheFrom ?? []).forEach(readCacheSource);
     (request.cacheTo ?? []).forEach(readCacheTarget);
+    readAttestations(request.attestations ?? []);
     checkOutputs((request.outputs ?? []).map(readOutput), {
       tags,
       platforms: platformsOf(request.platform).length,
@@ -253,7 +262,21 @@ export class Builder implements BuildService {
       }
       const caches = (request.cacheTo ?? []).map(readCacheTarget);
       const inline = caches.some(({ kind }) => kind === 'inline') || buildArgs.get('BUILDKIT_INLINE_CACHE') === '1';
-      const images = solved.map((build) => this.#parts.outputs.finish(build, request.labels ?? {}, inline));
+      const wanted = readAttestations(request.attestations ?? []);
+      const parameters: BuildParameters = {
+        dockerfile: name,
+        target: request.target,
+        buildArgs: request.buildArgs ?? {},
+        labels: request.labels ?? {},
+        remote: request.remote,
+        host: formatPlatform(hostPlatform()),
+      };
+      const images = await Promise.all(
+        solved.map((build) => {
+          const image = this.#parts.outputs.finish(build, request.labels ?? {}, inline);
+          return this.#parts.outputs.attest({ image, solved: build }, wanted, { parameters, name: tags[0], signal });
+        }),
+      );
       const outputs = (await this.#outputs(images, request, { directory, options })).map(readOutput);
       if (options.outputsOf) checkOutputs(outputs, { tags, platforms: images.length, hasClient: !!options.onOutput });
       const delivered = await this.#parts.outputs.deliver(images, {

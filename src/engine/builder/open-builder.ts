@@ -16,6 +16,7 @@ import { HttpFiles } from './sources/http-files.ts';
 import { RemoteSources } from './sources/remote-sources.ts';
 import { ClientFiles } from './client-files/client-files.ts';
 import { Builder } from './builder.ts';
+import { attest } from './attest/attest.ts';
 import { exportCaches, inlineCache } from './cache-transfer/export-caches.ts';
 import { openImports } from './cache-transfer/open-imports.ts';
 import { deliver } from './outputs/deliver.ts';
@@ -45,6 +46,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     outputs: {
       finish: (solved, labels, inline) =>
         finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined),
+      attest: (built, wanted, options) => attest(imageParts, built, wanted, options),
       deliver: (built, options) =>
         deliver(imageParts, built, {
           ...options,

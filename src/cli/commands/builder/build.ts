@@ -12,7 +12,7 @@ import { BuildFiles, checkDestinations } from './build-files.ts';
 import { listBuildContext, readCall, runCall } from './calls.ts';
 import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
-import { bool, bytes, each, int, list, string, strings, swapBytes } from '../../flag.ts';
+import { bool, bytes, each, int, list, optional, string, strings, swapBytes } from '../../flag.ts';
 import { checkSecret, parseSecret, parseSsh, readSecret, SshAgents } from '../../options/build-session.ts';
 import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
 import { imagesOfDockerfile } from '../../lock/sources.ts';
@@ -38,6 +38,7 @@ gantry build --ssh default .`,
   flags: {
     annotation: list('Add annotation to the image'),
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
+    attest: list('Attestation parameters (format: "type=sbom", "type=provenance,mode=max")'),
     'build-arg': list('Set build-time variables'),
     'cache-from': list('External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
     'cache-to': list('Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")'),
@@ -79,10 +80,12 @@ gantry build --ssh default .`,
       initial: 'auto',
       complete: ['auto', 'plain', 'tty', 'quiet', 'rawjson'],
     }),
+    provenance: optional('Shorthand for "--attest=type=provenance"'),
     pull: bool('Always attempt to pull a newer version of the image'),
     push: bool('Shorthand for "--output=type=registry"'),
     quiet: bool('Suppress the build output and print image ID on success', { short: 'q' }),
     rm: bool('Remove intermediate containers after a successful build', { initial: true }),
+    sbom: optional('Shorthand for "--attest=type=sbom"'),
     secret: list('Secret to expose to the build ("id=mysecret[,src=/local/secret]", "id=mysecret,env=VARIABLE")'),
     'security-opt': strings('Security options'),
     'shm-size': bytes('Size of "/dev/shm"'),
@@ -115,6 +118,7 @@ gantry build --ssh default .`,
       throw new CommandError(`unknown graph ${JSON.stringify(flags.graph)}: use tree or mermaid`);
     const caches = readCacheFlags({ from: flags['cache-from'], to: flags['cache-to'] });
     const pins = flags.locked ? await locksOf(cli, place, flags) : undefined;
+    const attests = attestationsOf(flags);
     const outputs = outputsOf(flags);
     checkDestinations(cli, outputs);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
@@ -160,6 +164,7 @@ gantry build --ssh default .`,
         outputs.length === 0
           ? undefined
           : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
+      attestations: attests.length === 0 ? undefined : JSON.stringify(attests),
       annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
       pins: pins && JSON.stringify(Object.fromEntries(pins)),
       version: '1',
@@ -256,6 +261,20 @@ async function locksOf(
   const pins = neededLock(path);
   for (const name of await imagesOfDockerfile(cli, dockerfile, toRecord(args))) pinnedName(name, pins, path);
   return pins;
+}
+
+/** `--attest`, and what `--sbom` and `--provenance` stand for: `true`, `false`, or attributes. */
+function attestationsOf(flags: {
+  readonly attest: readonly string[];
+  readonly sbom: string;
+  readonly provenance: string;
+}): string[] {
+  const short = (type: 'sbom' | 'provenance', value: string): string[] => {
+    if (value === '') return [];
+    if (/^(0|f|false)$/i.test(value)) return [`type=${type},disabled=true`];
+    return /^(1|t|true)$/i.test(value) ? [`type=${type}`] : [`type=${type},${value}`];
+  };
+  return [...flags.attest, ...short('sbom', flags.sbom), ...short('provenance', flags.provenance)];
 }
 
 /** What `-o`, `--push` and `--load` ask for together. */
