@@ -10,6 +10,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need skopeo skopeo
 need umoci umoci
 need curl curl
+need openssl openssl
 need tmux tmux
 need xz xz-utils
 need iperf3 iperf3

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
@@ -138,6 +138,41 @@ const ATTACKS: readonly Attack[] = [
     error: { code: 'corrupt' },
   },
   {
+    name: 'a manifest of more layers than anybody has',
+    set: (registry) => {
+      const manifest = JSON.parse(registry.manifest.toString()) as { layers: unknown[] };
+      manifest.layers = Array.from({ length: 1001 }, () => manifest.layers[0]);
+      registry.manifest = Buffer.from(JSON.stringify(manifest));
+    },
+    error: { code: 'too-large', message: /1001 entries, at most 1000/ },
+  },
+  {
+    name: 'indexes in indexes without end',
+    set: (registry) => {
+      // Each names the next, by its true digest: the innermost is made first.
+      const mediaType = 'application/vnd.oci.image.index.v1+json';
+      const platform = { os: 'linux', architecture: 'amd64' };
+      const documents = new Map<string, Buffer>();
+      let inner = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [] }));
+      for (let depth = 0; depth < 6; depth++) {
+        const digest = `sha256:${createHash('sha256').update(inner).digest('hex')}`;
+        documents.set(digest, inner);
+        const manifests = [{ mediaType, digest, size: inner.length, platform }];
+        inner = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests }));
+      }
+      registry.manifest = inner;
+      registry.manifestType = mediaType;
+      return (request, response) => {
+        const document = documents.get(request.url!.split('/').at(-1)!);
+        if (!document) return false;
+        response.setHeader('content-type', mediaType);
+        response.end(document);
+        return true;
+      };
+    },
+    error: { code: 'corrupt', message: /more than 4 in each other/ },
+  },
+  {
     name: 'redirects without end',
     set: (registry) => (request, response) => {
       if (!isLayer(registry, request.url)) return false;
@@ -167,6 +202,31 @@ for (const { name, set, error } of ATTACKS) {
     assert.deepEqual(await images.images.list(), []);
   });
 }
+
+test('addresses in a manifest are not gone to, nor is the local link by an image’s name', async () => {
+  const heard: string[] = [];
+  const other = createServer((request, response) => {
+    heard.push(request.url!);
+    response.end('x');
+  });
+  await new Promise<void>((resolve) => other.listen({ host: '127.0.0.2', port: 0 }, resolve));
+  try {
+    await using registry = await MisbehavingRegistry.open();
+    await using images = await openImages();
+    const manifest = JSON.parse(registry.manifest.toString()) as { layers: { urls?: string[] }[] };
+    manifest.layers[0]!.urls = [`http://127.0.0.2:${(other.address() as AddressInfo).port}/layer`];
+    registry.manifest = Buffer.from(JSON.stringify(manifest));
+    await images.images.pull(`${registry.host}/app:1`);
+    assert.deepEqual(heard, []);
+    await assert.rejects(images.images.pull('169.254.169.254/latest/meta-data:x'), {
+      code: 'forbidden',
+      message: /local link/,
+    });
+  } finally {
+    other.closeAllConnections();
+    other.close();
+  }
+});
 
 test('a layer that breaks off goes on where it was, also in the next engine', async () => {
   await using registry = await MisbehavingRegistry.open({ file: randomBytes(300_000).toString('base64') });

@@ -32,7 +32,7 @@ export class MisbehavingRegistry implements AsyncDisposable {
         layers: [{ mediaType: MEDIA_TYPES.ociLayerGzip, digest: this.layerDigest, size: layer.length }],
       }),
     );
-    server.on('request', (request, response) => this.#handle(request, response));
+    server.on('request', (request, response) => this.handle(request, response));
   }
 
   static async open(content: Record<string, string> = { file: 'text' }): Promise<MisbehavingRegistry> {
@@ -59,8 +59,8 @@ export class MisbehavingRegistry implements AsyncDisposable {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #handle(request: IncomingMessage, response: ServerResponse): void {
-    request.resume();
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method === 'GET' || request.method === 'HEAD') request.resume();
     this.requests.push({ method: request.method!, path: request.url!, headers: request.headers });
     if (this.answer(request, response) !== false) return;
     const path = request.url!.split('?')[0]!;

@@ -87,7 +87,9 @@ export class RegistryHosts {
   }
 
   async #entry(entry: HostEntry, domain: string, { mirror }: { mirror: boolean }): Promise<RegistryHost> {
-    const trust = await this.#trust(entry.url.host, !entry.skipVerify && !this.#isInsecure(entry.url.host));
+    // Whoever names an authority means it, also for this machine's own addresses.
+    const verify = !entry.skipVerify && (entry.ca.length > 0 || !this.#isInsecure(entry.url.host));
+    const trust = await this.#trust(entry.url.host, verify);
     const [pair] = entry.client;
     const client = pair && { cert: await readPem(pair[0]), key: await readPem(pair[1] ?? pair[0]) };
     const ca = [...(trust.ca ?? []), ...(await Promise.all(entry.ca.map(readPem)))];
