@@ -30,3 +30,11 @@ if ! command -v docker >/dev/null 2>&1 && [ ! -x .gantry/docker-cli/usr/bin/dock
   (cd .gantry && rm -rf docker-deb && mkdir docker-deb && cd docker-deb && apt-get -qq download "$package" && dpkg -x ./*.deb ../docker-cli)
   rm -rf .gantry/docker-deb
 fi
+
+# A registry to compare ours with: unpacked too, for the installed one would start by itself.
+if ! command -v docker-registry >/dev/null 2>&1 && [ ! -x .gantry/docker-registry/usr/bin/docker-registry ]; then
+  say "unpacking Debian's docker-registry"
+  rm -rf .gantry/registry-deb && mkdir .gantry/registry-deb
+  (cd .gantry/registry-deb && apt-get -qq download docker-registry && dpkg -x ./*.deb ../docker-registry) || say "no docker-registry to be had: its tests are left out"
+  rm -rf .gantry/registry-deb
+fi

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conformanceTests } from './conformance.ts';
+import { controlProgram } from './control.ts';
 import { TestRegistry } from './test-registry.ts';
 
 let ours: TestRegistry;
@@ -15,8 +16,8 @@ after(() => ours[Symbol.asyncDispose]());
 conformanceTests('gantry', () => ({ url: `http://${ours.host}` }), true);
 
 // The control of these tests: where Debian's docker-registry is installed, it must pass what is older than it.
-const control = process.env['GANTRY_TEST_DOCKER_REGISTRY'] ?? 'docker-registry';
-if (spawnSync(control, ['--version']).status === 0) {
+const control = controlProgram;
+if (control !== undefined) {
   let url = '';
   let stop = async (): Promise<void> => {};
   before(async () => {

@@ -24,7 +24,7 @@ describe('tokens', () => {
     registry: MisbehavingRegistry & AsyncDisposable;
     asked: { method: string; authorization: string | undefined; text: string }[];
     /** Tokens up to this one are no longer good. */
-    revoke(): void;
+    readonly revoke: () => void;
   }> {
     const registry = await MisbehavingRegistry.open();
     const asked: { method: string; authorization: string | undefined; text: string }[] = [];
