@@ -5,12 +5,13 @@ import { asDict, asList, asText, textOf } from '../model/value.ts';
 import { containerRequest, type RequestContext, sortedNetworks } from './container-request.ts';
 import { checkSecrets, engineSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
+import { ImageIds } from './image-ids.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe, type ObservedProject } from './observe.ts';
 import { all, inDependencyOrder } from './parallel.ts';
 import { planContainers, type Step } from './plan.ts';
 import type { OnProgress } from './progress.ts';
-import type { Project, Service } from './project.ts';
+import { type Project, type Service, sharedServices } from './project.ts';
 import { checkExternal, createResources, presentNetworks } from './resources.ts';
 import { boundFiles, checkFiles, injectFiles } from './secrets.ts';
 import { checkSupported } from './support.ts';
@@ -29,6 +30,7 @@ export interface UpOptions {
   readonly onProgress: OnProgress;
   readonly warn: (message: string) => void;
   readonly signal?: AbortSignal | undefined;
+  readonly images?: ImageIds | undefined;
 }
 
 /** Brings a project's resources and containers to what its files say, and starts nothing. Can be run again after any failure. */
@@ -36,11 +38,26 @@ export class Up {
   readonly #client: Client;
   readonly #project: Project;
   readonly #options: UpOptions;
+  readonly #imageIds: ImageIds;
+  /** Those that need no start, by id: their names. */
+  readonly #running = new Map<string, string>();
+  #observing: Promise<ObservedProject> | undefined;
 
   constructor(client: Client, project: Project, options: UpOptions) {
     this.#client = client;
     this.#project = project;
     this.#options = options;
+    this.#imageIds = options.images ?? new ImageIds(client);
+  }
+
+  /** Asks the engine what there is, while the caller does something else; `stale` when that has changed it. */
+  lookAhead(): void {
+    this.#observing = observe(this.#client, this.#project.name);
+    this.#observing.catch(() => {}); // thrown where it is waited for
+  }
+
+  stale(): void {
+    this.#observing = undefined;
   }
 
   /** What would be done, with reasons. Changes nothing. */
@@ -59,7 +76,8 @@ export class Up {
     }
     await checkExternal(this.#client, this.#project);
     await checkSecrets(this.#client, this.#project, services.values());
-    let observed = await observe(this.#client, this.#project.name);
+    let observed = await (this.#observing ?? observe(this.#client, this.#project.name));
+    this.#observing = undefined;
     await this.#orphans(observed);
     const { ids, changed } = await presentNetworks(this.#client, this.#project, observed);
     for (const key of changed)
@@ -71,9 +89,14 @@ export class Up {
     for (const item of observed.containers)
       if (!services.has(item.service)) containers.set(item.service, [...(containers.get(item.service) ?? []), item.id]);
     const images = await this.#images();
+    // Only what shares something with another's container needs that one first.
+    const order = new Map(
+      [...services].map(([name, service]) => [name, { ...service, dependencies: borrowed(service) }]),
+    );
     await inDependencyOrder(
-      services,
-      async (service) => {
+      order,
+      async ({ name: key }) => {
+        const service = services.get(key)!;
         const made: string[] = [];
         containers.set(service.name, made);
         const own = steps.filter((step) => step.service === service.name);
@@ -125,6 +148,11 @@ export class Up {
     attach: ((service: Service, id: string) => Promise<void>) | undefined,
   ): Promise<void> {
     const { onProgress } = this.#options;
+    const running = attach ? undefined : this.#running.get(id);
+    if (running !== undefined) {
+      onProgress({ kind: 'Container', name: running, status: 'Running' });
+      return;
+    }
     const inspected = await this.#client.containers.inspect(id);
     const name = inspected.Name.slice(1);
     if (attach) await attach(service, id);
@@ -156,11 +184,8 @@ export class Up {
   async #images(): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     await all([...this.#options.services.values()], async (service) => {
-      const image = await this.#client.images.inspect(service.image).catch((error: unknown) => {
-        if (errorCode(error) === 'not-found') return undefined;
-        throw error;
-      });
-      if (image) found.set(service.name, image.Id);
+      const id = await this.#imageIds.get(service.image);
+      if (id !== undefined) found.set(service.name, id);
     });
     return found;
   }
@@ -174,6 +199,7 @@ export class Up {
     const { onProgress } = this.#options;
     switch (step.kind) {
       case 'keep':
+        if (step.old.summary.State === 'running') this.#running.set(step.old.id, step.old.name);
         return step.old.id;
       case 'remove':
         await this.#remove(step.old);
@@ -335,6 +361,16 @@ async function connectable(
   for (const [network, endpoint] of rest)
     await client.networks.connect(network, { Container: made.Id, EndpointConfig: endpoint });
   return made;
+}
+
+function borrowed(service: Service): Service['dependencies'] {
+  const links = asList(service.model['links']).map((link) => textOf(link).split(':')[0]!);
+  return new Map(
+    [...sharedServices(service), ...links].map((name) => [
+      name,
+      { condition: 'service_started', restart: false, required: true } as const,
+    ]),
+  );
 }
 
 function withMounts(service: Service, mounts: readonly object[]): Service {

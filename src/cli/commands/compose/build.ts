@@ -2,7 +2,8 @@ import { selectServices } from '../../../compose/project/project.ts';
 import { CommandError } from '../../command.ts';
 import { bool, bytes, map, string } from '../../flag.ts';
 import { composeCommand } from './context.ts';
-import { buildService, checkService, ensureImages, pullService, pushService } from './images.ts';
+import { ensureImages } from './images.ts';
+import { buildService, checkService, pullService, pushService } from './make-image.ts';
 
 export const build = composeCommand({
   usage: '[OPTIONS] [SERVICE...]',

@@ -11,6 +11,7 @@ import { CommandError } from '../../command.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { type Compose, composeCommand, parseScale } from './context.ts';
 import { ensureImages } from './images.ts';
+import { ImageIds } from '../../../compose/project/image-ids.ts';
 import type { Attach } from './watch.ts';
 import type { Watcher } from '../../../compose/watch/watcher.ts';
 import { LogPrinter } from './log-printer.ts';
@@ -175,6 +176,7 @@ interface Prepared {
   readonly project: Project;
   readonly services: ReadonlyMap<string, Service>;
   readonly up: Up;
+  readonly images: ImageIds;
 }
 
 async function prepare(
@@ -187,7 +189,10 @@ async function prepare(
   const services = selectServices(project, args, more.noDeps === true);
   if (services.size === 0) throw new CommandError('no service selected');
   for (const service of services.values()) for (const text of ignoredFields(service)) compose.warn(text);
-  const up = new Up(await compose.client(), project, {
+  const client = await compose.client();
+  const images = new ImageIds(client);
+  const up = new Up(client, project, {
+    images,
     services,
     ...(args.length === 0 ? {} : { named: new Set(args) }),
     recreate: flags['force-recreate'] ? 'force' : flags['no-recreate'] ? 'never' : 'diverged',
@@ -199,17 +204,20 @@ async function prepare(
     onProgress: compose.onProgress,
     warn: (message) => compose.warn(message),
   });
-  return { project, services, up };
+  return { project, services, up, images };
 }
 
 async function ensure(compose: Compose, prepared: Prepared, flags: CreateFlags, quietBuild: boolean): Promise<void> {
-  await ensureImages(compose, prepared.services, {
+  prepared.up.lookAhead();
+  const changed = await ensureImages(compose, prepared.services, {
+    ids: prepared.images,
     build: flags.build ? 'always' : flags['no-build'] ? 'never' : 'missing',
     pull: flags.pull,
     quietPull: flags['quiet-pull'],
     quietBuild,
     project: prepared.project,
   });
+  if (changed) prepared.up.stale();
 }
 
 async function showPlan(compose: Compose, up: Up): Promise<number> {

@@ -6,7 +6,8 @@ import { unwatchable, Watcher } from '../../../compose/watch/watcher.ts';
 import { CommandError } from '../../command.ts';
 import { bool } from '../../flag.ts';
 import { type Compose, composeCommand } from './context.ts';
-import { buildService, ensureImages } from './images.ts';
+import { ensureImages } from './images.ts';
+import { buildService } from './make-image.ts';
 
 export const watch = composeCommand({
   usage: '[SERVICE...]',
