@@ -148,12 +148,18 @@ export class BuilderClient {
     all?: boolean;
     filters?: Filters;
     keepBytes?: number | undefined;
+    /** Bytes: the cache may take so much, and has to leave so much of the disk. */
+    maxUsed?: number | undefined;
+    minFree?: number | undefined;
   }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }> {
     return this.#requester.json('POST', '/build/prune', {
       query: {
         all: options.all || undefined,
         filters: filtersQuery(options.filters),
         'keep-storage': options.keepBytes,
+        'reserved-space': options.keepBytes,
+        'max-used-space': options.maxUsed,
+        'min-free-space': options.minFree,
       },
     });
   }

@@ -6,7 +6,7 @@ import type { CommandLine } from './command-line.ts';
 import { parseJson } from './json/parse.ts';
 import { isLogLevel, type LogLevel } from './log.ts';
 import { parseHost, type ListenAddress } from './listen-address.ts';
-import { SETTING_NAMES, type SettingName, type Settings, settingsShape } from './settings.ts';
+import { type BuilderSettings, SETTING_NAMES, type SettingName, type Settings, settingsShape } from './settings.ts';
 
 /** Everything the daemon is told, from flags and file together. */
 export interface DaemonConfig {
@@ -156,6 +156,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     addressPools: settings['default-address-pools'],
     publishAddress: publishAddress(settings),
     respectHostFirewall: settings['respect-host-firewall'],
+    ...(settings.builder && { buildCache: cacheLimits(settings.builder) }),
     dns: settings.dns,
     dnsOptions: settings['dns-opts'],
     dnsSearch: settings['dns-search'],
@@ -222,4 +223,26 @@ function sizeOf(text: string | undefined): number | undefined {
   const bytes = parseSize(text);
   if (bytes === undefined) throw new EngineError('invalid-argument', `invalid size: '${text}'`);
   return bytes;
+}
+
+/** Throws `invalid-argument`. */
+function cacheLimits({ gc = {} }: BuilderSettings): EngineOptions['buildCache'] {
+  if ((gc.policy ?? []).length > 0)
+    throw new EngineError(
+      'invalid-argument',
+      'builder.gc.policy is not supported: set defaultReservedSpace, defaultMaxUsedSpace and defaultMinFreeSpace',
+    );
+  if (gc.enabled === false) return false;
+  const size = (text: string | undefined): number | undefined => {
+    if (text === undefined || text === '') return undefined;
+    const bytes = parseSize(text);
+    if (bytes === undefined)
+      throw new EngineError('invalid-argument', `invalid size in builder.gc: ${JSON.stringify(text)}`);
+    return bytes;
+  };
+  return {
+    reserved: size(gc.defaultReservedSpace ?? gc.defaultKeepStorage),
+    maxUsed: size(gc.defaultMaxUsedSpace),
+    minFree: size(gc.defaultMinFreeSpace),
+  };
 }

@@ -1,6 +1,6 @@
 import type { Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
-import { bool, type Fields, int, list, map, string, struct } from './json/shape.ts';
+import { anything, bool, type Fields, int, list, map, string, struct } from './json/shape.ts';
 
 /** `daemon.json`, with Docker's names; the flags make the same document. */
 export interface Settings {
@@ -43,6 +43,7 @@ export interface Settings {
   labels?: string[];
   debug?: boolean;
   'log-level'?: string;
+  builder?: BuilderSettings;
   'log-format'?: string;
   'live-restore'?: boolean;
   'default-stop-timeout'?: number;
@@ -106,6 +107,16 @@ const fields: Fields<Settings> = {
   labels: list(string),
   debug: bool,
   'log-level': string,
+  builder: struct<BuilderSettings>('config.BuilderConfig', {
+    gc: struct<BuilderGcSettings>('config.BuilderGCConfig', {
+      enabled: bool,
+      defaultKeepStorage: string,
+      defaultReservedSpace: string,
+      defaultMaxUsedSpace: string,
+      defaultMinFreeSpace: string,
+      policy: list(anything),
+    }),
+  }),
   'log-format': string,
   'live-restore': bool,
   'default-stop-timeout': int,
@@ -118,6 +129,21 @@ const fields: Fields<Settings> = {
 };
 
 /** Decodes a settings file. */
+/** Docker's own settings of the build cache, in sizes (`10GB`). */
+export interface BuilderSettings {
+  gc?: BuilderGcSettings;
+}
+
+export interface BuilderGcSettings {
+  enabled?: boolean;
+  defaultKeepStorage?: string;
+  defaultReservedSpace?: string;
+  defaultMaxUsedSpace?: string;
+  defaultMinFreeSpace?: string;
+  /** Refused: there is one policy. */
+  policy?: unknown[];
+}
+
 export const settingsShape = struct<Settings>('config.Config', fields);
 
 export const SETTING_NAMES: ReadonlySet<string> = new Set(Object.keys(fields));

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
+import type { CacheLimits } from './builder/build-cache.ts';
 import { checkLogConfig } from '../runtime/spec/validate-log.ts';
 
 /** Everything an engine is told at its start. Made by `engineConfig`, which fills in what is not said. */
@@ -60,6 +61,8 @@ export interface EngineConfig {
   readonly registryConfigDirectories: readonly string[];
   /** With what secrets are sealed; made when the first one is. Undefined is `secrets.key` in the data root. */
   readonly secretKeyFile: string | undefined;
+  /** How much builds may keep for later ones (bytes); false: nothing of it goes by itself. */
+  readonly buildCache: CacheLimits | false;
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -98,6 +101,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     cgroupNamespace: undefined,
     noNewPrivileges: false,
     seccompProfile: undefined,
+    buildCache: {},
     insecureRegistries: [],
     registryMirrors: [],
     imagePolicy: '/etc/gantry/policy.json',

@@ -50,6 +50,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { ServedRegistry } from '../registry/server/serve.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
+import type { PruneOptions } from './builder/build-cache.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
 import type { ClientOutput } from './builder/outputs/deliver.ts';
@@ -421,11 +422,8 @@ export interface BuildService {
     options?: OperationOptions,
   ): Promise<BuildDescriptionDocument>;
   cancel(buildId: string): Promise<void>;
-  prune(options: {
-    all?: boolean;
-    filters?: Filters;
-    keepBytes?: number;
-  }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>;
+  /** Removes what no build uses now, the longest unused first, down to the limits. Throws `invalid-argument`. */
+  prune(options: PruneOptions): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>;
   diskUsage(): Promise<BuildCacheRecord[]>;
   /** Directories of RUN --mount=type=cache, by their ids. */
   readonly cacheMounts: CacheMountService;

@@ -235,6 +235,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     images: imageService,
     imageParts,
     records: buildRecords,
+    background,
+    cacheLimits: config.buildCache,
     publishBuilt: () => {},
   });
   const system = new System({

@@ -327,16 +327,13 @@ async function prune(engine: EngineServices, exchange: Exchange): Promise<void> 
       );
     }
   };
-  for (const name of ['max-used-space', 'min-free-space']) {
-    if (bytes(name))
-      throw new EngineError('unimplemented', `${name} is not supported by this engine: use reserved-space`);
-  }
-  const keepBytes = bytes('reserved-space') ?? bytes('keep-storage');
   exchange.json(
     await engine.builder.prune({
       all: query.flag('all'),
       filters: query.filters(),
-      ...(keepBytes === undefined ? {} : { keepBytes }),
+      reserved: bytes('reserved-space') ?? bytes('keep-storage'),
+      maxUsed: bytes('max-used-space'),
+      minFree: bytes('min-free-space'),
     }),
   );
 }

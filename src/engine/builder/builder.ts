@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import type { Filters } from '../../api/filters.ts';
 import type { BuildCheckDocument, BuildDescriptionDocument, CacheMountDocument } from '../../api/gantry.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
@@ -33,6 +32,7 @@ import type { BuildParameters } from './attest/provenance.ts';
 import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
 import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
 import { type CacheSource, type CacheTarget, readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
+import type { BuildCache, PruneOptions } from './build-cache.ts';
 import type { CacheMountInfo, CacheMounts } from './cache-mounts.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import { BuildContexts } from './contexts.ts';
@@ -78,6 +78,9 @@ export interface BuilderParts {
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
   readonly caches: CacheMounts;
+  readonly buildCache: BuildCache;
+  /** Called when a build is over: what is old or too much in the cache may go. */
+  readonly collectLater: () => void;
   /** Repositories and files of the web, kept from build to build. */
   readonly remote: RemoteSources;
   /** Directories of clients, kept from build to build. */
@@ -113,8 +116,6 @@ export interface BuilderParts {
   /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
   underLease<T>(purpose: string, work: (lease: Lease) => Promise<T>): Promise<T>;
   onBuilt(id: Digest, tags: readonly string[]): void;
-  /** Collects what nothing names any more. */
-  collect(): Promise<void>;
 }
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
@@ -157,6 +158,7 @@ export class Builder implements BuildService {
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
       await rm(directory, { recursive: true, force: true });
+      this.#parts.collectLater();
     }
   }
 
@@ -477,59 +479,13 @@ export class Builder implements BuildService {
     this.#running.get(buildId)?.abort();
   }
 
-  async prune(options: {
-    all?: boolean;
-    filters?: Filters;
-    keepBytes?: number;
-  }): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }> {
-    const { records } = this.#parts;
-    const all = records.list();
-    let kept = all.reduce((sum, record) => sum + (record.layer?.size ?? 0), 0);
-    const deleted: string[] = [];
-    let reclaimed = 0;
-    // The longest unused first; what a later step was built on goes with it, since its key cannot be met without it.
-    for (const record of all) {
-      if (options.keepBytes !== undefined && kept <= options.keepBytes) break;
-      records.delete(record.key);
-      kept -= record.layer?.size ?? 0;
-      reclaimed += record.layer?.size ?? 0;
-      deleted.push(record.key.slice(7));
-    }
-    if (options.all === true && options.keepBytes === undefined) {
-      for (const { id, size } of await this.#parts.caches.prune()) {
-        deleted.push(id);
-        reclaimed += size;
-      }
-    }
-    await this.#parts.collect();
-    return { CachesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: reclaimed };
+  async prune(options: PruneOptions): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }> {
+    const { deleted, reclaimed } = await this.#parts.buildCache.prune(options);
+    return { CachesDeleted: deleted.length > 0 ? [...deleted] : null, SpaceReclaimed: reclaimed };
   }
 
   async diskUsage(): Promise<BuildCacheRecord[]> {
-    const records = this.#parts.records.list().map((record) => ({
-      ID: record.key.slice(7, 32),
-      Type: 'regular',
-      ...(record.parent && { Parents: [record.parent.slice(7, 32)] }),
-      Description: record.text,
-      InUse: false,
-      Shared: false,
-      Size: record.layer?.size ?? 0,
-      CreatedAt: record.createdAt,
-      LastUsedAt: new Date(record.usedAt).toISOString(),
-      UsageCount: record.uses,
-    }));
-    const caches = (await this.#parts.caches.list()).map(({ name, id, inUse, size }) => ({
-      ID: name.slice(0, 25),
-      Type: 'exec.cachemount',
-      Description: `cached mount ${id}`,
-      InUse: inUse,
-      Shared: false,
-      Size: size,
-      CreatedAt: '0001-01-01T00:00:00Z',
-      LastUsedAt: null,
-      UsageCount: 0,
-    }));
-    return [...records, ...caches];
+    return this.#parts.buildCache.list();
   }
 }
 

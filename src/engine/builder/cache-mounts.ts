@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
@@ -22,6 +22,8 @@ export interface CacheMountInfo {
   readonly inUse: boolean;
   /** Bytes. */
   readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly usedAt: number;
 }
 
 /**
@@ -56,6 +58,8 @@ export class CacheMounts {
       release();
       throw error;
     }
+    const now = new Date();
+    await utimes(join(this.#root, name), now, now).catch(() => undefined);
     return { path: join(this.#root, name, 'files'), [Symbol.dispose]: release };
   }
 
@@ -64,7 +68,8 @@ export class CacheMounts {
     for (const name of await this.#names()) {
       const id = await readFile(join(this.#root, name, 'id'), 'utf8');
       const size = await measureTree(join(this.#root, name, 'files'));
-      found.push({ name, id, inUse: this.#users.has(name), size });
+      const { mtimeMs: usedAt } = await stat(join(this.#root, name));
+      found.push({ name, id, inUse: this.#users.has(name), size, usedAt });
     }
     return found;
   }
@@ -104,7 +109,7 @@ export class CacheMounts {
       }
       await rm(place, { recursive: true, force: true });
       await rename(aside, place);
-      return { name, id, inUse: false, size: await measureTree(join(place, 'files')) };
+      return { name, id, inUse: false, size: await measureTree(join(place, 'files')), usedAt: Date.now() };
     });
   }
 
@@ -137,11 +142,13 @@ export class CacheMounts {
     if (this.#users.has(name)) throw new EngineError('conflict', `cache ${id} is in use by a build`);
   }
 
-  /** Removes those that no step uses now. */
-  async prune(): Promise<CacheMountInfo[]> {
-    const idle = (await this.list()).filter((info) => !this.#users.has(info.name));
-    for (const { name } of idle) await rm(join(this.#root, name), { recursive: true, force: true });
-    return idle;
+  /** Removes one by its directory's name; false when a step uses it now. */
+  async removeIdle(name: string): Promise<boolean> {
+    return this.#locks.run(name, async () => {
+      if (this.#users.has(name)) return false;
+      await rm(join(this.#root, name), { recursive: true, force: true });
+      return true;
+    });
   }
 
   async #names(): Promise<string[]> {

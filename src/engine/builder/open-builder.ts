@@ -9,7 +9,10 @@ import type { Images } from '../images/images.ts';
 import { commitLayer } from '../images/layers.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
+import { BuildCache, type CacheLimits } from './build-cache.ts';
 import { CacheMounts } from './cache-mounts.ts';
+import type { BackgroundWork } from '../background.ts';
+import { chainsOf } from '../gc.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { GitRepositories } from './sources/git-repositories.ts';
 import { HttpFiles } from './sources/http-files.ts';
@@ -27,6 +30,9 @@ export interface OpenBuilderParts extends StepExecutorParts {
   readonly images: Images;
   readonly imageParts: ImageParts;
   readonly records: BuildRecords;
+  readonly background: Pick<BackgroundWork, 'run'>;
+  /** False: nothing of the cache goes by itself. */
+  readonly cacheLimits: CacheLimits | false;
   readonly publishBuilt: (id: string, tags: readonly string[]) => void;
 }
 
@@ -37,6 +43,22 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
   const extract = async (archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void> => {
     await applyLayer(archive, directory, { whiteouts: 'literal', allowExternal: true, signal });
   };
+  const remote = new RemoteSources({
+    git: new GitRepositories(join(cache, 'git')),
+    http: new HttpFiles(join(cache, 'http')),
+    extract,
+  });
+  const files = new ClientFiles(join(cache, 'client-files'));
+  const caches = new CacheMounts(join(cache, 'build-mounts'));
+  const buildCache = new BuildCache({
+    records: parts.records,
+    caches,
+    files,
+    remote,
+    imageChains: () => new Set(imageParts.images.list().flatMap(({ config }) => chainsOf(config))),
+    collect: async () => void (await imageParts.collector.collectAll()),
+    place: imageParts.temporary,
+  });
   return new Builder({
     images: {
       resolve: (reference, platform) => images.resolve(reference, platform),
@@ -62,13 +84,9 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     records: parts.records,
     executor: new StepExecutor(parts),
     temporary: imageParts.temporary,
-    remote: new RemoteSources({
-      git: new GitRepositories(join(cache, 'git')),
-      http: new HttpFiles(join(cache, 'http')),
-      extract,
-    }),
-    files: new ClientFiles(join(cache, 'client-files')),
-    caches: new CacheMounts(join(cache, 'build-mounts')),
+    remote,
+    files,
+    caches,
     unpack: async (archive, rootfs, { destination, owner, signal }) => {
       const target = join(rootfs, mkdirAllInRoot(rootfs, destination, owner));
       await applyLayer({ path: archive }, target, { whiteouts: 'literal', allowExternal: true, owner, signal });
@@ -88,11 +106,23 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     },
     underLease: (purpose, work) => underLease(imageParts, purpose, work),
     onBuilt: parts.publishBuilt,
-    collect: async () => void (await imageParts.collector.collectAll()),
+    buildCache,
+    collectLater: () => collectLater(parts, buildCache),
   });
 }
 
 async function mountSnapshot({ snapshotter }: ImageParts, name: string, target: string): Promise<void> {
   await mkdir(target, { recursive: true });
   for (const request of await snapshotter.mounts(name)) mount(request, target);
+}
+
+/** How often the cache is looked through for what is old or too much. */
+const COLLECT_MS = 10 * 60_000;
+const COLLECTED = new WeakMap<BuildCache, number>();
+
+function collectLater({ background, cacheLimits }: OpenBuilderParts, cache: BuildCache): void {
+  const last = COLLECTED.get(cache) ?? 0;
+  if (!cacheLimits || Date.now() - last < COLLECT_MS) return;
+  COLLECTED.set(cache, Date.now());
+  void background.run('the build cache could not be collected', async () => void (await cache.collect(cacheLimits)));
 }
