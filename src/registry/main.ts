@@ -6,7 +6,10 @@ import { EngineError, errorMessage } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
 import { prune } from './prune.ts';
 import { lockRoot } from './root-lock.ts';
-import { DirectoryLinks } from './server/directory-links.ts';
+import { openBucket } from './s3/open.ts';
+import type { S3Credentials } from './s3/signature.ts';
+import { DirectoryFiles } from './server/directory-files.ts';
+import { FileLinks } from './server/file-links.ts';
 import { Repositories } from './server/repositories.ts';
 import { repositoryPolicy, serveRegistry } from './server/serve.ts';
 import { DEFAULT_ADDRESS, readRegistrySettings, type RegistrySettings } from './server/settings.ts';
@@ -97,29 +100,48 @@ async function runServe(args: readonly string[]): Promise<void> {
   const { values } = readOptions(args, OPTIONS);
   if (values.help) return void process.stdout.write(HELP);
   const settings = settingsOf(values);
-  await mkdir(values.root, { recursive: true, mode: 0o700 });
-  const lock = await lockRoot(values.root);
-  const content = await FileContentStore.open(values.root);
-  const repositories = new Repositories(
-    content,
-    new DirectoryLinks(join(values.root, 'repositories')),
-    repositoryPolicy(settings),
-  );
+  const { repositories, where, held } = await openStore(values.root, settings);
   const report = (message: string): void => void process.stderr.write(`${message}\n`);
   const served = await serveRegistry(settings, {
     repositories,
     audit: values.audit ? (line) => void process.stdout.write(`${line}\n`) : undefined,
     report,
   });
-  report(`registry listens on ${served.address}, images are in ${values.root}`);
+  report(`registry listens on ${served.address}, images are in ${where}`);
   const end = async (): Promise<void> => {
     await served.close({ graceMs: GRACE_MS });
-    await lock[Symbol.asyncDispose]();
+    await held.disposeAsync();
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => void end());
   }
+}
+
+/** Where images are kept, for as long as `held` is not disposed of. */
+async function openStore(
+  root: string,
+  settings: RegistrySettings,
+): Promise<{ repositories: Repositories; where: string; held: AsyncDisposableStack }> {
+  const held = new AsyncDisposableStack();
+  const policy = repositoryPolicy(settings);
+  if (settings.s3) {
+    const bucket = held.use(openBucket(settings.s3, { credentials: s3Credentials(), policy }));
+    await bucket.content.sweep();
+    return { repositories: bucket.repositories, where: `the bucket ${settings.s3.bucket}`, held };
+  }
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  held.use(await lockRoot(root));
+  const links = new FileLinks(new DirectoryFiles(join(root, 'repositories')));
+  return { repositories: new Repositories(await FileContentStore.open(root), links, policy), where: root, held };
+}
+
+function s3Credentials(): S3Credentials {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN } = process.env;
+  if (!accessKeyId || !secretAccessKey) {
+    throw new EngineError('invalid-argument', 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the object store');
+  }
+  return { accessKeyId, secretAccessKey, sessionToken: AWS_SESSION_TOKEN || undefined };
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
 import { lockRoot } from './root-lock.ts';
-import { DirectoryLinks } from './server/directory-links.ts';
+import { DirectoryFiles } from './server/directory-files.ts';
+import { FileLinks } from './server/file-links.ts';
 import { Repositories } from './server/repositories.ts';
 import { Retention } from './server/retention.ts';
 import { repositoryPolicy } from './server/serve.ts';
@@ -26,7 +27,7 @@ export async function prune({ root, settings, dryRun, say }: PruneRequest): Prom
     );
   }
   await using _lock = dryRun ? undefined : await lockRoot(root);
-  const links = new DirectoryLinks(join(root, 'repositories'));
+  const links = new FileLinks(new DirectoryFiles(join(root, 'repositories')));
   // A dry run must not sweep what a running server writes.
   const content = await FileContentStore.open(root, { sweep: !dryRun });
   const repositories = new Repositories(content, links, repositoryPolicy(settings));

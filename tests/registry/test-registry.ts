@@ -5,7 +5,8 @@ import { FileContentStore } from '../../src/content/file-content-store.ts';
 import { RegistryClient } from '../../src/registry/client/registry-client.ts';
 import { type Digest, sha256 } from '../../src/oci/digest.ts';
 import { Access, type AccessOptions } from '../../src/registry/server/access.ts';
-import { DirectoryLinks } from '../../src/registry/server/directory-links.ts';
+import { DirectoryFiles } from '../../src/registry/server/directory-files.ts';
+import { FileLinks } from '../../src/registry/server/file-links.ts';
 import { PullThrough } from '../../src/registry/server/pull-through.ts';
 import { RegistryServer, type RegistryServerOptions } from '../../src/registry/server/registry-server.ts';
 import { Repositories, type RepositoriesOptions } from '../../src/registry/server/repositories.ts';
@@ -35,7 +36,11 @@ export class TestRegistry implements AsyncDisposable {
   ): Promise<TestRegistry> {
     const root = await mkdtemp(join(tmpdir(), 'gantry-registry-'));
     const content = await FileContentStore.open(root);
-    const repositories = new Repositories(content, new DirectoryLinks(join(root, 'repositories')), options.policy);
+    const repositories = new Repositories(
+      content,
+      new FileLinks(new DirectoryFiles(join(root, 'repositories'))),
+      options.policy,
+    );
     const cache =
       options.upstreams &&
       new PullThrough({

@@ -82,14 +82,20 @@ export class EngineLinks implements RepositoryLinks {
 
   async manifestTime(): Promise<undefined> {}
 
-  async setTag(path: string, tag: string, digest: Digest): Promise<void> {
+  async setTag(
+    path: string,
+    tag: string,
+    digest: Digest,
+    { once = false }: { readonly once?: boolean } = {},
+  ): Promise<boolean> {
+    if (once && (await this.tag(path, tag)) !== undefined) return false;
     const repository = canonicalRepository(path);
     const row = this.#records.manifest(repository, digest);
     const image = this.#admitted(digest);
     if (!row || image === undefined || !this.#parts.images.get(image)) {
       await this.#untag(path, tag);
       this.#records.setTag(repository, tag, digest);
-      return;
+      return true;
     }
     const { mediaType, size } = JSON.parse(row.document) as ManifestRecord;
     const target = { mediaType, digest, size };
@@ -101,6 +107,7 @@ export class EngineLinks implements RepositoryLinks {
     });
     if (before !== undefined) this.#parts.publish('untag', before, { name: familiar(name.repository) });
     this.#parts.publish('tag', image, { name: familiar(`${repository}:${tag}`) });
+    return true;
   }
 
   /**

@@ -30,8 +30,8 @@ export class EngineRegistry {
 
   /** Throws `invalid-argument` for settings that cannot be, and what the system says of the address. */
   async serve(settings: RegistrySettings, options: { audit?: (line: string) => void } = {}): Promise<ServedRegistry> {
-    for (const setting of ['upstreams', 'retention'] as const) {
-      if (!settings[setting]?.length) continue;
+    for (const setting of ['upstreams', 'retention', 's3'] as const) {
+      if (settings[setting] === undefined) continue;
       throw new EngineError(
         'invalid-argument',
         `${setting} is for a registry with a store of its own: run \`gantry registry serve\``,

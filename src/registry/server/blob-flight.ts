@@ -1,11 +1,12 @@
 import { open } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
-import type { Bytes, ContentStore, Ingest } from '../../content/content-store.ts';
+import type { Bytes, Ingest } from '../../content/content-store.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { sendFile, sendPart } from './send-file.ts';
+import type { RegistryContent } from './registry-content.ts';
+import { sendBlob, sendPart } from './send-file.ts';
 
 export interface FlightOptions {
-  readonly content: ContentStore;
+  readonly content: RegistryContent;
   readonly digest: Digest;
   readonly size: number;
   /** The blob from a byte on. */
@@ -41,7 +42,7 @@ export class BlobFlight {
     await this.#until(start + 1);
     if (this.#file === undefined) {
       await this.landed;
-      return sendFile(response, this.#options.content.path(this.#options.digest), { start, end });
+      return sendBlob(response, this.#options.content, this.#options.digest, { start, end });
     }
     await using handle = await this.#openFile();
     for (let position = start; position < end;) {
@@ -62,7 +63,7 @@ export class BlobFlight {
       return await open(this.#file!, 'r');
     } catch {
       await this.landed;
-      return open(this.#options.content.path(this.#options.digest), 'r');
+      return open(this.#options.content.path!(this.#options.digest), 'r');
     }
   }
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Digest } from '../../oci/digest.ts';
 import { type Call, wrongMethod } from './call.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { sendFile } from './send-file.ts';
+import { sendBlob } from './send-file.ts';
 
 /** A file up to this size is read at once: a stream would cost more than its content. */
 const SMALL_BYTES = 64 << 10;
@@ -38,6 +38,11 @@ export async function handleBlob(
     return;
   }
   if (request.headers['if-none-match'] === `"${digest}"`) return void response.writeHead(304).end();
+  const url = flight ? undefined : repositories.content.url?.(digest);
+  if (url) {
+    response.removeHeader('content-type');
+    return void response.writeHead(307, { location: url.href, 'cache-control': 'no-store', 'content-length': 0 }).end();
+  }
   const range = parseRange(request.headers.range, blob.size);
   const { start, end } = range ?? { start: 0, end: blob.size - 1 };
   response.writeHead(range ? 206 : 200, {
@@ -45,9 +50,10 @@ export async function handleBlob(
     ...(range && { 'content-range': `bytes ${start}-${end}/${blob.size}` }),
   });
   if (flight) return flight.send(response, { start, end });
-  const path = repositories.content.path(digest);
-  if (blob.size <= SMALL_BYTES) response.end((await readFile(path)).subarray(start, end + 1));
-  else await sendFile(response, path, { start, end });
+  const { content } = repositories;
+  if (content.path && blob.size <= SMALL_BYTES) {
+    response.end((await readFile(content.path(digest))).subarray(start, end + 1));
+  } else await sendBlob(response, content, digest, { start, end });
 }
 
 function blobHeaders(digest: Digest): Record<string, string> {

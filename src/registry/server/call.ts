@@ -14,6 +14,8 @@ export interface Call {
   readonly repositories: Repositories;
   readonly uploads: Uploads;
   readonly cache: PullThrough | undefined;
+  /** Before the path of an upload; '' leaves it to the client. */
+  readonly uploadBase: string;
   /** Tells others what happened. */
   readonly publish: (event: Omit<RegistryEvent, 'subject' | 'from'>) => void;
   /** Whether the one who asks may know of that repository. */

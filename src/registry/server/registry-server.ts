@@ -34,6 +34,8 @@ export interface RegistryServerOptions {
   /** Is told of manifests that come, go out and are deleted. */
   readonly events?: ((event: RegistryEvent) => void) | undefined;
   readonly metrics?: Metrics | undefined;
+  /** How clients reach this very server, for uploads; where they came to when nothing is said. */
+  readonly uploadUrl?: string | undefined;
   /** What went wrong and is no client's fault. */
   readonly report?: ((message: string) => void) | undefined;
 }
@@ -139,6 +141,7 @@ export class RegistryServer implements AsyncDisposable {
         uploads,
         cache,
         publish,
+        uploadBase: this.#options.uploadUrl?.replace(/\/$/, '') ?? '',
         maySee,
         mayPull,
       };

@@ -2,12 +2,12 @@ import { errorCode, errorMessage } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import { isDescriptor, isIndex, isManifest, parseIndex, parseManifest } from '../../content/children.ts';
-import type { ContentStore } from '../../content/content-store.ts';
 import { MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, sha256 } from '../../oci/digest.ts';
 import type { ImmutableTags, Quotas } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Upload } from './uploads.ts';
+import type { RegistryContent } from './registry-content.ts';
 import type { ManifestRecord, RepositoryLinks, SharedStore } from './repository-links.ts';
 
 /** Manifests up to this size are kept in memory, so many bytes of them. */
@@ -29,6 +29,8 @@ export interface RepositoriesOptions {
   readonly shared?: SharedStore | undefined;
   readonly immutable?: ImmutableTags | undefined;
   readonly quotas?: Quotas | undefined;
+  /** Other servers write to the same store: what this one knows may be old. */
+  readonly othersWrite?: boolean | undefined;
 }
 
 export interface CollectedBlobs {
@@ -39,22 +41,26 @@ export interface CollectedBlobs {
 /** Repositories over one store of blobs: what may be said of a manifest, and what stays. */
 export class Repositories {
   readonly links: RepositoryLinks;
-  readonly content: ContentStore;
+  readonly content: RegistryContent;
   /** Tags that stay where they were put. */
   readonly immutable: ImmutableTags | undefined;
   readonly #shared: SharedStore | undefined;
   readonly #quotas: Quotas | undefined;
+  readonly #othersWrite: boolean;
+  /** Blobs that were found without a link, and when first. */
+  readonly #unlinked = new Map<Digest, number>();
   /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
   readonly #commits = new KeyedMutex();
   readonly #documents = new Map<Digest, Buffer>();
   #documentBytes = 0;
 
-  constructor(content: ContentStore, links: RepositoryLinks, options: RepositoriesOptions = {}) {
+  constructor(content: RegistryContent, links: RepositoryLinks, options: RepositoriesOptions = {}) {
     this.content = content;
     this.links = links;
     this.immutable = options.immutable;
     this.#shared = options.shared;
     this.#quotas = options.quotas;
+    this.#othersWrite = options.othersWrite ?? false;
   }
 
   /** Whether there is room for so many bytes more. Throws 403. */
@@ -93,6 +99,8 @@ export class Repositories {
     const record = describeManifest(put);
     using _held = this.#shared?.hold([record.digest, ...record.children]);
     await this.#checkChildren(repository, put);
+    // Another server's collection sees by that that they are wanted; it lets a day go by between two looks.
+    if (this.#othersWrite) await this.#renewLinks(repository, record.children);
     await this.#checkImmutable(repository, record.digest, put.tags);
     await this.#quotas?.take(this, repository, record.digest, record.size);
     await this.content.write(record, bytesOf(put.bytes));
@@ -103,8 +111,27 @@ export class Repositories {
     await this.#checkImmutable(repository, record.digest, put.tags);
     if (!(await this.content.has(record))) await this.content.write(record, bytesOf(put.bytes));
     await this.links.putManifest(repository, record, put.tags);
-    for (const tag of put.tags) await this.links.setTag(repository, tag, record.digest);
+    if (this.#othersWrite) await this.#restoreLinks(repository, put);
+    for (const tag of put.tags) {
+      const once = this.immutable?.has(repository, tag) ?? false;
+      const done = await this.links.setTag(repository, tag, record.digest, { once });
+      if (!done && (await this.links.tag(repository, tag)) !== record.digest) this.immutable?.refuse(repository, tag);
+    }
     return record;
+  }
+
+  async #renewLinks(repository: string, digests: readonly Digest[]): Promise<void> {
+    for (const digest of digests) {
+      if (await this.links.hasBlob(repository, digest)) await this.links.linkBlob(repository, digest);
+    }
+  }
+
+  /** Another server may have let go of a link right before it could see the manifest; the blob is there for a day more. */
+  async #restoreLinks(repository: string, put: PutManifest): Promise<void> {
+    for (const digest of required(put)) {
+      if ((await this.links.hasBlob(repository, digest)) || (await this.links.manifest(repository, digest))) continue;
+      await this.links.linkBlob(repository, digest);
+    }
   }
 
   /** Takes a manifest over from elsewhere: what it names may come later. */
@@ -215,10 +242,11 @@ export class Repositories {
         if (!unused || !(await this.#unlinkUnused(repository, digest, before))) linked.add(digest);
       }
     }
+    for (const digest of linked) this.#unlinked.delete(digest);
     let count = 0;
     let bytes = 0;
     for await (const blob of this.content.list()) {
-      if (linked.has(blob.digest) || blob.createdAt.getTime() > before) continue;
+      if (linked.has(blob.digest) || blob.createdAt.getTime() > before || !this.#isDue(blob.digest, graceMs)) continue;
       await using _lock = await this.#commits.acquire('commit');
       if (await this.#isLinked(blob.digest)) continue;
       await this.content.delete(blob.digest);
@@ -228,13 +256,28 @@ export class Repositories {
     return { blobs: count, bytes };
   }
 
+  /** Where others write too, a blob goes that has had no link for as long again: nobody can be about to name it. */
+  #isDue(digest: Digest, graceMs: number): boolean {
+    if (!this.#othersWrite) return true;
+    const since = this.#unlinked.get(digest) ?? Date.now();
+    this.#unlinked.set(digest, since);
+    return since <= Date.now() - graceMs;
+  }
+
   /** Looks once more, where nothing can come between the look and the deed. */
   async #unlinkUnused(repository: string, digest: Digest, before: number): Promise<boolean> {
     await using _lock = await this.#commits.acquire('commit');
-    if ((await this.links.manifests(repository)).some(({ children }) => children.includes(digest))) return false;
+    if (await this.#isNamed(repository, digest)) return false;
     const link = (await this.links.blobs(repository)).find((blob) => blob.digest === digest);
     if (!link || link.linkedAt.getTime() > before) return false;
-    return this.links.unlinkBlob(repository, digest);
+    const unlinked = await this.links.unlinkBlob(repository, digest);
+    if (!this.#othersWrite || !(await this.#isNamed(repository, digest))) return unlinked;
+    await this.links.linkBlob(repository, digest);
+    return false;
+  }
+
+  async #isNamed(repository: string, digest: Digest): Promise<boolean> {
+    return (await this.links.manifests(repository)).some(({ children }) => children.includes(digest));
   }
 
   async #isLinked(digest: Digest): Promise<boolean> {

@@ -35,7 +35,8 @@ export interface RepositoryLinks {
   tagTimes(repository: string): Promise<readonly TagTime[]>;
   /** Someone pulls by that tag. */
   readTag(repository: string, tag: string): Promise<void>;
-  setTag(repository: string, tag: string, digest: Digest): Promise<void>;
+  /** With `once`, false where the tag is already, wherever it was put from. */
+  setTag(repository: string, tag: string, digest: Digest, options?: { readonly once?: boolean }): Promise<boolean>;
   deleteTag(repository: string, tag: string): Promise<boolean>;
   manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined>;
   /** When it came. */

@@ -1,5 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Digest } from '../../oci/digest.ts';
+import type { RegistryContent } from './registry-content.ts';
 
 const CHUNK_BYTES = 256 << 10;
 const MAX_SPARE = 16;
@@ -18,6 +22,17 @@ export async function sendFile(
   await using handle = await open(path, 'r');
   await sendPart(response, handle, range);
   response.end();
+}
+
+/** As `sendFile`, from wherever the blob is. */
+export async function sendBlob(
+  response: ServerResponse,
+  content: RegistryContent,
+  digest: Digest,
+  range: { start: number; end: number },
+): Promise<void> {
+  if (content.path) return sendFile(response, content.path(digest), range);
+  await pipeline(Readable.from(content.stream!(digest, range), { objectMode: false }), response);
 }
 
 /** As `sendFile`, of a file that is open, and without an end. */

@@ -49,6 +49,7 @@ export async function serveRegistry(
     repositories,
     cache,
     metrics,
+    uploadUrl: settings.uploadUrl,
     events: (event) => webhooks.publish(event),
     access: new Access({
       ...access,

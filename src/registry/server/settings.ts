@@ -11,6 +11,10 @@ export interface RegistrySettings {
   /** With `clientCa`, clients show a certificate of it, and are who that says. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly auth?: AuthSettings;
+  /** Where images are kept, instead of a directory. */
+  readonly s3?: S3Settings;
+  /** How clients reach this very server: of several behind one name, an upload stays with the one that it began at. */
+  readonly uploadUrl?: string;
   /** Tags that are put once. */
   readonly immutableTags?: readonly ImmutableRule[];
   readonly quotas?: readonly QuotaRule[];
@@ -27,6 +31,18 @@ export interface RegistrySettings {
   readonly deletes?: boolean;
   /** Take pushes from other machines without any login, also into an engine's images. */
   readonly openPush?: boolean;
+}
+
+/** A bucket of an S3-compatible store. Who we are to it is in the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY. */
+export interface S3Settings {
+  /** Amazon's own where nothing is said. */
+  readonly endpoint?: string;
+  readonly bucket: string;
+  readonly prefix?: string;
+  /** Default us-east-1. */
+  readonly region?: string;
+  /** Clients are sent to the store for blobs; default true. */
+  readonly redirect?: boolean;
 }
 
 export interface ImmutableRule {
@@ -188,6 +204,8 @@ const settings = record({
     groups: map(list(text)),
     token: record({ service: text, issuer: text, realm: text, keys: text, secretFile: text, lifeSeconds: count }),
   }),
+  s3: record({ endpoint: webUrl, bucket: text, prefix: text, region: text, redirect: truth }, ['bucket']),
+  uploadUrl: webUrl,
   immutableTags: list(record({ repositories: list(text), tags: list(text) }, ['repositories'])),
   quotas: list(record({ repositories: list(text), maxBytes: count }, ['repositories', 'maxBytes'])),
   retention: list(

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { bodyOf, type Call, wrongMethod } from './call.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { digestOf, repositoryName } from './routes.ts';
@@ -18,13 +17,13 @@ export async function handleUpload(call: Call, target: UploadTarget): Promise<vo
   const upload = uploads.get(target.id, { repository: target.repository, subject: call.subject });
   switch (request.method) {
     case 'GET':
-      return void response.writeHead(204, progressHeaders(upload)).end();
+      return void response.writeHead(204, progressHeaders(call, upload)).end();
     case 'PATCH':
-      checkRange(request, upload);
+      checkRange(call, upload);
       await upload.append(bodyOf(request));
-      return void response.writeHead(202, { ...progressHeaders(upload), 'content-length': 0 }).end();
+      return void response.writeHead(202, { ...progressHeaders(call, upload), 'content-length': 0 }).end();
     case 'PUT':
-      checkRange(request, upload);
+      checkRange(call, upload);
       return finish(call, upload);
     case 'DELETE':
       await uploads.cancel(upload);
@@ -52,7 +51,7 @@ async function begin(call: Call, repository: string): Promise<void> {
   const upload = await uploads.begin({ repository, subject }, length === undefined ? undefined : Number(length));
   if (query.get('digest') !== null) return finish(call, upload);
   request.resume();
-  response.writeHead(202, { ...progressHeaders(upload), 'content-length': 0 }).end();
+  response.writeHead(202, { ...progressHeaders(call, upload), 'content-length': 0 }).end();
 }
 
 async function finish(call: Call, upload: Upload): Promise<void> {
@@ -74,7 +73,8 @@ function created({ response }: Call, repository: string, digest: string): void {
 }
 
 /** A chunk must begin where the last one ended: neither a gap nor bytes that were sent before. */
-function checkRange({ headers }: IncomingMessage, upload: Upload): void {
+function checkRange(call: Call, upload: Upload): void {
+  const { headers } = call.request;
   const header = headers['content-range'];
   if (header === undefined) return;
   const match = /^(?:bytes )?(\d+)-(\d+)(?:\/(?:\d+|\*))?$/.exec(header);
@@ -82,12 +82,17 @@ function checkRange({ headers }: IncomingMessage, upload: Upload): void {
   const length = headers['content-length'];
   const fits = match && start === upload.offset && (length === undefined || Number(length) === end - start + 1);
   if (fits) return;
-  throw new ProtocolError(416, 'BLOB_UPLOAD_INVALID', `the next byte is ${upload.offset}`, progressHeaders(upload));
+  throw new ProtocolError(
+    416,
+    'BLOB_UPLOAD_INVALID',
+    `the next byte is ${upload.offset}`,
+    progressHeaders(call, upload),
+  );
 }
 
-function progressHeaders({ id, offset, owner }: Upload): Record<string, string> {
+function progressHeaders({ uploadBase }: Call, { id, offset, owner }: Upload): Record<string, string> {
   return {
-    location: `/v2/${owner.repository}/blobs/uploads/${id}`,
+    location: `${uploadBase}/v2/${owner.repository}/blobs/uploads/${id}`,
     range: `0-${Math.max(0, offset - 1)}`,
     'docker-upload-uuid': id,
   };

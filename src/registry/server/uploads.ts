@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Bytes, ContentStore, Ingest } from '../../content/content-store.ts';
+import type { Bytes, Ingest } from '../../content/content-store.ts';
 import type { Digest } from '../../oci/digest.ts';
+import type { RegistryContent } from './registry-content.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /** An upload that nobody went on with for so long is gone. */
@@ -116,12 +117,12 @@ class WriteQueue {
 
 /** The uploads that are open. They do not outlive the server: a client begins again then. */
 export class Uploads {
-  readonly #content: ContentStore;
+  readonly #content: RegistryContent;
   readonly #maxBytes: number;
   readonly #open = new Map<string, Upload>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(content: ContentStore, options: { maxBytes: number }) {
+  constructor(content: RegistryContent, options: { maxBytes: number }) {
     this.#content = content;
     this.#maxBytes = options.maxBytes;
     this.#timer = setInterval(() => void this.#expire(), IDLE_MS / 60).unref();
