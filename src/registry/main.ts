@@ -127,7 +127,10 @@ async function openStore(
   const policy = repositoryPolicy(settings);
   if (settings.s3) {
     const bucket = held.use(openBucket(settings.s3, { credentials: s3Credentials(), policy }));
-    await bucket.content.sweep();
+    bucket.content.sweep().catch((error: unknown) => {
+      // Not every store can tell what was begun; then its own rules for that are the ones that count.
+      process.stderr.write(`uploads that were left in the bucket are not swept: ${errorMessage(error)}\n`);
+    });
     return { repositories: bucket.repositories, where: `the bucket ${settings.s3.bucket}`, held };
   }
   await mkdir(root, { recursive: true, mode: 0o700 });

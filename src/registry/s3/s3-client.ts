@@ -72,7 +72,10 @@ export class S3Client {
 
   async text(key: string): Promise<string | undefined> {
     const response = await this.#send('GET', key, { accept: [404] });
-    if (response.status === 404) return void (await discard(response));
+    if (response.status === 404) {
+      await discard(response);
+      return undefined;
+    }
     return (await collect(response.body as Bytes, MAX_TEXT, key)).toString('utf8');
   }
 
