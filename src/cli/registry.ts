@@ -202,7 +202,7 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/image/bootstrap.ts')).bootstrap,
   },
   {
-    paths: ['image fsck'],
+    paths: ['system fsck', 'image fsck'],
     summary: 'Read every blob and layer again, and report what is damaged',
     load: async () => (await import('./commands/image/fsck.ts')).fsck,
   },

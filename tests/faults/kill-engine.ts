@@ -1,8 +1,6 @@
 /**
  * Kills the engine with SIGKILL at random moments while clients work, starts it again, and checks that nothing was lost
- * and, at the end, that nothing is left. Used by the test suite with few kills and by `npm run test:faults` with many:
- *
- *     node tests/faults/kill-engine.ts [kills] [seed] [runtime]
+ * and, at the end, that nothing is left. Used by the test suite with few kills and by `npm run test:faults` with many.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,6 +12,7 @@ import { listNftables } from '../../src/linux/nft.ts';
 import { TestRegistry } from '../registry/test-registry.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { leftBehind } from '../support/leak-check.ts';
+import { generator } from './random.ts';
 
 export interface FaultReport {
   readonly kills: number;
@@ -284,27 +283,4 @@ async function checkFlood(daemon: DaemonProcess, failures: string[]): Promise<vo
   }
   // The last line may be cut by the kill of its writer, not by us.
   if (expected < 1000) failures.push(`log: only ${expected} lines of the flood`);
-}
-
-/** Numbers in [0, 1) from a seed (mulberry32), so that a failing run can be run again. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), state | 1);
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-if (import.meta.main) {
-  const [kills = '200', seed = String(Date.now() % 1_000_000), runtime] = process.argv.slice(2);
-  const report = await killEngine({
-    kills: Number(kills),
-    seed: Number(seed),
-    ...(runtime && { runtime }),
-    report: console.log,
-  });
-  console.log(JSON.stringify(report, null, 2));
-  process.exitCode = report.failures.length > 0 ? 1 : 0;
 }
