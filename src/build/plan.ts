@@ -11,6 +11,7 @@ export interface PlannedStage {
   readonly base:
     | { readonly kind: 'stage'; readonly index: number }
     | { readonly kind: 'image'; readonly reference: string }
+    | { readonly kind: 'context'; readonly name: string }
     | { readonly kind: 'scratch' };
   readonly platform: string | undefined;
 }
@@ -29,6 +30,8 @@ export interface PlanOptions {
   readonly buildArgs: ReadonlyMap<string, string>;
   /** TARGETPLATFORM and its like. */
   readonly platformArgs: ReadonlyMap<string, string>;
+  /** Contexts with a name: they stand for the stages and images of that name. */
+  readonly contexts?: ReadonlySet<string> | undefined;
 }
 
 /** Chooses the stages that the target needs. Throws `invalid-argument`. */
@@ -48,6 +51,8 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
     if (base === '') throw fail(stage, `base name (${stage.base}) should not be blank`);
     const platform =
       stage.platform === undefined ? undefined : expandWord(stage.platform, lookup, { escape: dockerfile.escape });
+    const context = namedContext(options.contexts, base);
+    if (context !== undefined) return { index, stage, base: { kind: 'context', name: context }, platform };
     const earlier = findStage(dockerfile.stages.slice(0, index), base);
     if (earlier !== undefined) return { index, stage, base: { kind: 'stage', index: earlier }, platform };
     return {
@@ -64,7 +69,8 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
     const { base, stage } = planned[index]!;
     if (base.kind === 'stage') visit(base.index);
     for (const instruction of stage.instructions)
-      for (const from of usedStages(dockerfile.stages, instruction, index)) visit(from);
+      for (const from of usedStages(dockerfile.stages, instruction, { before: index, contexts: options.contexts }))
+        visit(from);
     needed.add(index);
   };
   visit(target);
@@ -89,9 +95,30 @@ export function namedImages(dockerfile: Dockerfile, options: Omit<PlanOptions, '
   return [...names];
 }
 
+/** The context that a base or a `--from` means, however its image's name is written. */
+export function namedContext(contexts: ReadonlySet<string> | undefined, name: string): string | undefined {
+  if (!contexts || contexts.size === 0) return undefined;
+  const short = name.toLowerCase();
+  const image = plainImage(name);
+  return [...contexts].find((context) => context.toLowerCase() === short || plainImage(context) === image);
+}
+
+/** `alpine` of `docker.io/library/alpine:latest`. */
+function plainImage(name: string): string {
+  return name
+    .replace(/^(index\.)?docker\.io\//, '')
+    .replace(/^library\//, '')
+    .replace(/:latest$/, '');
+}
+
 /** The stages that an instruction takes files from: COPY --from, RUN --mount=from. */
-function usedStages(stages: readonly Stage[], instruction: Instruction, before: number): number[] {
+function usedStages(
+  stages: readonly Stage[],
+  instruction: Instruction,
+  { before, contexts }: { readonly before: number; readonly contexts: ReadonlySet<string> | undefined },
+): number[] {
   return sourcesOf(instruction)
+    .filter((name) => namedContext(contexts, name) === undefined)
     .map((name) => stageOf(stages, name, { before, line: instruction.range.start }))
     .filter((index) => index !== undefined);
 }

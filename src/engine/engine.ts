@@ -324,6 +324,10 @@ export interface BuildRequest {
   readonly dockerfile?: string;
   /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
   readonly dockerfileText?: string;
+  /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, or an address. */
+  readonly contexts?: Readonly<Record<string, string>>;
+  /** Stages whose steps are made again whatever is known of them. */
+  readonly noCacheFilter?: readonly string[];
   /** Lines of `.dockerignore`, when they are not read from the context. */
   readonly ignore?: readonly string[];
   readonly tags?: readonly string[];

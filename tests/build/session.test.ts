@@ -327,6 +327,75 @@ describe('gantry build', () => {
   });
 });
 
+describe('contexts with a name, layers on their own', () => {
+  const directory = join(here, 'named');
+  const daemon = new DaemonProcess({ directory });
+  const gantry = (...words: string[]) => runInProcess(words, { env: daemon.clientEnv });
+  const folder = join(here, 'contexts');
+  before(async () => {
+    await write(folder, {
+      'app/Dockerfile': `FROM base AS base
+FROM busybox AS made
+RUN echo made >/from; echo made >/r
+FROM busybox
+COPY --from=other /from /o
+COPY --from=made /from /m
+RUN --mount=from=other,target=/x cat /x/from /o /m
+`,
+      'other/from': 'of the directory\n',
+      'other/.dockerignore': 'hidden\n',
+      'other/hidden': '',
+      'link/Dockerfile': `ARG BASE
+FROM $BASE
+COPY --link a /d/a
+COPY --link --chmod=600 --from=src /from /d/b
+RUN cat /d/a /d/b; stat -c %a /d/b; test -e /base
+`,
+      'link/a': 'linked\n',
+      'bases/Dockerfile': 'FROM busybox\nARG N\nRUN echo $N >/base\n',
+    });
+    await daemon.start();
+    await gantry('pull', 'busybox');
+  });
+  after(() => daemon.stop());
+
+  test('a directory, an image and a stage in the place of names in the Dockerfile', async () => {
+    const app = join(folder, 'app');
+    const words = [
+      'build',
+      '--build-context',
+      `other=${folder}/other`,
+      '--build-context',
+      'base=docker-image://busybox',
+    ];
+    const { code, stdout, stderr } = await gantry(...words, app);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /of the directory\nof the directory\nmade\n/);
+    const replaced = await gantry(...words, '--build-context', `made=${folder}/other`, app);
+    assert.match(replaced.stdout, /of the directory\nof the directory\nof the directory\n/, replaced.stderr);
+    const asBase = await gantry('build', '--build-context', `base=${folder}/other`, '--target', 'base', app);
+    assert.match(asBase.stdout, /Successfully built/, asBase.stderr);
+    assert.match((await gantry('build', '--build-context', 'x', app)).stderr, /expected key=value/);
+    const layout = await gantry(...words, '--build-context', 'made=oci-layout:///x', app);
+    assert.match(layout.stderr, /not supported/);
+    const fresh = await gantry(...words, '--no-cache-filter', 'made', app);
+    assert.match(fresh.stdout, /RUN echo made >\/from; echo made >\/r\n ---> [0-9a-f]{12}\n/);
+    assert.match(fresh.stdout, /COPY --from=other \/from \/o\n ---> Using cache/);
+  });
+
+  test('COPY --link is made once, whatever it is put upon', async () => {
+    for (const n of ['1', '2'])
+      assert.equal((await gantry('build', '-t', `base${n}`, '--build-arg', `N=${n}`, join(folder, 'bases'))).code, 0);
+    const link = (base: string): ReturnType<typeof gantry> =>
+      gantry('build', '--build-arg', `BASE=${base}`, '--build-context', `src=${folder}/other`, join(folder, 'link'));
+    const first = await link('base1');
+    assert.match(first.stdout, /linked\nof the directory\n600\n/, first.stderr);
+    const second = await link('base2');
+    assert.equal(second.stdout.match(/COPY --link.*\n ---> Using cache/g)?.length, 2, second.stdout + second.stderr);
+    assert.match(second.stdout, /linked\nof the directory\n600\n/);
+  });
+});
+
 /** Files below a directory that hold the text. */
 function grep(root: string, text: string): string[] {
   return fs.readdirSync(root, { recursive: true, withFileTypes: true }).flatMap((entry) => {

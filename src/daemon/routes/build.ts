@@ -271,6 +271,8 @@ function buildRequest(exchange: Exchange): BuildRequest {
     cacheTo: query.json('cacheto', list(string)) ?? [],
     ulimits: query.json('ulimits', ulimits) ?? [],
     extraHosts: query.all('extrahosts'),
+    contexts: query.json('contexts', map(string)) ?? {},
+    noCacheFilter: query.json('nocachefilter', list(string)) ?? [],
     noCache: query.flag('nocache'),
     pull: query.flag('pull'),
     quiet: query.flag('q'),

@@ -106,6 +106,15 @@ export interface BuilderParts {
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
+  /** The same layer upon others; made of the one that is there unless it is there already. */
+  placeLayer(
+    layer: { readonly chain: ChainId; readonly diffId: DiffId; readonly size: number },
+    options: {
+      readonly parent: ChainId | undefined;
+      readonly lease: Lease;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
   mountActive(name: string, target: string): Promise<void>;
   mountView(chain: ChainId, target: string): Promise<void>;
   unmount(target: string): Promise<void>;
@@ -191,7 +200,9 @@ export class Builder implements BuildService {
       signal,
       extract: (archive, to, stop) => parts.extract(archive, to, stop),
       onSource: (source) => sources.push(source),
+      named: request.contexts ?? {},
     });
+    const named = new Set(Object.keys(request.contexts ?? {}));
     const { remote } = request;
     const sent = await contexts.main({ archive: context, remote, textOnly: request.dockerfileText !== undefined });
     const name = (sent.isDockerfile !== true && request.dockerfile) || 'Dockerfile';
@@ -216,7 +227,7 @@ export class Builder implements BuildService {
       let count = 0;
       const solve = async (asked: string | undefined, how: { readonly fresh: boolean }): Promise<SolvedBuild> => {
         const platformArgs = platformArguments(asked);
-        const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs });
+        const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs, contexts: named });
         const own = join(directory, `solve-${++count}`);
         await mkdir(own);
         const fresh = how.fresh || request.noCache === true;
@@ -239,6 +250,11 @@ export class Builder implements BuildService {
           },
           secrets: contexts.secrets,
           main: { ...sent, ignore, steady },
+          named,
+          context: async (context) => {
+            const found = await contexts.named(context);
+            return found.kind === 'image' ? found : { ...found, place: { ...found.place, steady: undefined } };
+          },
           escape: dockerfile.escape,
           epoch,
           buildArgs,

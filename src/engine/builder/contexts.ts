@@ -20,7 +20,13 @@ export interface ContextsParts {
   /** Unpacks a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
   readonly onSource: (source: ResolvedSource) => void;
+  /** Contexts with a name: `local` for a directory of the client, `docker-image://…`, or an address. */
+  readonly named: Readonly<Record<string, string>>;
 }
+
+export type NamedContext =
+  | { readonly kind: 'image'; readonly reference: string }
+  | { readonly kind: 'files'; readonly place: FilesPlace };
 
 const NEVER = new AbortController().signal;
 
@@ -64,6 +70,21 @@ export class BuildContexts implements AsyncDisposable {
     await mkdir(root, { recursive: true });
     await this.#parts.extract(archive, root, this.#parts.signal);
     return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own' };
+  }
+
+  /** A context with a name: an image, or files. Throws `not-found`, `invalid-argument`. */
+  async named(name: string): Promise<NamedContext> {
+    const value = this.#parts.named[name]!;
+    const image = /^docker-image:\/\/(.+)$/.exec(value)?.[1];
+    if (image !== undefined) return { kind: 'image', reference: image };
+    if (value === 'local') return { kind: 'files', place: await this.client(name) };
+    if (/^(oci-layout|input|target):/.test(value))
+      throw new EngineError(
+        'unimplemented',
+        `the context ${name} (${value}) is of a kind that is not supported: load it as an image and use docker-image://`,
+      );
+    const place = await this.remote(value);
+    return { kind: 'files', place: { ...place, name: `context ${name}` } };
   }
 
   /** An address: a git repository, an archive or a Dockerfile on a web server. */

@@ -6,7 +6,7 @@ import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { applyLayer } from '../../snapshot/apply-layer.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Images } from '../images/images.ts';
-import { commitLayer } from '../images/layers.ts';
+import { commitLayer, placeLayer } from '../images/layers.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { BuildCache, type CacheLimits } from './build-cache.ts';
@@ -93,6 +93,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     },
     extract,
     commitLayer: (key, options) => commitLayer(imageParts, key, { ...options, sync: false }),
+    placeLayer: (layer, options) => placeLayer(imageParts, layer, options),
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
     unmount: async (target) => void unmount(target, { detach: true }),

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
-import { clampTimes, CONTEXT_TIME } from '../../build/copy-files.ts';
+import { clampTimes, CONTEXT_TIME, copySelection, digestSelection } from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import {
   type CopyInstruction,
@@ -11,7 +11,7 @@ import {
 } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { PROXY_ARGS } from '../../build/proxy-args.ts';
-import { type BuildPlan, type PlannedStage, stageOf } from '../../build/plan.ts';
+import { type BuildPlan, namedContext, type PlannedStage, stageOf } from '../../build/plan.ts';
 import { parseRunMount } from '../../build/run-mount.ts';
 import { changeConfig, commandArgv, DEFAULT_PATH, variable } from '../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
@@ -25,6 +25,7 @@ import { MOUNT_POINTS } from '../containers/create.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import type { BuilderParts } from './builder.ts';
 import type { BuildEvent, BuildVertex, StepOrigin } from './build-event.ts';
+import type { NamedContext } from './contexts.ts';
 import { type FilesPlace, resolveCopy } from './copy-step.ts';
 import { checkEmulation } from './emulation.ts';
 import { explainStep } from './explain.ts';
@@ -66,6 +67,9 @@ export interface StageContext {
   readonly secrets: SourceSecrets;
   /** The build context. */
   readonly main: FilesPlace;
+  /** Names of others, and where they lead. */
+  readonly named: ReadonlySet<string>;
+  readonly context: (name: string) => Promise<NamedContext>;
   readonly escape: string;
   /** SOURCE_DATE_EPOCH: seconds that nothing which is made may be newer than. */
   readonly epoch: number | undefined;
@@ -160,7 +164,7 @@ export class StageBuilder {
       last: undefined,
     };
     announceStep(stage.original);
-    const { state: start, triggers } = await this.#vertex(run, async () => this.#base(planned));
+    const { state: start, triggers } = await this.#vertex(run, async () => this.#base(planned, run));
     announce(` ---> ${show(start)}\n`);
     let state = start;
     if (triggers.length > 0) {
@@ -203,7 +207,7 @@ export class StageBuilder {
     this.#context.onEvent(event);
   }
 
-  async #base(planned: PlannedStage): Promise<{ state: StageState; triggers: readonly string[] }> {
+  async #base(planned: PlannedStage, run: StageRun): Promise<{ state: StageState; triggers: readonly string[] }> {
     const { base } = planned;
     if (base.kind === 'stage') {
       const before = await this.#stages.get(base.index)!;
@@ -211,23 +215,14 @@ export class StageBuilder {
       return { state: { ...before, config }, triggers: triggers ?? [] };
     }
     if (base.kind === 'scratch') {
-      return {
-        state: {
-          config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' },
-          diffIds: [],
-          chain: undefined,
-          history: [],
-          createdAt: SCRATCH_TIME,
-          author: undefined,
-          key: sha256('scratch'),
-          imageId: undefined,
-        },
-        triggers: [],
-      };
+      return { state: NOTHING, triggers: [] };
     }
-    const image = await this.#image(base.reference, planned.platform);
+    const context = base.kind === 'context' ? await this.#context.context(base.name) : undefined;
+    if (context?.kind === 'files') return { state: await this.#ofFiles(context.place, run), triggers: [] };
+    const reference = base.kind === 'image' ? base.reference : (context as { readonly reference: string }).reference;
+    const image = await this.#image(reference, planned.platform);
     const { OnBuild: triggers, ...config } = image.config.config ?? {};
-    this.#usedImage(base.reference, image, planned.platform);
+    this.#usedImage(reference, image, planned.platform);
     return {
       state: {
         config,
@@ -241,6 +236,22 @@ export class StageBuilder {
       },
       triggers: triggers ?? [],
     };
+  }
+
+  /** A stage that begins with nothing but the files of a directory. */
+  async #ofFiles(place: FilesPlace, run: StageRun): Promise<StageState> {
+    const { name, ...files } = place;
+    const selection = { ...files, ...WHOLE, sources: ['/'], sourceName: name };
+    const { digest, entries } = await digestSelection(selection, this.#signal);
+    const inputs = [{ name: 'files', value: digest, ...(entries && { files: entries }) }];
+    const time = this.#context.epoch ?? CONTEXT_TIME;
+    const record = await this.#cached(NOTHING, { kind: 'FROM', text: `FROM ${name}`, inputs, run }, (key) =>
+      this.#layer(NOTHING, key, [], async (rootfs) => {
+        await copySelection({ ...selection, time }, { root: rootfs, destination: '/' }, this.#signal);
+        return { time };
+      }),
+    );
+    return next(NOTHING, record, NOTHING.config);
   }
 
   /** What the programs of a stage are for; undefined is this machine. */
@@ -445,10 +456,34 @@ export class StageBuilder {
       { lookup, escape, workingDir: state.config.WorkingDir ?? '/' },
     );
     const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
+    if (instruction.link) return this.#link(state, step, (rootfs) => copy.apply(rootfs));
     const record = await this.#cached(state, step, (key) =>
       this.#layer(state, key, [], (rootfs) => copy.apply(rootfs)),
     );
     return next(state, record, state.config);
+  }
+
+  /**
+   * COPY --link: the layer is made on nothing, so that its key and its content do not depend on what it is put upon: another
+   * base takes it as it is.
+   */
+  async #link(
+    state: StageState,
+    step: Step,
+    apply: (rootfs: string) => Promise<{ readonly time: number | undefined }>,
+  ): Promise<StageState> {
+    const time = this.#context.epoch ?? CONTEXT_TIME;
+    const record = await this.#cached(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
+      this.#layer(NOTHING, key, [], async (rootfs) => {
+        const copied = await apply(rootfs);
+        return { time: copied.time ?? time };
+      }),
+    );
+    const { parts, lease } = this.#context;
+    const layer =
+      record.layer && (await parts.placeLayer(record.layer, { parent: state.chain, lease, signal: this.#signal }));
+    const key = stepKey(state.key, 'LINK', [{ name: 'layer', value: record.key }]);
+    return next(state, { ...record, key, layer, createdAt: state.createdAt }, state.config);
   }
 
   /** A WORKDIR that has to be made is the USER's; root's when the image does not know the user yet. */
@@ -467,8 +502,12 @@ export class StageBuilder {
     from: string | undefined,
     { run, line }: { readonly run: StageRun; readonly line: number },
   ): Promise<FilesPlace> {
-    const { plan, main } = this.#context;
+    const { plan, main, named } = this.#context;
     if (from === undefined) return main;
+    const context = namedContext(named, from);
+    const found = context === undefined ? undefined : await this.#context.context(context);
+    if (found?.kind === 'files') return found.place;
+    if (found) return this.#imagePlace(found.reference);
     const index = stageOf(plan.all, from, { before: run.planned.index, line });
     if (index !== undefined) {
       const { chain } = await this.#stages.get(index)!;
@@ -476,6 +515,10 @@ export class StageBuilder {
       return { root, ignore: [], keepOwner: true, name: `stage ${plan.all[index]?.name ?? index}` };
     }
     if (from === 'scratch') return { root: await this.#views.of(undefined), ignore: [], keepOwner: true, name: from };
+    return this.#imagePlace(from);
+  }
+
+  async #imagePlace(from: string): Promise<FilesPlace> {
     const image = await this.#image(from, undefined);
     this.#usedImage(from, image, undefined);
     return { root: await this.#views.of(image.chain), ignore: [], keepOwner: true, name: `image ${from}` };
@@ -497,7 +540,9 @@ export class StageBuilder {
     const key = stepKey(state.key, kind, [...inputs, ...times]);
     const { stage, index } = run.planned;
     const slot = `${stage.name ?? index} ${run.position} ${kind}`;
-    const fresh = request.noCache === true;
+    const filter = request.noCacheFilter ?? [];
+    const fresh =
+      request.noCache === true || filter.some((name) => name.toLowerCase() === (stage.name ?? String(index)));
     // As old as its base, or as was asked: the same inputs give the same image, whenever and wherever.
     const createdAt =
       epoch === undefined ? state.createdAt : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z');
@@ -597,8 +642,22 @@ interface Step {
   readonly run: StageRun;
 }
 
+const WHOLE = { exclude: [], parents: false, unpack: false } as const;
+
 /** A stage on nothing is as old as nothing: its image depends on its files alone. */
 const SCRATCH_TIME = '1970-01-01T00:00:00Z';
+
+/** Where a stage begins that has no base. */
+const NOTHING: StageState = {
+  config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' },
+  diffIds: [],
+  chain: undefined,
+  history: [],
+  createdAt: SCRATCH_TIME,
+  author: undefined,
+  key: sha256('scratch'),
+  imageId: undefined,
+};
 
 function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
   return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);

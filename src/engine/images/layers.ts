@@ -117,6 +117,16 @@ export async function commitLayer(
   return { chain, diffId, size };
 }
 
+/** A layer that is there, over other layers. Throws `corrupt` when its files are not what they were. */
+export async function placeLayer(parts: LayerParts, layer: Layer, options: LayerOptions): Promise<Layer> {
+  const chain = chainOver(options.parent, layer.diffId);
+  options.lease.add('snapshot', chain);
+  if (parts.snapshotter.stat(chain)?.layer) return { ...layer, chain };
+  const copy = await copyLayer(parts, parts.snapshotter.changesDir(layer.chain), options);
+  if (copy.diffId !== layer.diffId) throw damaged(layer.diffId, copy.diffId);
+  return copy;
+}
+
 /** Makes a layer of a copy of `directory`, the changes of a container: they go on being the container's. */
 export async function copyLayer(
   parts: LayerParts,

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { askedContext } from '../../archive/build-context.ts';
+import { askedContext, namedTree } from '../../archive/build-context.ts';
+import type { ClientTree } from '../../archive/client-tree.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { BuildReportDocument } from '../../../api/gantry.ts';
 import { graphMermaid, graphTree, sizeWaterfall } from '../../output/build-report.ts';
@@ -40,6 +41,7 @@ gantry build --ssh default .`,
     'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
     attest: list('Attestation parameters (format: "type=sbom", "type=provenance,mode=max")'),
     'build-arg': list('Set build-time variables'),
+    'build-context': list('Additional build contexts (e.g., name=path)'),
     'cache-from': list('External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
     'cache-to': list('Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")'),
     call: string('Set method for evaluating build ("check", "outline", "targets")', {
@@ -72,6 +74,7 @@ gantry build --ssh default .`,
     'metadata-file': string('Write build result metadata to a file', { complete: 'file' }),
     network: string('Set the networking mode for the RUN instructions during build', { initial: 'default' }),
     'no-cache': bool('Do not use cache when building the image'),
+    'no-cache-filter': strings('Do not cache specified stages'),
     output: each('stringArray', 'Output destination (format: "type=local,dest=path")', parseBuildOutput, {
       short: 'o',
     }),
@@ -125,6 +128,7 @@ gantry build --ssh default .`,
     for (const secret of secrets) checkSecret(secret);
     await using agents = new SshAgents(flags.ssh.map((text) => parseSsh(text, cli.env)));
     const context = remote ? await remoteContext(cli, flags.file) : await localContext(cli, place, flags.file);
+    const named = namedContexts(flags['build-context']);
     const client = await cli.client();
     const credentials = await allCredentials(cli);
     const query = {
@@ -135,6 +139,11 @@ gantry build --ssh default .`,
       labels: flags.label.length === 0 ? undefined : JSON.stringify(toRecord(flags.label)),
       target: flags.target || undefined,
       nocache: flags['no-cache'] || undefined,
+      nocachefilter: flags['no-cache-filter'].length === 0 ? undefined : JSON.stringify(flags['no-cache-filter']),
+      contexts:
+        named.size === 0
+          ? undefined
+          : JSON.stringify(Object.fromEntries([...named].map(([name, { value }]) => [name, value]))),
       pull: flags.pull || undefined,
       q: quiet || undefined,
       explain: flags.explain || undefined,
@@ -183,6 +192,7 @@ gantry build --ssh default .`,
         sshAgent: (id) => agents.connect(id),
       },
       secrets: secrets.map(({ id }) => id),
+      named: new Map([...named].flatMap(([name, { tree }]) => (tree ? [[name, { tree, label: name }]] : []))),
       ssh: flags.ssh.map((text) => parseSsh(text, cli.env).id),
       compress: flags.compress,
       sending: sending(cli, quiet),
@@ -306,6 +316,22 @@ function namesOf(tags: readonly string[], outputs: readonly BuildOutputFlag[]): 
 /** Git repositories and archives on a web server: fetched by the engine. */
 function isRemote(place: string): boolean {
   return /^((https?|git|ssh):\/\/|[\w.-]+@[\w.-]+:|github\.com\/)/.test(place);
+}
+
+/** `--build-context name=value`: a directory of this side, or what the engine gets itself. */
+function namedContexts(given: readonly string[]): Map<string, { readonly value: string; readonly tree?: ClientTree }> {
+  const named = new Map<string, { readonly value: string; readonly tree?: ClientTree }>();
+  for (const text of given) {
+    const cut = text.indexOf('=');
+    const name = text.slice(0, Math.max(0, cut)).toLowerCase();
+    const value = text.slice(cut + 1);
+    if (cut < 0 || name === '' || value === '')
+      throw new CommandError(`invalid context value: ${text}, expected key=value`);
+    if (name === 'context') throw new CommandError('invalid context name context: it is that of the build context');
+    const isPlace = /^(docker-image|oci-layout|target|input):/.test(value) || isRemote(value);
+    named.set(name, isPlace ? { value } : { value: 'local', tree: namedTree(value) });
+  }
+  return named;
 }
 
 async function remoteContext(cli: Cli, file: string): Promise<LocalContext> {
