@@ -6,7 +6,7 @@
  * the parts that it loads later. With `--plain` (for the npm package) `dist` is the bundle itself.
  */
 import { rmSync } from 'node:fs';
-import { glob, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, glob, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OutputOptions, rolldown } from 'rolldown';
@@ -43,6 +43,25 @@ await bundle(
     },
   },
 );
+
+// The page of `gantry dashboard`: everything that it shows comes from here.
+const page = join(src, 'dashboard/page');
+const pageBuild = await rolldown({
+  input: { main: join(page, 'main.tsx') },
+  platform: 'browser',
+  tsconfig: join(page, 'tsconfig.json'),
+});
+await pageBuild.write({
+  dir: join(staging, 'dashboard'),
+  format: 'esm',
+  minify: true,
+  entryFileNames: '[name].js',
+  chunkFileNames: '[name].js',
+});
+await pageBuild.close();
+for (const file of ['index.html', 'icon.svg', 'style.css'])
+  await copyFile(join(page, file), join(staging, 'dashboard', file));
+await copyFile(join(root, 'node_modules/@xterm/xterm/css/xterm.css'), join(staging, 'dashboard/terminal.css'));
 
 async function bundle(input: Record<string, string>, output: OutputOptions): Promise<void> {
   const build = await rolldown({ input, platform: 'node', external: [/^node:/, 'koffi'] });

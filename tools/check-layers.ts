@@ -10,7 +10,7 @@ const IMPORT =
 const problems: string[] = [];
 let files = 0;
 
-for await (const file of glob('src/**/*.ts')) {
+for await (const file of glob(['src/**/*.ts', 'src/**/*.tsx'])) {
   files++;
   const layer = layerOf(file);
   const text = await readFile(file, 'utf8');
@@ -33,7 +33,7 @@ function judge(file: string, layer: string | undefined, target: string): string 
   const allowed = LAYERS[layer];
   if (!allowed) return `the folder ${layer} is not in tools/layers.ts`;
   if (target.startsWith('.')) {
-    if (!target.endsWith('.ts') && !target.endsWith('.json')) return `import ${target} must name its file with .ts`;
+    if (!/\.(ts|tsx|json)$/.test(target)) return `import ${target} must name its file with .ts`;
     const other = layerOf(join(dirname(file), target));
     if (other !== undefined && other !== layer && !allowed.includes(other)) {
       return `${layer} may not import ${other} (allowed: ${allowed.join(', ') || 'nothing'})`;

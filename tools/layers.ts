@@ -36,11 +36,16 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
   kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
-  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'compose', 'kube'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
+  dashboard: ['base', 'client'], // a page about an engine, and the server behind it
+  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'dashboard', 'compose', 'kube'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  ws: ['dashboard'],
+  preact: ['dashboard'],
+  '@xterm/xterm': ['dashboard'],
+  '@xterm/addon-fit': ['dashboard'],
   koffi: ['linux'],
   yaml: ['compose', 'kube'],
   '@kubernetes/client-node': ['kube'],

@@ -260,3 +260,59 @@ export interface BuildQuestion {
   /** Of `content`: which files of the manifest. */
   readonly Needed?: readonly number[];
 }
+
+/** `GET /gantry/builds` lists them without `Output`, newest first; `GET /gantry/builds/{id}` gives one with it. */
+export const RECENT_BUILDS_PATH = '/gantry/builds';
+
+/** A build of this run of the engine. Times are milliseconds since the epoch. */
+export interface RecentBuildDocument {
+  readonly Id: string;
+  readonly Tags: readonly string[];
+  readonly Target: string;
+  readonly Dockerfile: string;
+  readonly Started: number;
+  readonly Ended?: number;
+  readonly State: 'running' | 'done' | 'failed';
+  readonly Error?: string;
+  /** Of the image, when it is done. */
+  readonly Image?: string;
+  readonly Steps: readonly RecentStepDocument[];
+  /** The end of what the steps printed. */
+  readonly Output?: string;
+}
+
+export interface RecentStepDocument {
+  readonly Id: string;
+  readonly Text: string;
+  readonly Stage: number;
+  readonly StageName: string;
+  readonly Position: number;
+  /** Of the Dockerfile, from 1. */
+  readonly Line: number;
+  readonly Started: number;
+  readonly Ended?: number;
+  /** `cached`: its record was there; `shared`: another build made it meanwhile; `run`. */
+  readonly State: 'running' | 'cached' | 'shared' | 'run' | 'failed';
+}
+
+/** `GET /gantry/volumes/{name}/files?path=…` */
+export interface VolumeFilesDocument {
+  readonly Files: readonly VolumeFileDocument[];
+  /** There are more than are told. */
+  readonly Truncated: boolean;
+}
+
+export interface VolumeFileDocument {
+  readonly Name: string;
+  readonly Kind: 'file' | 'directory' | 'symlink' | 'character-device' | 'block-device' | 'fifo' | 'socket';
+  /** Bytes. */
+  readonly Size: number;
+  /** The twelve permission bits. */
+  readonly Mode: number;
+  readonly Uid: number;
+  readonly Gid: number;
+  /** RFC 3339. */
+  readonly Modified: string;
+  /** Of a symlink, as it is written. */
+  readonly Target?: string;
+}

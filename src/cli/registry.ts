@@ -613,6 +613,11 @@ export const COMMANDS: readonly Entry[] = [
   },
   // help
   {
+    paths: ['dashboard'],
+    summary: 'Serve a page about the engine to a browser of this machine',
+    load: async () => (await import('./commands/dashboard.ts')).dashboard,
+  },
+  {
     paths: ['labs'],
     summary: 'Learn by doing: documents whose commands are run, step by step',
     load: async () => (await import('./commands/labs.ts')).labs,

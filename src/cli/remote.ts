@@ -45,6 +45,19 @@ export class Remote implements Disposable {
     throw failure;
   }
 
+  /** Repositories of a registry with their tags, for people to look at: at most `limit` of them. */
+  async catalog(domain: string, limit: number): Promise<{ readonly name: string; readonly tags: readonly string[] }[]> {
+    const credentials = await this.#credentials({ repository: `${domain}/catalog` });
+    const names = await this.#client.catalog(domain, { credentials, limit });
+    const found: { name: string; tags: readonly string[] }[] = [];
+    for (const name of names) {
+      const reference = parseReference(`${domain}/${name}`);
+      const repository = await this.#client.repository(reference, { credentials });
+      found.push({ name, tags: await repository.tags().catch(() => []) });
+    }
+    return found;
+  }
+
   [Symbol.dispose](): void {
     this.#client.close();
   }

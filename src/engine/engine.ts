@@ -6,7 +6,13 @@
  * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
  */
 import type { Inventory } from '../api/inventory.ts';
-import type { BuildCheckDocument, BuildDescriptionDocument, CacheMountDocument } from '../api/gantry.ts';
+import type {
+  BuildCheckDocument,
+  BuildDescriptionDocument,
+  CacheMountDocument,
+  RecentBuildDocument,
+  VolumeFilesDocument,
+} from '../api/gantry.ts';
 import type { AuthConfig } from '../api/auth.ts';
 import type {
   ContainerCreateRequest,
@@ -314,6 +320,10 @@ export interface VolumeService {
   snapshot(name: string, request?: VolumeCopyRequest, options?: OperationOptions): Promise<Volume>;
   /** All files as a tar, names relative to the volume. */
   export(name: string, options?: OperationOptions): Promise<Bytes>;
+  /** What is in a directory of the volume: at most a thousand names. Throws `not-found`, `invalid-argument`. */
+  files(name: string, path: string): Promise<VolumeFilesDocument>;
+  /** Throws `not-found`, `invalid-argument` when it is no regular file. */
+  readFile(name: string, path: string): Promise<{ readonly size: number; readonly content: Bytes }>;
   /** Fills a new volume, or one without files, from a tar, any known compression; all or nothing. Throws `conflict`, `corrupt`, `too-large`. */
   import(name: string, tar: Bytes, options?: OperationOptions): Promise<Volume>;
 }
@@ -431,6 +441,10 @@ export interface BuildService {
   diskUsage(): Promise<BuildCacheRecord[]>;
   /** Directories of RUN --mount=type=cache, by their ids. */
   readonly cacheMounts: CacheMountService;
+  /** Builds of this run of the engine, newest first. */
+  recent(): RecentBuildDocument[];
+  /** One of them with the end of its output. Throws `not-found`. */
+  recentBuild(id: string): RecentBuildDocument;
 }
 
 export interface CacheMountService {

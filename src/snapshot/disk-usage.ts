@@ -1,3 +1,4 @@
+import { Gate } from '../base/gate.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 
 export interface DiskUsage {
@@ -6,10 +7,13 @@ export interface DiskUsage {
   readonly inodes: number;
 }
 
+/** Each walk has a thread: of a thousand containers asked for at once, so many are walked at a time. */
+const walks = new Gate(2);
+
 /** Walks all files below `directory`. */
 export async function diskUsage(
   directory: string,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<DiskUsage> {
-  return filesystemWorker.run<DiskUsage>({ job: 'usage', parameters: { directory }, signal });
+  return walks.run(() => filesystemWorker.run<DiskUsage>({ job: 'usage', parameters: { directory }, signal }));
 }

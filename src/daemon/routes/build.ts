@@ -6,6 +6,7 @@ import {
   buildInputPath,
   buildOutputPath,
   CACHE_MOUNTS_PATH,
+  RECENT_BUILDS_PATH,
   type BuildDirectoryDocument,
   type BuildDocument,
   type BuildMessage,
@@ -33,6 +34,12 @@ export function buildRoutes(engine: EngineServices): Route[] {
       path: buildAnswerPath('{token}', '{id}'),
       hijacks: true,
       handle: (exchange) => door.answer(exchange.param('token'), Number(exchange.param('id')), exchange),
+    },
+    { method: 'GET', path: RECENT_BUILDS_PATH, handle: async (exchange) => exchange.json(engine.builder.recent()) },
+    {
+      method: 'GET',
+      path: `${RECENT_BUILDS_PATH}/{id}`,
+      handle: async (exchange) => exchange.json(engine.builder.recentBuild(exchange.param('id'))),
     },
     {
       method: 'GET',

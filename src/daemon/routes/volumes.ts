@@ -71,6 +71,19 @@ function gantryRoutes({ volumes }: EngineServices): Route[] {
     },
     {
       method: 'GET',
+      path: '/gantry/volumes/{name}/files',
+      handle: async (exchange) => exchange.json(await volumes.files(name(exchange), exchange.query.text('path') ?? '')),
+    },
+    {
+      method: 'GET',
+      path: '/gantry/volumes/{name}/file',
+      handle: async (exchange) => {
+        const { content } = await volumes.readFile(name(exchange), exchange.query.text('path') ?? '');
+        await exchange.stream('application/octet-stream', content);
+      },
+    },
+    {
+      method: 'GET',
       path: '/gantry/volumes/{name}/archive',
       handle: async (exchange) =>
         exchange.stream('application/x-tar', await volumes.export(name(exchange), { signal: exchange.signal })),

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import type { BuildCheckDocument, BuildDescriptionDocument, CacheMountDocument } from '../../api/gantry.ts';
+import type {
+  BuildCheckDocument,
+  BuildDescriptionDocument,
+  CacheMountDocument,
+  RecentBuildDocument,
+} from '../../api/gantry.ts';
+import type { BuildEvent } from './build-event.ts';
+import { RecentBuilds } from './recent-builds.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
 import {
@@ -134,6 +141,7 @@ export class Builder implements BuildService {
   readonly #parts: BuilderParts;
   readonly #running = new Map<string, AbortController>();
   readonly #cache: StepCache;
+  readonly #recent = new RecentBuilds();
 
   constructor(parts: BuilderParts) {
     this.#parts = parts;
@@ -161,14 +169,29 @@ export class Builder implements BuildService {
     const directory = join(this.#parts.temporary, `build-${newId().slice(0, 16)}`);
     const announce = (text: string): void => options.onProgress?.({ id: '', status: '', stream: text });
     try {
-      return await this.#parts.underLease('build', (lease) =>
-        this.#build(context, request, { directory, lease, tags, announce, options: { ...options, signal } }),
-      );
+      const about = { Tags: tags, Target: request.target ?? '', Dockerfile: request.dockerfile ?? 'Dockerfile' };
+      return await this.#recent.watch(about, (note) => {
+        const onEvent = (event: BuildEvent): void => {
+          note(event);
+          options.onEvent?.(event);
+        };
+        return this.#parts.underLease('build', (lease) =>
+          this.#build(context, request, { directory, lease, tags, announce, options: { ...options, signal, onEvent } }),
+        );
+      });
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
       await rm(directory, { recursive: true, force: true });
       this.#parts.collectLater();
     }
+  }
+
+  recent(): RecentBuildDocument[] {
+    return this.#recent.list();
+  }
+
+  recentBuild(id: string): RecentBuildDocument {
+    return this.#recent.get(id);
   }
 
   async #build(

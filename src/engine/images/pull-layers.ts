@@ -5,7 +5,7 @@ import type { ChainId, DiffId } from '../../oci/digest.ts';
 import type { Lease } from '../../state/leases.ts';
 import { LayerTap } from './layer-tap.ts';
 import { chainOver, compressionOf, unpackLayer } from './layers.ts';
-import { Gate } from './parallel.ts';
+import { Gate } from '../../base/gate.ts';
 import type { ImageParts } from './parts.ts';
 import type { FetchedImage } from './registry-access.ts';
 

@@ -3,7 +3,8 @@ import type { Bytes, ContentSource } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import type { Reference } from '../../oci/reference.ts';
 import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
-import { Gate, inParallel } from './parallel.ts';
+import { Gate } from '../../base/gate.ts';
+import { inParallel } from './parallel.ts';
 import type { PushToOptions } from './registry-access.ts';
 
 /** As many as Docker sends at once. */

@@ -13,7 +13,7 @@ import type { Lease } from '../../state/leases.ts';
 import { chainsOf } from '../gc.ts';
 import { compressedLayer } from './compress-layer.ts';
 import { eventAttributes, nameImage } from './names.ts';
-import { Gate } from './parallel.ts';
+import { Gate } from '../../base/gate.ts';
 import type { ImageParts } from './parts.ts';
 import { needRegistry } from './pull.ts';
 import { resolveImage } from './resolve.ts';

@@ -55,6 +55,11 @@ export async function cloneVolume(
   );
 }
 
+/** Runs `look` with the directory of the volume's files, which stays meanwhile. */
+export function lookInto<T>(parts: CopyParts, name: string, look: (files: string) => Promise<T>): Promise<T> {
+  return parts.keeping(name, 'look', (record) => reading(parts, record, look));
+}
+
 /** The volume's files as a tar. It is kept until the last byte is read, or the reader gives up. */
 export async function exportVolume(parts: CopyParts, name: string, { signal }: OperationOptions = {}): Promise<Bytes> {
   const opened = Promise.withResolvers<Bytes>();

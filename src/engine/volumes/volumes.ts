@@ -1,4 +1,5 @@
-import type { VolumeCopyRequest } from '../../api/gantry.ts';
+import { listFiles, readVolumeFile } from './browse.ts';
+import type { VolumeCopyRequest, VolumeFilesDocument } from '../../api/gantry.ts';
 import { type Filters, checkFilters, matchesLabels, NO_FILTERS } from '../../api/filters.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../../api/volume.ts';
 import { EngineError } from '../../base/errors.ts';
@@ -17,6 +18,7 @@ import {
   cloneVolume,
   type CopyParts,
   exportVolume,
+  lookInto,
   extract,
   fillVolume,
   type NewVolume,
@@ -195,6 +197,15 @@ export class Volumes implements VolumeService {
 
   async export(name: string, options?: OperationOptions): Promise<Bytes> {
     return exportVolume(this.#copyParts, name, options);
+  }
+
+  async files(name: string, path: string): Promise<VolumeFilesDocument> {
+    return lookInto(this.#copyParts, name, async (files) => listFiles(files, path));
+  }
+
+  /** The file is open when this resolves: that the volume goes away does not end the reading. */
+  async readFile(name: string, path: string): Promise<{ readonly size: number; readonly content: Bytes }> {
+    return lookInto(this.#copyParts, name, (files) => readVolumeFile(files, path));
   }
 
   async import(name: string, tar: Bytes, options?: OperationOptions): Promise<Volume> {

@@ -1,3 +1,4 @@
+import { answerError, readAll } from './answers.ts';
 import { createHash } from 'node:crypto';
 import { errorCode } from '../../base/errors.ts';
 import type { RegistryCredentials } from './authorizer.ts';
@@ -33,6 +34,8 @@ interface Known {
   readonly session: Promise<RegistrySession>;
   until: number;
 }
+
+const MAX_CATALOG_BYTES = 16 << 20;
 
 /** Registries by their domain. Connections and tokens are kept from one operation to the next. */
 export class RegistryClient {
@@ -94,6 +97,23 @@ export class RegistryClient {
   /** A session that nobody else uses, for credentials that are yet to be tried. The caller closes it. */
   async freshSession(domain: string, credentials: RegistryCredentials): Promise<RegistrySession> {
     return RegistrySession.open(await this.#hosts.origins(domain), credentials);
+  }
+
+  /** Names of the repositories of a registry that tells them, at most `limit`. */
+  async catalog(domain: string, { limit, ...options }: OpenOptions & { readonly limit: number }): Promise<string[]> {
+    const session = await this.session(domain, options);
+    const response = await session.send({
+      method: 'GET',
+      target: `v2/_catalog?n=${limit}`,
+      scopes: ['registry:catalog:*'],
+      signal: options.signal,
+    });
+    if (response.status !== 200) throw await answerError(response);
+    const { repositories } = JSON.parse((await readAll(response, MAX_CATALOG_BYTES)).toString('utf8')) as {
+      repositories?: unknown;
+    };
+    const names = Array.isArray(repositories) ? repositories.filter((name) => typeof name === 'string') : [];
+    return names.slice(0, limit);
   }
 
   close(): void {
