@@ -105,6 +105,6 @@ test("a network's own address for its ports", root, async () => {
   await engine.stop(one);
   const wrong = { 'com.docker.network.bridge.host_binding_ipv4': 'everywhere' };
   await assert.rejects(networks.create({ Name: 'wrong', Options: wrong }), {
-    message: /invalid value for .*everywhere/,
+    message: /failed to parse .*host_binding_ipv4 value: everywhere/,
   });
 });

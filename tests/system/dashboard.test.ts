@@ -103,7 +103,8 @@ test("the engine's API is passed on, with its errors and its streams", async () 
   const absent = await ask('/api/containers/none/json', cookie());
   assert.equal(absent.status, 404);
   assert.match(absent.text, /No such container: none/);
-  const id = (await gantry('run', '-d', '--network', 'none', 'busybox', 'sh', '-c', 'echo hello; sleep 600')).trim();
+  const id = (await gantry('run', '-d', '--network', 'none', 'busybox', 'echo', 'hello')).trim();
+  await gantry('wait', id);
   const logs = await ask(`/api/containers/${id}/logs?stdout=1`, cookie());
   assert.match(logs.text, /hello/);
   assert.equal((await ask(`/api/containers/${id}?force=1`, cookie(), 'DELETE')).status, 204);

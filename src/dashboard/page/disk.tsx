@@ -24,7 +24,14 @@ export function Disk(): JSX.Element {
   const { value, error, reload } = useLoaded(() => get<Usage>('/system/df'), ['image', 'volume', 'builder']);
   const [failure, fail] = useState('');
   const [told, tell] = useState('');
-  if (!value) return <Problem text={error} />;
+  if (!value) {
+    return (
+      <>
+        <h1>Disk</h1>
+        {error === '' ? <p class="soft">One moment…</p> : <Problem text={error} />}
+      </>
+    );
+  }
   const prune = (path: string) => async (): Promise<void> => {
     const { SpaceReclaimed } = (await (await call('POST', path)).json()) as { SpaceReclaimed?: number };
     tell(`${size(SpaceReclaimed ?? 0)} are free again.`);

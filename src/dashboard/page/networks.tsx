@@ -23,7 +23,14 @@ export function Networks(): JSX.Element {
     return { networks, containers };
   }, ['network', 'container']);
   const [empty, setEmpty] = useState(false);
-  if (!value) return <Problem text={error} />;
+  if (!value) {
+    return (
+      <>
+        <h1>Networks</h1>
+        {error === '' ? <p class="soft">One moment…</p> : <Problem text={error} />}
+      </>
+    );
+  }
   const members = (name: string): Summary[] =>
     value.containers.filter(({ NetworkSettings }) => Object.hasOwn(NetworkSettings.Networks, name));
   const shown = value.networks.filter(({ Name }) => empty || members(Name).length > 0);
