@@ -4,7 +4,7 @@ import { portsText } from './container-row.ts';
 import { escapeControls } from './escape.ts';
 import { indentJson } from './json.ts';
 import { compareNatural } from './order.ts';
-import { progressText } from './progress.ts';
+import { progressText, showProgress } from './progress.ts';
 import { formatRows, type RowFormat } from './rows.ts';
 import { layOut } from './table.ts';
 import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
@@ -130,4 +130,30 @@ test('progress', () => {
 
 test('numbers in names by their value', () => {
   assert.deepEqual(['net10', 'net2', 'Net1', 'a'].toSorted(compareNatural), ['Net1', 'a', 'net2', 'net10']);
+});
+
+test('transfers come with their rate: redrawn on a terminal, a line every five seconds elsewhere', async () => {
+  const shown = async (isTTY: boolean): Promise<string> => {
+    let text = '';
+    let now = 0;
+    const output = { isTTY, columns: 100, rows: 24, write: (data: string | Uint8Array) => void (text += String(data)) };
+    async function* messages(): AsyncGenerator<{ id: string; status: string; progressDetail?: object }> {
+      yield { id: 'abc', status: 'Pulling fs layer' };
+      for (let second = 0; second <= 12; second++) {
+        now = second * 1000;
+        yield { id: 'abc', status: 'Downloading', progressDetail: { current: second * 1e6 + 1, total: 2e7 } };
+      }
+      yield { id: 'abc', status: 'Download complete' };
+      yield { id: 'abc', status: 'Extracting', progressDetail: { current: 5, total: 10 } };
+    }
+    await showProgress(output, messages(), { now: () => now });
+    return text;
+  };
+  assert.equal(
+    await shown(false),
+    'abc: Pulling fs layer\nabc: Downloading 5MB/20MB 1MB/s\nabc: Downloading 10MB/20MB 1MB/s\nabc: Download complete\n',
+  );
+  const screen = await shown(true);
+  assert.match(screen, /abc: Downloading +12MB\/20MB 1MB\/s/);
+  assert.match(screen, /abc: Extracting +5B\/10B\x1b/);
 });

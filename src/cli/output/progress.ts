@@ -2,11 +2,17 @@ import type { ProgressMessage } from '../../api/progress.ts';
 import { CommandError } from '../command.ts';
 import type { Output } from '../io.ts';
 import { escapeControls } from './escape.ts';
+import { Rates } from './rates.ts';
 import { humanSize } from './units.ts';
+
+/** What moves over the network. */
+const TRANSFERS: ReadonlySet<string> = new Set(['Downloading', 'Pushing']);
+/** Between two lines about a transfer where lines stay. */
+const PLAIN_MS = 5000;
 
 /**
  * Shows the JSON lines of a pull, push, load or build: on a terminal a row for each id, redrawn in place; otherwise a
- * line for each step, without the moving parts. Throws a CommandError with the error that the engine sends at the end.
+ * line for each step, and every five seconds one for each transfer that goes on. Transfers come with their rate. Throws a CommandError with the error that the engine sends at the end.
  */
 export async function showProgress(
   output: Output,
@@ -17,9 +23,11 @@ export async function showProgress(
     errorPrefix?: string;
     /** Exit with the code that the error brings: a build step's own. */
     stepCode?: boolean;
+    /** Milliseconds, for tests. */
+    now?: () => number;
   } = {},
 ): Promise<void> {
-  const rows = new ProgressRows(output);
+  const rows = new ProgressRows(output, options.now);
   for await (const message of messages) {
     const error = message.errorDetail?.message ?? message.error;
     if (error !== undefined) {
@@ -34,10 +42,16 @@ export async function showProgress(
 class ProgressRows {
   readonly #output: Output;
   readonly #lines = new Map<string, number>();
+  readonly #now: () => number;
+  readonly #rates: Rates;
+  /** When the last line about a transfer was, or it began. */
+  readonly #told = new Map<string, number>();
   #count = 0;
 
-  constructor(output: Output) {
+  constructor(output: Output, now: () => number = () => performance.now()) {
     this.#output = output;
+    this.#now = now;
+    this.#rates = new Rates(now);
   }
 
   show(message: ProgressMessage): void {
@@ -50,9 +64,10 @@ class ProgressRows {
     const { status } = message;
     if (status === undefined) return;
     const id = message.id ?? '';
-    const bar = progressText(message, this.#output.columns);
+    const bar = progressText(message, this.#output.columns) + this.#rate(id, message);
     if (!isTTY) {
-      if (bar === '') this.#output.write(`${id === '' ? '' : `${id}: `}${status}\n`);
+      if (bar === '' || this.#isDue(id, message))
+        this.#output.write(`${id === '' ? '' : `${id}: `}${status}${bar === '' ? '' : ` ${bar.trimStart()}`}\n`);
       return;
     }
     const text = escapeControls(`${id === '' ? '' : `${id}: `}${status}${bar === '' ? '' : ` ${bar}`}`).slice(
@@ -75,6 +90,23 @@ class ProgressRows {
     }
     const up = this.#count - line;
     this.#output.write(`\x1b[${up}A\r\x1b[2K${text}\x1b[${up}B\r`);
+  }
+
+  /** ` 12.3MB/s` */
+  #rate(id: string, { status, progressDetail }: ProgressMessage): string {
+    const { current, total } = progressDetail ?? {};
+    if (!TRANSFERS.has(status ?? '') || !current || !total) return '';
+    const rate = this.#rates.note(`${id} ${status}`, current);
+    return rate === undefined ? '' : ` ${humanSize(rate)}/s`;
+  }
+
+  #isDue(id: string, { status }: ProgressMessage): boolean {
+    if (!TRANSFERS.has(status ?? '')) return false;
+    const name = `${id} ${status}`;
+    const before = this.#told.get(name);
+    const isDue = before !== undefined && this.#now() - before >= PLAIN_MS;
+    if (before === undefined || isDue) this.#told.set(name, this.#now());
+    return isDue;
   }
 
   /** What stands above is no longer redrawn. */
