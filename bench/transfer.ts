@@ -6,10 +6,11 @@
  * Two images are made of this machine's own files on each engine: six layers of some 95 MB compressed, and one layer of
  * 1 GiB; anew for each round, so that nothing of an earlier push is kept. The docker CLI is the client for all; skopeo,
  * where it is there, copies the same image out of the registry and back into it. BENCH=part,part picks items by name;
- * `--skip-large` leaves the 1 GiB out. The engines must see the loopback of the one that runs this.
+ * `--skip-large` leaves the 1 GiB out. `--memory=PID` also pushes and pulls a layer of 4 GiB (or `--memory-gib=N`) that does
+ * not compress with the first engine, whose process that is, and prints the most memory it had. The engines must see the loopback of the one that runs this.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -129,18 +130,52 @@ function skopeo(name: string): void {
   console.log(`skopeo ${name}: to a directory, not unpacked, ${pull.toFixed(0)} ms; from there ${push.toFixed(0)} ms`);
 }
 
+/** Most resident memory of a process since the last call, in MiB. */
+function peakMemory(pid: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  return Math.round(Number(/^VmHWM:\s+(\d+)/m.exec(status)![1]) / 1024);
+}
+
+async function measureMemory(peer: Peer, pid: string, gib: number): Promise<void> {
+  const context = join(root, 'huge');
+  mkdirSync(context);
+  execFileSync('sh', [
+    '-c',
+    `head -c ${gib * 1024 * MIB} /dev/zero | openssl enc -aes-128-ctr -nosalt -K 00112233445566778899aabbccddeeff -iv 00 >${context}/f0 2>/dev/null`,
+  ]);
+  writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nCOPY f0 n /\nCMD ["x"]\n');
+  const image = `${REGISTRY}/${peer.name}/huge`;
+  await build(peer, 'huge');
+  rmSync(join(context, 'f0'));
+  peakMemory(pid);
+  const idle = peakMemory(pid);
+  await timed(peer, `docker push -q ${image}`);
+  const push = peakMemory(pid);
+  await timed(peer, `docker rmi -f ${image}; docker builder prune -af`);
+  await timed(peer, `docker pull -q ${image}`);
+  const pull = peakMemory(pid);
+  await timed(peer, `docker rmi -f ${image}`);
+  console.log(
+    `memory of ${peer.name}, ${gib} GiB: before ${idle} MiB, push at most ${push} MiB, pull at most ${pull} MiB`,
+  );
+}
+
+const value = (flag: string): string | undefined => words.find((word) => word.startsWith(`--${flag}=`))?.split('=')[1];
 const wanted = process.env['BENCH']?.split(',');
 const pick = (item: Item): boolean => !wanted || wanted.some((part) => item.name.includes(part));
 try {
   await startRegistry();
   makeContext('six', LAYERS);
   await compare(peers, items('six', 'six layers', 3).filter(pick), ours);
-  skopeo('six');
+  if (!wanted) skopeo('six');
   if (!words.includes('--skip-large')) {
     makeContext('large', [1024 * MIB]);
     await compare(peers, items('large', '1 GiB', 2).filter(pick), ours);
-    skopeo('large');
+    if (!wanted) skopeo('large');
   }
+  const pid = value('memory');
+  if (pid !== undefined) await measureMemory(peers[0]!, pid, Number(value('memory-gib') ?? 4));
 } finally {
   registry?.kill();
   rmSync(root, { recursive: true, force: true });

@@ -68,7 +68,9 @@ export class WorkerThreads {
 
   #take(): Worker {
     const kept = this.#idle.pop();
-    if (!kept) return new Worker(this.#url).on('error', () => {}); // the job reports it
+    // A small young generation is looked through often: what it holds outside of the heap, chunks of bytes, goes sooner.
+    const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+    if (!kept) return new Worker(this.#url, { resourceLimits }).on('error', () => {}); // the job reports it
     clearTimeout(kept.timer);
     kept.worker.ref();
     return kept.worker;

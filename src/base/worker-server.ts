@@ -77,8 +77,10 @@ class Context implements JobContext {
       }
       const chunk = this.#chunks.shift();
       if (!chunk) return;
+      // The reader may give up the chunk's memory, and its length with it.
+      const bytes = chunk.length;
       yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      this.#post({ kind: 'consumed', bytes: chunk.length });
+      this.#post({ kind: 'consumed', bytes });
     }
   }
 

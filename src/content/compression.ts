@@ -48,6 +48,8 @@ export interface DecompressOptions {
     | undefined;
   /** Undoes gzip instead of zlib. Its pieces may share their memory: one is over when the next is asked for. */
   readonly gunzip?: (() => SyncGunzip | undefined) | undefined;
+  /** Called with each piece of the source that `gunzip` is done with: its memory may be given up. */
+  readonly onConsumed?: ((chunk: Uint8Array) => void) | undefined;
   /** More than this many bytes out for one byte in, once `ratioFrom` bytes came out, throws `too-large`. */
   readonly maxRatio?: number;
   readonly ratioFrom?: number;
@@ -56,7 +58,7 @@ export interface DecompressOptions {
 /** The bytes of `source` uncompressed, by what their beginning says. Throws `corrupt`, `too-large`. */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
-  { expected, external, gunzip, maxRatio = 1000, ratioFrom = 256 << 20 }: DecompressOptions = {},
+  { expected, external, gunzip, onConsumed, maxRatio = 1000, ratioFrom = 256 << 20 }: DecompressOptions = {},
 ): AsyncGenerator<Buffer> {
   let bytesIn = 0;
   const counted = count(source, (bytes) => (bytesIn += bytes));
@@ -77,7 +79,7 @@ export async function* decompress(
   }
   const fast = compression === 'gzip' ? gunzip?.() : undefined;
   const plain = fast
-    ? inflateHere(rest, fast)
+    ? inflateHere(rest, fast, onConsumed)
     : compression === 'gzip' || compression === 'zstd'
       ? inflate(compression === 'zstd' ? zstdFrames(rest) : rest, createDecompressor(compression))
       : external!(compression, rest);
@@ -95,8 +97,15 @@ export async function* decompress(
   }
 }
 
-async function* inflateHere(source: AsyncIterable<Uint8Array>, gunzip: SyncGunzip): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) yield* gunzip.push(chunk);
+async function* inflateHere(
+  source: AsyncIterable<Uint8Array>,
+  gunzip: SyncGunzip,
+  onConsumed?: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    yield* gunzip.push(chunk);
+    onConsumed?.(chunk);
+  }
   gunzip.finish();
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, createReadStream, openSync, readSync, statfsSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
+import { releaseBytes } from '../base/release-bytes.ts';
 import type { JobContext } from '../base/worker-server.ts';
 import { decompress, SNIFF_BYTES, sniffCompression } from '../content/compression.ts';
 import { TarParser } from '../content/tar/parser.ts';
@@ -39,7 +40,14 @@ export async function applyLayerJob(
   } else {
     const external = allowExternal ? externalDecompressor : undefined;
     const source = file?.stream() ?? context.input;
-    for await (const chunk of decompress(source, { expected: compression, external, gunzip: () => IsalGunzip.open() }))
+    // What came from the other thread is this one's alone.
+    const onConsumed = file ? undefined : releaseBytes;
+    for await (const chunk of decompress(source, {
+      expected: compression,
+      external,
+      gunzip: () => IsalGunzip.open(),
+      onConsumed,
+    }))
       take(chunk);
   }
   parser.finish();

@@ -155,5 +155,5 @@ test('transfers come with their rate: redrawn on a terminal, a line every five s
   );
   const screen = await shown(true);
   assert.match(screen, /abc: Downloading +12MB\/20MB 1MB\/s/);
-  assert.match(screen, /abc: Extracting +5B\/10B\x1b/);
+  assert.ok(screen.includes('5B/10B\x1b['));
 });

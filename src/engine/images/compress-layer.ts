@@ -1,4 +1,5 @@
 import { errorCode, errorMessage } from '../../base/errors.ts';
+import { releaseBytes } from '../../base/release-bytes.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { MEDIA_TYPES } from '../../oci/descriptor.ts';
 import type { ChainId, DiffId } from '../../oci/digest.ts';
@@ -30,6 +31,7 @@ export async function compressedLayer(
   try {
     for await (const chunk of compressLayer(parts.snapshotter.changesDir(chain), diffId, { signal })) {
       await ingest.append(chunk);
+      releaseBytes(chunk);
     }
   } catch (error) {
     throw errorCode(error) === 'corrupt' ? damaged(diffId, errorMessage(error)) : error;

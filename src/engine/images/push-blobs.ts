@@ -86,7 +86,7 @@ async function putDocument(
 async function pushBlob(
   repository: RemoteRepository,
   blob: Descriptor,
-  { source, signal, onProgress, names, mountFrom }: Omit<PushManifestOptions, 'manifest'>,
+  { source, signal, onProgress, names, mountFrom, ownBytes }: Omit<PushManifestOptions, 'manifest'>,
 ): Promise<void> {
   const id = names?.get(blob.digest) ?? blob.digest.slice(7, 19);
   const say = (status: string, more: { current?: number; total?: number } = {}): void =>
@@ -98,7 +98,7 @@ async function pushBlob(
   }
   const open = (): Bytes =>
     counted(source.read(blob, signal ? { signal } : {}), (current) => say('Pushing', { current, total: blob.size }));
-  await repository.upload(blob, open, { signal });
+  await repository.upload(blob, open, { signal, release: ownBytes === true });
   say('Pushed');
 }
 

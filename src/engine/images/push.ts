@@ -61,12 +61,14 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
       const source = whole?.source ?? parts.content;
       const [, ...layers] = isManifest(manifest.mediaType) ? await childrenOf(source, manifest, options.signal) : [];
       for (const [index, layer] of layers.entries()) know(layer, index);
-      await registry.push(reference, manifest, source, { ...options, names, mountFrom });
+      const ownBytes = source === parts.content;
+      await registry.push(reference, manifest, source, { ...options, names, mountFrom, ownBytes });
     } else {
       const making = makeManifest(parts, image, { ...how, onLayer: know });
       const early = making.layers;
       try {
-        await registry.push(reference, making.manifest, making.source, { ...options, names, mountFrom, early });
+        const how = { ...options, names, mountFrom, early, ownBytes: true };
+        await registry.push(reference, making.manifest, making.source, how);
         manifest = await making.manifest;
       } finally {
         await making.end();

@@ -50,6 +50,8 @@ export interface PushToOptions extends RegistryOptions {
   readonly names?: ReadonlyMap<string, string>;
   /** Layers that are sent as they become known, while the manifest is still to come: it must name them. */
   readonly early?: readonly Promise<Descriptor>[];
+  /** What the source reads of layers is read anew for each reader, who may give up its memory. */
+  readonly ownBytes?: boolean;
   /** Repositories of the same registry that may have a blob already. */
   readonly mountFrom?: (blob: Descriptor) => readonly string[];
 }

@@ -1,8 +1,13 @@
-import { Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
+import {
+  Agent as HttpAgent,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as httpRequest,
+} from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { EngineError, errorCode } from '../../base/errors.ts';
+import { releaseBytes } from '../../base/release-bytes.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { isLinkLocal } from './addresses.ts';
 
@@ -25,6 +30,8 @@ export interface HttpRequest {
   /** `authorization` goes to this origin alone, whatever redirects say. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | Bytes | undefined;
+  /** The pieces of a streamed body are nobody else's: their memory is given up as soon as they are sent. */
+  readonly releaseBody?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** How long to wait for a connection and the answer's head; default 60 s. */
   readonly timeoutMs?: number | undefined;
@@ -110,8 +117,8 @@ export class HttpTransport {
     });
     answered.catch(() => {});
     try {
-      if (body === undefined || fixed) message.end(fixed);
-      else await Promise.race([answered, pipeline(Readable.from(body, { objectMode: false }), message)]);
+      if (body === undefined || body instanceof Uint8Array) message.end(body);
+      else await Promise.race([answered, sendBody(body, message, request.releaseBody === true)]);
       const response = await answered;
       message.setTimeout(STALL_MS);
       return response;
@@ -120,6 +127,18 @@ export class HttpTransport {
       throw requestError(error, request);
     }
   }
+}
+
+/** Sends a body at the pace of the connection. Ends quietly once there is an answer: that says what became of it. */
+async function sendBody(body: Bytes, message: ClientRequest, release: boolean): Promise<void> {
+  for await (const chunk of body) {
+    if (message.destroyed) return;
+    await new Promise<void>((resolve, reject) => {
+      message.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+    if (release) releaseBytes(chunk);
+  }
+  await new Promise<void>((resolve) => message.end(resolve));
 }
 
 function isRedirect(status: number): boolean {

@@ -160,12 +160,19 @@ export class RemoteRepository implements ContentSource, ContentSink {
 
   async write(target: Target, body: Bytes, options: { signal?: AbortSignal } = {}): Promise<void> {
     if (await this.has(target)) return;
-    await this.#upload(target, body, options.signal);
+    await this.#upload(target, body, options);
   }
 
-  /** Uploads what `open` gives, from the beginning again when the connection breaks. */
-  async upload(target: Target, open: () => Bytes, { signal }: CallOptions = {}): Promise<void> {
-    await withRetry(() => this.#upload(target, open(), signal), { ...this.#retry, signal });
+  /**
+   * Uploads what `open` gives, from the beginning again when the connection breaks. With `release` the memory of each piece
+   * is given up once it is sent: for bytes that were read for this alone.
+   */
+  async upload(
+    target: Target,
+    open: () => Bytes,
+    { signal, release }: CallOptions & { readonly release?: boolean } = {},
+  ): Promise<void> {
+    await withRetry(() => this.#upload(target, open(), { signal, release }), { ...this.#retry, signal });
   }
 
   /** Takes a blob over from another repository of the same registry. False when the registry would rather have it sent. */
@@ -309,7 +316,11 @@ export class RemoteRepository implements ContentSource, ContentSink {
     return start === position ? (response.body as Bytes) : skip(response.body as Bytes, position);
   }
 
-  async #upload(target: Target, body: Bytes, signal: AbortSignal | undefined): Promise<void> {
+  async #upload(
+    target: Target,
+    body: Bytes,
+    { signal, release }: CallOptions & { readonly release?: boolean | undefined },
+  ): Promise<void> {
     const begun = await this.#call({
       method: 'POST',
       target: `${this.#at('blobs', 'uploads')}/`,
@@ -327,6 +338,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
       action: 'push',
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(target.size) },
       body: target.size === 0 ? Buffer.alloc(0) : body,
+      releaseBody: release,
       signal,
     });
     if (response.status !== 201 && response.status !== 204) throw await answerError(response);
@@ -347,6 +359,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
     target: string | URL;
     headers?: Record<string, string>;
     body?: Uint8Array | Bytes;
+    releaseBody?: boolean | undefined;
     action?: 'push';
     signal?: AbortSignal | undefined;
   }): Promise<HttpResponse> {
