@@ -136,6 +136,7 @@ export class ConmonTaskRunner implements TaskRunner {
       if (seccompKey !== undefined && filter === undefined) {
         this.#seccomp.put(seccompKey, `${runtime.root}/${id}/seccomp.bpf`);
       }
+      await request.ready;
       await runtime.start(id, { hooks: (spec.hooks?.poststart?.length ?? 0) > 0 });
       return this.#task({ ...request, ...known, stdin, process, runtime });
     } catch (error) {

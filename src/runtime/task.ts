@@ -33,6 +33,8 @@ export interface TaskRequest {
   /** The OCI runtime's name in the configuration: `crun`, `runc`, or another. */
   readonly runtime: string;
   readonly log: TaskLog;
+  /** Awaited before the container's process, made by then, is let run; when it rejects, so does the start. */
+  readonly ready?: Promise<void>;
   /** Descriptors that the monitor holds as long as it lives; see `Task.held`. They stay the caller's to close. */
   readonly keep?: readonly number[];
   /** Size of the terminal at the start, when known. */

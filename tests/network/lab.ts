@@ -199,6 +199,7 @@ export class LabEngine {
       directory: join(this.#lab.directory, id),
     };
     const prepared = await this.opened.networking.prepare(container);
+    await prepared.ready;
     const path = typeof prepared.namespace === 'object' ? prepared.namespace.path : '/proc/self/ns/net';
     const namespace = NetworkNamespace.open(path);
     const process = namespace.run(() => spawn('sleep', ['1000'], { stdio: 'ignore' }) as never) as ChildProcess;

@@ -79,6 +79,7 @@ export class StepExecutor {
         stdinOnce: false,
         runtime: this.#parts.defaultRuntime,
         log,
+        ready: network.ready,
       });
       networking.started(record.id, task.pid);
       command.signal?.addEventListener('abort', kill, { once: true });

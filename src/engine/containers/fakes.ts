@@ -111,6 +111,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
         keep: [],
         env: [],
         warnings: [],
+        ready: Promise.resolve(),
       }),
       started: () => {},
       release: note('release-network'),

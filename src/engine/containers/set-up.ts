@@ -51,6 +51,7 @@ async function setUp(
     runtime: hostConfig.Runtime!,
     log: taskLog(context, record),
     keep: network.keep,
+    ready: network.ready,
     consoleSize: rows > 0 && columns > 0 ? { rows, columns } : undefined,
   });
   context.networking.started(id, task.pid);

@@ -52,7 +52,10 @@ export class ContainerNames {
     return attachment.mode === 'bridge' && Object.keys(attachment.endpoints).some((network) => network !== 'bridge');
   }
 
-  /** Makes its names known, and answers it; called again after every change of its networks. */
+  /**
+   * Makes its names known, and answers it; called again after every change of its networks. `rules` resolves, and never
+   * rejects, when its questions find their way.
+   */
   async serve(
     run: NamedRun,
     namespace: NetworkNamespace,
@@ -62,15 +65,16 @@ export class ContainerNames {
       /** What an earlier engine answered on, taken over: questions wait there already. */
       readonly sockets?: NameSockets | undefined;
     } = {},
-  ): Promise<void> {
-    const { id, name, hostConfig } = run.container;
+  ): Promise<{ readonly rules: Promise<void> }> {
+    const { id, hostConfig } = run.container;
     this.#table.set(id, namedEndpoints(run));
-    if (!ContainerNames.applies(run.attachment)) return;
+    const nothing = { rules: Promise.resolve() };
+    if (!ContainerNames.applies(run.attachment)) return nothing;
     const served = this.#served.get(id);
     if (served) {
       if (options.sockets) closeSockets(options.sockets);
       this.#take(served, run);
-      return;
+      return nothing;
     }
     await this.#readHostServers();
     const inside = (hostConfig.Dns ?? []).some(isLoopback) ? NetworkNamespace.open(namespace.path) : undefined;
@@ -79,11 +83,15 @@ export class ContainerNames {
     const server = new NameServer({ sockets, table: this.#table, upstream: this.#upstream, client });
     this.#served.set(id, { run, client: this.#client(run, inside), server, inside });
     // the rules of a server lead to its sockets
-    if (options.sockets) return;
+    if (options.sockets) return nothing;
+    return { rules: this.#lead(run.container.name, namespace, server.rules(!options.fresh)) };
+  }
+
+  async #lead(container: string, namespace: NetworkNamespace, rules: string): Promise<void> {
     try {
-      await applyNftables(server.rules(!options.fresh), namespace);
+      await applyNftables(rules, namespace);
     } catch (error) {
-      this.#notify(`container ${name} cannot ask for names: ${errorMessage(error)}`);
+      this.#notify(`container ${container} cannot ask for names: ${errorMessage(error)}`);
     }
   }
 

@@ -75,7 +75,15 @@ export class ContainerNetworking implements Networking {
     const attachment = bareAttachment(mode.kind, { [network.name]: endpoint });
     this.#options.runs.enter({ container, namespace: undefined, attachment });
     const files = await writeContainerFiles(container, attachment, this.#options.fileDefaults());
-    return { namespace: mode.kind === 'host' ? 'host' : 'new', files, attachment, keep: [], env: [], warnings: [] };
+    return {
+      namespace: mode.kind === 'host' ? 'host' : 'new',
+      files,
+      attachment,
+      keep: [],
+      env: [],
+      warnings: [],
+      ready: DONE,
+    };
   }
 
   /** Beside the host's network, or none, there are no others. */
@@ -113,6 +121,7 @@ export class ContainerNetworking implements Networking {
       keep: [],
       env: [],
       warnings: [],
+      ready: DONE,
     };
   }
 
@@ -124,13 +133,18 @@ export class ContainerNetworking implements Networking {
       const run: NetworkRun = { container, namespace, attachment: bareAttachment('bridge', {}) };
       runs.set(run);
       for (const [name, wanted] of wantedNetworks(container)) await runs.connect(run, namespace, name, wanted);
+      const published = ports.publish(run);
       // each of them is waited for, also when another fails: nothing may happen after the clean-up
-      const done = await Promise.allSettled([
+      const [written, served] = await Promise.allSettled([
         writeContainerFiles(container, run.attachment, fileDefaults(), linkHosts(linked)),
-        ports.publish(run),
         names.serve(run, namespace, { fresh: true }),
       ]);
-      for (const part of done) if (part.status === 'rejected') throw part.reason;
+      const ready = Promise.all([published, served.status === 'fulfilled' && served.value.rules]).then(
+        () => undefined,
+        (error: unknown) => Promise.reject(setUpError(error)),
+      );
+      ready.catch(() => undefined);
+      for (const part of [written, served]) if (part.status === 'rejected') throw part.reason;
       runs.setRoutes(namespace, run.attachment);
       const sockets = names.socketsOf(container.id);
       if (sockets) run.attachment = { ...run.attachment, nameSockets: socketNames(sockets) };
@@ -141,12 +155,11 @@ export class ContainerNetworking implements Networking {
         keep: sockets ? [sockets.udp, sockets.tcp] : [],
         env: linkEnvironment(container, linked),
         warnings: [],
+        ready,
       };
     } catch (error) {
       await this.release(container.id);
-      throw new EngineError(errorCode(error), `failed to set up container networking: ${errorMessage(error)}`, {
-        cause: error,
-      });
+      throw setUpError(error);
     }
   }
 
@@ -176,7 +189,9 @@ export class ContainerNetworking implements Networking {
       ports.adopt(run);
       if (!ContainerNames.applies(attachment)) return;
       using namespace = NetworkNamespace.open(`/proc/${pid}/ns/net`);
-      await names.serve(run, namespace, { sockets: heldSockets(attachment, held) });
+      await (
+        await names.serve(run, namespace, { sockets: heldSockets(attachment, held) })
+      ).rules;
     } catch (error) {
       // one container's trouble does not keep the engine from the others
       notify(`container ${container.name}: network after the restart: ${errorMessage(error)}`);
@@ -229,6 +244,14 @@ export class ContainerNetworking implements Networking {
 
 function bareAttachment(mode: NetworkAttachment['mode'], endpoints: NetworkAttachment['endpoints']): NetworkAttachment {
   return { mode, endpoints, interfaces: {}, ports: {}, sandboxId: newId() };
+}
+
+const DONE = Promise.resolve();
+
+function setUpError(error: unknown): EngineError {
+  return new EngineError(errorCode(error), `failed to set up container networking: ${errorMessage(error)}`, {
+    cause: error,
+  });
 }
 
 function socketNames({ udp, tcp }: NameSockets): NonNullable<NetworkAttachment['nameSockets']> {

@@ -112,7 +112,9 @@ export class LiveNetworks {
     const { runs, ports, names, fileDefaults } = this.#options;
     runs.setRoutes(namespace, run.attachment);
     await ports.move(run);
-    await names.serve(run, namespace);
+    await (
+      await names.serve(run, namespace)
+    ).rules;
     await writeContainerFiles(run.container, run.attachment, fileDefaults());
   }
 }

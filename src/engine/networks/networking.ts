@@ -88,4 +88,9 @@ export interface PreparedNetwork {
   /** Variables of `--link`, to be put before the container's own. */
   readonly env: readonly string[];
   readonly warnings: readonly string[];
+  /**
+   * Resolves when the kernel has the rules: the container's process is made meanwhile, and let run after that. Rejects as
+   * `prepare` does; who does not wait for it need not mind.
+   */
+  readonly ready: Promise<void>;
 }

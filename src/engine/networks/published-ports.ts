@@ -54,14 +54,14 @@ export class PublishedPorts {
     this.#notify = options.notify;
   }
 
-  /** Takes what the container asks for, then makes the rules; the run's attachment says what it got. */
-  async publish(run: NetworkRun): Promise<void> {
+  /** Takes what the container asks for at once, and the run's attachment says what it got; resolves when the rules are made. */
+  publish(run: NetworkRun): Promise<void> {
     const { hostConfig, config, id } = run.container;
     const target = this.#target(run);
     const wanted = { ...(hostConfig.PublishAllPorts ? unbound(config.ExposedPorts) : {}), ...hostConfig.PortBindings };
     const held = target ? this.#allocate(run, wanted, target) : [];
     run.attachment = { ...run.attachment, ports: portBindings(config.ExposedPorts, held) };
-    if (target) await this.#firewall.addPorts(id, publishedPorts(held, target));
+    return target ? this.#firewall.addPorts(id, publishedPorts(held, target)) : Promise.resolve();
   }
 
   /**
