@@ -73,6 +73,9 @@ export interface VolumeCopyRequest {
   Live?: boolean;
 }
 
+/** On a container: `restart` begins a new run when its health check has failed for good. */
+export const ON_UNHEALTHY_LABEL = 'gantry.on-unhealthy';
+
 /** Of a copy: the volume that it was made from. */
 export const VOLUME_SOURCE_LABEL = 'gantry.volume.source';
 

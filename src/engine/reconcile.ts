@@ -1,10 +1,12 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage } from '../base/errors.ts';
 import { now } from '../base/time.ts';
 import type { Task } from '../runtime/task.ts';
 import type { ContainerRecord } from '../state/containers.ts';
 import type { ContainerContext } from './containers/context.ts';
+import { bootOrder } from './boot-order.ts';
 import { networkedContainer } from './containers/networked.ts';
 import { dropContainer } from './containers/remove.ts';
 import { shouldStartWithEngine } from './containers/restart-policy.ts';
@@ -157,8 +159,9 @@ async function sweepFiles(context: ContainerContext, known: ReadonlySet<string>)
 
 /** What restart policies ask for: at once for those that ran, with its back-off for one that was about to be restarted. */
 export function startByPolicy(context: ContainerContext): void {
+  const chosen: ContainerRecord[] = [];
   for (const record of context.store.list()) {
-    const { id, state, hostConfig, stoppedByHand, restartCount } = record;
+    const { state, hostConfig, stoppedByHand, restartCount } = record;
     if (hasProcess(state)) continue;
     if (state.status === 'restarting') {
       awaitRestart(context, record, 0);
@@ -170,12 +173,37 @@ export function startByPolicy(context: ContainerContext): void {
       exitCode: state.exitCode,
       restartCount,
     });
-    if (!start) continue;
-    void context.background.run(`container ${record.name}: start by its restart policy`, () =>
-      context.locks.run(id, async () => {
+    if (start) chosen.push(record);
+  }
+  const starts = new Map<string, Promise<void>>();
+  for (const { record, after } of bootOrder(chosen, context.store.list())) {
+    const { id } = record;
+    const start = context.background.run(`container ${record.name}: start by its restart policy`, async () => {
+      await Promise.all(
+        after.map(async (needed) => {
+          await starts.get(needed.id);
+          if (needed.healthy) await settledHealth(context, needed.id);
+        }),
+      );
+      if (context.closing.aborted) return;
+      await context.locks.run(id, async () => {
         const current = context.store.get(id);
         if (current && !hasProcess(current.state) && !context.live.of(id).removing) await beginRun(context, current);
-      }),
-    );
+      });
+    });
+    starts.set(id, start);
+  }
+}
+
+/** Longest that one container's start waits for the health of another: what never becomes well must not keep all down. */
+const HEALTH_PATIENCE_MS = 120_000;
+
+/** Until a container is healthy, or it is clear that it will not be soon. */
+async function settledHealth(context: ContainerContext, id: string): Promise<void> {
+  const end = Date.now() + HEALTH_PATIENCE_MS;
+  while (!context.closing.aborted && Date.now() < end) {
+    const state = context.store.get(id)?.state;
+    if (!state || !hasProcess(state) || state.health?.Status !== 'starting') return;
+    await sleep(100, undefined, { signal: context.closing }).catch(() => {});
   }
 }

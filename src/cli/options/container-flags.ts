@@ -121,6 +121,9 @@ export const CONTAINER_FLAGS = {
   network: each('network', 'Connect a container to a network', parseNetwork, { complete: 'network' }),
   'network-alias': list('Add network-scoped alias for the container'),
   'no-healthcheck': bool('Disable any container-specified HEALTHCHECK'),
+  'on-unhealthy': string('What happens when the health check has failed for good ("none"|"restart")', {
+    complete: ['none', 'restart'],
+  }),
   'oom-kill-disable': bool('Disable OOM Killer'),
   'oom-score-adj': int("Tune host's OOM preferences (-1000 to 1000)"),
   pid: string('PID namespace to use'),

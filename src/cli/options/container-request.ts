@@ -6,6 +6,7 @@ import type { ContainerFlags } from './container-flags.ts';
 import { effectiveCapabilities } from './capabilities.ts';
 import { cutPair } from './csv.ts';
 import { readEnvironment, readLabels, toRecord } from './environment.ts';
+import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
 import { parseHealth } from './health.ts';
 import { parseVolume } from './mount.ts';
 import { checkLink, checkMac, endpointSettings, isUserDefined, type NetworkAttachment } from './network.ts';
@@ -29,6 +30,9 @@ export function containerRequest(
   const anonymous = volumes.flatMap((volume) => ('anonymous' in volume ? [volume.anonymous] : []));
   const health = parseHealth(flags);
   const labels = readLabels(flags['label-file'], flags.label);
+  if (!['', 'none', 'restart'].includes(flags['on-unhealthy']))
+    throw new Error(`invalid --on-unhealthy ${JSON.stringify(flags['on-unhealthy'])}: use none or restart`);
+  if (flags['on-unhealthy'] === 'restart') labels[ON_UNHEALTHY_LABEL] = 'restart';
   const environment = readEnvironment(flags['env-file'], flags.env, env);
   const restart = parseRestart(flags.restart);
   if (flags.rm && restart.Name !== undefined && restart.Name !== 'no') {

@@ -1,10 +1,12 @@
 import type { ContainerCreateRequest, HostConfig, MountRequest, RestartPolicy } from '../../api/container.ts';
 import type { EndpointSettings, PortBinding } from '../../api/network.ts';
+import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
 import { EngineError } from '../../base/errors.ts';
 import { serviceHash } from '../model/hash.ts';
 import { parseDuration } from '../model/units.ts';
 import { asDict, asList, asText, asTexts, type Dict, isDict, textOf } from '../model/value.ts';
 import { COMPOSE_VERSION, LABEL } from './labels.ts';
+import { fixedPorts } from './rolling.ts';
 import { checkSupported } from './support.ts';
 import { type Project, resource, type Service } from './project.ts';
 
@@ -19,6 +21,8 @@ export interface RequestContext {
   readonly inherited?: ReadonlyMap<string, string>;
   /** The container that this one replaces. */
   readonly replaces?: string | undefined;
+  /** Filled with the named ports of the host, which are not published yet. */
+  readonly withhold?: Record<string, PortBinding[]>;
   readonly oneOff?: boolean;
   /** Networks connected after the first by calls of their own; engines before API 1.44 take only one. */
   readonly aliases?: boolean;
@@ -29,6 +33,12 @@ export function containerRequest(service: Service, context: RequestContext): Con
   checkSupported(service);
   const { model } = service;
   const { exposed, bindings } = ports(model);
+  if (context.withhold)
+    for (const [port, fixed] of Object.entries(fixedPorts(bindings))) {
+      context.withhold[port] = fixed;
+      bindings[port] = bindings[port]!.filter((binding) => !fixed.includes(binding));
+      if (bindings[port].length === 0) delete bindings[port];
+    }
   const endpoints = networks(service, context);
   return {
     Image: service.image,
@@ -126,11 +136,25 @@ function links_(service: Service, context: RequestContext): string[] {
   ];
 }
 
+/** What the engine is to do when the service's health check has failed for good: `x-on-unhealthy` of it or of its check. */
+export function onUnhealthy(service: Service): string | undefined {
+  const { model } = service;
+  const wanted = asText(asDict(model['healthcheck'])['x-on-unhealthy']) ?? asText(model['x-on-unhealthy']);
+  if (wanted === undefined || wanted === 'none') return undefined;
+  if (wanted !== 'restart')
+    throw new EngineError(
+      'invalid-argument',
+      `services.${service.name}.x-on-unhealthy must be none or restart, not ${JSON.stringify(wanted)}`,
+    );
+  return wanted;
+}
+
 function labels(service: Service, context: RequestContext): Record<string, string> {
   const { project } = context;
   return Object.fromEntries([
     ...Object.entries(asDict(service.model['labels'])).map(([key, value]) => [key, textOf(value)]),
     [LABEL.configHash, serviceHash(service.model)],
+    ...(onUnhealthy(service) === undefined ? [] : [[ON_UNHEALTHY_LABEL, onUnhealthy(service)!]]),
     ...(context.oneOff === true ? [] : [[LABEL.containerNumber, String(context.number)]]),
     [
       LABEL.dependsOn,

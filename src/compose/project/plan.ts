@@ -1,5 +1,7 @@
 import { serviceHash } from '../model/hash.ts';
 import { asDict, asText } from '../model/value.ts';
+import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
+import { onUnhealthy } from './container-request.ts';
 import { LABEL } from './labels.ts';
 import type { Observed } from './observe.ts';
 import { type Project, type Service, sharedServices } from './project.ts';
@@ -57,15 +59,32 @@ export function planContainers(project: Project, options: PlanOptions): Step[] {
     const existing = options.containers.filter((item) => item.service === service.name);
     // What runs, and what is as it should be, stays before what does not.
     const hash = serviceHash(service.model);
-    const ranked = [...existing].sort((a, b) => rank(b, hash) - rank(a, hash) || a.number - b.number);
-    const kept = ranked.slice(0, service.replicas).sort((a, b) => a.number - b.number);
-    for (const old of ranked.slice(service.replicas))
+    const ranked = [...existing].sort(
+      (a, b) => rank(b, hash) - rank(a, hash) || a.number - b.number || (isTemporary(a.name) ? 1 : -1),
+    );
+    // Two of one number: an update was interrupted.
+    const numbers = new Set<number>();
+    const [chosen, doubles]: [Observed[], Observed[]] = [[], []];
+    for (const item of ranked) {
+      (numbers.has(item.number) ? doubles : chosen).push(item);
+      numbers.add(item.number);
+    }
+    const kept = chosen.slice(0, service.replicas).sort((a, b) => a.number - b.number);
+    for (const old of doubles)
       steps.push({
         kind: 'remove',
         service: service.name,
         name: old.name,
         old,
-        reason: `${service.replicas} of ${existing.length} are wanted`,
+        reason: 'left by an update that was interrupted',
+      });
+    for (const old of chosen.slice(service.replicas))
+      steps.push({
+        kind: 'remove',
+        service: service.name,
+        name: old.name,
+        old,
+        reason: `${service.replicas} of ${chosen.length} are wanted`,
       });
     const mode =
       options.named && !options.named.has(service.name)
@@ -79,7 +98,13 @@ export function planContainers(project: Project, options: PlanOptions): Step[] {
             sharedReason(service, renewed) ??
             (mode === 'force' ? 'it was asked for' : undefined));
       if (reason === undefined)
-        steps.push({ kind: 'keep', service: service.name, name: old.name, old, reason: 'up to date' });
+        steps.push({
+          kind: 'keep',
+          service: service.name,
+          name: isTemporary(old.name) ? nameOf(project, service, old.number) : old.name,
+          old,
+          reason: 'up to date',
+        });
       else {
         renewed.add(service.name);
         steps.push({
@@ -130,6 +155,11 @@ export function inOrder(services: ReadonlyMap<string, Service>): Service[] {
   return out;
 }
 
+/** Docker's name of a container that is to take another's place. */
+export function isTemporary(name: string): boolean {
+  return /^[0-9a-f]{12}_/.test(name);
+}
+
 function rank(item: Observed, hash: string): number {
   return (item.summary.State === 'running' ? 2 : 0) + (item.summary.Labels[LABEL.configHash] === hash ? 1 : 0);
 }
@@ -137,6 +167,7 @@ function rank(item: Observed, hash: string): number {
 function whyRecreate(service: Service, old: Observed, hash: string, options: PlanOptions): string | undefined {
   const { Labels: labels } = old.summary;
   if (labels[LABEL.configHash] !== hash) return 'its configuration has changed';
+  if (labels[ON_UNHEALTHY_LABEL] !== onUnhealthy(service)) return 'what happens when it is unhealthy has changed';
   const image = options.images.get(service.name);
   const had = labels[LABEL.image] ?? old.summary.ImageID;
   if (image !== undefined && had !== '' && had !== image) return 'its image has changed';

@@ -24,7 +24,7 @@ export function checkSupported(service: Service): void {
 /** Fields that mean something only in a cluster, or that this release takes no notice of: said once. */
 export function ignoredFields(service: Service): string[] {
   const deploy = asDict(service.model['deploy']);
-  return ['update_config', 'rollback_config', 'placement', 'endpoint_mode']
+  return ['rollback_config', 'placement', 'endpoint_mode']
     .filter((key) => deploy[key] !== undefined)
     .map((key) => `services.${service.name}.deploy.${key} has no effect on one machine`);
 }

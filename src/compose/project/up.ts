@@ -1,3 +1,4 @@
+import type { PortBinding } from '../../api/network.ts';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
 import { parseDuration } from '../model/units.ts';
@@ -9,13 +10,17 @@ import { ImageIds } from './image-ids.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe, type ObservedProject } from './observe.ts';
 import { all, inDependencyOrder } from './parallel.ts';
-import { planContainers, type Step } from './plan.ts';
+import { isTemporary, planContainers, type Step } from './plan.ts';
 import type { OnProgress } from './progress.ts';
 import { type Project, type Service, sharedServices } from './project.ts';
 import { checkExternal, createResources, presentNetworks } from './resources.ts';
+import { type Replacement, RollingUpdate, updatePolicy } from './rolling.ts';
 import { boundFiles, checkFiles, injectFiles } from './secrets.ts';
 import { checkSupported } from './support.ts';
 import { healthOf, waitFor } from './wait.ts';
+
+/** Called for every container before it starts. */
+export type Attach = (service: Service, id: string) => Promise<void>;
 
 export interface UpOptions {
   readonly services: ReadonlyMap<string, Service>;
@@ -41,6 +46,7 @@ export class Up {
   readonly #imageIds: ImageIds;
   /** Those that need no start, by id: their names. */
   readonly #running = new Map<string, string>();
+  readonly #rolling = new Map<string, Replacement[]>();
   #observing: Promise<ObservedProject> | undefined;
 
   constructor(client: Client, project: Project, options: UpOptions) {
@@ -100,11 +106,19 @@ export class Up {
         const made: string[] = [];
         containers.set(service.name, made);
         const own = steps.filter((step) => step.service === service.name);
-        const results = own.map((step) => step);
-        await all(results, async (step) => {
+        const apply = async (step: Step): Promise<void> => {
           const id = await this.#apply(step, service, containers, images);
           if (id !== undefined) made.push(id);
-        });
+        };
+        // What goes may have the name that another is to get.
+        await all(
+          own.filter((step) => step.kind === 'remove'),
+          apply,
+        );
+        await all(
+          own.filter((step) => step.kind !== 'remove'),
+          apply,
+        );
       },
       { signal: this.#options.signal },
     );
@@ -112,16 +126,18 @@ export class Up {
   }
 
   /** Starts containers once what they depend on is as they want it. */
-  async start(
-    containers: ReadonlyMap<string, readonly string[]>,
-    attach?: (service: Service, id: string) => Promise<void>,
-  ): Promise<void> {
+  async start(containers: Map<string, string[]>, attach?: Attach): Promise<void> {
     const { services, signal } = this.#options;
     await inDependencyOrder(
       services,
       async (service) => {
         await this.waitForDependencies(service, containers);
-        await all([...(containers.get(service.name) ?? [])], (id) => this.#startOne(service, id, attach));
+        const rolling = new Set((this.#rolling.get(service.name) ?? []).map((step) => step.old.id));
+        await all(
+          (containers.get(service.name) ?? []).filter((id) => !rolling.has(id)),
+          (id) => this.#startOne(service, id, attach),
+        );
+        if (rolling.size > 0) await this.#update(service, containers, attach);
       },
       { signal },
     );
@@ -142,11 +158,44 @@ export class Up {
     }
   }
 
-  async #startOne(
-    service: Service,
-    id: string,
-    attach: ((service: Service, id: string) => Promise<void>) | undefined,
-  ): Promise<void> {
+  /** Replaces containers that run, as `deploy.update_config` says. Their ids change in `containers`. */
+  async #update(service: Service, containers: Map<string, string[]>, attach: Attach | undefined): Promise<void> {
+    const { onProgress, timeoutSeconds, signal } = this.#options;
+    const steps = this.#rolling.get(service.name) ?? [];
+    const images = await this.#images();
+    const update = new RollingUpdate(
+      this.#client,
+      updatePolicy(service)!,
+      {
+        make: async (step, name, withoutPorts) => {
+          await this.#client.containers.remove(name, { force: true }).catch(unlessGone);
+          const inherited = this.#options.renewVolumes ? undefined : await this.#anonymousVolumes(step.old, service);
+          const ports: Record<string, PortBinding[]> = {};
+          const id = await this.#make(service, name, step.number, containers, images, {
+            replaces: step.old.name,
+            ...(inherited ? { inherited } : {}),
+            ...(withoutPorts ? { withhold: ports } : {}),
+          });
+          return { id, ports };
+        },
+        start: (id) => this.#startOne(service, id, attach),
+        ready: async (id) => {
+          const condition = (await healthOf(this.#client, id)) === 'none' ? 'service_started' : 'service_healthy';
+          await waitFor(this.#client, id, condition, onProgress, signal);
+        },
+        stop: async ({ old }) => {
+          await runHooks(this.#client, service, 'pre_stop', old.id);
+          await this.#client.containers.stop(old.id, { timeoutSeconds }).catch(unlessGone);
+        },
+      },
+      onProgress,
+    );
+    const old = new Set(steps.map((step) => step.old.id));
+    const made = await update.run(service.name, steps);
+    containers.set(service.name, [...(containers.get(service.name) ?? []).filter((id) => !old.has(id)), ...made]);
+  }
+
+  async #startOne(service: Service, id: string, attach: Attach | undefined): Promise<void> {
     const { onProgress } = this.#options;
     const running = attach ? undefined : this.#running.get(id);
     if (running !== undefined) {
@@ -199,7 +248,10 @@ export class Up {
     const { onProgress } = this.#options;
     switch (step.kind) {
       case 'keep':
-        if (step.old.summary.State === 'running') this.#running.set(step.old.id, step.old.name);
+        // Left by an update that was interrupted before it gave the new container its name.
+        if (isTemporary(step.old.name) && step.name !== step.old.name)
+          await this.#client.containers.rename(step.old.id, step.name);
+        if (step.old.summary.State === 'running') this.#running.set(step.old.id, step.name);
         return step.old.id;
       case 'remove':
         await this.#remove(step.old);
@@ -211,6 +263,12 @@ export class Up {
         return id;
       }
       case 'recreate': {
+        // It goes on running until `start` updates it, one batch after the other.
+        if (updatePolicy(service) && step.old.summary.State === 'running') {
+          this.#rolling.set(service.name, [...(this.#rolling.get(service.name) ?? []), step]);
+          this.#running.set(step.old.id, step.old.name);
+          return step.old.id;
+        }
         onProgress({ kind: 'Container', name: step.name, status: 'Recreate', reason: step.reason });
         const id = await this.#replace(step, service, containers, images);
         onProgress({ kind: 'Container', name: step.name, status: 'Recreated' });

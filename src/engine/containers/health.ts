@@ -20,10 +20,11 @@ export function startHealthMonitor(
   context: ContainerContext,
   record: ContainerRecord,
   task: Task,
+  onUnhealthy: () => void,
 ): HealthMonitor | undefined {
   const command = probeCommand(record.config.Healthcheck, record.config.Shell);
   if (!command) return undefined;
-  return new TaskHealthMonitor(context, record, task, command);
+  return new TaskHealthMonitor(context, record, task, command, onUnhealthy);
 }
 
 /** Throws nothing: an unknown kind of test counts as none, as in Docker. */
@@ -41,11 +42,19 @@ class TaskHealthMonitor implements HealthMonitor {
   readonly #command: string[];
   readonly #timings: HealthTimings;
   readonly #state: HealthState;
+  readonly #onUnhealthy: () => void;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(context: ContainerContext, record: ContainerRecord, task: Task, command: string[]) {
+  constructor(
+    context: ContainerContext,
+    record: ContainerRecord,
+    task: Task,
+    command: string[],
+    onUnhealthy: () => void,
+  ) {
     this.#context = context;
+    this.#onUnhealthy = onUnhealthy;
     this.#id = record.id;
     this.#task = task;
     this.#command = command;
@@ -77,6 +86,7 @@ class TaskHealthMonitor implements HealthMonitor {
       if (changed) {
         const current = this.#context.store.get(this.#id);
         if (current) publishContainerEvent(this.#context, current, `health_status: ${this.#state.document.Status}`);
+        if (this.#state.document.Status === 'unhealthy') this.#onUnhealthy();
       }
     }
     this.#schedule();

@@ -17,6 +17,8 @@ export class LiveContainer {
   restartTimer: NodeJS.Timeout | undefined;
   /** A person asked the present run to end: the restart policy keeps still. */
   stopRequested = false;
+  /** It is stopped because it is unhealthy, and starts again. */
+  unwell = false;
   /** Somebody stops it: the event `stop` is owed, and comes in front of `die` as Docker has it. */
   stopEventOwed = false;
   /** A removal is under way. */

@@ -9,6 +9,7 @@ import { dropContainer } from './remove.ts';
 import { shouldRestart } from './restart-policy.ts';
 import { setUpRun, startExitCode, tearDown } from './set-up.ts';
 import { ended, hasProcess, running, startFailed } from './state.ts';
+import { runIsUnhealthy } from './unwell.ts';
 import { publishVolumesMounted, publishVolumesUnmounted } from './volume-events.ts';
 
 /**
@@ -20,6 +21,7 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
   const live = context.live.of(id);
   await live.cleanup;
   live.stopRequested = false;
+  live.unwell = false;
   live.stopEventOwed = false;
   let started: ContainerRecord;
   let task: Task;
@@ -60,7 +62,7 @@ export function followTask(context: ContainerContext, record: ContainerRecord, t
   const { id } = record;
   const live = context.live.of(id);
   live.task = task;
-  live.health = startHealthMonitor(context, record, task);
+  live.health = startHealthMonitor(context, record, task, () => runIsUnhealthy(context, id, task));
   live.nextStart.tell(task);
   void task.exited.then((exit) => {
     if (context.closing.aborted) return; // the next engine finds the exit file
@@ -83,7 +85,7 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   const restart =
     !live.stopRequested &&
     !live.removing &&
-    shouldRestart(before.hostConfig.RestartPolicy, { ...before, exitCode: exit.exitCode });
+    (live.unwell || shouldRestart(before.hostConfig.RestartPolicy, { ...before, exitCode: exit.exitCode }));
   const record: ContainerRecord = {
     ...before,
     attachment: undefined,

@@ -5,14 +5,13 @@ import { all } from '../../../compose/project/parallel.ts';
 import { type Project, selectServices, type Service } from '../../../compose/project/project.ts';
 import { stopContainer } from '../../../compose/project/down.ts';
 import { ignoredFields } from '../../../compose/project/support.ts';
-import { Up, waitUntilReady } from '../../../compose/project/up.ts';
+import { type Attach, Up, waitUntilReady } from '../../../compose/project/up.ts';
 import { inDependencyOrder } from '../../../compose/project/parallel.ts';
 import { CommandError } from '../../command.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { type Compose, composeCommand, parseScale } from './context.ts';
 import { ensureImages } from './images.ts';
 import { ImageIds } from '../../../compose/project/image-ids.ts';
-import type { Attach } from './watch.ts';
 import type { Watcher } from '../../../compose/watch/watcher.ts';
 import { LogPrinter } from './log-printer.ts';
 
@@ -269,7 +268,7 @@ class AttachedRun {
     this.#options = options;
   }
 
-  async run(up: Up, containers: ReadonlyMap<string, readonly string[]>): Promise<number> {
+  async run(up: Up, containers: Map<string, string[]>): Promise<number> {
     let interrupts = 0;
     let stopped = (): void => {};
     const interrupted = new Promise<void>((resolve) => (stopped = resolve));

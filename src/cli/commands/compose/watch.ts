@@ -1,7 +1,7 @@
 import { errorCode } from '../../../base/errors.ts';
 import type { Client } from '../../../client/client.ts';
 import { type Project, selectServices, type Service } from '../../../compose/project/project.ts';
-import { Up } from '../../../compose/project/up.ts';
+import { type Attach, Up } from '../../../compose/project/up.ts';
 import { unwatchable, Watcher } from '../../../compose/watch/watcher.ts';
 import { CommandError } from '../../command.ts';
 import { bool } from '../../flag.ts';
@@ -50,9 +50,6 @@ gantry compose watch --no-up web`,
     }
   },
 });
-
-/** Called for every container before it starts. */
-export type Attach = (service: Service, id: string) => Promise<void>;
 
 /** Throws when there is nothing to watch. */
 export function watcherOf(

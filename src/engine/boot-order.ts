@@ -1,0 +1,62 @@
+import type { ContainerRecord } from '../state/containers.ts';
+
+/** Another container that a container's labels say it needs. */
+export interface BootDependency {
+  readonly id: string;
+  readonly healthy: boolean;
+}
+
+export interface BootStep {
+  readonly record: ContainerRecord;
+  /** Only of those that come earlier: a circle is cut open. */
+  readonly after: readonly BootDependency[];
+}
+
+const PROJECT = 'com.docker.compose.project';
+const SERVICE = 'com.docker.compose.service';
+const DEPENDS_ON = 'com.docker.compose.depends_on';
+
+/**
+ * The order in which containers start that start with the engine: what Compose wrote on them as labels (its own, and
+ * Docker's) is as true after a boot as it was at `up`. `all` are those that may be needed, whether they start or run.
+ */
+export function bootOrder(starting: readonly ContainerRecord[], all: readonly ContainerRecord[]): BootStep[] {
+  const byService = Map.groupBy(all, keyOf);
+  const waiting = new Map(starting.map((record) => [record.id, record]));
+  const steps: BootStep[] = [];
+  const placed = new Set<string>();
+  const place = (record: ContainerRecord): void => {
+    waiting.delete(record.id);
+    const needed = needsOf(record).flatMap(({ service, healthy }) =>
+      (byService.get(`${project(record)}/${service}`) ?? []).map(({ id }) => ({ id, healthy })),
+    );
+    for (const { id } of needed) {
+      const other = waiting.get(id);
+      if (other) place(other);
+    }
+    steps.push({
+      record,
+      after: needed.filter(({ id }) => placed.has(id) || !starting.some((one) => one.id === id)),
+    });
+    placed.add(record.id);
+  };
+  for (const record of starting) if (waiting.has(record.id)) place(record);
+  return steps;
+}
+
+function project(record: ContainerRecord): string {
+  return record.config.Labels?.[PROJECT] ?? '';
+}
+
+function keyOf(record: ContainerRecord): string {
+  return `${project(record)}/${record.config.Labels?.[SERVICE] ?? ''}`;
+}
+
+/** `db:service_healthy:false,job:service_completed_successfully:false` */
+function needsOf(record: ContainerRecord): { service: string; healthy: boolean }[] {
+  return (record.config.Labels?.[DEPENDS_ON] ?? '')
+    .split(',')
+    .map((item) => item.split(':'))
+    .filter(([service, condition]) => service !== '' && condition !== 'service_completed_successfully')
+    .map(([service, condition]) => ({ service: service!, healthy: condition === 'service_healthy' }));
+}
