@@ -37,7 +37,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
   kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
   dashboard: ['base', 'client'], // a page about an engine, and the server behind it
-  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'dashboard', 'compose', 'kube'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
+  bake: [], // the language of bake files: texts in, targets out
+  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'dashboard', 'compose', 'kube', 'bake'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */

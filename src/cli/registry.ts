@@ -257,6 +257,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/image/tag.ts')).tag,
   },
   {
+    paths: ['bake', 'builder bake'],
+    summary: 'Build from a file',
+    load: async () => (await import('./commands/bake/bake.ts')).bake,
+  },
+  {
     paths: ['builder cache'],
     summary: 'List, export, import and remove the caches of RUN --mount=type=cache',
     load: async () => (await import('./commands/builder/cache.ts')).cache,
