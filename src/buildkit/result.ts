@@ -1,5 +1,7 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { sha256 } from '../oci/digest.ts';
 import type { SolvedImage } from '../engine/builder/solved-build.ts';
+import { type Definition, type DefinitionSchema, OpSchema } from './protocol/ops_pb.ts';
 import { type Result, ResultSchema } from './protocol/gateway_pb.ts';
 
 /** What a build made for one platform, by the name that calls of its frontend give it. */
@@ -18,9 +20,30 @@ export function resultOf(refs: readonly BuiltRef[], multiPlatform: boolean): Mes
     metadata[multiPlatform ? `containerimage.config/${image.platform}` : 'containerimage.config'] = Buffer.from(
       image.configText,
     );
-  if (!multiPlatform) return { result: { case: 'ref', value: { id: refs[0]!.id } }, metadata };
-  const named = Object.fromEntries(refs.map(({ id, image }) => [image.platform, { id }]));
-  return { result: { case: 'refs', value: { refs: named } }, metadata };
+  if (!multiPlatform) return { result: { case: 'ref', value: named(refs[0]!.id) }, metadata };
+  const all = Object.fromEntries(refs.map(({ id, image }) => [image.platform, named(id)]));
+  return { result: { case: 'refs', value: { refs: all } }, metadata };
+}
+
+const RESULT = 'gantry-result://';
+
+/** A ref, and a definition of it: a client that passes it on as an input of another build names the result by that. */
+function named(id: string): { id: string; def: MessageInitShape<typeof DefinitionSchema> } {
+  const source = toBinary(
+    OpSchema,
+    create(OpSchema, { op: { case: 'source', value: { identifier: `${RESULT}${id}` } } }),
+  );
+  const last = toBinary(OpSchema, create(OpSchema, { inputs: [{ digest: sha256(source), index: 0n }] }));
+  return { id, def: { def: [source, last] } };
+}
+
+/** The result that an input of a build is; undefined for definitions that are none of ours. */
+export function resultOfInput(definition: Definition): string | undefined {
+  for (const bytes of definition.def) {
+    const { op } = fromBinary(OpSchema, bytes);
+    if (op.case === 'source' && op.value.identifier.startsWith(RESULT)) return op.value.identifier.slice(RESULT.length);
+  }
+  return undefined;
 }
 
 /** An answer without files: to a question about a Dockerfile. */

@@ -10,6 +10,8 @@ export interface FrontendOptions {
   /** Names of the client's directories. */
   readonly contextName: string;
   readonly dockerfileName: string;
+  /** The Dockerfile is the client's, wherever the context is. */
+  readonly localDockerfile: boolean;
   /** Address of the context, when it is none of the client's directories. */
   readonly remote: string | undefined;
   /** Directory below the context that is the context. */
@@ -50,7 +52,7 @@ export function readAttributes(attributes: Readonly<Record<string, string>>): Fr
   };
   for (const name of rest.keys()) if (IRRELEVANT.test(name)) rest.delete(name);
   const contextName = take('contextkey') ?? 'context';
-  const dockerfileName = take('dockerfilekey') ?? 'dockerfile';
+  const ownDockerfile = take('dockerfilekey');
   const remote = take(contextName);
   const buildArgs = takeAll('build-arg:');
   const platforms = (take('platform') ?? '').split(',').filter((text) => text !== '');
@@ -84,7 +86,8 @@ export function readAttributes(attributes: Readonly<Record<string, string>>): Fr
     request,
     filename: take('filename') ?? 'Dockerfile',
     contextName,
-    dockerfileName,
+    dockerfileName: ownDockerfile ?? 'dockerfile',
+    localDockerfile: ownDockerfile !== undefined || remote === undefined,
     remote,
     subdirectory: take('contextsubdir'),
     contexts: takeAll('context:'),

@@ -17,9 +17,17 @@ export class SessionForBuild implements BuildSession {
   readonly #session: ClientSession;
   readonly #directories: ReadonlyMap<string, OfferedDirectory>;
 
-  constructor(session: ClientSession, directories: ReadonlyMap<string, OfferedDirectory>) {
+  readonly #upload: string | undefined;
+
+  /** @param upload path of a context that the client has as a stream */
+  constructor(session: ClientSession, directories: ReadonlyMap<string, OfferedDirectory>, upload?: string) {
     this.#session = session;
     this.#directories = directories;
+    this.#upload = upload;
+  }
+
+  archive(): AsyncIterable<Uint8Array> | undefined {
+    return this.#upload === undefined ? undefined : this.#session.upload(this.#upload, undefined);
   }
 
   secret(id: string, signal: AbortSignal): Promise<Uint8Array | undefined> {

@@ -41,6 +41,9 @@ export interface ClientDockerfile {
   readonly ignore: readonly string[];
 }
 
+/** A context that the client has as a stream has an address of this host. */
+const UPLOAD = /^http:\/\/buildkit-session(\/.*)$/;
+
 /** Reads the Dockerfile, and the .dockerignore that counts for it. */
 export async function readDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<ClientDockerfile> {
   const { session, log, ref, signal } = parts;
@@ -50,7 +53,9 @@ export async function readDockerfile(parts: DockerfileParts, options: FrontendOp
   const [files, shared] = await step.during(() =>
     Promise.all([
       session.smallFiles(dockerfileName, [filename, own], signal),
-      session.smallFiles(contextName, ['.dockerignore'], signal),
+      options.remote === undefined
+        ? session.smallFiles(contextName, ['.dockerignore'], signal)
+        : new Map<string, Buffer>(),
     ]),
   );
   const text = files.get(filename);
@@ -65,8 +70,8 @@ export async function readDockerfile(parts: DockerfileParts, options: FrontendOp
 
 /** Builds a Dockerfile up to the point where its outputs have to be known. */
 export async function buildDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<PendingBuild> {
-  const file = await readDockerfile(parts, options);
-  const place = { filename: options.filename, text: file.text, line: undefined };
+  const file = options.localDockerfile ? await readDockerfile(parts, options) : undefined;
+  const place = { filename: options.filename, text: file?.text ?? '', line: undefined };
   try {
     return await solve(parts, options, file);
   } catch (error) {
@@ -77,20 +82,31 @@ export async function buildDockerfile(parts: DockerfileParts, options: FrontendO
 async function solve(
   { engine, session, log, ref, signal, onOutput }: DockerfileParts,
   options: FrontendOptions,
-  file: ClientDockerfile,
+  file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
-  const { stages } = readStages(parseDockerfile(file.text));
-  const follow = await followedPaths(engine, stages);
+  // One that comes with its context is read by the engine.
+  const { stages, directives } = file ? readFile(file.text) : { stages: [], directives: {} };
+  checkFrontend(directives['syntax']);
+  const { remote } = options;
+  const upload = remote === undefined ? undefined : UPLOAD.exec(remote)?.[1];
+  const follow = file && remote === undefined ? await followedPaths(engine, stages) : [];
   const directories = new Map<string, OfferedDirectory>();
   // Nothing is asked of a client that nothing is taken from.
   if (!follow || follow.length > 0)
     directories.set('context', {
       name: options.contextName,
-      selection: { follow, exclude: file.ignore },
+      selection: { follow, exclude: file?.ignore ?? [] },
       watcher: new TransferProgress(log, `${ref} context`, '[internal] load build context'),
     });
   const platform = options.multiPlatform ? options.platforms[0] : undefined;
-  const progress = new BuildProgress({ log, ref, stages, platform, filename: options.filename, text: file.text });
+  const progress = new BuildProgress({
+    log,
+    ref,
+    stages,
+    platform,
+    filename: options.filename,
+    text: file?.text ?? '',
+  });
   const solved = Promise.withResolvers<readonly SolvedImage[]>();
   const wanted = Promise.withResolvers<readonly BuildOutputRequest[]>();
   wanted.promise.catch(() => {});
@@ -100,13 +116,13 @@ async function solve(
     {
       ...options.request,
       dockerfile: options.filename,
-      dockerfileText: file.text,
-      ignore: file.ignore,
+      ...(file && { dockerfileText: file.text, ignore: file.ignore }),
+      ...(remote !== undefined && upload === undefined && { remote }),
       ...(options.platforms.length > 0 && { platform: options.platforms.join(',') }),
     },
     {
       signal: AbortSignal.any([signal, stop.signal]),
-      session: new SessionForBuild(session, directories),
+      session: new SessionForBuild(session, directories, upload),
       onEvent: (event) => progress.onEvent(event),
       onOutput,
       outputsOf: (images) => {
@@ -116,7 +132,7 @@ async function solve(
     },
   );
   const told = work.catch((error: unknown) => {
-    throw buildFailure(error, { filename: options.filename, text: file.text, line: progress.failedLine });
+    throw buildFailure(error, { filename: options.filename, text: file?.text ?? '', line: progress.failedLine });
   });
   told.catch((error: Error) => solved.reject(error));
   const images = await solved.promise;
@@ -134,6 +150,25 @@ async function solve(
     },
   };
 }
+
+function readFile(text: string): {
+  readonly stages: readonly Stage[];
+  readonly directives: Readonly<Record<string, string>>;
+} {
+  const parsed = parseDockerfile(text);
+  return { stages: readStages(parsed).stages, directives: parsed.directives };
+}
+
+/** Docker's own frontends are the language that the engine speaks; others are programs, which it does not run. */
+function checkFrontend(syntax: string | undefined): void {
+  if (syntax === undefined || DOCKERFILE_FRONTEND.test(syntax)) return;
+  throw new EngineError(
+    'unimplemented',
+    `the frontend ${syntax} (# syntax=) is not supported by this engine: it builds Dockerfiles itself, as docker/dockerfile does`,
+  );
+}
+
+const DOCKERFILE_FRONTEND = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
 
 /** What the client is asked to list of its context; all of it where a base image may want more. */
 async function followedPaths(engine: EngineServices, stages: readonly Stage[]): Promise<readonly string[] | undefined> {

@@ -22,8 +22,8 @@ export class StepNames {
     const keyword = /^\s*([a-z]+)/i.exec(vertex.text)?.[1]?.toUpperCase() ?? '';
     if (!SHOWN.has(keyword)) return undefined;
     const stage = this.#stages[vertex.stage.index];
-    if (keyword === 'FROM' && !this.#hasImage(stage)) return undefined;
-    const total = this.#total(stage);
+    if (keyword === 'FROM' && stage && !this.#hasImage(stage)) return undefined;
+    const total = stage ? this.#total(stage) : vertex.total;
     const number = (this.#shown.get(vertex.stage.index) ?? 0) + 1;
     this.#shown.set(vertex.stage.index, number);
     const name = vertex.stage.name ?? (this.#stages.length > 1 ? `stage-${vertex.stage.index}` : undefined);
@@ -32,14 +32,13 @@ export class StepNames {
     return `[${this.#prefix}${name === undefined ? '' : `${name} `}${count}] ${text}`;
   }
 
-  #total(stage: Stage | undefined): number {
-    if (!stage) return 1;
+  #total(stage: Stage): number {
     const steps = stage.instructions.filter(({ kind }) => SHOWN.has(kind)).length;
     return steps + (this.#hasImage(stage) ? 1 : 0);
   }
 
-  #hasImage(stage: Stage | undefined): boolean {
-    if (!stage || stage.base === 'scratch') return false;
+  #hasImage(stage: Stage): boolean {
+    if (stage.base === 'scratch') return false;
     return !this.#stages.some(
       (other) => other !== stage && other.name !== undefined && other.name === stage.base.toLowerCase(),
     );

@@ -1,0 +1,3 @@
+import type { Case } from './buildx-cases.ts';
+
+export const COMPOSE_CASES: readonly Case[] = [];
