@@ -34,7 +34,8 @@ function named(id: string): { id: string; def: MessageInitShape<typeof Definitio
     create(OpSchema, { op: { case: 'source', value: { identifier: `${RESULT}${id}` } } }),
   );
   const last = toBinary(OpSchema, create(OpSchema, { inputs: [{ digest: sha256(source), index: 0n }] }));
-  return { id, def: { def: [source, last] } };
+  // Clients take a definition without metadata for none.
+  return { id, def: { def: [source, last], metadata: { [sha256(source)]: {} } } };
 }
 
 /** The result that an input of a build is; undefined for definitions that are none of ours. */

@@ -70,7 +70,13 @@ async function solve(parts: ControlParts, request: SolveRequest, call: Call): Pr
     const result =
       request.Frontend === ''
         ? await job.returned.promise
-        : toResult(await runFrontend(parts, job, request.Frontend, request.FrontendAttrs));
+        : toResult(
+            await runFrontend(parts, job, {
+              frontend: request.Frontend,
+              attributes: request.FrontendAttrs,
+              inputs: request.FrontendInputs,
+            }),
+          );
     response = await exportResult(job, result);
     return response;
   } catch (error) {

@@ -1,15 +1,24 @@
 import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
+import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { readAttributes } from '../frontend/attributes.ts';
-import { buildDockerfile, type DockerfileParts, type PendingBuild, readDockerfile } from '../frontend/dockerfile.ts';
+import {
+  buildDockerfile,
+  type CacheEntry,
+  type DockerfileParts,
+  type PendingBuild,
+  readDockerfile,
+} from '../frontend/dockerfile.ts';
 import { buildFailure } from '../frontend/build-failure.ts';
 import { answerQuestion } from '../frontend/questions.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
+import type { Definition } from '../protocol/ops_pb.ts';
 import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
-import { answerOf, type BuiltRef, refIds, resultOf, toResult } from '../result.ts';
+import { answerOf, type BuiltRef, refIds, resultOf, resultOfInput, toResult } from '../result.ts';
+import { ClientContent, writeLayout } from '../session/client-content.ts';
 import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
 import type { Job, Jobs } from './jobs.ts';
@@ -115,28 +124,43 @@ async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveR
       'unimplemented',
       'builds from LLB definitions are not supported by this engine: build a Dockerfile (frontend dockerfile.v0)',
     );
-  return toResult(await runFrontend(parts, job, frontend, attributes));
+  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs: request.FrontendInputs }));
+}
+
+export interface FrontendCall {
+  readonly frontend: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly inputs: Readonly<Record<string, Definition>>;
+}
+
+/** A result of a build that runs, as the input of another. */
+function inputOf(jobs: Jobs<RefResult>, definition: Definition | undefined): SolvedImage | undefined {
+  const id = definition && resultOfInput(definition);
+  if (id === undefined) return undefined;
+  for (const job of jobs.running) {
+    const result = job.results.get(id);
+    if (result) return result.ref.image;
+  }
+  return undefined;
 }
 
 /** Runs a frontend of ours: what it built waits in the job for what becomes of it. */
 export async function runFrontend(
   parts: GatewayParts,
   job: BuildJob,
-  frontend: string,
-  attributes: Readonly<Record<string, string>>,
+  call: FrontendCall,
 ): Promise<Parameters<typeof toResult>[0]> {
   try {
-    return await dockerfileFrontend(parts, job, frontend, attributes);
+    return await dockerfileFrontend(parts, job, call);
   } catch (error) {
     throw buildFailure(error);
   }
 }
 
 async function dockerfileFrontend(
-  { engine }: GatewayParts,
+  { engine, jobs }: GatewayParts,
   job: BuildJob,
-  frontend: string,
-  attributes: Readonly<Record<string, string>>,
+  { frontend, attributes, inputs }: FrontendCall,
 ): Promise<Parameters<typeof toResult>[0]> {
   if (frontend !== 'dockerfile.v0') {
     const named =
@@ -155,7 +179,11 @@ async function dockerfileFrontend(
     log: job.log,
     ref: job.ref,
     signal: job.signal,
-    onOutput: ({ index, open }) => sendOutput(job, index, open),
+    exporters: exportersOf(job),
+    cacheTo: cachesOf(job),
+    inputOf: (name) => inputOf(jobs, inputs[name]),
+    onOutput: ({ kind, index, open }) =>
+      kind === 'cache' ? sendCache(job, index, open) : sendOutput(job, index, open),
   };
   if (options.question !== undefined) {
     const file = await readDockerfile(dockerfileParts, options);
@@ -173,6 +201,18 @@ async function sendOutput(job: BuildJob, index: number, open: () => AsyncIterabl
   const call = job.session.openOutput(index, {}, job.signal);
   if (type === 'local') await sendFiles(call, open());
   else await sendFile(call, open());
+}
+
+/** Writes a cache into the directory of the client that it has for export `index`. */
+async function sendCache(job: BuildJob, index: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
+  const { dest = '' } = cachesOf(job)[index]?.attributes ?? {};
+  const content = new ClientContent(job.session, `local:${dest}`, job.signal);
+  // The client writes the directory's index itself, by this.
+  job.response['cache.manifest'] = await writeLayout(content, open());
+}
+
+function cachesOf(job: BuildJob): CacheEntry[] {
+  return (job.request.Cache?.Exports ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs }));
 }
 
 /** What becomes of a build, as the client asked for it. */
@@ -210,7 +250,7 @@ export async function exportResult(job: BuildJob, result: Result): Promise<Recor
     for (const name of delivered.names ?? []) step.part(`naming to ${name}`, { done: true });
     return delivered;
   });
-  return exporterResponse(built);
+  return { ...exporterResponse(built), ...job.response };
 }
 
 function exportName(type: string): string {

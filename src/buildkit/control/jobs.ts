@@ -21,6 +21,8 @@ export class Job<R extends JobResult = JobResult> {
   readonly session: ClientSession;
   readonly log = new StatusLog();
   readonly results = new Map<string, R>();
+  /** What the client is told at the end, beside what the outputs say. */
+  readonly response: Record<string, string> = {};
   /** What a frontend on the client's side made of it. */
   readonly returned = Promise.withResolvers<Result>();
   readonly #stop = new AbortController();

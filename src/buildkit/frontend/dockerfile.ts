@@ -7,13 +7,21 @@ import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts'
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { ProgressStep } from '../control/progress.ts';
 import type { StatusLog } from '../control/status-log.ts';
+import { cacheFile, ClientContent } from '../session/client-content.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import type { FrontendOptions } from './attributes.ts';
 import { SessionForBuild, type OfferedDirectory } from './build-session.ts';
 import { contextPaths } from './context-paths.ts';
 import { buildFailure } from './build-failure.ts';
 import { BuildProgress } from './build-progress.ts';
+import { registryAuth } from './registry-auth.ts';
 import { TransferProgress } from './transfer-progress.ts';
+
+/** A cache to read or to write, as the protocol has it. */
+export interface CacheEntry {
+  readonly type: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
 
 export interface DockerfileParts {
   readonly engine: EngineServices;
@@ -22,6 +30,11 @@ export interface DockerfileParts {
   /** Of the build, in front of its steps' digests. */
   readonly ref: string;
   readonly signal: AbortSignal;
+  /** What is asked for and known before the build begins. */
+  readonly exporters: readonly BuildOutputRequest[];
+  readonly cacheTo: readonly CacheEntry[];
+  /** Results of other builds that this one begins with. */
+  readonly inputOf: (name: string) => SolvedImage | undefined;
   /** Takes an output that is a stream to the client. */
   readonly onOutput: (output: ClientOutput) => Promise<void>;
 }
@@ -80,10 +93,11 @@ export async function buildDockerfile(parts: DockerfileParts, options: FrontendO
 }
 
 async function solve(
-  { engine, session, log, ref, signal, onOutput }: DockerfileParts,
+  parts: DockerfileParts,
   options: FrontendOptions,
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
+  const { engine, session, log, ref, signal, onOutput, inputOf, cacheTo } = parts;
   // One that comes with its context is read by the engine.
   const { stages, directives } = file ? readFile(file.text) : { stages: [], directives: {} };
   checkFrontend(directives['syntax']);
@@ -98,6 +112,8 @@ async function solve(
       selection: { follow, exclude: file?.ignore ?? [] },
       watcher: new TransferProgress(log, `${ref} context`, '[internal] load build context'),
     });
+  const contexts = await offerContexts(parts, options, directories);
+  const auth = await registryAuth(session, await remoteImages(parts, options, stages), signal);
   const platform = options.multiPlatform ? options.platforms[0] : undefined;
   const progress = new BuildProgress({
     log,
@@ -117,6 +133,10 @@ async function solve(
       ...options.request,
       dockerfile: options.filename,
       ...(file && { dockerfileText: file.text, ignore: file.ignore }),
+      contexts,
+      auth,
+      cacheFrom: options.cacheImports.map(cacheText),
+      cacheTo: cacheTo.map(cacheText),
       ...(remote !== undefined && upload === undefined && { remote }),
       ...(options.platforms.length > 0 && { platform: options.platforms.join(',') }),
     },
@@ -125,6 +145,12 @@ async function solve(
       session: new SessionForBuild(session, directories, upload),
       onEvent: (event) => progress.onEvent(event),
       onOutput,
+      inputOf,
+      onInput: async (index, path) => {
+        const { attributes } = options.cacheImports[index]!;
+        const { src = '', digest = '', tag = 'latest' } = attributes;
+        return cacheFile(new ClientContent(session, `local:${src}`, signal), { digest, tag }, path);
+      },
       outputsOf: (images) => {
         solved.resolve(images);
         return wanted.promise;
@@ -169,6 +195,55 @@ function checkFrontend(syntax: string | undefined): void {
 }
 
 const DOCKERFILE_FRONTEND = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
+
+/** The named contexts; those that are directories of the client are offered to the build, each without what it ignores. */
+async function offerContexts(
+  { session, log, ref, signal }: DockerfileParts,
+  { contexts }: FrontendOptions,
+  directories: Map<string, OfferedDirectory>,
+): Promise<Record<string, string>> {
+  for (const [name, value] of Object.entries(contexts)) {
+    const local = /^local:(.*)$/.exec(value)?.[1];
+    if (local === undefined) continue;
+    const files = await session.smallFiles(local, ['.dockerignore'], signal);
+    directories.set(local, {
+      name: local,
+      selection: { follow: undefined, exclude: files.get('.dockerignore')?.toString().split(/\r?\n/) ?? [] },
+      watcher: new TransferProgress(log, `${ref} context ${name}`, `[context ${name}] load from client`),
+    });
+  }
+  return { ...contexts };
+}
+
+/** The images that registries have to be asked about. */
+async function remoteImages(
+  { engine, exporters, cacheTo }: DockerfileParts,
+  options: FrontendOptions,
+  stages: readonly Stage[],
+): Promise<string[]> {
+  const pushed = exporters
+    .filter(({ type, attributes }) => type === 'registry' || attributes['push'] === 'true')
+    .flatMap(({ attributes }) => (attributes['name'] ?? '').split(','));
+  const caches = [...cacheTo, ...options.cacheImports].map(({ attributes }) => attributes['ref'] ?? '');
+  const named = Object.values(options.contexts).map((value) => /^docker-image:\/\/(.*)$/.exec(value)?.[1] ?? '');
+  const taken = stages.flatMap(({ base, instructions }) => [
+    base,
+    ...instructions.map((one) => (one.kind === 'COPY' ? (one.from ?? '') : '')),
+  ]);
+  const names = new Set(stages.map(({ name }) => name));
+  const bases = [...new Set([...taken, ...named])].filter(
+    (name) => name !== '' && name !== 'scratch' && !names.has(name),
+  );
+  const missing: string[] = [];
+  for (const base of bases)
+    if (options.request.pull === true || !(await engine.images.inspect(base).catch(() => undefined)))
+      missing.push(base);
+  return [...pushed, ...caches, ...missing].filter((name) => name !== '');
+}
+
+function cacheText({ type, attributes }: CacheEntry): string {
+  return [`type=${type}`, ...Object.entries(attributes).map(([key, value]) => `${key}=${value}`)].join(',');
+}
 
 /** What the client is asked to list of its context; all of it where a base image may want more. */
 async function followedPaths(engine: EngineServices, stages: readonly Stage[]): Promise<readonly string[] | undefined> {
