@@ -37,4 +37,30 @@ if ! command -v docker-registry >/dev/null 2>&1 && [ ! -x .gantry/docker-registr
   rm -rf .gantry/registry-deb && mkdir .gantry/registry-deb
   (cd .gantry/registry-deb && apt-get -qq download docker-registry && dpkg -x ./*.deb ../docker-registry) || say "no docker-registry to be had: its tests are left out"
   rm -rf .gantry/registry-deb
+# buildx and Compose v2: Debian's stable release has neither, so they come from its newest suite, unpacked beside the
+# project. Without them their tests say that they are skipped, and why.
+plugins=.gantry/docker-plugins
+if [ ! -x $plugins/usr/libexec/docker/cli-plugins/docker-compose ]; then
+  mirror=$({ sed -nE 's/^URIs: *([^ ]+).*/\1/p' /etc/apt/sources.list.d/*.sources; sed -nE 's/^deb (\[[^]]*\] )?([^ ]+).*/\2/p' /etc/apt/sources.list; } 2>/dev/null | grep -E '/debian/?$' | head -1) || true
+  key=/usr/share/keyrings/debian-archive-keyring.gpg
+  say "unpacking buildx and Compose"
+  if [ -n "$mirror" ] && [ -e "$key" ] && (
+    set -e
+    rm -rf $plugins.new
+    mkdir -p $plugins.new/apt/lists/partial $plugins.new/apt/cache/archives/partial
+    cd $plugins.new/apt
+    echo "deb [signed-by=$key] $mirror sid main" >sources.list
+    set -- apt-get -qq -o Dir::Etc::sourcelist="$PWD/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" -o APT::Sandbox::User=root
+    "$@" update
+    "$@" download docker-buildx docker-compose
+    for package in ./*.deb; do dpkg -x "$package" ..; done
+    cd .. && rm -rf apt
+    usr/libexec/docker/cli-plugins/docker-buildx version >/dev/null
+    usr/libexec/docker/cli-plugins/docker-compose version >/dev/null
+  ) >&2; then
+    rm -rf $plugins && mv $plugins.new $plugins
+  else
+    rm -rf $plugins.new
+    say "buildx and Compose could not be had from Debian's suite sid: their tests are skipped"
+  fi
 fi

@@ -221,7 +221,7 @@ also('RUN --security=insecure', `${from('FROM busybox', 'RUN --security=insecure
 also('--pull of an image that no registry has', `${from('FROM nosuch.invalid/x')}b --pull . >/dev/null; rc`);
 it(
   'the cache: unchanged, touched, changed',
-  `echo 1 >a.txt\n${from('FROM busybox', 'COPY a.txt /a', 'RUN cat /a >/o')}for change in true true 'touch a.txt' 'echo new >a.txt'; do eval "$change"; b -t $N .; for s in COPY RUN; do n=$(grep -a -o "^#[0-9]* .*$s" $T/out | head -1 | cut -d' ' -f1); grep -a -c "^$n CACHED" $T/out; done; done; tree $N /o`,
+  `echo $N >a.txt\n${from('FROM busybox', 'COPY a.txt /a', 'RUN cat /a >/o')}for change in true true 'touch a.txt' 'echo new $N >a.txt'; do eval "$change"; b -t $N .; for s in COPY RUN; do n=$(grep -a -o "^#[0-9]* .*$s" $T/out | head -1 | cut -d' ' -f1); grep -a -c "^$n CACHED" $T/out; done; done; tree $N /o`,
 );
 also(
   '--no-cache',

@@ -11,8 +11,11 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import { Deframer, frame } from './frames.ts';
-import { drained, SESSION_WINDOW, WINDOW } from './server.ts';
+import { drained, SESSION_MEMORY_MB, SESSION_WINDOW, WINDOW } from './server.ts';
 import { GRPC, GrpcError, unescape } from './status.ts';
+
+/** Patterns of a context are headers, and may be many. */
+const MAX_HEADERS = 1 << 20;
 
 type MethodOf<S extends DescService, K extends keyof S['method']> = S['method'][K];
 type Metadata = Readonly<Record<string, string | readonly string[]>>;
@@ -33,6 +36,8 @@ export class GrpcClient {
     this.closed = closed.signal;
     this.#session = connect('http://localhost', {
       createConnection: () => socket,
+      maxSessionMemory: SESSION_MEMORY_MB,
+      maxSendHeaderBlockLength: MAX_HEADERS,
       settings: { initialWindowSize: WINDOW, enablePush: false },
     });
     this.#session.on('error', () => this.#session.destroy());
@@ -40,6 +45,7 @@ export class GrpcClient {
       socket.destroy();
       closed.abort(new EngineError('cancelled', 'the client is gone'));
     });
+    socket.once('end', () => this.#session.destroy());
     this.#session.once('connect', () => {
       if (!this.#session.destroyed) this.#session.setLocalWindowSize(SESSION_WINDOW);
     });
@@ -102,21 +108,21 @@ export class RawCall {
     signal?.addEventListener('abort', this.#abort, { once: true });
     stream.on('error', () => {});
     this.#status = new Promise((resolve, reject) => {
-      let code: string | undefined;
-      let message = '';
+      // The other side's status ends the call, also while it is still told things.
       const read = (headers: Record<string, unknown>): void => {
-        if (typeof headers['grpc-status'] !== 'string') return;
-        code = headers['grpc-status'];
-        message = typeof headers['grpc-message'] === 'string' ? unescape(headers['grpc-message']) : '';
+        const code = headers['grpc-status'];
+        if (typeof code !== 'string') return;
+        const message = typeof headers['grpc-message'] === 'string' ? unescape(headers['grpc-message']) : '';
+        if (code === '0') resolve();
+        else reject(new GrpcError(Number(code), message));
+        if (!stream.writableEnded) stream.end();
       };
       stream.on('response', read);
       stream.on('trailers', read);
       stream.on('close', () => {
         signal?.removeEventListener('abort', this.#abort);
-        if (code === '0') return resolve();
-        if (signal?.aborted) return reject(signal.reason as Error);
-        if (code === undefined) return reject(new EngineError('cancelled', 'the client is gone'));
-        reject(new GrpcError(Number(code), message));
+        // Nothing, when there was a status.
+        reject(signal?.aborted ? (signal.reason as Error) : new EngineError('cancelled', 'the client is gone'));
       });
     });
     this.#status.catch(() => {});
@@ -131,6 +137,13 @@ export class RawCall {
   /** No more from this side. */
   end(): void {
     if (!this.#stream.destroyed) this.#stream.end();
+  }
+
+  /** All is said from both sides: what still comes is nobody's business. */
+  finish(): void {
+    if (this.#stream.destroyed) return;
+    this.#stream.end();
+    this.#stream.resume();
   }
 
   /** Ends the call at once, from both sides. */

@@ -37,6 +37,8 @@ const MAX_SESSION_STREAMS = 256;
 /** How much may be on its way before a reader has taken it: the default of 64 KiB makes file transfers slow. */
 export const WINDOW = 1 << 20;
 export const SESSION_WINDOW = 8 << 20;
+/** Node's own limit for what a connection keeps is less than one large message. */
+export const SESSION_MEMORY_MB = 64;
 
 /** Serves gRPC over HTTP/2 on connections that others have accepted. */
 export class GrpcServer {
@@ -62,6 +64,7 @@ export class GrpcServer {
   /** Speaks HTTP/2 on the connection, from its first byte on, until either side ends it. */
   accept(socket: Duplex): void {
     const session = performServerHandshake(socket, {
+      maxSessionMemory: SESSION_MEMORY_MB,
       settings: { initialWindowSize: WINDOW, maxConcurrentStreams: MAX_SESSION_STREAMS, enablePush: false },
     });
     this.#sessions.add(session);
@@ -71,6 +74,8 @@ export class GrpcServer {
       this.#sessions.delete(session);
       socket.destroy();
     });
+    // HTTP/1.1's sockets stay open for writing when the other side has ended; here that is the end of all.
+    socket.once('end', () => session.destroy());
     session.setLocalWindowSize(SESSION_WINDOW);
     session.on(
       'stream',
@@ -151,14 +156,11 @@ function respond(stream: ServerHttp2Stream): void {
 /** Ends the call; a client that is gone hears nothing. */
 function finish(stream: ServerHttp2Stream, trailers: Record<string, string>): void {
   if (stream.destroyed || stream.closed) return;
-  if (!stream.headersSent) {
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true });
-  } else {
-    stream.once('wantTrailers', () => {
-      if (!stream.destroyed) stream.sendTrailers(trailers);
-    });
-    stream.end();
-  }
+  if (!stream.headersSent) respond(stream);
+  stream.once('wantTrailers', () => {
+    if (!stream.destroyed) stream.sendTrailers(trailers);
+  });
+  stream.end();
   // The rest of a request is not wanted any more; the stream is over when the client has ended it too.
   stream.resume();
 }

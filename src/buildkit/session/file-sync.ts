@@ -137,9 +137,8 @@ export class Transfer {
 
   async finish(): Promise<void> {
     await this.send({ type: Packet_PacketType.PACKET_FIN });
-    // The client answers with its own end; what it says after that changes nothing.
-    while (await this.#next().catch(() => undefined)) continue;
-    this.call.end();
+    // The client answers with its own end, which changes nothing.
+    this.call.finish();
   }
 
   async send(packet: Partial<Omit<Packet, '$typeName'>>): Promise<void> {

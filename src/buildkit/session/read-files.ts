@@ -1,10 +1,8 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { posix } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { Deframer } from '../grpc/frames.ts';
 import type { RawCall } from '../grpc/client.ts';
 import { Packet_PacketType, PacketSchema, type Stat } from '../protocol/files_pb.ts';
-import { create, toBinary } from '@bufbuild/protobuf';
 
 const SYMLINK = 0x08000000;
 const KIND = 0x8f280000;
@@ -20,39 +18,40 @@ export async function readSmallFiles(call: RawCall, names: readonly string[]): P
     call.send(toBinary(PacketSchema, create(PacketSchema, packet)));
   const stats: Stat[] = [];
   const contents = new Map<number, Buffer[]>();
-  const deframer = new Deframer();
   let open = 0;
   let bytes = 0;
+  let listed = false;
   try {
-    for await (const chunk of call.chunks())
-      for (const message of deframer.push(chunk)) {
-        const packet = fromBinary(PacketSchema, message);
-        if (packet.type === Packet_PacketType.PACKET_ERR)
-          throw new EngineError('invalid-argument', Buffer.from(packet.data).toString());
-        if (packet.type === Packet_PacketType.PACKET_STAT) {
-          if (packet.stat) {
-            stats.push(packet.stat);
-            continue;
-          }
-          for (const name of names) {
-            const id = lookUp(stats, name);
-            if (id === undefined || contents.has(id)) continue;
-            contents.set(id, []);
-            open++;
-            await send({ type: Packet_PacketType.PACKET_REQ, ID: id });
-          }
-          if (open === 0) await send({ type: Packet_PacketType.PACKET_FIN });
+    for await (const message of call.messages()) {
+      const packet = fromBinary(PacketSchema, message);
+      if (packet.type === Packet_PacketType.PACKET_ERR)
+        throw new EngineError('invalid-argument', Buffer.from(packet.data).toString());
+      if (packet.type === Packet_PacketType.PACKET_STAT && packet.stat) stats.push(packet.stat);
+      else if (packet.type === Packet_PacketType.PACKET_STAT) {
+        listed = true;
+        for (const name of names) {
+          const id = lookUp(stats, name);
+          if (id === undefined || contents.has(id)) continue;
+          contents.set(id, []);
+          open++;
+          await send({ type: Packet_PacketType.PACKET_REQ, ID: id });
         }
-        if (packet.type === Packet_PacketType.PACKET_DATA) {
-          const pieces = contents.get(packet.ID);
-          if (!pieces) throw new EngineError('invalid-argument', 'the client sent a file that nobody asked for');
-          bytes += packet.data.length;
-          if (bytes > MAX_BYTES) throw new EngineError('too-large', `${names[0]} has more than ${MAX_BYTES >> 20} MiB`);
-          pieces.push(Buffer.from(packet.data));
-          if (packet.data.length === 0 && --open === 0) await send({ type: Packet_PacketType.PACKET_FIN });
-        }
-        if (packet.type === Packet_PacketType.PACKET_FIN) call.end();
       }
+      if (packet.type === Packet_PacketType.PACKET_DATA) {
+        const pieces = contents.get(packet.ID);
+        if (!pieces) throw new EngineError('invalid-argument', 'the client sent a file that nobody asked for');
+        bytes += packet.data.length;
+        if (bytes > MAX_BYTES) throw new EngineError('too-large', `${names[0]} has more than ${MAX_BYTES >> 20} MiB`);
+        pieces.push(Buffer.from(packet.data));
+        if (packet.data.length === 0) open--;
+      }
+      if (listed && open === 0) break;
+    }
+    if (!listed || open > 0)
+      throw new EngineError('invalid-argument', 'the client stopped sending files in the middle');
+    await send({ type: Packet_PacketType.PACKET_FIN });
+    // The client answers with its own end, which changes nothing.
+    call.finish();
   } catch (error) {
     call.cancel();
     throw error;
