@@ -334,7 +334,7 @@ export interface BuildRequest {
   readonly dockerfile?: string;
   /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
   readonly dockerfileText?: string;
-  /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, or an address. */
+  /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, an address, or `input:name`. */
   readonly contexts?: Readonly<Record<string, string>>;
   /** Stages whose steps are made again whatever is known of them. */
   readonly noCacheFilter?: readonly string[];
@@ -389,6 +389,8 @@ export interface BuildOptions extends OperationOptions {
   readonly onEvent?: ((event: BuildEvent) => void) | undefined;
   /** The client's secrets, ssh agent and directories. */
   readonly session?: BuildSession | undefined;
+  /** What another build made that runs now, by the name that `contexts` has for it as `input:name`. */
+  readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
   /** Reads a file of the directory of the client that `cacheFrom[index]` means; undefined when it is not there. */
   readonly onInput?: ((index: number, path: string) => Promise<Bytes | undefined>) | undefined;
   /**

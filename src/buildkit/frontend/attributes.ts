@@ -77,7 +77,7 @@ export function readAttributes(attributes: Readonly<Record<string, string>>): Fr
     pull: resolveMode === 'pull',
     ...(target !== undefined && { target }),
     ...(noCache === '' && { noCache: true }),
-    ...(noCache && { noCacheStages: noCache.split(',') }),
+    ...(noCache && { noCacheFilter: noCache.split(',') }),
     ...(network !== undefined && { networkMode: network }),
     ...(shmSize && { shmSize: integer('shm-size', shmSize) }),
     ...(limits && { limits }),

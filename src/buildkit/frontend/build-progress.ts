@@ -8,8 +8,8 @@ export interface BuildProgressOptions {
   readonly log: StatusLog;
   readonly ref: string;
   readonly stages: readonly Stage[];
-  /** In front of the steps' names; undefined where there is one only. */
-  readonly platform: string | undefined;
+  /** In front of the steps' names, one after the other; empty where there is one only. */
+  readonly platforms: readonly string[];
   readonly filename: string;
   readonly text: string;
 }
@@ -17,13 +17,17 @@ export interface BuildProgressOptions {
 /** The engine's events of a build as lines of a client's terminal. */
 export class BuildProgress {
   readonly #options: BuildProgressOptions;
-  readonly #names: StepNames;
+  readonly #names: StepNames[];
+  /** How often a step has begun: once for each platform. */
+  readonly #rounds = new Map<string, number>();
   readonly #steps = new Map<string, ProgressStep>();
   #failedLine: number | undefined;
 
   constructor(options: BuildProgressOptions) {
     this.#options = options;
-    this.#names = new StepNames(options.stages, options.platform);
+    const { stages, platforms } = options;
+    const prefixes = platforms.length > 0 ? platforms : [undefined];
+    this.#names = prefixes.map((platform) => new StepNames(stages, platform));
   }
 
   /** Line of the Dockerfile of the step that failed. */
@@ -32,13 +36,14 @@ export class BuildProgress {
   }
 
   onEvent(event: BuildEvent): void {
-    const { log, ref, platform } = this.#options;
+    const { log, ref } = this.#options;
     if (event.type === 'warning') return this.#warn(event);
     const { id } = event.vertex;
     if (event.type === 'started') {
-      const name = this.#names.next(event.vertex);
-      if (name !== undefined)
-        this.#steps.set(id, new ProgressStep(log, `${ref} ${platform ?? ''} ${id}`, name, event.time));
+      const round = this.#rounds.get(id) ?? 0;
+      this.#rounds.set(id, round + 1);
+      const name = (this.#names[round] ?? this.#names[0]!).next(event.vertex);
+      if (name !== undefined) this.#steps.set(id, new ProgressStep(log, `${ref} ${round} ${id}`, name, event.time));
       return;
     }
     const step = this.#steps.get(id);

@@ -114,12 +114,11 @@ async function solve(
     });
   const contexts = await offerContexts(parts, options, directories);
   const auth = await registryAuth(session, await remoteImages(parts, options, stages), signal);
-  const platform = options.multiPlatform ? options.platforms[0] : undefined;
   const progress = new BuildProgress({
+    platforms: options.multiPlatform ? options.platforms : [],
     log,
     ref,
     stages,
-    platform,
     filename: options.filename,
     text: file?.text ?? '',
   });
@@ -202,17 +201,19 @@ async function offerContexts(
   { contexts }: FrontendOptions,
   directories: Map<string, OfferedDirectory>,
 ): Promise<Record<string, string>> {
+  const offered: Record<string, string> = { ...contexts };
   for (const [name, value] of Object.entries(contexts)) {
     const local = /^local:(.*)$/.exec(value)?.[1];
     if (local === undefined) continue;
     const files = await session.smallFiles(local, ['.dockerignore'], signal);
-    directories.set(local, {
+    offered[name] = 'local';
+    directories.set(name, {
       name: local,
       selection: { follow: undefined, exclude: files.get('.dockerignore')?.toString().split(/\r?\n/) ?? [] },
       watcher: new TransferProgress(log, `${ref} context ${name}`, `[context ${name}] load from client`),
     });
   }
-  return { ...contexts };
+  return offered;
 }
 
 /** The images that registries have to be asked about. */

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError, errorCode, errorMessage, notFound } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
+import type { AuthConfig } from '../../api/auth.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type {
   BuildCheckDocument,
@@ -60,7 +61,10 @@ export interface BuilderParts {
   readonly images: {
     /** Throws `not-found`. */
     resolve(reference: string, platform?: string): Promise<ResolvedImage>;
-    pull(reference: string, options: OperationOptions & { readonly platform?: string }): Promise<void>;
+    pull(
+      reference: string,
+      options: OperationOptions & { readonly platform?: string; readonly auth?: AuthConfig },
+    ): Promise<void>;
     /** Throws `invalid-argument`: `invalid reference format`. */
     checkReference(reference: string): string;
   };
@@ -222,6 +226,7 @@ export class Builder implements BuildService {
       session,
       signal,
       extract: (archive, to, stop) => parts.extract(archive, to, stop),
+      inputOf: options.inputOf,
       onSource: (source) => sources.push(source),
       named: request.contexts ?? {},
     });
@@ -276,7 +281,7 @@ export class Builder implements BuildService {
           named,
           context: async (context) => {
             const found = await contexts.named(context);
-            return found.kind === 'image' ? found : { ...found, place: { ...found.place, steady: undefined } };
+            return found.kind !== 'files' ? found : { ...found, place: { ...found.place, steady: undefined } };
           },
           escape: dockerfile.escape,
           epoch,
@@ -363,6 +368,7 @@ export class Builder implements BuildService {
       images.map(({ platform, text, chain }) => ({
         platform: formatPlatform(platform),
         configText: text,
+        chain,
         root: () => views.of(chain),
       })),
     );

@@ -5,7 +5,7 @@ import type { Bytes } from '../../content/content-store.ts';
 import type { BuildSession } from './build-session.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import type { FilesPlace } from './copy-step.ts';
-import type { ResolvedSource } from './solved-build.ts';
+import type { ResolvedSource, SolvedImage } from './solved-build.ts';
 import type { RemoteSources } from './sources/remote-sources.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
 import { SshAgentSocket } from './ssh-agent-socket.ts';
@@ -19,6 +19,7 @@ export interface ContextsParts {
   readonly signal: AbortSignal | undefined;
   /** Unpacks a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
+  readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
   readonly onSource: (source: ResolvedSource) => void;
   /** Contexts with a name: `local` for a directory of the client, `docker-image://…`, or an address. */
   readonly named: Readonly<Record<string, string>>;
@@ -26,7 +27,9 @@ export interface ContextsParts {
 
 export type NamedContext =
   | { readonly kind: 'image'; readonly reference: string }
-  | { readonly kind: 'files'; readonly place: FilesPlace };
+  | { readonly kind: 'files'; readonly place: FilesPlace }
+  /** What another build made that runs now. */
+  | { readonly kind: 'result'; readonly image: SolvedImage };
 
 const NEVER = new AbortController().signal;
 
@@ -78,7 +81,13 @@ export class BuildContexts implements AsyncDisposable {
     const image = /^docker-image:\/\/(.+)$/.exec(value)?.[1];
     if (image !== undefined) return { kind: 'image', reference: image };
     if (value === 'local') return { kind: 'files', place: await this.client(name) };
-    if (/^(oci-layout|input|target):/.test(value))
+    const input = /^input:(.+)$/s.exec(value)?.[1];
+    if (input !== undefined) {
+      const result = this.#parts.inputOf?.(input);
+      if (!result) throw new EngineError('invalid-argument', `invalid input ${input} for ${name}`);
+      return { kind: 'result', image: result };
+    }
+    if (/^(oci-layout|target):/.test(value))
       throw new EngineError(
         'unimplemented',
         `the context ${name} (${value}) is of a kind that is not supported: load it as an image and use docker-image://`,

@@ -1,4 +1,4 @@
-import type { Digest } from '../../oci/digest.ts';
+import type { ChainId, Digest } from '../../oci/digest.ts';
 import type { BuildPlan } from '../../build/plan.ts';
 import type { BuildRecord } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -30,6 +30,8 @@ export interface SolvedImage {
   readonly platform: string;
   /** Its configuration, as JSON. */
   readonly configText: string;
+  /** The layers of its files; another build may begin with them while this one is held. */
+  readonly chain: ChainId | undefined;
   /** Its files, read-only, on the host: until the outputs are known. */
   root(): Promise<string>;
 }

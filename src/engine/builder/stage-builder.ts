@@ -16,7 +16,7 @@ import { parseRunMount } from '../../build/run-mount.ts';
 import { changeConfig, commandArgv, DEFAULT_PATH, variable } from '../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../oci/digest.ts';
 import { familiarName, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import type { HistoryEntry, ImageRunConfig } from '../../oci/image.ts';
+import type { HistoryEntry, ImageConfig, ImageRunConfig } from '../../oci/image.ts';
 import type { BuildRecord, StepInput } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
@@ -29,10 +29,11 @@ import type { NamedContext } from './contexts.ts';
 import { type FilesPlace, resolveCopy } from './copy-step.ts';
 import { checkEmulation } from './emulation.ts';
 import { explainStep } from './explain.ts';
+import { authFor } from './outputs/deliver.ts';
 import { OrderedOutput } from './ordered-output.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from './run-step.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
-import type { ResolvedSource, SolvedBuild, SolvedStep } from './solved-build.ts';
+import type { ResolvedSource, SolvedBuild, SolvedImage, SolvedStep } from './solved-build.ts';
 import type { CacheImport, StepCache } from './step-cache.ts';
 import type { StepCommand } from './step-executor.ts';
 import { Views } from './views.ts';
@@ -218,6 +219,7 @@ export class StageBuilder {
       return { state: NOTHING, triggers: [] };
     }
     const context = base.kind === 'context' ? await this.#context.context(base.name) : undefined;
+    if (context?.kind === 'result') return this.#ofResult(context.image);
     if (context?.kind === 'files') return { state: await this.#ofFiles(context.place, run), triggers: [] };
     const reference = base.kind === 'image' ? base.reference : (context as { readonly reference: string }).reference;
     const image = await this.#image(reference, planned.platform);
@@ -225,7 +227,7 @@ export class StageBuilder {
     this.#usedImage(reference, image, planned.platform);
     return {
       state: {
-        config,
+        config: withPath(config),
         diffIds: image.config.rootfs.diff_ids,
         chain: image.chain,
         history: image.config.history ?? [],
@@ -236,6 +238,24 @@ export class StageBuilder {
       },
       triggers: triggers ?? [],
     };
+  }
+
+  /** A stage that begins with what another build made. */
+  #ofResult({ configText, chain }: SolvedImage): { state: StageState; triggers: readonly string[] } {
+    const image = JSON.parse(configText) as ImageConfig;
+    if (chain) this.#context.lease.add('snapshot', chain);
+    const { OnBuild: triggers, ...config } = image.config ?? {};
+    const state = {
+      config: withPath(config),
+      diffIds: image.rootfs.diff_ids,
+      chain,
+      history: image.history ?? [],
+      createdAt: image.created ?? SCRATCH_TIME,
+      author: image.author,
+      key: sha256(`image ${sha256(configText)}`),
+      imageId: undefined,
+    };
+    return { state, triggers: triggers ?? [] };
   }
 
   /** A stage that begins with nothing but the files of a directory. */
@@ -273,7 +293,13 @@ export class StageBuilder {
         if (!(error instanceof EngineError) || error.code !== 'not-found') throw error;
       }
     }
-    await images.pull(reference, { ...options, signal: this.#signal, ...(wanted && { platform: wanted }) });
+    const auth = authFor(request.auth, parseReference(reference));
+    await images.pull(reference, {
+      ...options,
+      signal: this.#signal,
+      ...(auth && { auth }),
+      ...(wanted && { platform: wanted }),
+    });
     return images.resolve(reference, wanted);
   }
 
@@ -507,6 +533,8 @@ export class StageBuilder {
     const context = namedContext(named, from);
     const found = context === undefined ? undefined : await this.#context.context(context);
     if (found?.kind === 'files') return found.place;
+    if (found?.kind === 'result')
+      return { root: await this.#views.of(found.image.chain), ignore: [], keepOwner: true, name: `context ${from}` };
     if (found) return this.#imagePlace(found.reference);
     const index = stageOf(plan.all, from, { before: run.planned.index, line });
     if (index !== undefined) {
@@ -661,6 +689,13 @@ const NOTHING: StageState = {
 
 function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
   return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+}
+
+/** Steps and containers need one: where an image says none it is the usual one. */
+function withPath(config: ImageRunConfig): ImageRunConfig {
+  const env = config.Env ?? [];
+  if (env.some((line) => line.startsWith('PATH='))) return config;
+  return { ...config, Env: [`PATH=${DEFAULT_PATH}`, ...env] };
 }
 
 function stepKey(parent: Digest, kind: string, inputs: readonly StepInput[]): Digest {
