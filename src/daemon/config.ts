@@ -171,6 +171,9 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     noNewPrivileges: settings['no-new-privileges'],
     seccompProfile: settings['seccomp-profile'],
     secretKeyFile: settings['secret-key-file'],
+    diskBudget: sizeSetting(settings['disk-budget']),
+    diskUnusedForMs: durationSetting(settings['disk-unused-for']),
+    diskKeepLast: countSetting(settings['disk-keep-last']),
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     imagePolicy: settings['image-policy'],
@@ -245,4 +248,29 @@ function cacheLimits({ gc = {} }: BuilderSettings): EngineOptions['buildCache'] 
     maxUsed: size(gc.defaultMaxUsedSpace),
     minFree: size(gc.defaultMinFreeSpace),
   };
+}
+
+function sizeSetting(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes !== undefined && bytes > 0) return bytes;
+  throw new EngineError('invalid-argument', `invalid disk-budget ${JSON.stringify(text)}: give a size, as 20GB`);
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_000, d: 86_400_000 };
+
+function durationSetting(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
+  const sum = parts.reduce((total, [, count, unit]) => total + Number(count) * UNIT_MS[unit!]!, 0);
+  if (parts.map(([whole]) => whole).join('') === text && sum > 0) return sum;
+  throw new EngineError(
+    'invalid-argument',
+    `invalid disk-unused-for ${JSON.stringify(text)}: give a duration, as 168h`,
+  );
+}
+
+function countSetting(count: number | undefined): number | undefined {
+  if (count === undefined || count >= 0) return count;
+  throw new EngineError('invalid-argument', `invalid disk-keep-last ${count}`);
 }

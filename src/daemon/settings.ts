@@ -36,6 +36,9 @@ export interface Settings {
   'no-new-privileges'?: boolean;
   'seccomp-profile'?: string;
   'secret-key-file'?: string;
+  'disk-budget'?: string;
+  'disk-unused-for'?: string;
+  'disk-keep-last'?: number;
   init?: boolean;
   'init-path'?: string;
   'log-driver'?: string;
@@ -100,6 +103,9 @@ const fields: Fields<Settings> = {
   'no-new-privileges': bool,
   'seccomp-profile': string,
   'secret-key-file': string,
+  'disk-budget': string,
+  'disk-unused-for': string,
+  'disk-keep-last': int,
   init: bool,
   'init-path': string,
   'log-driver': string,
@@ -226,6 +232,9 @@ export const FLAGS: readonly Flag[] = [
   flag('default-cgroupns-mode', 'default-cgroupns-mode', text, 'MODE', 'host or private'),
   flag('no-new-privileges', 'no-new-privileges', truth, undefined, 'Set no-new-privileges for all containers'),
   flag('seccomp-profile', 'seccomp-profile', text, 'FILE', 'Seccomp profile instead of the built-in one'),
+  flag('disk-budget', 'disk-budget', text, 'SIZE', 'What images, cache, containers and logs may use of the disk'),
+  flag('disk-unused-for', 'disk-unused-for', text, 'DURATION', 'Remove images and cache unused for so long, as 168h'),
+  flag('disk-keep-last', 'disk-keep-last', number, 'COUNT', 'Newest images of each repository that stay (default 1)'),
   flag(
     'secret-key-file',
     'secret-key-file',

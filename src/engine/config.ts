@@ -63,6 +63,12 @@ export interface EngineConfig {
   readonly secretKeyFile: string | undefined;
   /** How much builds may keep for later ones (bytes); false: nothing of it goes by itself. */
   readonly buildCache: CacheLimits | false;
+  /** Bytes that the engine may use, volumes not counted; undefined is no bound. */
+  readonly diskBudget: number | undefined;
+  /** Images and build cache that nobody used for so long go by themselves. */
+  readonly diskUnusedForMs: number | undefined;
+  /** So many of the newest images of each repository stay whatever the budget. */
+  readonly diskKeepLast: number;
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -108,6 +114,9 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     // Ours and Docker's place.
     registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],
     secretKeyFile: undefined,
+    diskBudget: undefined,
+    diskUnusedForMs: undefined,
+    diskKeepLast: 1,
     debug: false,
     report: () => {},
     ...withoutUndefined(options),

@@ -29,6 +29,7 @@ const FILTERS = [
 export class EventLog implements EventService {
   readonly #ring: EngineEvent[] = [];
   readonly #readers = new Set<EventQueue>();
+  readonly #watchers: ((event: EngineEvent) => void)[] = [];
   readonly #clock: () => bigint;
   #last = 0n;
 
@@ -51,6 +52,7 @@ export class EventLog implements EventService {
     };
     if (this.#ring.push(event) > REMEMBERED) this.#ring.shift();
     for (const reader of this.#readers) reader.push(event);
+    for (const watcher of this.#watchers) watcher(event);
   }
 
   /** Throws `invalid-argument` at once for a filter that is none; what is published after the call is not missed. */
@@ -82,6 +84,11 @@ export class EventLog implements EventService {
       this.#readers.delete(queue);
     };
     return queue;
+  }
+
+  /** A part of the engine itself, told at once: it must not throw, nor take long. */
+  watch(watcher: (event: EngineEvent) => void): void {
+    this.#watchers.push(watcher);
   }
 
   /** How many follow. */

@@ -18,6 +18,7 @@ import { BuildRecords } from '../state/build-records.ts';
 import { ContainerStore } from '../state/containers.ts';
 import { DiskReserve } from '../state/disk-reserve.ts';
 import { Database } from '../state/database.ts';
+import { ImageUses } from '../state/image-uses.ts';
 import { SecretStore } from '../state/secrets.ts';
 import { VolumeStore } from '../state/volumes.ts';
 import { LocalDriver } from '../volume/local-driver.ts';
@@ -51,6 +52,7 @@ import { EngineContainerSecrets } from './secrets/container-secrets.ts';
 import { KeyFile } from './secrets/key-file.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 import { Secrets } from './secrets/secrets.ts';
+import { openDiskKeeper } from './system/open-disk-keeper.ts';
 import { System } from './system/system.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
@@ -93,6 +95,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     (action: string, id: string, attributes: Record<string, string>): void =>
       events.publish(type, action, id, attributes);
   const containerStore = new ContainerStore(db);
+  const imageUses = new ImageUses(db);
+  opened.defer(() => imageUses.close());
   const buildRecords = new BuildRecords(db);
   opened.defer(() => buildRecords.close());
   const mountedImages = new MountedImages(containerStore);
@@ -123,6 +127,21 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
       }),
     otherChains: () => [...buildRecords.chains(), ...mountedImages.chains()],
     otherBlobs: () => registryRoots.blobs(),
+    admit: () => diskKeeper.admit(),
+    used: (id) => imageUses.mark(id),
+  });
+  const diskKeeper = openDiskKeeper({
+    config,
+    images: imageParts,
+    uses: imageUses,
+    records: buildRecords,
+    publish: (action, attributes) => events.publish('daemon', `disk-${action}`, '', attributes),
+  });
+  opened.defer(() => diskKeeper.close());
+  events.watch(({ Type, Action, Actor }) => {
+    const record = Type === 'container' ? containerStore.get(Actor.ID) : undefined;
+    if (record && ['create', 'start', 'die'].includes(Action)) imageUses.mark(record.imageId);
+    if (Type === 'image' ? !['untag', 'delete', 'prune'].includes(Action) : Action === 'die') diskKeeper.changed();
   });
 
   // volumes and networks
@@ -256,6 +275,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   containerVolumes.recover();
   await volumes.recover();
   secrets.recover();
+  diskKeeper.changed();
   removeCgroupParent();
   startByPolicy(context);
 

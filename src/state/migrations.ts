@@ -69,4 +69,6 @@ export const MIGRATIONS: readonly string[] = [
     digest TEXT NOT NULL, signature TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (digest, signature)
   ) STRICT, WITHOUT ROWID;
   `,
+  // milliseconds since the epoch
+  `CREATE TABLE image_uses (image TEXT PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

@@ -66,8 +66,10 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       checkReference: (reference) => images.checkReference(reference),
     },
     outputs: {
-      finish: (solved, labels, inline) =>
-        finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined),
+      finish: (solved, labels, inline) => {
+        imageParts.admit?.();
+        return finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined);
+      },
       attest: (built, wanted, options) => attest(imageParts, built, wanted, options),
       deliver: (built, options) =>
         deliver(imageParts, built, {

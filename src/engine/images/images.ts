@@ -83,15 +83,18 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     return saveImages(this.#parts, names, options);
   }
 
-  load(archive: Bytes, options?: LoadOptions): Promise<void> {
+  async load(archive: Bytes, options?: LoadOptions): Promise<void> {
+    this.#parts.admit?.();
     return loadImages(this.#parts, archive, options);
   }
 
-  import(archive: Bytes, options: ImportOptions = {}): Promise<{ id: string }> {
+  async import(archive: Bytes, options: ImportOptions = {}): Promise<{ id: string }> {
+    this.#parts.admit?.();
     return importImage(this.#parts, archive, options);
   }
 
   async pull(name: string, options: PullOptions = {}): Promise<void> {
+    this.#parts.admit?.();
     await pullImage(this.#parts, name, options);
   }
 
@@ -113,7 +116,8 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     return needRegistry(this.#parts.registry, reference).distribution(reference, { auth });
   }
 
-  bootstrap(request: BootstrapRequest, options?: OperationOptions): Promise<{ id: string }> {
+  async bootstrap(request: BootstrapRequest, options?: OperationOptions): Promise<{ id: string }> {
+    this.#parts.admit?.();
     return bootstrapImage(this.#parts, request, options);
   }
 
@@ -133,6 +137,7 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
     const { images, policy } = this.#parts;
     const reference = isIdOf(image, name) ? undefined : withDefaultTag(parseReference(name));
     policy.checkUse(name, reference, { names: images.references(id), manifest });
+    this.#parts.used?.(id);
     return { id, config, chain };
   }
 
@@ -166,7 +171,8 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
   }
 
   /** The image's half of `docker commit`. */
-  commit(request: CommitRequest): Promise<{ id: string; reference: string | undefined }> {
+  async commit(request: CommitRequest): Promise<{ id: string; reference: string | undefined }> {
+    this.#parts.admit?.();
     return commitImage(this.#parts, request);
   }
 

@@ -21,6 +21,8 @@ export interface OpenImagesOptions extends Pick<
   readonly registry?: ImageParts['registry'];
   /** A policy file, which need not be there. */
   readonly policyFile?: string | undefined;
+  readonly admit?: () => void;
+  readonly used?: (id: string) => void;
   /** As `CollectorParts` has them. */
   readonly otherChains?: () => Iterable<ChainId>;
   readonly otherBlobs?: () => Iterable<Digest>;
@@ -47,7 +49,7 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
     leases: new Leases(),
     content: await FileContentStore.open(root),
   };
-  const { otherBlobs, otherChains } = others;
+  const { otherBlobs, otherChains, admit, used } = others;
   const collector = new Collector({
     ...stores,
     ...(otherBlobs && { otherBlobs }),
@@ -61,6 +63,8 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
   const parts: ImageParts = {
     ...stores,
     collector,
+    ...(admit && { admit }),
+    ...(used && { used }),
     publish,
     containers,
     registry,

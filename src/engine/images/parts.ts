@@ -20,6 +20,10 @@ export interface ImageParts {
   readonly collector: Collector;
   /** Says that something happened to an image. */
   readonly publish: (action: string, id: string, attributes: Record<string, string>) => void;
+  /** Before something is made that takes room. Throws `no-space`. */
+  readonly admit?: () => void;
+  /** Told of each image that is about to be used. */
+  readonly used?: (id: string) => void;
   /** Every container, running or not, with the image it was made from. */
   readonly containers: () => Iterable<ImageUser>;
   /** Undefined: only images that are made here can be had. */
