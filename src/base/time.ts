@@ -1,7 +1,15 @@
 /** Nanoseconds since the epoch, of the wall clock, at the clock's own resolution where Node gives it (µs). */
 export function nowNanos(): bigint {
-  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+  const fine = performance.timeOrigin + performance.now() + skew;
+  const wall = Date.now();
+  // the clock was set, or the machine slept: the fine clock counts on from where the process began
+  if (Math.abs(wall - fine) <= CLOCK_SLACK_MS) return BigInt(Math.round(fine * 1000)) * 1000n;
+  skew += wall - fine;
+  return BigInt(wall) * 1_000_000n;
 }
+
+const CLOCK_SLACK_MS = 2;
+let skew = 0;
 
 const MAX_SECONDS = 8_640_000_000_000;
 

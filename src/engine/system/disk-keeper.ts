@@ -57,6 +57,7 @@ export class DiskKeeper {
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #due = 0;
   #notBefore = 0;
   #over: { readonly used: number } | undefined;
 
@@ -87,6 +88,8 @@ export class DiskKeeper {
 
   /** One look, and what it asks for. For tests, and for who cannot wait. */
   keep(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#running ??= this.#keep().finally(() => {
       this.#running = undefined;
       this.#schedule(IDLE_MS);
@@ -102,9 +105,12 @@ export class DiskKeeper {
 
   #schedule(delayMs: number): void {
     if (!this.#active || this.#closing.signal.aborted) return;
+    const due = Math.max(performance.now() + delayMs, this.#notBefore);
+    // never later than it was: changes without a pause would put it off for ever
+    if (this.#timer !== undefined && this.#due <= due) return;
     clearTimeout(this.#timer);
-    const wait = Math.max(delayMs, this.#notBefore - performance.now());
-    this.#timer = setTimeout(() => void this.keep(), wait).unref();
+    this.#due = due;
+    this.#timer = setTimeout(() => void this.keep(), due - performance.now()).unref();
   }
 
   async #keep(): Promise<void> {

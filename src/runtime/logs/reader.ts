@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nowNanos } from '../../base/time.ts';
 import type { OutputChunk } from '../task.ts';
-import { cutStreams, logFiles, type LogPosition } from './log-files.ts';
+import { cutStreams, logEnd, logFiles, type LogPosition } from './log-files.ts';
 import { findLastLines, RecordDecoder, type RecordFilter } from './record.ts';
 
 export interface ReadLogOptions extends RecordFilter {
@@ -27,13 +27,13 @@ export interface ReadLogOptions extends RecordFilter {
  */
 export async function* readLog(options: ReadLogOptions): AsyncGenerator<OutputChunk, void, undefined> {
   const decoder = new RecordDecoder(options);
-  const start = await startPosition(options);
+  const { start, end } = await span(options);
   if (start.offset === 0) {
     const files = logFiles(options.path);
     const first = start.inode === 0n || start.inode === files[0]?.inode;
     for (const stream of first ? cutStreams(options.path, files) : []) decoder.skipRest(stream);
   }
-  const cursor = new LogCursor(options.path, start);
+  const cursor = new LogCursor(options.path, start, end);
   const follower = options.follow ? new Follower(options) : undefined;
   try {
     for (;;) {
@@ -70,14 +70,17 @@ const LONGEST_LINE = 64 * 1024;
 class LogCursor {
   readonly #path: string;
   #position: LogPosition;
+  /** Where to stop, however much is written meanwhile. */
+  readonly #end: LogPosition | undefined;
   #file: { readonly handle: FileHandle; readonly inode: bigint } | undefined;
   #blockSize = SMALL_BLOCK;
   /** The beginning of a line whose end is not written yet. */
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(path: string, position: LogPosition) {
+  constructor(path: string, position: LogPosition, end: LogPosition | undefined) {
     this.#path = path;
     this.#position = position;
+    this.#end = end;
   }
 
   /** What comes next, behind what was kept; undefined when all that is written was read. */
@@ -86,6 +89,7 @@ class LogCursor {
       if (!this.#file && !(await this.#openNext())) return undefined;
       const data = await this.#readBlock();
       if (data) return { data };
+      if (this.#file!.inode === this.#end?.inode) return undefined;
       const next = this.#successor();
       if (next === undefined) return undefined;
       // The file was exchanged, perhaps after a last line that came since we looked.
@@ -110,8 +114,11 @@ class LogCursor {
 
   async #readBlock(): Promise<Buffer | undefined> {
     const kept = this.#rest.length;
-    const block = Buffer.allocUnsafe(kept + this.#blockSize);
-    const { bytesRead } = await this.#file!.handle.read(block, kept, this.#blockSize, this.#position.offset);
+    const bound = this.#file!.inode === this.#end?.inode ? this.#end.offset - this.#position.offset : Infinity;
+    const size = Math.min(this.#blockSize, bound);
+    if (size <= 0) return undefined;
+    const block = Buffer.allocUnsafe(kept + size);
+    const { bytesRead } = await this.#file!.handle.read(block, kept, size, this.#position.offset);
     if (bytesRead === 0) return undefined;
     block.set(this.#rest);
     this.#rest = Buffer.alloc(0);
@@ -127,6 +134,8 @@ class LogCursor {
       const wanted = files.find((file) => file.inode === this.#position.inode);
       const file = wanted ?? files[0];
       if (!file) return false;
+      // all that was to be read has been dropped meanwhile
+      if (this.#end && !files.some(({ inode }) => inode === this.#end!.inode)) return false;
       let handle: FileHandle;
       try {
         handle = await open(file.path, 'r');
@@ -253,27 +262,40 @@ function watchFile(path: string, onChange: () => void): { close(): void } {
 const BUSY_READS = 3;
 const BUSY_PAUSE_MS = 4;
 
-async function startPosition(options: ReadLogOptions): Promise<LogPosition> {
-  if (options.from) return options.from;
-  if (options.tail === undefined) return { inode: 0n, offset: 0 };
-  return findTail(options.path, Math.max(0, options.tail));
+/** From where to where is read. Without an end: until the following ends. */
+async function span(options: ReadLogOptions): Promise<{ start: LogPosition; end: LogPosition | undefined }> {
+  const written = options.follow ? { inode: 0n, offset: 0 } : logEnd(options.path);
+  // no file there: one is being put in its place
+  const end = written.inode === 0n ? undefined : written;
+  if (options.from) return { start: options.from, end };
+  if (options.tail === undefined) return { start: { inode: 0n, offset: 0 }, end };
+  const tail = await findTail(options.path, Math.max(0, options.tail));
+  return { start: tail.first, end: options.follow ? undefined : tail.end };
 }
 
 /** Reads the files backwards, block by block, until it has met `count` lines. */
-async function findTail(path: string, count: number): Promise<LogPosition> {
+async function findTail(
+  path: string,
+  count: number,
+  attempts = 10,
+): Promise<{ first: LogPosition; end: LogPosition | undefined }> {
   let left = count;
   let first: LogPosition = { inode: 0n, offset: 0 };
+  let last: LogPosition | undefined;
   const files = [...logFiles(path)].reverse();
   for (const [index, file] of files.entries()) {
     let handle: FileHandle;
     try {
       handle = await open(file.path, 'r');
     } catch {
+      // it was rotated between the two looks: from the beginning, or all would be read for a tail
+      if (attempts > 0) return findTail(path, count, attempts - 1);
       break;
     }
     try {
       const { ino: inode, size } = await handle.stat({ bigint: true });
       let end = await lastLineEnd(handle, Number(size));
+      last ??= { inode, offset: end };
       let isEnd = index === 0;
       while (end > 0) {
         const start = Math.max(0, end - LARGE_BLOCK);
@@ -282,9 +304,9 @@ async function findTail(path: string, count: number): Promise<LogPosition> {
         if (bytesRead < block.length) break; // nothing shortens these files
         const { offset, found, done } = findLastLines(block, left, { isEnd, isStart: start === 0 });
         first = { inode, offset: start + offset };
-        if (done) return first;
+        if (done) return { first, end: last };
         left -= found;
-        if (offset === block.length && start > 0) return first; // a line longer than a block: damaged
+        if (offset === block.length && start > 0) return { first, end: last }; // a line longer than a block: damaged
         end = start + offset;
         isEnd = false;
       }
@@ -292,7 +314,7 @@ async function findTail(path: string, count: number): Promise<LogPosition> {
       await handle.close();
     }
   }
-  return first;
+  return { first, end: last };
 }
 
 /** The end of the last whole line: one may be in the middle of being written. */
