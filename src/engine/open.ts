@@ -134,7 +134,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     config,
     images: imageParts,
     uses: imageUses,
-    records: buildRecords,
+    builds: () => builder,
     publish: (action, attributes) => events.publish('daemon', `disk-${action}`, '', attributes),
   });
   opened.defer(() => diskKeeper.close());

@@ -31,9 +31,9 @@ export interface DiskKeeperParts {
   readonly unusedImages: () => readonly KeptImage[];
   /** By name, or by id when it has none. False when something still needs it. */
   readonly removeImage: (image: KeptImage) => Promise<boolean>;
-  /** Removes build records that were not used since `usedBefore`, and of the others the longest unused until `bytes` are freed. Gives the bytes freed. */
+  /** Removes what builds keep and did not use for `unusedForMs`, and of the others the longest unused until `bytes` are freed. Gives the bytes freed. */
   readonly pruneBuilds: (limits: {
-    readonly usedBefore?: number | undefined;
+    readonly unusedForMs?: number | undefined;
     readonly bytes?: number | undefined;
   }) => Promise<number>;
   readonly publish: (action: string, attributes: Record<string, string>) => void;
@@ -129,7 +129,7 @@ export class DiskKeeper {
     const { signal } = this.#closing;
     if (policy.unusedForMs !== undefined) {
       const before = now() - policy.unusedForMs;
-      await this.#parts.pruneBuilds({ usedBefore: before });
+      await this.#parts.pruneBuilds({ unusedForMs: policy.unusedForMs });
       for (const image of this.#candidates()) {
         if (signal.aborted) return;
         if (image.usedAt < before) await this.#remove(image, 'unused');

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { errorCode } from '../../base/errors.ts';
 import { parseTime } from '../../base/time.ts';
 import { diskUsage } from '../../snapshot/disk-usage.ts';
-import type { BuildRecords } from '../../state/build-records.ts';
 import type { ImageUses } from '../../state/image-uses.ts';
 import type { EngineConfig } from '../config.ts';
+import type { BuildService } from '../engine.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { removeImage } from '../images/remove.ts';
 import { memberImages } from '../images/targets.ts';
@@ -15,7 +15,8 @@ export interface OpenDiskKeeperParts {
   readonly config: EngineConfig;
   readonly images: ImageParts;
   readonly uses: ImageUses;
-  readonly records: BuildRecords;
+  /** What builds keep for later ones. */
+  readonly builds: () => Pick<BuildService, 'prune' | 'diskUsage'>;
   readonly publish: (action: string, attributes: Record<string, string>) => void;
 }
 
@@ -23,7 +24,7 @@ export interface OpenDiskKeeperParts {
 const OUTSIDE = new Set(['volumes', 'exec', 'reserve', 'lock']);
 
 /** The keeper on the engine's own parts. */
-export function openDiskKeeper({ config, images, uses, records, publish }: OpenDiskKeeperParts): DiskKeeper {
+export function openDiskKeeper({ config, images, uses, builds, publish }: OpenDiskKeeperParts): DiskKeeper {
   const { dataRoot, execRoot, diskBudget, diskUnusedForMs, diskKeepLast, report } = config;
   return new DiskKeeper({
     policy: { budget: diskBudget, unusedForMs: diskUnusedForMs, keepLast: diskKeepLast },
@@ -46,15 +47,17 @@ export function openDiskKeeper({ config, images, uses, records, publish }: OpenD
         throw error;
       }
     },
-    pruneBuilds: async ({ usedBefore, bytes = 0 }) => {
+    pruneBuilds: async ({ unusedForMs, bytes = 0 }) => {
       let freed = 0;
-      for (const { key, usedAt, layer } of records.list()) {
-        if (!(usedBefore !== undefined && usedAt < usedBefore) && freed >= bytes) continue;
-        records.delete(key);
-        freed += layer?.size ?? 0;
+      if (unusedForMs !== undefined) {
+        const filters = new Map([['unused-for', [`${unusedForMs}ms`]]]);
+        freed += (await builds().prune({ all: true, filters })).SpaceReclaimed;
       }
-      await images.collector.collectAll();
-      return freed;
+      if (bytes <= freed) return freed;
+      const kept = (await builds().diskUsage()).reduce((sum, { Size }) => sum + Size, 0);
+      // a limit of nothing is none: all of it goes then
+      const limits = kept > bytes ? { maxUsed: kept - bytes } : {};
+      return freed + (await builds().prune({ all: true, ...limits })).SpaceReclaimed;
     },
     publish,
     report,
