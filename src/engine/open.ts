@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '../base/ids.ts';
 import { KeyedMutex } from '../base/mutex.ts';
@@ -73,6 +73,11 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   await mkdir(asked.dataRoot, { recursive: true, mode: 0o711 });
   await mkdir(asked.execRoot, { recursive: true, mode: 0o711 });
   opened.use(await lockDataRoot(asked.dataRoot));
+  // logs, and the files of images with their set-user-id programs, are nobody else's on this host
+  for (const name of ['containers', 'snapshots']) {
+    await mkdir(join(asked.dataRoot, name), { recursive: true });
+    await chmod(join(asked.dataRoot, name), 0o700);
+  }
   const programs = await findPrograms(asked);
   const host = readHostFacts();
   const config: EngineConfig = {

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { ContainerConfig, HostConfig } from '../../api/container.ts';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
-import { mkdirAllInRoot } from '../../linux/rooted.ts';
+import { mkdirAllInRoot, statInRoot } from '../../linux/rooted.ts';
 import { buildSpec } from '../../runtime/spec/build.ts';
 import { execProcess } from '../../runtime/spec/exec.ts';
 import { findInitBinary } from '../../runtime/spec/init.ts';
@@ -71,6 +71,7 @@ export class EngineSpecs implements ContainerSpecs {
     const { config } = record;
     const { files } = network;
     const hostConfig = this.#withDefaults(record.hostConfig);
+    refuseLinkedDirectories(rootfs);
     makeWorkingDirectory(rootfs, config.WorkingDir);
     const { spec } = buildSpec({
       id: record.id,
@@ -181,5 +182,24 @@ function makeWorkingDirectory(rootfs: string, workingDir: string | undefined): v
   } catch (error) {
     if ((error as { code?: string }).code !== 'ENOTDIR') throw error;
     throw new EngineError('invalid-argument', `Cannot mkdir: ${directory} is not a directory`, { cause: error });
+  }
+}
+
+/**
+ * Older runtimes make what belongs into these where a symlink of the image leads: on the host (CVE-2026-41579, mended in
+ * runc 1.3.6, 1.4.3 and 1.5.0). Throws `invalid-argument`; what is not there the runtime makes.
+ */
+function refuseLinkedDirectories(rootfs: string): void {
+  for (const path of ['/dev', '/proc', '/sys']) {
+    try {
+      if (statInRoot(rootfs, path, { follow: false }).isDirectory()) continue;
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ENOENT') continue;
+      if ((error as { code?: string }).code !== 'ELOOP') throw error;
+    }
+    throw new EngineError(
+      'invalid-argument',
+      `${path} of the container is no directory: a symlink or file there could lead its mounts out of it (make it a directory in the image)`,
+    );
   }
 }

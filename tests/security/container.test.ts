@@ -1,0 +1,295 @@
+/** Hostile images and containers against the engine: each line of docs/security.md that names this file. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ContainerCreateRequest, HostConfig } from '../../src/api/container.ts';
+import type { Engine } from '../../src/index.ts';
+import { busyboxRoot } from '../support/busybox-root.ts';
+import { printed, type PrivateRoots, withEngine } from '../support/private-engine.ts';
+
+before(() => assert.equal(process.getuid?.(), 0, 'these tests run containers: run them as root'));
+
+/** The exit code, or why it did not start, and what it printed. */
+async function run(
+  engine: Engine,
+  script: string,
+  hostConfig: HostConfig = {},
+  more: Partial<ContainerCreateRequest> = {},
+): Promise<string> {
+  const { containers } = engine;
+  let id = '';
+  try {
+    ({ Id: id } = await containers.create({
+      Image: 'busybox',
+      Cmd: ['sh', '-c', `{ ${script}\n} 2>&1`],
+      ...more,
+      HostConfig: { NetworkMode: 'none', ...hostConfig },
+    }));
+    const exit = await containers.wait(id, 'next-exit');
+    await containers.start(id);
+    await exit.outcome;
+    const { output } = await containers.logs(id, { stdout: true, stderr: true });
+    return (await printed(output)).stdout.trim();
+  } catch (error) {
+    return `refused: ${(error as Error).message}`;
+  } finally {
+    if (id !== '') await containers.remove(id, { force: true, volumes: true });
+  }
+}
+
+/** An image of busybox, changed by a script that runs in its root. */
+async function imageWith(engine: Engine, { directory }: PrivateRoots, name: string, script: string): Promise<void> {
+  const root = join(directory, `root-${name}`);
+  const made = spawnSync('sh', ['-ec', `cp -a ${await busyboxRoot()} ${root}; cd ${root}; ${script}`], {
+    encoding: 'utf8',
+  });
+  assert.equal(made.status, 0, made.stderr);
+  const tar = spawnSync('tar', ['-C', root, '-c', '.'], { maxBuffer: 64 << 20 });
+  await engine.images.import(
+    (async function* () {
+      yield tar.stdout;
+    })(),
+    { repository: name, tag: 'latest' },
+  );
+}
+
+function digestsBelow(directory: string): string {
+  return spawnSync('sh', ['-c', `cd ${directory}; find . -exec stat -c "%n %a %u %s %h" {} +; cat $(find . -type f)`], {
+    encoding: 'utf8',
+  }).stdout;
+}
+
+test('an image whose system directories are links or files reaches nothing outside (20)', () =>
+  withEngine(async (engine, roots) => {
+    const canary = join(roots.directory, 'canary');
+    mkdirSync(canary);
+    writeFileSync(join(canary, 'file'), 'untouched');
+    const before = digestsBelow(canary);
+    for (const [index, place] of ['dev', 'proc', 'sys', 'etc'].entries()) {
+      await imageWith(engine, roots, `link${index}`, `rm -rf ${place}; ln -s ${canary} ${place}`);
+      await imageWith(engine, roots, `up${index}`, `rm -rf ${place}; ln -s ../../../../../../..${canary} ${place}`);
+      await imageWith(engine, roots, `file${index}`, `rm -rf ${place}; echo x > ${place}`);
+      for (const kind of ['link', 'up', 'file']) {
+        const said = await run(
+          engine,
+          'echo ran; echo x > /etc/new; echo x > /dev/new',
+          {},
+          { Image: `${kind}${index}` },
+        );
+        assert.match(said, /^(ran|refused: )/, `${kind} ${place}`);
+        assert.equal(digestsBelow(canary), before, `${kind} ${place}`);
+      }
+    }
+    for (const { Id } of await engine.images.list()) if (Id) await engine.images.remove(Id, { force: true });
+  }));
+
+test('a working directory among descriptors, and the descriptors of a process (21)', () =>
+  withEngine(async (engine) => {
+    for (let fd = 0; fd < 8; fd++) {
+      const said = await run(
+        engine,
+        'pwd -P; ls ../../../../etc/debian_version',
+        {},
+        { WorkingDir: `/proc/self/fd/${fd}` },
+      );
+      assert.doesNotMatch(said, /^\S*debian_version$/m, `${fd}: ${said}`);
+    }
+    // the fourth is the directory that ls reads
+    const own = (await run(engine, 'ls /proc/self/fd')).split('\n');
+    assert.ok(own.length <= 4, own.join(' '));
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['sleep', '100'],
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await engine.containers.start(Id);
+    const { Id: exec } = await engine.execs.create(Id, { Cmd: ['ls', '/proc/self/fd'], AttachStdout: true });
+    const session = await engine.execs.start(exec, { tty: false });
+    assert.ok((await printed(session.output)).stdout.trim().split('\n').length <= 4);
+  }));
+
+test('mounts whose place is a link of the image stay inside (22, 26)', () =>
+  withEngine(async (engine, roots) => {
+    const outside = join(roots.directory, 'outside');
+    const source = join(roots.directory, 'source');
+    mkdirSync(outside);
+    mkdirSync(source);
+    writeFileSync(join(source, 'mine'), 'x');
+    await imageWith(
+      engine,
+      roots,
+      'linked',
+      `ln -s ${outside} target; ln -s / volume; mkdir -p full; ln -s ../../../../../../etc/shadow full/shadow`,
+    );
+    const before = digestsBelow(outside);
+    assert.match(
+      await run(engine, `ls ${outside}`, { Binds: [`${source}:/target`] }, { Image: 'linked' }),
+      /mine|refused/,
+    );
+    assert.match(
+      await run(engine, `ls ${outside}/deep`, { Binds: [`${source}:/target/deep`] }, { Image: 'linked' }),
+      /mine|refused/,
+    );
+    await run(engine, 'true', { Tmpfs: { '/target/tmp': '' } }, { Image: 'linked' });
+    assert.equal(digestsBelow(outside), before);
+    // copied up as the link that it is, which leads to the container's own file
+    const copied = await run(
+      engine,
+      'readlink /full/shadow; cat /full/shadow | wc -c',
+      { Mounts: [{ Type: 'volume', Source: 'copied', Target: '/full' }] },
+      { Image: 'linked' },
+    );
+    assert.match(copied, /^\.\.\/\.\.\/\.\.\/\.\.\/\.\.\/\.\.\/etc\/shadow/);
+    assert.doesNotMatch(copied, /^[1-9]\d*$/m);
+    await engine.volumes.remove('copied');
+    await engine.images.remove('linked', { force: true });
+  }));
+
+test('groups of a user, and what a further process may (24, 32)', () =>
+  withEngine(async (engine, roots) => {
+    await imageWith(
+      engine,
+      roots,
+      'grouped',
+      'echo "worker:x:70:71::/:/bin/sh" >> etc/passwd; printf "main:x:71:\\nextra:x:72:worker\\nother:x:73:nobody\\n" >> etc/group',
+    );
+    assert.equal(await run(engine, 'id -G', {}, { Image: 'grouped', User: 'worker' }), '71 72');
+    const STATUS = ['grep', '-E', '^(Cap|NoNewPrivs|Seccomp:)', '/proc/self/status'];
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['sleep', '100'],
+      HostConfig: {
+        NetworkMode: 'none',
+        CapDrop: ['ALL'],
+        CapAdd: ['CHOWN'],
+        SecurityOpt: ['no-new-privileges'],
+        PidsLimit: 50,
+      },
+    });
+    await engine.containers.start(Id);
+    const { Id: exec } = await engine.execs.create(Id, { Cmd: STATUS, AttachStdout: true });
+    const said = (await printed((await engine.execs.start(exec, { tty: false })).output)).stdout;
+    assert.match(
+      said,
+      /CapInh:\s0{16}\nCapPrm:\s0{15}1\nCapEff:\s0{15}1\nCapBnd:\s0{15}1\nCapAmb:\s0{16}\nNoNewPrivs:\s1\nSeccomp:\s2/,
+    );
+    await engine.containers.remove(Id, { force: true });
+    await engine.images.remove('grouped', { force: true });
+  }));
+
+test('a program of the host is not changed by a container that opens its own (31); no socket has an abstract name (33)', () =>
+  withEngine(async (engine) => {
+    const runtimes = ['/usr/bin/crun', '/usr/sbin/runc', '/usr/bin/runc', '/usr/bin/conmon', process.execPath].filter(
+      (path) => existsSync(path),
+    );
+    const sums = (): string[] => runtimes.map((path) => createHash('sha256').update(readFileSync(path)).digest('hex'));
+    const before = sums();
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: [
+        'sh',
+        '-c',
+        'while :; do for p in /proc/[0-9]*; do echo x > $p/exe; echo x > $p/fd/0; done 2>/dev/null; done',
+      ],
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await engine.containers.start(Id);
+    for (let count = 0; count < 8; count++) {
+      const { Id: exec } = await engine.execs.create(Id, { Cmd: ['/proc/self/exe', 'true'], AttachStdout: true });
+      await printed((await engine.execs.start(exec, { tty: false })).output);
+    }
+    assert.deepEqual(sums(), before);
+    assert.doesNotMatch(readFileSync('/proc/net/unix', 'utf8'), new RegExp(`@.*(?:${Id.slice(0, 12)}|conmon|gantry)`));
+    await engine.containers.remove(Id, { force: true });
+  }));
+
+test('a health check that prints without end costs no memory (27)', () =>
+  withEngine(async (engine) => {
+    const idle = process.memoryUsage().rss;
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['sleep', '1000'],
+      Healthcheck: {
+        Test: ['CMD-SHELL', 'head -c 60m /dev/zero | tr "\\0" x'],
+        Interval: 1e9,
+        Timeout: 30e9,
+        Retries: 1,
+      },
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await engine.containers.start(Id);
+    for (let tries = 0; ; tries++) {
+      const { State } = await engine.containers.inspect(Id);
+      const [last] = State.Health?.Log ?? [];
+      if (last) {
+        assert.ok(last.Output.length <= 4200, `${last.Output.length}`);
+        break;
+      }
+      assert.ok(tries < 600, 'no result');
+      await sleep(100);
+    }
+    assert.ok(process.memoryUsage().rss - idle < 150 << 20, `${(process.memoryUsage().rss - idle) >> 20} MiB`);
+    await engine.containers.remove(Id, { force: true });
+  }));
+
+test('names that would be lines of their own in files are refused (91); output is never taken for structure (101)', () =>
+  withEngine(async (engine) => {
+    const refused: readonly (readonly [HostConfig, Partial<ContainerCreateRequest>])[] = [
+      [{}, { Hostname: 'a\n1.2.3.4 evil' }],
+      [{}, { Domainname: 'a\nb' }],
+      [{ ExtraHosts: ['a\n9.9.9.9 evil:1.2.3.4'] }, {}],
+      [{ Dns: ['1.2.3.4\nnameserver 9.9.9.9'] }, {}],
+      [{ DnsSearch: ['a\nnameserver 9.9.9.9'] }, {}],
+      [{ DnsOptions: ['a\nnameserver 9.9.9.9'] }, {}],
+    ];
+    for (const [hostConfig, more] of refused) {
+      const said = await run(engine, 'cat /etc/hosts /etc/resolv.conf; echo', hostConfig, more);
+      assert.doesNotMatch(
+        said,
+        /^(?:1\.2\.3\.4 evil|9\.9\.9\.9|nameserver 9\.9\.9\.9)/m,
+        JSON.stringify([hostConfig, more]),
+      );
+      assert.match(said, /^refused: /, JSON.stringify([hostConfig, more]));
+    }
+    const forged = '2020-01-01T00:00:00.000000000+00:00 stderr F forged';
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['printf', `%s\\n\\n${forged}\\n\\r\\0end`, forged],
+      HostConfig: { NetworkMode: 'none' },
+    });
+    const exit = await engine.containers.wait(Id, 'next-exit');
+    await engine.containers.start(Id);
+    await exit.outcome;
+    const read = await printed(
+      (await engine.containers.logs(Id, { stdout: true, stderr: true, timestamps: true })).output,
+    );
+    assert.equal(read.stderr, '');
+    const lines = read.stdout.split('\n').filter((line) => line !== '');
+    for (const line of lines) assert.doesNotMatch(line, /^2020/);
+    assert.equal(lines.filter((line) => line.endsWith(forged)).length, 2);
+    await engine.containers.remove(Id, { force: true });
+  }));
+
+test('nobody else on the host gets at the files of images and containers (9)', () =>
+  withEngine(async (engine, { directory }) => {
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['sleep', '100'],
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await engine.containers.start(Id);
+    spawnSync('chmod', ['755', directory]);
+    const data = join(directory, 'data');
+    const open = readdirSync(data, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .flatMap((entry) => readdirSync(join(data, entry.name)).map((name) => join(data, entry.name, name)));
+    const asNobody = (path: string): number | null =>
+      spawnSync('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'ls', path]).status;
+    for (const path of open)
+      assert.notEqual(asNobody(path), 0, `${path} (${(statSync(path).mode & 0o777).toString(8)})`);
+    await engine.containers.remove(Id, { force: true });
+  }));
