@@ -9,8 +9,8 @@ import { NOTHING, TestImages } from '../images/image-store.ts';
 import { type Answer, MisbehavingRegistry } from './misbehaving-registry.ts';
 
 /** Images of an engine whose registry client waits for nothing. */
-async function openImages(root?: string): Promise<TestImages & AsyncDisposable> {
-  const client = new RegistryClient({ retryDelayMs: 1 });
+async function openImages(root?: string, stallMs?: number): Promise<TestImages & AsyncDisposable> {
+  const client = new RegistryClient({ retryDelayMs: 1, ...(stallMs !== undefined && { stallMs }) });
   const images = await TestImages.open({ registry: new RemoteImages(client), ...(root === undefined ? {} : { root }) });
   const close = images.close.bind(images);
   images.close = async () => {
@@ -259,6 +259,29 @@ test('a layer that breaks off goes on where it was, also in the next engine', as
     [after],
   );
   assert.equal((await second.images.list()).length, 1);
+});
+
+test('a registry that stalls in the middle of a layer is given up, and asked for the rest', async () => {
+  await using registry = await MisbehavingRegistry.open({ file: randomBytes(100_000).toString('base64') });
+  await using images = await openImages(undefined, 500);
+  let stalls = 0;
+  registry.answer = (request, response) => {
+    if (!isLayer(registry, request.url) || stalls === 2) return false;
+    stalls++;
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const length = registry.layer.length;
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': length - start,
+      ...(start > 0 && { 'content-range': `bytes ${start}-${length - 1}/${length}` }),
+    });
+    response.write(registry.layer.subarray(start, start + 20_000));
+    return true;
+  };
+  await images.images.pull(`${registry.host}/app:1`);
+  assert.deepEqual(
+    registry.layerRequests.map(({ headers }) => headers.range),
+    [undefined, 'bytes=20000-', 'bytes=40000-'],
+  );
 });
 
 test('the same layer for two pulls comes once', async () => {

@@ -48,10 +48,12 @@ export interface HttpResponse {
 
 /** HTTP to one registry and to where it redirects: kept connections, limits in time, no credentials to others. */
 export class HttpTransport {
+  readonly #stallMs: number;
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
-  constructor(trust: TlsTrust, options: { maxSockets?: number } = {}) {
+  constructor(trust: TlsTrust, options: { maxSockets?: number; stallMs?: number | undefined } = {}) {
+    this.#stallMs = options.stallMs ?? STALL_MS;
     const agent = {
       keepAlive: true,
       maxSockets: options.maxSockets ?? 16,
@@ -104,7 +106,7 @@ export class HttpTransport {
       method,
       agent: secure ? this.#https : this.#http,
       headers: { 'user-agent': 'gantry', ...headers, ...(fixed && { 'content-length': String(fixed.byteLength) }) },
-      timeout: request.timeoutMs ?? STALL_MS,
+      timeout: request.timeoutMs ?? this.#stallMs,
       signal,
     });
     message.on('timeout', () =>
@@ -120,7 +122,7 @@ export class HttpTransport {
       if (body === undefined || body instanceof Uint8Array) message.end(body);
       else await Promise.race([answered, sendBody(body, message, request.releaseBody === true)]);
       const response = await answered;
-      message.setTimeout(STALL_MS);
+      message.setTimeout(this.#stallMs);
       return response;
     } catch (error) {
       message.destroy();

@@ -10,6 +10,8 @@ import { RegistrySession } from './session.ts';
 export interface RegistryClientOptions extends RegistryHostsOptions {
   /** Before a request is tried again; default 500 ms, longer each time. */
   readonly retryDelayMs?: number;
+  /** A connection on which nothing moves for so long is given up; default a minute. */
+  readonly stallMs?: number;
 }
 
 export interface OpenOptions {
@@ -96,7 +98,7 @@ export class RegistryClient {
 
   /** A session that nobody else uses, for credentials that are yet to be tried. The caller closes it. */
   async freshSession(domain: string, credentials: RegistryCredentials): Promise<RegistrySession> {
-    return RegistrySession.open(await this.#hosts.origins(domain), credentials);
+    return RegistrySession.open(await this.#hosts.origins(domain), credentials, { stallMs: this.#options.stallMs });
   }
 
   /** Names of the repositories of a registry that tells them, at most `limit`. */
@@ -147,7 +149,10 @@ export class RegistryClient {
       this.#known.delete(oldest);
     }
     // Without a signal: others may wait for the same.
-    const entry = { session: RegistrySession.open(hosts, credentials), until: Infinity };
+    const entry = {
+      session: RegistrySession.open(hosts, credentials, { stallMs: this.#options.stallMs }),
+      until: Infinity,
+    };
     this.#known.set(key, entry);
     entry.session.then(
       () => (entry.until = Date.now() + SESSION_MS),

@@ -32,11 +32,11 @@ export class RegistrySession {
   static async open(
     hosts: readonly RegistryHost[],
     credentials: RegistryCredentials,
-    signal?: AbortSignal,
+    { signal, stallMs }: { signal?: AbortSignal | undefined; stallMs?: number | undefined } = {},
   ): Promise<RegistrySession> {
     let first: unknown;
     for (const host of hosts) {
-      const transport = new HttpTransport(host.trust);
+      const transport = new HttpTransport(host.trust, { stallMs });
       // A mirror is someone else's: our password for the registry is not for it.
       const authorizer = new Authorizer(transport, host.base, host.mirror ? {} : credentials);
       const session = new RegistrySession(host, transport, authorizer);
