@@ -15,7 +15,8 @@ const skip = process.getuid?.() !== 0 ? 'needs root' : !has('docker') && 'the do
 
 test('what is locked is built, pulled and composed, whatever the tags mean since', { skip }, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-lock-'));
-  const daemon = new DaemonProcess({ directory: join(directory, 'engine') });
+  const policy = join(directory, 'policy.json');
+  const daemon = new DaemonProcess({ directory: join(directory, 'engine'), args: ['--image-policy', policy] });
   await using registry = await TestRegistry.open();
   const app = join(directory, 'app');
   await mkdir(app);
@@ -93,6 +94,18 @@ test('what is locked is built, pulled and composed, whatever the tags mean since
     assert.match(await ok('lock', 'update'), /1 images, nothing changed/);
     await writeFile(join(app, 'Dockerfile.lock'), '{"lockVersion": 2}');
     assert.match((await gantry('lock')).stderr, /Dockerfile\.lock is no lock file: lock version 2 is not known/);
+    // The policy is the engine's: for what is run and what is built upon.
+    await ok('pull', base);
+    await writeFile(policy, '{"registries": ["registry.example.com"]}');
+    const refused = /refused by the image policy .*: .* comes from none of the registries registry\.example\.com/;
+    const ran = await gantry('run', '--rm', '--network', 'none', base, 'true');
+    assert.deepEqual([ran.code, refused.test(ran.stderr)], [125, true], ran.stderr);
+    const built = await gantry('build', '-t', 'refused', '--no-cache', '.');
+    assert.equal(built.code, 1);
+    assert.match(`${built.stdout}${built.stderr}`, refused);
+    const pulled = await gantry('pull', base);
+    assert.deepEqual([pulled.code, refused.test(pulled.stderr)], [1, true], pulled.stderr);
+    assert.equal(await ok('run', '--rm', '--network', 'none', 'busybox', 'echo', 'own'), 'own\n');
     await daemon.stop();
     const { directory: own, bridge, cgroupParent } = daemon;
     assert.deepEqual(await leftBehind({ directory: own, bridge, cgroupParent }), []);

@@ -76,9 +76,13 @@ const HEADER_FUNCTIONS = new Map([
 ]);
 
 /** Throws in docker's words. */
-export function compile(source: string, typeName?: string): Template {
+export function compile(
+  source: string,
+  typeName?: string,
+  functions?: ReadonlyMap<string, (value: unknown) => string>,
+): Template {
   try {
-    return new Template(source, typeName === undefined ? {} : { typeName });
+    return new Template(source, { ...(typeName !== undefined && { typeName }), ...(functions && { functions }) });
   } catch (error) {
     throw new CommandError(`failed to parse template: ${(error as Error).message}`, 1, { cause: error });
   }

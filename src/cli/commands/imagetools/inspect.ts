@@ -8,6 +8,9 @@ import { errorCode } from '../../../base/errors.ts';
 import { compile, execute } from '../../output/rows.ts';
 import { namedReference, Remote, shownName } from '../../remote.ts';
 
+/** As buildx has it, for people. */
+const INDENTED = new Map([['json', (value: unknown): string => JSON.stringify(value, null, 2)]]);
+
 export const inspect = command({
   usage: '[OPTIONS] NAME',
   flags: {
@@ -34,7 +37,7 @@ export const inspect = command({
       return 0;
     }
     const data = await templateData(name, found, found.repository);
-    cli.print(execute(compile(flags.format, 'imagetools.tplInput'), data));
+    cli.print(execute(compile(flags.format, 'imagetools.tplInput', INDENTED), data));
     return 0;
   },
 });
@@ -43,19 +46,33 @@ function describe(name: string, { descriptor, bytes }: RemoteManifest): string {
   const head = [`Name:      ${name}`, `MediaType: ${descriptor.mediaType}`, `Digest:    ${descriptor.digest}`];
   if (!isIndex(descriptor.mediaType)) return head.join('\n');
   const bare = name.replace(/@.*$/, '');
-  const entries = parseIndex(bytes).manifests.map((manifest) => describeEntry(bare, manifest));
-  return [...head, ' '.repeat(11), 'Manifests: ', entries.join(`\n${' '.repeat(14)}\n`)].join('\n');
+  const { manifests } = parseIndex(bytes);
+  // One column for all of them.
+  const width = Math.max(...manifests.flatMap((one) => fieldsOf(bare, one).map(([label]) => label.length)), 0) + 1;
+  const entries = manifests.map((manifest) => describeEntry(fieldsOf(bare, manifest), manifest, width));
+  return [...head, ' '.repeat(11), 'Manifests: ', entries.join(`\n${' '.repeat(width + 2)}\n`)].join('\n');
 }
 
-function describeEntry(name: string, { digest, mediaType, platform, annotations }: Descriptor): string {
-  const lines: [string, string][] = [
+function fieldsOf(name: string, { digest, mediaType, platform }: Descriptor): [string, string][] {
+  return [
     ['Name:', `${name}@${digest}`],
     ['MediaType:', mediaType],
+    ...(platform
+      ? [
+          ['Platform:', [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/')] as [
+            string,
+            string,
+          ],
+        ]
+      : []),
+    ...(platform?.['os.features']?.length
+      ? [['OSFeatures:', platform['os.features'].join(', ')] as [string, string]]
+      : []),
   ];
-  if (platform) lines.push(['Platform:', formatPlatform(platform)]);
-  if (platform?.['os.features']?.length) lines.push(['OSFeatures:', platform['os.features'].join(', ')]);
-  const width = Math.max(...lines.map(([label]) => label.length)) + 1;
-  const text = lines.map(([label, value]) => `  ${label.padEnd(width)}${value}`);
+}
+
+function describeEntry(fields: readonly [string, string][], { annotations }: Descriptor, width: number): string {
+  const text = fields.map(([label, value]) => `  ${label.padEnd(width)}${value}`);
   const notes = Object.entries(annotations ?? {});
   if (notes.length > 0) {
     const longest = Math.max(...notes.map(([key]) => key.length)) + 2;
