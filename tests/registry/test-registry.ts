@@ -6,6 +6,7 @@ import { RegistryClient } from '../../src/registry/client/registry-client.ts';
 import { type Digest, sha256 } from '../../src/oci/digest.ts';
 import { Access, type AccessOptions } from '../../src/registry/server/access.ts';
 import { DirectoryFiles } from '../../src/registry/server/directory-files.ts';
+import type { LinkFiles } from '../../src/registry/server/link-files.ts';
 import { FileLinks } from '../../src/registry/server/file-links.ts';
 import { PullThrough } from '../../src/registry/server/pull-through.ts';
 import { RegistryServer, type RegistryServerOptions } from '../../src/registry/server/registry-server.ts';
@@ -32,13 +33,15 @@ export class TestRegistry implements AsyncDisposable {
       access?: AccessOptions;
       upstreams?: readonly UpstreamSettings[];
       policy?: RepositoriesOptions;
+      /** Instead of the directory's own. */
+      files?: (root: string) => LinkFiles;
     } = {},
   ): Promise<TestRegistry> {
     const root = await mkdtemp(join(tmpdir(), 'gantry-registry-'));
     const content = await FileContentStore.open(root);
     const repositories = new Repositories(
       content,
-      new FileLinks(new DirectoryFiles(join(root, 'repositories'))),
+      new FileLinks(options.files?.(join(root, 'repositories')) ?? new DirectoryFiles(join(root, 'repositories'))),
       options.policy,
     );
     const cache =

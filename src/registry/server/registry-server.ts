@@ -9,6 +9,7 @@ import { answerJson, type Call } from './call.ts';
 import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
 import type { Metrics } from './metrics.ts';
 import type { RegistryEvent } from './webhooks.ts';
+import { ClientLimits, type LimitSettings } from './client-limits.ts';
 import { handleManifest } from './manifest-handler.ts';
 import type { PullThrough } from './pull-through.ts';
 import { protocolError, ProtocolError } from './protocol-error.ts';
@@ -34,6 +35,7 @@ export interface RegistryServerOptions {
   /** Is told of manifests that come, go out and are deleted. */
   readonly events?: ((event: RegistryEvent) => void) | undefined;
   readonly metrics?: Metrics | undefined;
+  readonly limits?: LimitSettings | undefined;
   /** How clients reach this very server, for uploads; where they came to when nothing is said. */
   readonly uploadUrl?: string | undefined;
   /** What went wrong and is no client's fault. */
@@ -47,6 +49,7 @@ const MAX_BLOB_BYTES = 64 * 2 ** 30;
 /** The distribution API (distribution-spec 1.1) over a set of repositories. */
 export class RegistryServer implements AsyncDisposable {
   readonly #options: RegistryServerOptions;
+  readonly #limits: ClientLimits;
   readonly #uploads: Uploads;
   readonly #server: Server;
   /** Bytes of each connection that are in the metrics already. */
@@ -56,7 +59,11 @@ export class RegistryServer implements AsyncDisposable {
   constructor(options: RegistryServerOptions) {
     this.#options = options;
     const maxBytes = options.maxBlobBytes ?? MAX_BLOB_BYTES;
-    this.#uploads = new Uploads(options.repositories.content, { maxBytes });
+    this.#limits = new ClientLimits(options.limits);
+    this.#uploads = new Uploads(options.repositories.content, {
+      maxBytes,
+      perClient: this.#limits.uploadsPerClient,
+    });
     const limits = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 60_000 };
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
       const handled = this.#handle(request, response).finally(() => this.#running.delete(handled));
@@ -65,6 +72,7 @@ export class RegistryServer implements AsyncDisposable {
     this.#server = options.tls
       ? createHttpsServer({ ...limits, ...options.tls, ...(options.tls.ca && { requestCert: true }) }, handle)
       : createHttpServer(limits, handle);
+    this.#server.on('connection', (socket: Socket) => this.#limits.connected(socket));
     this.#server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
       const status = code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
       if (socket.writable && code !== 'ECONNRESET') socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`);
@@ -97,6 +105,7 @@ export class RegistryServer implements AsyncDisposable {
     await this.#options.cache?.close();
     // What clients left goes on to its next step, and must not write after this.
     await Promise.all(this.#running);
+    this.#limits.close();
     await this.#uploads.close();
   }
 
@@ -109,6 +118,7 @@ export class RegistryServer implements AsyncDisposable {
     response.setHeader('x-content-type-options', 'nosniff');
     let subject: string | undefined;
     let kind = 'none';
+    this.#limits.watch(request, response);
     if (this.#options.metrics) this.#measure(request, response, () => kind);
     try {
       const [path, search] = splitUrl(request.url ?? '/');

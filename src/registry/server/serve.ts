@@ -49,6 +49,7 @@ export async function serveRegistry(
     repositories,
     cache,
     metrics,
+    limits: settings.limits,
     uploadUrl: settings.uploadUrl,
     events: (event) => webhooks.publish(event),
     access: new Access({

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import type { LimitSettings } from './client-limits.ts';
 import { ACTIONS, type AccessRule } from './access-rules.ts';
 
 /** What a registry is told at its start: the document of `--config`, and the same from flags. */
@@ -11,6 +12,7 @@ export interface RegistrySettings {
   /** With `clientCa`, clients show a certificate of it, and are who that says. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly auth?: AuthSettings;
+  readonly limits?: LimitSettings;
   /** Where images are kept, instead of a directory. */
   readonly s3?: S3Settings;
   /** How clients reach this very server: of several behind one name, an upload stays with the one that it began at. */
@@ -203,6 +205,12 @@ const settings = record({
     ),
     groups: map(list(text)),
     token: record({ service: text, issuer: text, realm: text, keys: text, secretFile: text, lifeSeconds: count }),
+  }),
+  limits: record({
+    connectionsPerClient: count,
+    uploadsPerClient: count,
+    minBytesPerSecond: count,
+    stallSeconds: positive,
   }),
   s3: record({ endpoint: webUrl, bucket: text, prefix: text, region: text, redirect: truth }, ['bucket']),
   uploadUrl: webUrl,

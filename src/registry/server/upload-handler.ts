@@ -48,7 +48,10 @@ async function begin(call: Call, repository: string): Promise<void> {
   }
   const length = request.headers['content-length'];
   await repositories.checkQuota(repository, Number(length ?? 0));
-  const upload = await uploads.begin({ repository, subject }, length === undefined ? undefined : Number(length));
+  const upload = await uploads.begin(
+    { repository, subject },
+    { address: request.socket.remoteAddress ?? '', announcedBytes: length === undefined ? undefined : Number(length) },
+  );
   if (query.get('digest') !== null) return finish(call, upload);
   request.resume();
   response.writeHead(202, { ...progressHeaders(call, upload), 'content-length': 0 }).end();

@@ -16,6 +16,12 @@ export interface UploadOwner {
   readonly subject: string | undefined;
 }
 
+/** Where an upload comes from, which may change while it goes on. */
+export interface UploadOrigin {
+  readonly address: string;
+  readonly announcedBytes?: number | undefined;
+}
+
 /** A blob on its way, in as many requests as the client likes; one of them at a time. */
 export class Upload {
   readonly id = randomUUID();
@@ -119,12 +125,15 @@ class WriteQueue {
 export class Uploads {
   readonly #content: RegistryContent;
   readonly #maxBytes: number;
+  readonly #perClient: number;
   readonly #open = new Map<string, Upload>();
+  readonly #addresses = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(content: RegistryContent, options: { maxBytes: number }) {
+  constructor(content: RegistryContent, options: { maxBytes: number; perClient?: number }) {
     this.#content = content;
     this.#maxBytes = options.maxBytes;
+    this.#perClient = options.perClient ?? MAX_OPEN;
     this.#timer = setInterval(() => void this.#expire(), IDLE_MS / 60).unref();
   }
 
@@ -132,13 +141,19 @@ export class Uploads {
     return this.#open.size;
   }
 
-  async begin(owner: UploadOwner, announcedBytes?: number): Promise<Upload> {
+  async begin(owner: UploadOwner, { address, announcedBytes }: UploadOrigin): Promise<Upload> {
     if (announcedBytes !== undefined && announcedBytes > this.#maxBytes) throw tooLarge(this.#maxBytes);
     if (this.#open.size >= MAX_OPEN) {
       throw new ProtocolError(429, 'TOOMANYREQUESTS', `${MAX_OPEN} uploads are open`, { 'retry-after': '10' });
     }
+    const ofClient = [...this.#open.keys()].filter((id) => this.#addresses.get(id) === address).length;
+    if (ofClient >= this.#perClient) {
+      const words = `${this.#perClient} uploads of this address are open`;
+      throw new ProtocolError(429, 'TOOMANYREQUESTS', words, { 'retry-after': '10' });
+    }
     const upload = new Upload(owner, await this.#content.ingest(), this.#maxBytes);
     this.#open.set(upload.id, upload);
+    this.#addresses.set(upload.id, address);
     return upload;
   }
 
@@ -154,10 +169,12 @@ export class Uploads {
   /** Whoever took it out commits or aborts it; nobody else can find it any more. */
   take(upload: Upload): void {
     this.#open.delete(upload.id);
+    this.#addresses.delete(upload.id);
   }
 
   async cancel(upload: Upload): Promise<void> {
     this.#open.delete(upload.id);
+    this.#addresses.delete(upload.id);
     await upload.abort();
   }
 
