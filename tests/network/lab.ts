@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerConfig, HostConfig } from '../../src/api/container.ts';
 import type { EndpointSettings } from '../../src/api/network.ts';
 import { EngineError } from '../../src/base/errors.ts';
@@ -93,6 +94,30 @@ export class Lab implements Disposable {
     }
   }
 
+  /** Sends a datagram to an `echo` every few milliseconds, until its end, which gives the number that were not answered. */
+  stream(from: NetworkNamespace, address: string, port: number): DatagramStream {
+    const socket = createSocket('udp4');
+    socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 0 }, from) });
+    let [sent, received] = [0, 0];
+    socket.on('message', () => received++);
+    const timer = setInterval(() => {
+      sent++;
+      socket.send('?', port, address);
+    }, 5);
+    const until = async (count: number, patience: number): Promise<void> => {
+      for (const end = Date.now() + patience; received < count && Date.now() < end;) await sleep(10);
+    };
+    return {
+      answered: async (more) => await until(received + more, 30_000),
+      end: async () => {
+        clearInterval(timer);
+        await until(sent, 5000);
+        socket.close();
+        return sent - received;
+      },
+    };
+  }
+
   closeLater(namespace: NetworkNamespace, server: { close(): unknown }): void {
     this.#servers.set(namespace, [...(this.#servers.get(namespace) ?? []), server]);
   }
@@ -134,6 +159,12 @@ export class Lab implements Disposable {
     rmSync(this.directory, { recursive: true, force: true });
     this.host.close();
   }
+}
+
+export interface DatagramStream {
+  /** Resolves when so many more were answered. */
+  answered(more: number): Promise<void>;
+  end(): Promise<number>;
 }
 
 export interface LabEngineOptions {

@@ -158,6 +158,35 @@ test('a new engine finds everything as it was', root, async () => {
   await engine.opened.networks.remove('keep');
 });
 
+test('no packet of a running container is lost while an engine dies and another takes over', root, async () => {
+  await engine.opened.networks.create({ Name: 'steady' });
+  const PortBindings = { '53/udp': [{ HostIp: '', HostPort: '8153' }] };
+  const one = await engine.start('one', { NetworkMode: 'steady', PortBindings });
+  const two = await engine.start('two', { NetworkMode: 'steady' });
+  lab.echo(one.namespace, 53);
+  const running = [...engine.containers.values()];
+  const steady = [
+    lab.stream(neighbour, '198.51.100.1', 8153),
+    lab.stream(two.namespace, addressOn(one, 'steady'), 53),
+    lab.stream(lab.host, '127.0.0.1', 8153),
+  ];
+  for (const stream of steady) await stream.answered(20);
+  engine.abandon();
+  for (const stream of steady) await stream.answered(20);
+  engine = new LabEngine(lab, { database: join(lab.directory, 'state.db') });
+  for (const container of running) {
+    engine.containers.set(container.id, container);
+    await engine.opened.networking.adopt(container, container.pid, container.attachment!);
+  }
+  await engine.opened.networking.recovered();
+  for (const stream of steady) {
+    await stream.answered(20);
+    assert.equal(await stream.end(), 0, 'datagrams without an answer');
+  }
+  for (const container of [one, two]) await engine.stop(engine.get(container));
+  await engine.opened.networks.remove('steady');
+});
+
 test('IPv6 alone', root, async () => {
   await engine.opened.networks.create({ Name: 'only6', EnableIPv4: false, EnableIPv6: true });
   const one = await engine.start('one6', { NetworkMode: 'only6' });

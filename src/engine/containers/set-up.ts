@@ -74,18 +74,19 @@ async function prepareNetwork(context: ContainerContext, record: ContainerRecord
 /** Frees what a run held, or a failed start left, in the order in which each needs the next. Every part is idempotent. */
 export async function tearDown(context: ContainerContext, record: ContainerRecord): Promise<void> {
   const { id } = record;
-  for (const undo of [
-    () => context.networking.release(id),
-    () => context.volumes.unmount(record),
-    () => context.roots.release(id),
-    () => context.tasks.forget(id),
-  ]) {
+  const attempt = async (undo: () => Promise<void>): Promise<void> => {
     try {
       await undo();
     } catch (error) {
       context.config.report(`container ${id}: clean-up after its run: ${errorMessage(error)}`);
     }
-  }
+  };
+  // the kernel takes its time with rules: the rest goes meanwhile
+  const network = attempt(() => context.networking.release(id));
+  await attempt(() => context.volumes.unmount(record));
+  await attempt(() => context.roots.release(id));
+  await attempt(() => context.tasks.forget(id));
+  await network;
 }
 
 /** Docker's words around the runtime's, which clients look into for the exit code. */

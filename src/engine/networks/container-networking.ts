@@ -172,7 +172,7 @@ export class ContainerNetworking implements Networking {
   async release(containerId: string): Promise<void> {
     const run = this.#options.runs.take(containerId);
     this.#options.names.withdraw(containerId);
-    if (run) this.#options.ports.release(run);
+    if (run) await this.#options.ports.release(run);
   }
 
   async adopt(

@@ -23,7 +23,7 @@ export interface Networking {
   prepare(container: NetworkedContainer, signal?: AbortSignal): Promise<PreparedNetwork>;
   /** The container's first process runs, in the prepared namespace. */
   started(containerId: string, pid: number): void;
-  /** Frees addresses and ports before it resolves; the kernel takes the interfaces away in its own time. */
+  /** Frees addresses and ports at once, and resolves when the rules are gone; the kernel takes the interfaces away in its own time. */
   release(containerId: string): Promise<void>;
   /**
    * Takes back what an earlier engine's `prepare` gave to a container that still runs. `held` gives a copy of a descriptor of

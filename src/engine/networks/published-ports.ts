@@ -134,13 +134,14 @@ export class PublishedPorts {
     await removed;
   }
 
-  /** Idempotent. The ports are free at once; the rules go on their own. */
-  release(run: NetworkRun): void {
+  /** Idempotent. The ports are free at once; resolves, and never rejects, when the rules are gone. */
+  async release(run: NetworkRun): Promise<void> {
     this.#ports.release(run.container.id);
-    // not waited for: whoever gets the port next asks the same table, and the address rests for a while
-    void this.#firewall.removePorts(run.container.id).catch((error: unknown) => {
+    try {
+      await this.#firewall.removePorts(run.container.id);
+    } catch (error) {
       this.#notify(`rules of ${run.container.name} are still in place: ${errorMessage(error)}`);
-    });
+    }
   }
 
   /** The addresses on the network that also is the way out; none where all are internal. */
