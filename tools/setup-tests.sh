@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need beyond the engine's own tools: independent readers of images, and a docker CLI to test against.
+# What the tests need beyond the engine's own tools: independent readers of images, a docker CLI and a docker-compose to test against.
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
@@ -14,6 +14,7 @@ need openssl openssl
 need tmux tmux
 need xz xz-utils
 need iperf3 iperf3
+need docker-compose docker-compose
 [ "$(id -u)" = 0 ] || { say "the system tests make namespaces, mounts and cgroups: run them as root"; exit 1; }
 if [ -n "$missing" ]; then
   say "installing$missing"

@@ -7,7 +7,7 @@ import { parseDuration } from '../model/units.ts';
 import { asDict, asList, asText, asTexts, type Dict, isDict, textOf } from '../model/value.ts';
 import { COMPOSE_VERSION, LABEL } from './labels.ts';
 import { fixedPorts } from './rolling.ts';
-import { checkSupported } from './support.ts';
+import { checkSupported, onUnhealthy } from './support.ts';
 import { type Project, resource, type Service } from './project.ts';
 
 export interface RequestContext {
@@ -134,19 +134,6 @@ function links_(service: Service, context: RequestContext): string[] {
     ...own,
     ...asTexts(service.model['external_links']).map((link) => (link.includes(':') ? link : `${link}:${link}`)),
   ];
-}
-
-/** What the engine is to do when the service's health check has failed for good: `x-on-unhealthy` of it or of its check. */
-export function onUnhealthy(service: Service): string | undefined {
-  const { model } = service;
-  const wanted = asText(asDict(model['healthcheck'])['x-on-unhealthy']) ?? asText(model['x-on-unhealthy']);
-  if (wanted === undefined || wanted === 'none') return undefined;
-  if (wanted !== 'restart')
-    throw new EngineError(
-      'invalid-argument',
-      `services.${service.name}.x-on-unhealthy must be none or restart, not ${JSON.stringify(wanted)}`,
-    );
-  return wanted;
 }
 
 function labels(service: Service, context: RequestContext): Record<string, string> {

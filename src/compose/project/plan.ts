@@ -1,7 +1,7 @@
 import { serviceHash } from '../model/hash.ts';
 import { asDict, asText } from '../model/value.ts';
 import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
-import { onUnhealthy } from './container-request.ts';
+import { onUnhealthy } from './support.ts';
 import { LABEL } from './labels.ts';
 import type { Observed } from './observe.ts';
 import { type Project, type Service, sharedServices } from './project.ts';

@@ -1,5 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
-import { asDict, asList } from '../model/value.ts';
+import { asDict, asList, asText } from '../model/value.ts';
 import type { Service } from './project.ts';
 
 /** Fields that a container cannot be given here: refused, not dropped. */
@@ -14,6 +14,7 @@ export function checkSupported(service: Service): void {
       `services.${name}.${field} is not supported: remove it to start this service`,
     );
   };
+  onUnhealthy(service);
   for (const field of REFUSED) if (model[field] !== undefined && model[field] !== false) refuse(field);
   for (const mount of asList(model['volumes']).map(asDict))
     if (mount['type'] === 'cluster' || mount['type'] === 'npipe') refuse(`volumes (type ${String(mount['type'])})`);
@@ -27,4 +28,17 @@ export function ignoredFields(service: Service): string[] {
   return ['rollback_config', 'placement', 'endpoint_mode']
     .filter((key) => deploy[key] !== undefined)
     .map((key) => `services.${service.name}.deploy.${key} has no effect on one machine`);
+}
+
+/** What the engine is to do when the service's health check has failed for good: `x-on-unhealthy` of it or of its check. */
+export function onUnhealthy(service: Service): string | undefined {
+  const { model } = service;
+  const wanted = asText(asDict(model['healthcheck'])['x-on-unhealthy']) ?? asText(model['x-on-unhealthy']);
+  if (wanted === undefined || wanted === 'none') return undefined;
+  if (wanted !== 'restart')
+    throw new EngineError(
+      'invalid-argument',
+      `services.${service.name}.x-on-unhealthy must be none or restart, not ${JSON.stringify(wanted)}`,
+    );
+  return wanted;
 }
