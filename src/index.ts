@@ -6,7 +6,9 @@
  *     await using engine = await Engine.open({ dataRoot: '/var/lib/my-program' });
  *     const { exitCode, stdout } = await engine.run({ image: 'busybox', command: ['uname', '-a'] });
  */
+import { buildImage, type BuildImageRequest } from './engine/build.ts';
 import type {
+  BuildResult,
   BuildService,
   ContainerService,
   EngineServices,
@@ -68,6 +70,11 @@ export class Engine implements EngineServices {
     return runToEnd(this, request);
   }
 
+  /** Builds an image of a directory or a tar, with an event for each step. */
+  build(request: BuildImageRequest): Promise<BuildResult> {
+    return buildImage(this, request);
+  }
+
   /** Lets go of everything; containers go on running. */
   close(): Promise<void> {
     return this.#services.close();
@@ -81,4 +88,6 @@ export class Engine implements EngineServices {
 export { EngineError, type ErrorCode } from './base/errors.ts';
 export type { EngineOptions, RuntimeConfig } from './engine/config.ts';
 export type * from './engine/engine.ts';
+export type { BuildEvent, BuildVertex } from './engine/builder/build-event.ts';
+export type { BuildImageRequest } from './engine/build.ts';
 export type { RunRequest, RunResult } from './engine/run.ts';

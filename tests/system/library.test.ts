@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { Engine } from '../../src/index.ts';
+import { type BuildEvent, Engine } from '../../src/index.ts';
 import { privateRoots, withEngine } from '../support/private-engine.ts';
 
 test('the example of the library runs a container', async () => {
@@ -11,6 +13,60 @@ test('the example of the library runs a container', async () => {
   assert.match(stdout, /^Hello from [0-9a-f]{12}, reader \(exit code 3\)\n$/);
   await roots.discard();
 });
+
+test('the example of the library builds an image', async () => {
+  const roots = await privateRoots();
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    'examples/library/build.ts',
+    roots.options.dataRoot!,
+  ]);
+  assert.match(
+    stdout,
+    /^FROM busybox: cached\nARG NAME: cached\nRUN --mount=type=secret[^\n]+: run\nCMD \["cat", "\/greeting"\]: run\nsha256:[0-9a-f]{12}: Hello, reader\n$/,
+  );
+  await roots.discard();
+});
+
+test('build() takes a directory, writes files and archives, and tells each step', () =>
+  withEngine(async (engine, { directory }) => {
+    const context = join(directory, 'context');
+    await mkdir(context);
+    await writeFile(join(context, 'a.txt'), 'content');
+    await writeFile(join(context, 'Dockerfile'), 'FROM scratch\nCOPY a.txt /b.txt\n');
+    const events: BuildEvent[] = [];
+    const [files, archive, cache] = ['files', 'image.tar', 'cache'].map((name) => join(directory, name));
+    const built = await engine.build({
+      context,
+      outputs: [{ type: 'local', dest: files! }, { type: 'oci', dest: archive! }, { type: 'image' }],
+      cacheTo: [`type=local,dest=${cache}`],
+      tags: ['made:1'],
+      onEvent: (event) => events.push(event),
+    });
+    assert.equal(await readFile(join(files!, 'b.txt'), 'utf8'), 'content');
+    assert.equal((await stat(archive!)).isFile(), true);
+    assert.deepEqual(
+      events
+        .map((event) => `${event.type} ${'vertex' in event ? event.vertex.text : ''}`)
+        .filter((text) => !text.startsWith('output')),
+      ['started FROM scratch', 'done FROM scratch', 'started COPY a.txt /b.txt', 'done COPY a.txt /b.txt'],
+    );
+    await engine.images.remove('made:1', {});
+    await engine.builder.prune({ all: true });
+    const origins: string[] = [];
+    const again = await engine.build({
+      context,
+      cacheFrom: [`type=local,src=${cache}`],
+      onEvent: (event) => void (event.type === 'done' && origins.push(event.origin)),
+    });
+    assert.deepEqual([again.id, origins], [built.id, ['cached', 'cached']]);
+    await assert.rejects(engine.build({ context: join(directory, 'none') }), {
+      code: 'invalid-argument',
+      message: /is not there/,
+    });
+    await assert.rejects(engine.build({ context, outputs: [{ type: 'tar' }] }), { message: /needs a dest/ });
+    const failed = engine.build({ dockerfileText: 'FROM busybox\nRUN exit 7\n', networkMode: 'none' });
+    await assert.rejects(failed, { exitCode: 7 });
+  }));
 
 test('run() gives output and code, takes input, ends with its signal', () =>
   withEngine(async (engine) => {

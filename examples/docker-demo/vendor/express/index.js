@@ -15,7 +15,8 @@ module.exports = function express() {
           request.ip = request.socket.remoteAddress;
           response.send = (text) => answer('text/html; charset=utf-8', text);
           response.json = (value) => answer('application/json; charset=utf-8', JSON.stringify(value));
-          const handler = request.method === 'GET' ? routes.get(new URL(request.url, 'http://local').pathname) : undefined;
+          const handler =
+            request.method === 'GET' ? routes.get(new URL(request.url, 'http://local').pathname) : undefined;
           if (handler) return handler(request, response);
           response.statusCode = 404;
           answer('text/plain; charset=utf-8', `Cannot ${request.method} ${request.url}\n`);
