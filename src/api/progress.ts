@@ -13,7 +13,8 @@ export interface ProgressMessage {
     readonly start?: number;
   };
   readonly error?: string;
-  readonly errorDetail?: { readonly code?: number; readonly message?: string };
+  /** `excerpt` is our own: the lines of the Dockerfile that a build failed at. */
+  readonly errorDetail?: { readonly code?: number; readonly message?: string; readonly excerpt?: string };
   readonly aux?: unknown;
 }
 

@@ -41,7 +41,15 @@ export async function answerWithProgress(
 function errorLine(error: unknown): ProgressMessage {
   const message = errorMessage(error);
   const code = (error as { exitCode?: unknown } | null)?.exitCode;
-  return { errorDetail: { ...(typeof code === 'number' ? { code } : {}), message }, error: message };
+  const excerpt = (error as { excerpt?: unknown } | null)?.excerpt;
+  return {
+    errorDetail: {
+      ...(typeof code === 'number' ? { code } : {}),
+      message,
+      ...(typeof excerpt === 'string' ? { excerpt } : {}),
+    },
+    error: message,
+  };
 }
 
 /** What Docker writes for one step. A step with text and a result is two lines. */

@@ -374,6 +374,8 @@ export interface BuildRequest {
   readonly annotations?: readonly string[];
   /** `type=sbom`, `type=provenance,mode=max`: said about the images beside them, in an index. */
   readonly attestations?: readonly string[];
+  /** Keep what a command left that fails: an `aux` of `{ Failed: { Image, … } }` names it. */
+  readonly keepFailed?: boolean;
   /** Build again without the cache and compare: throws `conflict` with the first difference, by file and field. */
   readonly verify?: boolean;
   /** Tell at the end what every step was: an `aux` of `{ Report }` for each platform. */

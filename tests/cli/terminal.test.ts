@@ -1,7 +1,7 @@
 /** Interactive commands in a real terminal, which `script` (util-linux) gives. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -104,5 +104,27 @@ describe('terminals', { skip: process.getuid?.() === 0 ? false : 'needs root, fo
     assert.match(detached.shown, /read escape sequence/);
     const ended = await inTerminal(['attach', 'left'], [], 'exit 5\n');
     assert.equal(ended.code, 5, ended.shown);
+  });
+
+  test('build --debug-on-error: a shell in what the failed step left', async () => {
+    const folder = join(directory, 'failing');
+    mkdirSync(folder);
+    const lines = ['FROM busybox', 'ARG WORD=hello', 'WORKDIR /work', 'RUN echo made >f; exit 9'];
+    writeFileSync(join(folder, 'Dockerfile'), lines.join('\n'));
+    const words = ['build', '--debug-on-error', '--network', 'none', folder];
+    const { shown, code } = await inTerminal(words, [
+      [/# /, 'cat f; echo "$WORD $(pwd)"\n'],
+      [/hello \/work\r\n[^]*# /, 'exit 0\n'],
+    ]);
+    assert.equal(code, 9, shown);
+    assert.match(shown, />>> RUN echo made >f; exit 9\r\n/);
+    assert.match(shown, /returned a non-zero code: 9\r\n[^]*Entering what it left/);
+    assert.match(shown, /made\r\nhello \/work\r\n/);
+    const { stdout } = await runInProcess(['images', '-aq', '-f', 'dangling=true'], { env: daemon.clientEnv });
+    assert.equal(stdout, '', 'the image for looking is gone');
+    const plain = await runInProcess(words, { env: daemon.clientEnv });
+    assert.equal(plain.code, 9);
+    assert.match(plain.stdout, /Dockerfile:4\n-+\n[^]*>>> RUN echo made/);
+    assert.doesNotMatch(plain.stderr, /Entering/);
   });
 });

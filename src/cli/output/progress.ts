@@ -32,6 +32,8 @@ export async function showProgress(
     const error = message.errorDetail?.message ?? message.error;
     if (error !== undefined) {
       const code = options.stepCode === true ? message.errorDetail?.code : undefined;
+      const excerpt = message.errorDetail?.excerpt;
+      if (options.stepCode === true && excerpt !== undefined) rows.show({ stream: excerpt });
       throw new CommandError(`${options.errorPrefix ?? ''}${error}`, code || (options.errorCode ?? 1));
     }
     if (message.aux !== undefined) options.onAux?.(message.aux);

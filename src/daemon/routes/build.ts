@@ -286,6 +286,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     squash: query.flag('squash'),
     explain: query.flag('explain'),
     verify: query.flag('verify'),
+    keepFailed: query.flag('keepfailed'),
     report: query.flag('report'),
     outputs: (query.json('outputs', outputs) ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
     annotations: query.json('annotations', list(string)) ?? [],

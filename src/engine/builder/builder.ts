@@ -28,6 +28,7 @@ import { type BuildPlan, namedImages, planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
+import type { ImageRunConfig } from '../../oci/image.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../oci/platform.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
@@ -51,7 +52,7 @@ import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/
 import { BuildReport } from './report.ts';
 import type { ResolvedSource, SolvedBuild } from './solved-build.ts';
 import { firstDifference } from './verify.ts';
-import { StageBuilder } from './stage-builder.ts';
+import { BuildStepFailed, StageBuilder } from './stage-builder.ts';
 import { type CacheImport, StepCache } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
 import { Views } from './views.ts';
@@ -71,6 +72,8 @@ export interface BuilderParts {
   /** From what was solved to images, and to where they were asked for. */
   readonly outputs: {
     finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
+    /** Records an image without a name of layers that are there. */
+    keep(image: FailedImage): Promise<{ readonly id: Digest }>;
     attest(
       built: { readonly image: BuiltImage; readonly solved: SolvedBuild },
       wanted: WantedAttestations,
@@ -136,6 +139,13 @@ export interface BuilderParts {
   /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
   underLease<T>(purpose: string, work: (lease: Lease) => Promise<T>): Promise<T>;
   onBuilt(id: Digest, tags: readonly string[]): void;
+}
+
+/** What a failed command left. */
+export interface FailedImage {
+  readonly diffIds: readonly DiffId[];
+  readonly chain: ChainId;
+  readonly config: ImageRunConfig;
 }
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
@@ -298,7 +308,9 @@ export class Builder implements BuildService {
       const solved: SolvedBuild[] = [];
       for (const platform of platforms) {
         if (platforms.length > 1) announce(`Platform ${platform}\n`);
-        solved.push(await solve(platform, { fresh: false }));
+        solved.push(
+          await solve(platform, { fresh: false }).catch((error: unknown) => this.#keepFailed(error, options)),
+        );
       }
       if (request.verify === true) {
         for (const [index, platform] of platforms.entries()) {
@@ -388,6 +400,22 @@ export class Builder implements BuildService {
       },
     );
     return { reference: images.checkReference(name), digest: image.id, config: canonicalJson(image.config) };
+  }
+
+  /** Makes an image of what a failed command left, tells of it, and throws on. */
+  async #keepFailed(error: unknown, options: BuildOptions): Promise<never> {
+    if (error instanceof BuildStepFailed && error.left && error.step) {
+      const { config, env, argv } = error.step;
+      const { id } = await this.#parts.outputs.keep({
+        diffIds: error.left.diffIds,
+        chain: error.left.chain,
+        config: { ...config, Env: [...(config.Env ?? []), ...env], Entrypoint: null, Cmd: ['/bin/sh'] },
+      });
+      const shell = config.Shell?.[0] ?? '/bin/sh';
+      const aux = { Failed: { Image: id, Shell: shell, Command: argv.join(' '), Code: error.exitCode } };
+      options.onProgress?.({ id: '', status: '', aux });
+    }
+    throw error;
   }
 
   /** Throws `conflict` when the second build did not give what the first one gave. */
@@ -594,6 +622,8 @@ async function withExcerpt<T>(
   try {
     return await work();
   } catch (error) {
+    if (error instanceof BuildStepFailed && error.step)
+      error.excerpt ??= sourceExcerpt(file.name, file.text, error.step.lines);
     const line = Number(/^dockerfile (?:parse error on )?line (\d+)/.exec(errorMessage(error))?.[1]);
     if (!(error instanceof EngineError) || Number.isNaN(line)) throw error;
     const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });

@@ -440,7 +440,10 @@ export class StageBuilder {
           signal: this.#signal,
         });
         await rm(own, { recursive: true, force: true });
-        if (code !== 0) throw new BuildStepFailed(argv.join(' '), code);
+        if (code !== 0) {
+          const { start, end } = instruction.range;
+          throw new BuildStepFailed(argv.join(' '), code, { lines: { start, end }, config: state.config, argv, env });
+        }
       });
     });
     return next(state, record, state.config);
@@ -633,6 +636,12 @@ export class StageBuilder {
       });
       return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
     } catch (error) {
+      if (this.#context.request.keepFailed === true && error instanceof BuildStepFailed && error.step) {
+        // What the command left is looked at, as an image of its own.
+        const layer = await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#signal });
+        error.left = { diffIds: [...state.diffIds, layer.diffId], chain: layer.chain };
+        throw error;
+      }
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
         throw new EngineError(
           'internal',
@@ -728,17 +737,33 @@ function next(state: StageState, record: BuildRecord, config: ImageRunConfig): S
   };
 }
 
+export interface FailedStep {
+  /** Of the Dockerfile, from 1. */
+  readonly lines: { readonly start: number; readonly end: number };
+  readonly config: ImageRunConfig;
+  readonly argv: readonly string[];
+  /** Variables besides the configuration's own. */
+  readonly env: readonly string[];
+}
+
 /** A RUN step ended with a code that is not 0: the build's result, not a fault of the engine. */
 export class BuildStepFailed extends EngineError {
   readonly exitCode: number;
 
   /** As it was run: `/bin/sh -c npm ci`. */
   readonly command: string;
+  /** Which one it was, and with what. */
+  readonly step: FailedStep | undefined;
+  /** The files as the command left them, where they were to be kept. */
+  left: { readonly diffIds: readonly DiffId[]; readonly chain: ChainId } | undefined;
+  /** The lines of the Dockerfile. */
+  excerpt: string | undefined;
 
-  constructor(command: string, exitCode: number) {
+  constructor(command: string, exitCode: number, step?: FailedStep) {
     super('invalid-argument', `The command '${command}' returned a non-zero code: ${exitCode}`);
     this.exitCode = exitCode;
     this.command = command;
+    this.step = step;
   }
 }
 

@@ -57,6 +57,7 @@ gantry build --ssh default .`,
     'cpu-shares': int('CPU shares (relative weight)', { short: 'c' }),
     'cpuset-cpus': string('CPUs in which to allow execution (0-3, 0,1)'),
     'cpuset-mems': string('MEMs in which to allow execution (0-3, 0,1)'),
+    'debug-on-error': bool('Open a shell in what a failed step left, when there is a terminal'),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
     explain: bool('Say of every step that is not cached why not'),
     file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
@@ -148,6 +149,7 @@ gantry build --ssh default .`,
       q: quiet || undefined,
       explain: flags.explain || undefined,
       verify: flags.verify || undefined,
+      keepfailed: (flags['debug-on-error'] && cli.io.stdinIsTTY && cli.io.stdout.isTTY) || undefined,
       report: flags.sizes || flags.graph !== '' || undefined,
       rm: flags.rm,
       forcerm: flags['force-rm'] || undefined,
@@ -202,10 +204,12 @@ gantry build --ssh default .`,
           : Buffer.from(JSON.stringify(credentials)).toString('base64url'),
     });
     const reports: BuildReportDocument[] = [];
+    let failed: FailedStep | undefined;
     let descriptor: ResultDescriptor | undefined;
     const onAux = (aux: unknown): void => {
       id = (aux as { ID?: string }).ID ?? id;
       descriptor = (aux as { Descriptor?: ResultDescriptor }).Descriptor ?? descriptor;
+      failed = (aux as { Failed?: FailedStep }).Failed ?? failed;
       const report = (aux as { Report?: BuildReportDocument }).Report;
       if (report) reports.push(report);
       receiver.onAux(aux);
@@ -239,7 +243,11 @@ gantry build --ssh default .`,
       await receiver.done();
       return 0;
     };
-    const code = await show().catch((error: unknown) => {
+    const code = await show().catch(async (error: unknown) => {
+      if (failed && error instanceof CommandError) {
+        cli.warn(error.message);
+        return enterFailedStep(cli, failed, flags.network);
+      }
       throw receiver.reason(error);
     });
     if (code !== 0) return code;
@@ -271,6 +279,30 @@ async function locksOf(
   const pins = neededLock(path);
   for (const name of await imagesOfDockerfile(cli, dockerfile, toRecord(args))) pinnedName(name, pins, path);
   return pins;
+}
+
+/** A step that failed, kept as an image. */
+interface FailedStep {
+  readonly Image: string;
+  readonly Shell: string;
+  readonly Command: string;
+  readonly Code: number;
+}
+
+/** A shell where the step failed, with its files, directory, user and variables; its mounts are not there. Gives the step's code. */
+async function enterFailedStep(
+  cli: Cli,
+  { Image, Shell, Command, Code }: FailedStep,
+  network: string,
+): Promise<number> {
+  cli.warn(`Entering what it left; it ran: ${Command}\nLeave the shell to go on.`);
+  try {
+    await cli.again(['run', '--rm', '-it', `--network=${network}`, '--entrypoint', Shell, Image]);
+  } finally {
+    const client = await cli.client();
+    await client.images.remove(Image, { force: true }).catch(() => undefined);
+  }
+  return Code;
 }
 
 /** `--attest`, and what `--sbom` and `--provenance` stand for: `true`, `false`, or attributes. */
