@@ -71,8 +71,6 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
         imageParts.admit?.();
         return finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined);
       },
-      finish: (solved, labels, inline) =>
-        finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined),
       keep: ({ diffIds, chain, config }) =>
         registerImage(
           imageParts,
