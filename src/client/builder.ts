@@ -1,4 +1,5 @@
 import type { Filters } from '../api/filters.ts';
+import { errorCode } from '../base/errors.ts';
 import {
   BUILD_CHECK_PATH,
   BUILD_PATH,
@@ -16,6 +17,9 @@ import type { ProgressMessage } from '../api/progress.ts';
 import { answerBuild, type BuildAnswers } from './build-answers.ts';
 import { filtersQuery, type QueryValue } from './query.ts';
 import type { Requester } from './requester.ts';
+
+/** How long an engine may take to say why it wants no answer. */
+const LAST_WORDS_MS = 10_000;
 
 /** `/build` */
 export class BuilderClient {
@@ -87,7 +91,9 @@ export class BuilderClient {
           (error: unknown) => {
             if (signal.aborted) return;
             failure = { error };
-            stop.abort();
+            // An engine that hangs up on an answer has a reason, and tells it where it tells of the build.
+            if (errorCode(error) === 'unavailable') setTimeout(() => stop.abort(), LAST_WORDS_MS).unref();
+            else stop.abort();
           },
         );
       }

@@ -336,6 +336,8 @@ export interface BuildRequest {
   readonly dockerfileText?: string;
   /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, an address, or `input:name`. */
   readonly contexts?: Readonly<Record<string, string>>;
+  /** What steps may ask for that is not theirs: `network.host`, `security.insecure`. */
+  readonly allow?: readonly string[];
   /** Stages whose steps are made again whatever is known of them. */
   readonly noCacheFilter?: readonly string[];
   /** Lines of `.dockerignore`, when they are not read from the context. */

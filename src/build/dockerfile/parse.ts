@@ -193,7 +193,9 @@ function splitInstruction(
   const name = written.toUpperCase();
   let rest = (match[2] ?? '').trim();
   if (!KNOWN.has(name)) {
-    const near = [...KNOWN].find((known) => distance(known, name) <= 2);
+    const [near] = [...KNOWN]
+      .filter((known) => distance(known, name) <= 2)
+      .sort((a, b) => distance(a, name) - distance(b, name));
     throw new EngineError(
       'invalid-argument',
       `dockerfile parse error on line ${number}: unknown instruction: ${written}${near ? ` (did you mean ${near}?)` : ''}`,

@@ -280,6 +280,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     extraHosts: query.all('extrahosts'),
     contexts: query.json('contexts', map(string)) ?? {},
     noCacheFilter: query.json('nocachefilter', list(string)) ?? [],
+    allow: query.json('allow', list(string)) ?? [],
     noCache: query.flag('nocache'),
     pull: query.flag('pull'),
     quiet: query.flag('q'),

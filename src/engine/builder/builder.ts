@@ -167,6 +167,10 @@ export class Builder implements BuildService {
     request: BuildRequest & { readonly buildId?: string },
     options: BuildOptions = {},
   ): Promise<BuildResult> {
+    for (const one of request.allow ?? []) {
+      if (!['network.host', 'security.insecure'].includes(one))
+        throw new EngineError('invalid-argument', `invalid entitlement: ${one}`);
+    }
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
     const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
     (request.cacheFrom ?? []).forEach(readCacheSource);
@@ -671,7 +675,11 @@ async function readContextFile(root: string, name: string): Promise<string> {
     if (!found.isFile()) throw new EngineError('invalid-argument', `the Dockerfile (${name}) is not a file`);
     if (found.size > MAX_DOCKERFILE)
       throw new EngineError('too-large', `the Dockerfile (${name}) is larger than ${MAX_DOCKERFILE} bytes`);
-    return await file.readFile('utf8');
+    const bytes = await file.readFile();
+    const mark = bytes.toString('hex', 0, 2);
+    if (mark === 'fffe' || mark === 'feff')
+      throw new EngineError('invalid-argument', `the Dockerfile (${name}) is written in UTF-16: save it as UTF-8`);
+    return bytes.toString('utf8');
   } finally {
     await file.close();
   }

@@ -387,11 +387,15 @@ export class StageBuilder {
     { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
   ): Promise<StageState> {
     const line = `dockerfile line ${instruction.range.start}`;
-    if (instruction.security === 'insecure')
-      throw new EngineError('forbidden', `${line}: RUN --security=insecure is not allowed by this engine`);
+    const { allow = [] } = this.#context.request;
+    if (instruction.security === 'insecure' && !allow.includes('security.insecure'))
+      throw new EngineError(
+        'forbidden',
+        `${line}: RUN --security=insecure is not allowed: build with --allow security.insecure`,
+      );
     const { request, buildArgs, parts, escape } = this.#context;
-    if (instruction.network === 'host' && request.networkMode !== 'host')
-      throw new EngineError('forbidden', `${line}: RUN --network=host is only allowed in a build with --network=host`);
+    if (instruction.network === 'host' && request.networkMode !== 'host' && !allow.includes('network.host'))
+      throw new EngineError('forbidden', `${line}: RUN --network=host is not allowed: build with --allow network.host`);
     checkEmulation(this.#platformOf(run.planned));
     const { command, script } = withHeredocs(instruction);
     const argv = commandArgv(command, state.config);
@@ -416,6 +420,7 @@ export class StageBuilder {
       ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
       ...(await mountInputs(mountParts, mounts)),
       ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+      ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
     ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
     const record = await this.#cached(state, { kind: 'RUN', text, inputs, run }, async (key) => {
@@ -432,7 +437,7 @@ export class StageBuilder {
           env: [...env, ...proxies, ...prepared.env],
           mounts: prepared.mounts,
           networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
-          privileged: false,
+          privileged: instruction.security === 'insecure',
           limits: request.limits,
           request,
           directory: own,

@@ -34,6 +34,9 @@ export interface StepCommand {
   readonly signal: AbortSignal | undefined;
 }
 
+/** More than any build needs, and less than a host can bear. */
+const MAX_PROCESSES = 8192;
+
 /**
  * Runs a RUN step as a container is run: same confinement, same network, same monitor. It belongs to its build:
  * an abort kills it, and what a dead engine left of it is swept as a task without a container.
@@ -120,6 +123,7 @@ export class StepExecutor {
       },
       hostConfig: {
         NetworkMode: command.networkMode,
+        PidsLimit: MAX_PROCESSES,
         Privileged: command.privileged,
         ExtraHosts: [...(command.request.extraHosts ?? [])],
         ...(command.request.shmSize && { ShmSize: command.request.shmSize }),
