@@ -294,12 +294,17 @@ export class StageBuilder {
       }
     }
     const auth = authFor(request.auth, parseReference(reference));
-    await images.pull(reference, {
-      ...options,
-      signal: this.#signal,
-      ...(auth && { auth }),
-      ...(wanted && { platform: wanted }),
-    });
+    try {
+      await images.pull(reference, {
+        ...options,
+        signal: this.#signal,
+        ...(auth && { auth }),
+        ...(wanted && { platform: wanted }),
+      });
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.message.includes(name) || error.code === 'cancelled') throw error;
+      throw new EngineError(error.code, `cannot get the image ${name}: ${error.message}`, { cause: error });
+    }
     return images.resolve(reference, wanted);
   }
 
