@@ -329,6 +329,8 @@ export interface VolumeService {
 }
 
 export interface BuildRequest {
+  /** Secrets of steps that are the engine's own: its name for each id. */
+  readonly engineSecrets?: Readonly<Record<string, string>>;
   /** Digests of the images that may be used, by name with tag; others are refused. Undefined: any, as they are now. */
   readonly pins?: Readonly<Record<string, string>>;
   readonly dockerfile?: string;

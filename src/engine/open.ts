@@ -261,6 +261,9 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     records: buildRecords,
     background,
     cacheLimits: config.buildCache,
+    engineSecret: (name) => secrets.valueOf(name),
+    searchSecrets: (image, names) =>
+      void background.run(`search for secrets in the image ${image}`, () => secrets.imageMade(image, names)),
     publishBuilt: () => {},
   });
   const system = new System({

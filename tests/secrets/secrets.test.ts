@@ -293,6 +293,31 @@ describe('secrets', { skip: process.getuid?.() === 0 ? false : 'needs root, for 
     assert.deepEqual(await leaks(), []);
   });
 
+  test('a build has them in its steps, and is told when one is left in the image', async () => {
+    const context = join(directory, 'context');
+    fs.mkdirSync(context);
+    const build = (script: string, secret = 'id=token,source=engine,name=other'): Promise<Ended> => {
+      const line = `FROM busybox\nRUN --mount=type=secret,id=token ${script}\n`;
+      fs.writeFileSync(join(context, 'Dockerfile'), line);
+      return gantry('build', '-q', '--network', 'none', '--secret', secret, context);
+    };
+    await ok(build('wc -c < /run/secrets/token > /size; stat -f /run/secrets/token > /dev/null'));
+    assert.match(
+      (await build('true', 'id=token,source=engine,name=nosuch')).stderr,
+      /secret nosuch not found: make it with/,
+    );
+    assert.match((await build('true', 'id=token,name=x')).stderr, /a name goes with source=engine/);
+    const image = (await ok(build('cp /run/secrets/token /left'))).trim();
+    for (let tries = 0; ; tries++) {
+      const [{ Leaks = [] }] = JSON.parse(await ok(gantry('secret', 'inspect', 'other')));
+      if (Leaks.some(({ Where }: { Where: string }) => Where === `image ${image}: /left`)) break;
+      assert.ok(tries < 300, JSON.stringify(Leaks));
+      await sleep(100);
+    }
+    await ok(gantry('rmi', '-f', image));
+    await ok(gantry('builder', 'prune', '-af'));
+  });
+
   test('never in the clear on disk, in inspect, logs, commit, export or events', async () => {
     await ok(
       gantry(

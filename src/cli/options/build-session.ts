@@ -10,15 +10,16 @@ import type { Duplex } from 'node:stream';
 import type { Environment } from '../cli.ts';
 import { CommandError } from '../command.ts';
 
-/** `--secret id=name[,src=path|env=VARIABLE][,type=file|env]`: where its bytes are. */
+/** `--secret id=name[,src=path|env=VARIABLE][,type=file|env]`, or `id=name,source=engine[,name=SECRET]`: where its bytes are. */
 export type SecretSource =
   | { readonly id: string; readonly file: string }
-  | { readonly id: string; readonly variable: string };
+  | { readonly id: string; readonly variable: string }
+  | { readonly id: string; readonly engine: string };
 
 /** Throws `CommandError`. */
 export function parseSecret(text: string, env: Environment): SecretSource {
   const fields = readFields(text, 'secret');
-  const { id, type, src, source, env: variable, ...others } = fields;
+  const { id, type, src, source, env: variable, name, ...others } = fields;
   const unknown = Object.keys(others)[0];
   if (unknown !== undefined)
     throw new CommandError(`invalid secret ${JSON.stringify(text)}: unexpected key '${unknown}'`);
@@ -26,6 +27,9 @@ export function parseSecret(text: string, env: Environment): SecretSource {
     throw new CommandError(`invalid secret ${JSON.stringify(text)}: it has no id (write id=NAME)`);
   if (type !== undefined && type !== 'file' && type !== 'env')
     throw new CommandError(`unsupported secret type ${JSON.stringify(type)}: use file or env`);
+  if (name !== undefined && source !== 'engine')
+    throw new CommandError(`invalid secret ${JSON.stringify(text)}: a name goes with source=engine`);
+  if (source === 'engine') return { id, engine: name ?? id };
   const from = src ?? source;
   if (variable !== undefined) return { id, variable };
   if (type === 'env') return { id, variable: from ?? id };
@@ -35,6 +39,7 @@ export function parseSecret(text: string, env: Environment): SecretSource {
 
 /** Read when the build asks, so that what is not used is not read. Throws `CommandError`. */
 export async function readSecret(source: SecretSource, env: Environment): Promise<Uint8Array> {
+  if ('engine' in source) throw new CommandError(`the secret ${source.id} is the engine's`);
   if ('variable' in source) return Buffer.from(env[source.variable] ?? '');
   try {
     return await fs.promises.readFile(source.file);
@@ -45,7 +50,7 @@ export async function readSecret(source: SecretSource, env: Environment): Promis
 
 /** That the sources are there, before anything else is done. Throws `CommandError`. */
 export function checkSecret(source: SecretSource): void {
-  if ('variable' in source) return;
+  if (!('file' in source)) return;
   if (!fs.existsSync(source.file))
     throw new CommandError(`the secret ${source.id} is not there: stat ${source.file}: no such file or directory`);
 }

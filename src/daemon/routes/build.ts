@@ -274,6 +274,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     tags: query.all('t'),
     buildArgs: query.json('buildargs', map(nullable(string))) ?? {},
     labels: query.json('labels', map(string)) ?? {},
+    engineSecrets: query.json('enginesecrets', map(string)) ?? {},
     cacheFrom: query.json('cachefrom', list(string)) ?? [],
     cacheTo: query.json('cacheto', list(string)) ?? [],
     ulimits: query.json('ulimits', ulimits) ?? [],

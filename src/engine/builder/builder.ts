@@ -1,3 +1,4 @@
+import { withEngineSecrets } from './engine-secrets.ts';
 import { lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
@@ -139,6 +140,10 @@ export interface BuilderParts {
   /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
   underLease<T>(purpose: string, work: (lease: Lease) => Promise<T>): Promise<T>;
   onBuilt(id: Digest, tags: readonly string[]): void;
+  /** The value of a secret of the engine. Throws `invalid-argument`. */
+  engineSecret(name: string): Uint8Array;
+  /** An image was made with these at hand: they are looked for in it. */
+  searchSecrets(image: string, names: readonly string[]): void;
 }
 
 /** What a failed command left. */
@@ -181,6 +186,11 @@ export class Builder implements BuildService {
       platforms: platformsOf(request.platform).length,
       hasClient: !!options.onOutput,
     });
+    const names = Object.values(request.engineSecrets ?? {});
+    const session =
+      names.length === 0
+        ? options.session
+        : withEngineSecrets(options.session, request.engineSecrets!, (name) => this.#parts.engineSecret(name));
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
     if (request.buildId) this.#running.set(request.buildId, stop);
@@ -188,15 +198,23 @@ export class Builder implements BuildService {
     const announce = (text: string): void => options.onProgress?.({ id: '', status: '', stream: text });
     try {
       const about = { Tags: tags, Target: request.target ?? '', Dockerfile: request.dockerfile ?? 'Dockerfile' };
-      return await this.#recent.watch(about, (note) => {
+      const result = await this.#recent.watch(about, (note) => {
         const onEvent = (event: BuildEvent): void => {
           note(event);
           options.onEvent?.(event);
         };
         return this.#parts.underLease('build', (lease) =>
-          this.#build(context, request, { directory, lease, tags, announce, options: { ...options, signal, onEvent } }),
+          this.#build(context, request, {
+            directory,
+            lease,
+            tags,
+            announce,
+            options: { ...options, session, signal, onEvent },
+          }),
         );
       });
+      if (names.length > 0) this.#parts.searchSecrets(result.id, names);
+      return result;
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
       await rm(directory, { recursive: true, force: true });

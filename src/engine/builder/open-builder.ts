@@ -35,6 +35,8 @@ export interface OpenBuilderParts extends StepExecutorParts {
   /** False: nothing of the cache goes by itself. */
   readonly cacheLimits: CacheLimits | false;
   readonly publishBuilt: (id: string, tags: readonly string[]) => void;
+  readonly engineSecret: (name: string) => Uint8Array;
+  readonly searchSecrets: (image: string, names: readonly string[]) => void;
 }
 
 /** The builder on the engine's own parts. */
@@ -121,6 +123,8 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       return { uid, gid };
     },
     underLease: (purpose, work) => underLease(imageParts, purpose, work),
+    engineSecret: (name) => parts.engineSecret(name),
+    searchSecrets: (image, names) => parts.searchSecrets(image, names),
     onBuilt: parts.publishBuilt,
     buildCache,
     collectLater: () => collectLater(parts, buildCache),

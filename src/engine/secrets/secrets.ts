@@ -248,7 +248,7 @@ export class Secrets implements SecretService {
 
   /** An image was made where secrets were at hand: those named, by a build; those of the container, by a commit. */
   async imageMade(image: string, secretIds: readonly string[]): Promise<void> {
-    const records = secretIds.flatMap((id) => this.#store.get(id) ?? []);
+    const records = secretIds.flatMap((id) => this.#store.get(id) ?? this.#store.byName(id) ?? []);
     const scan = this.#scanOf(records, IMAGE_BUDGET);
     if (scan.done) return;
     await scanImage(scan, await this.#options.findImage(image));

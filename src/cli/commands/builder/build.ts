@@ -91,7 +91,9 @@ gantry build --ssh default .`,
     quiet: bool('Suppress the build output and print image ID on success', { short: 'q' }),
     rm: bool('Remove intermediate containers after a successful build', { initial: true }),
     sbom: optional('Shorthand for "--attest=type=sbom"'),
-    secret: list('Secret to expose to the build ("id=mysecret[,src=/local/secret]", "id=mysecret,env=VARIABLE")'),
+    secret: list(
+      'Secret to expose to the build ("id=mysecret[,src=/local/secret]", "id=mysecret,env=VARIABLE", "id=mysecret,source=engine[,name=SECRET]")',
+    ),
     'security-opt': strings('Security options'),
     'shm-size': bytes('Size of "/dev/shm"'),
     ssh: list('SSH agent socket or keys to expose to the build ("default|<id>[=<socket>|<key>[,<key>]]")'),
@@ -128,10 +130,12 @@ gantry build --ssh default .`,
     checkDestinations(cli, outputs);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
     for (const secret of secrets) checkSecret(secret);
+    const engineSecrets = secrets.flatMap((secret) => ('engine' in secret ? [secret] : []));
     await using agents = new SshAgents(flags.ssh.map((text) => parseSsh(text, cli.env)));
     const context = remote ? await remoteContext(cli, flags.file) : await localContext(cli, place, flags.file);
     const named = namedContexts(flags['build-context']);
     const client = await cli.client();
+    if (engineSecrets.length > 0) await client.secrets.require();
     const credentials = await allCredentials(cli);
     const query = {
       t: flags.tag,
@@ -179,6 +183,10 @@ gantry build --ssh default .`,
           : JSON.stringify(outputs.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }))),
       attestations: attests.length === 0 ? undefined : JSON.stringify(attests),
       annotations: flags.annotation.length === 0 ? undefined : JSON.stringify(flags.annotation),
+      enginesecrets:
+        engineSecrets.length === 0
+          ? undefined
+          : JSON.stringify(Object.fromEntries(engineSecrets.map(({ id, engine }) => [id, engine]))),
       pins: pins && JSON.stringify(Object.fromEntries(pins)),
       version: '1',
     };
@@ -190,12 +198,12 @@ gantry build --ssh default .`,
       context,
       answers: {
         secret: async (id) => {
-          const source = secrets.find((secret) => secret.id === id);
+          const source = secrets.find((secret) => secret.id === id && !('engine' in secret));
           return source && readSecret(source, cli.env);
         },
         sshAgent: (id) => agents.connect(id),
       },
-      secrets: secrets.map(({ id }) => id),
+      secrets: secrets.filter((secret) => !('engine' in secret)).map(({ id }) => id),
       named: new Map([...named].flatMap(([name, { tree }]) => (tree ? [[name, { tree, label: name }]] : []))),
       ssh: flags.ssh.map((text) => parseSsh(text, cli.env).id),
       compress: flags.compress,
