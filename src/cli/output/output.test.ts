@@ -6,7 +6,7 @@ import { indentJson } from './json.ts';
 import { compareNatural } from './order.ts';
 import { progressText, showProgress } from './progress.ts';
 import { formatRows, type RowFormat } from './rows.ts';
-import { layOut } from './table.ts';
+import { fitRows, layOut } from './table.ts';
 import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
 
 test('tables', () => {
@@ -28,6 +28,33 @@ test('tables', () => {
 
 const FORMAT: RowFormat = { columns: ['ID', 'Name'], headers: { ID: 'THING ID' }, typeName: '*x', quiet: 'ID' };
 const ROWS = [{ ID: '1', Name: 'a<b', Label: (key: unknown) => `l-${String(key)}` }];
+
+test('tables fit the terminal: wide columns are cut, names and ids never', () => {
+  const rows = [
+    ['ID', 'COMMAND', 'PORTS', 'NAMES'],
+    [
+      '0123456789ab',
+      '"/docker-entrypoint.sh nginx -g daemon"',
+      '0.0.0.0:8080->80/tcp, [::]:8080->80/tcp',
+      'a-name-that-is-rather-long',
+    ],
+  ];
+  const lines = (width: number): string[] =>
+    layOut(fitRows(rows, width, new Set([0, 3])))
+      .trimEnd()
+      .split('\n');
+  assert.deepEqual(fitRows(rows, 200, new Set()), rows);
+  for (const width of [120, 100, 80]) {
+    for (const line of lines(width)) assert.ok(Array.from(line).length <= width, `${width}: ${line}`);
+    assert.match(lines(width)[1]!, /^0123456789ab .*… .*a-name-that-is-rather-long$/);
+  }
+  assert.match(
+    lines(20)[1]!,
+    /^0123456789ab +"\/docke… +0\.0\.0\.0… +a-name-that-is-rather-long$/,
+    'what cannot fit is not cut to nothing',
+  );
+  assert.deepEqual(fitRows([], 80, new Set()), []);
+});
 
 test('lists in every form', () => {
   assert.equal(formatRows(FORMAT, ROWS), 'THING ID   NAME\n1          a<b\n');

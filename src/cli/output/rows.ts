@@ -3,7 +3,7 @@ import type { Cli } from '../cli.ts';
 import { CommandError } from '../command.ts';
 import { Template } from '../template/template.ts';
 import { escapeControls } from './escape.ts';
-import { layOut, layOutText } from './table.ts';
+import { fitRows, layOut, layOutText } from './table.ts';
 
 /** The fields of one line, by the names templates use. A function is computed when asked for, or takes arguments. */
 export type Row = Readonly<Record<string, RowField>>;
@@ -20,6 +20,14 @@ export interface RowFormat {
   readonly json?: readonly string[];
   /** What `--quiet` prints. */
   readonly quiet?: string;
+  /** Columns that a narrow terminal does not cut; besides ids, names, tags and states, which never are. */
+  readonly whole?: readonly string[];
+}
+
+const ALWAYS_WHOLE = ['ID', 'Name', 'Names', 'Tag', 'Status', 'State', 'Size'];
+
+function wholeColumns({ columns, whole = [] }: RowFormat): ReadonlySet<number> {
+  return new Set(columns.flatMap((name, at) => (whole.includes(name) || ALWAYS_WHOLE.includes(name) ? [at] : [])));
 }
 
 /** Prints `rows` in the form that `--format` and `--quiet` ask for. */
@@ -27,15 +35,17 @@ export function printRows(
   cli: Cli,
   format: RowFormat,
   rows: readonly Row[],
-  options: { template?: string; quiet?: boolean } = {},
+  options: { template?: string; quiet?: boolean; noTrunc?: boolean } = {},
 ): void {
-  cli.io.stdout.write(formatRows(format, rows, { ...options, escape: cli.io.stdout.isTTY }));
+  const { isTTY, columns } = cli.io.stdout;
+  const width = isTTY && options.noTrunc !== true ? columns : undefined;
+  cli.io.stdout.write(formatRows(format, rows, { ...options, escape: isTTY, width }));
 }
 
 export function formatRows(
   format: RowFormat,
   rows: readonly Row[],
-  options: { template?: string; quiet?: boolean; escape?: boolean } = {},
+  options: { template?: string; quiet?: boolean; escape?: boolean; width?: number | undefined } = {},
 ): string {
   const safe = options.escape === true ? rows.map(escapeRow) : rows;
   const template = (options.template ?? '').trim();
@@ -45,7 +55,8 @@ export function formatRows(
   if (template === 'json') return safe.map((row) => `${rowJson(format, row)}\n`).join('');
   if (template === '' || template === 'table') {
     const head = format.columns.map((name) => format.headers[name] ?? name.toUpperCase());
-    return layOut([head, ...safe.map((row) => format.columns.map((name) => valueOf(row, name)))]);
+    const cells = [head, ...safe.map((row) => format.columns.map((name) => valueOf(row, name)))];
+    return layOut(options.width === undefined ? cells : fitRows(cells, options.width, wholeColumns(format)));
   }
   const table = /^table\s/.test(template);
   const source = unescapeTemplate(table ? template.slice(6).trim() : template);

@@ -14,6 +14,41 @@ export function layOut(rows: readonly (readonly string[])[], minWidth = 10, padd
     .join('');
 }
 
+/** Columns are not made narrower than this, or than what stands above them. */
+const NARROWEST = 8;
+
+/**
+ * Rows, the head first, whose lines fit into `width` characters: the widest columns are cut, again and again, except those
+ * in `whole` (names, ids, states: what people copy or look for). What still does not fit stays as it is.
+ */
+export function fitRows(
+  rows: readonly (readonly string[])[],
+  width: number,
+  whole: ReadonlySet<number>,
+): readonly (readonly string[])[] {
+  const head = rows[0] ?? [];
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => charsIn(row[column] ?? ''))));
+  const least = head.map((title) => Math.max(NARROWEST, charsIn(title)));
+  const padding = 3;
+  const total = (): number =>
+    widths.reduce((sum, each, at) => sum + (at < widths.length - 1 ? Math.max(each, 10 - padding) + padding : each), 0);
+  const cut = new Set<number>();
+  for (let over = total() - width; over > 0; over = total() - width) {
+    const candidates = widths.flatMap((each, at) => (whole.has(at) || each <= least[at]! ? [] : [at]));
+    if (candidates.length === 0) break;
+    const widest = candidates.reduce((best, at) => (widths[at]! > widths[best]! ? at : best));
+    const second = Math.max(...candidates.filter((at) => at !== widest).map((at) => widths[at]!), 0);
+    widths[widest] = Math.max(least[widest]!, Math.min(widths[widest]! - 1, Math.max(second, widths[widest]! - over)));
+    cut.add(widest);
+  }
+  return rows.map((row) => row.map((cell, at) => (cut.has(at) ? shorten(cell, widths[at]!) : cell)));
+}
+
+function shorten(text: string, width: number): string {
+  const characters = Array.from(text);
+  return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`;
+}
+
 function charsIn(text: string): number {
   return Array.from(text).length;
 }

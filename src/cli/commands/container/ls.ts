@@ -37,7 +37,7 @@ export const ls = command({
         ? { ...CONTAINER_FORMAT, columns: [...CONTAINER_FORMAT.columns, 'Size'] }
         : CONTAINER_FORMAT,
       containers.map((container) => containerRow(container, { truncate: !flags['no-trunc'] })),
-      { template, quiet: flags.quiet },
+      { template, quiet: flags.quiet, noTrunc: flags['no-trunc'] },
     );
     return 0;
   },

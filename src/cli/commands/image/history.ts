@@ -40,7 +40,7 @@ export const history = command({
           Comment: item.Comment,
         };
       }),
-      { template: flags.format, quiet: flags.quiet },
+      { template: flags.format, quiet: flags.quiet, noTrunc: flags['no-trunc'] },
     );
     return 0;
   },

@@ -32,7 +32,11 @@ export const ls = command({
         ? { ...IMAGE_FORMAT, columns: ['Repository', 'Tag', 'Digest', 'ID', 'CreatedSince', 'Size'] }
         : IMAGE_FORMAT,
       rows,
-      { template: flags.format || (flags.quiet ? '' : (cli.config.document.imagesFormat ?? '')), quiet: flags.quiet },
+      {
+        template: flags.format || (flags.quiet ? '' : (cli.config.document.imagesFormat ?? '')),
+        quiet: flags.quiet,
+        noTrunc: flags['no-trunc'],
+      },
     );
     return 0;
   },

@@ -37,7 +37,11 @@ export const ls = command({
         ...labelFields(network.Labels),
         CreatedAt: goTimeText(network.Created),
       })),
-      { template: flags.format || (flags.quiet ? '' : (cli.config.document.networksFormat ?? '')), quiet: flags.quiet },
+      {
+        template: flags.format || (flags.quiet ? '' : (cli.config.document.networksFormat ?? '')),
+        quiet: flags.quiet,
+        noTrunc: flags['no-trunc'],
+      },
     );
     return 0;
   },

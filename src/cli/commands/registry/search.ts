@@ -40,7 +40,7 @@ export const search = command({
           IsAutomated: result.is_automated === true ? '[OK]' : '',
         };
       }),
-      { template: flags.format },
+      { template: flags.format, noTrunc: flags['no-trunc'] },
     );
     return 0;
   },
