@@ -41,7 +41,7 @@ class Serving implements AsyncDisposable {
 let served: Serving;
 before(async () => void (served = await Serving.open()));
 after(() => served[Symbol.asyncDispose]());
-conformanceTests('an engine’s images', () => ({ url: `http://${served.host}` }), true);
+conformanceTests('an engine’s images', () => ({ url: `http://${served.host}` }));
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 

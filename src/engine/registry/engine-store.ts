@@ -1,4 +1,6 @@
-import { EngineError } from '../../base/errors.ts';
+import { errorCode } from '../../base/errors.ts';
+import type { ContentSource } from '../../content/content-store.ts';
+import { parseImageConfig } from '../../oci/image-config.ts';
 import { isIndex, isManifest, parseIndex, parseManifest, readDocument } from '../../content/children.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import type { ChainId, Digest } from '../../oci/digest.ts';
@@ -50,15 +52,12 @@ export class EngineStore implements SharedStore {
     if (!chosen || !(await this.#parts.content.has(chosen))) return;
     const { config, layers } = parseManifest(await readDocument(this.#parts.content, chosen));
     if (!CONFIGS.includes(config.mediaType) || !layers.every(({ mediaType }) => LAYERS.includes(mediaType))) return;
+    const text = await imageDocument(this.#parts.content, config, layers.length);
+    if (text === undefined) return;
     await underLease(this.#parts, 'registry push', async (lease) => {
       for (const { digest } of [chosen, config, ...layers]) lease.add('blob', digest);
-      const bytes = await readDocument(this.#parts.content, config);
-      const stored = await storeConfig(this.#parts, new TextDecoder('utf-8', { fatal: true }).decode(bytes), lease);
+      const stored = await storeConfig(this.#parts, text, lease);
       const diffIds = stored.config.rootfs.diff_ids;
-      if (diffIds.length !== layers.length) {
-        const words = `layers length mismatch: expected ${layers.length}, got ${diffIds.length}`;
-        throw new EngineError('corrupt', `invalid manifest, ${words}`);
-      }
       let parent: ChainId | undefined;
       for (const [index, diffId] of diffIds.entries()) {
         lease.add('snapshot', chainOver(parent, diffId));
@@ -91,5 +90,16 @@ export class EngineStore implements SharedStore {
       .map((one) => ({ one, distance: platformDistance(platform, one.platform!) }))
       .filter((fitting): fitting is { one: Descriptor; distance: number } => fitting.distance !== undefined)
       .sort((a, b) => a.distance - b.distance)[0]?.one;
+  }
+}
+
+/** The config of an image; undefined for what only calls itself one, and is kept as it came. */
+async function imageDocument(source: ContentSource, config: Descriptor, layers: number): Promise<string | undefined> {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readDocument(source, config));
+    return parseImageConfig(text).rootfs.diff_ids.length === layers ? text : undefined;
+  } catch (error) {
+    if (error instanceof TypeError || ['corrupt', 'too-large'].includes(errorCode(error))) return undefined;
+    throw error;
   }
 }
