@@ -46,6 +46,17 @@ test('flags and file make one configuration', async () => {
   assert.equal(config.allowPlainTcp, false);
 });
 
+test('the default bridge and new networks, in dockerd’s words', async () => {
+  const { engine } = await load(
+    '{}',
+    ...words('--ipv6 --fixed-cidr 10.1.2.128/25 --fixed-cidr-v6 fd00:7::/64 --ip-masq=false --allow-direct-routing'),
+    ...words('--default-network-opt bridge=com.docker.network.driver.mtu=1400 --default-network-opt bridge=a=b=c'),
+  );
+  assert.deepEqual(engine.bridge, { masquerade: false, ipv6: true, range: '10.1.2.128/25', subnet6: 'fd00:7::/64' });
+  assert.equal(engine.allowDirectRouting, true);
+  assert.deepEqual(engine.networkOptions, { bridge: { 'com.docker.network.driver.mtu': '1400', a: 'b=c' } });
+});
+
 test('what is wrong is said in Docker’s words', async (t) => {
   const cases: [string, string[], RegExp][] = [
     ['{"foo":1,"bar":2}', [], /with file .*: the following directives don't match any configuration option: foo, bar$/],

@@ -156,6 +156,8 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     addressPools: settings['default-address-pools'],
     publishAddress: publishAddress(settings),
     respectHostFirewall: settings['respect-host-firewall'],
+    allowDirectRouting: settings['allow-direct-routing'],
+    networkOptions: settings['default-network-opts'],
     ...(settings.builder && { buildCache: cacheLimits(settings.builder) }),
     dns: settings.dns,
     dnsOptions: settings['dns-opts'],
@@ -191,7 +193,9 @@ function publishAddress({ ip, 'publish-address': address }: Settings): string | 
   return ip ?? address;
 }
 
-function bridgeOptions({ bridge, bip, mtu, icc }: Settings): EngineOptions['bridge'] {
+function bridgeOptions(settings: Settings): EngineOptions['bridge'] {
+  const { bridge, bip, mtu, icc, ipv6 } = settings;
+  const { 'ip-masq': masquerade, 'fixed-cidr': range, 'fixed-cidr-v6': subnet6 } = settings;
   if (bridge === 'none') {
     throw new EngineError('unimplemented', 'bridge=none is not supported: run containers with --network none instead');
   }
@@ -200,6 +204,10 @@ function bridgeOptions({ bridge, bip, mtu, icc }: Settings): EngineOptions['brid
     ...(bip ? { cidr: bip } : {}),
     ...(mtu ? { mtu } : {}),
     ...(icc === undefined ? {} : { icc }),
+    ...(masquerade === undefined ? {} : { masquerade }),
+    ...(ipv6 === undefined ? {} : { ipv6 }),
+    ...(range ? { range } : {}),
+    ...(subnet6 ? { subnet6 } : {}),
   };
 }
 

@@ -15,6 +15,12 @@ export interface Settings {
   'publish-address'?: string;
   'respect-host-firewall'?: boolean;
   icc?: boolean;
+  'ip-masq'?: boolean;
+  ipv6?: boolean;
+  'fixed-cidr'?: string;
+  'fixed-cidr-v6'?: string;
+  'allow-direct-routing'?: boolean;
+  'default-network-opts'?: Record<string, Record<string, string>>;
   mtu?: number;
   'default-address-pools'?: AddressPool[];
   dns?: string[];
@@ -82,6 +88,12 @@ const fields: Fields<Settings> = {
   'publish-address': string,
   'respect-host-firewall': bool,
   icc: bool,
+  'ip-masq': bool,
+  ipv6: bool,
+  'fixed-cidr': string,
+  'fixed-cidr-v6': string,
+  'allow-direct-routing': bool,
+  'default-network-opts': map(map(string)),
   mtu: int,
   'default-address-pools': list(struct<AddressPool>('ipamutils.NetworkToSplit', { base: string, size: int })),
   dns: list(string),
@@ -200,6 +212,36 @@ export const FLAGS: readonly Flag[] = [
     'Published ports are reached only where the host’s own firewall lets clients in; the engine passes them on',
   ),
   flag('icc', 'icc', truth, undefined, 'Let containers on the default bridge reach each other (default true)'),
+  flag(
+    'ip-masq',
+    'ip-masq',
+    truth,
+    undefined,
+    'Let the default bridge reach other hosts by the address of this one (default true)',
+  ),
+  flag('ipv6', 'ipv6', truth, undefined, 'Give the default bridge IPv6 addresses, too'),
+  flag(
+    'fixed-cidr',
+    'fixed-cidr',
+    text,
+    'CIDR',
+    'Part of the default bridge’s subnet that containers get addresses of',
+  ),
+  flag('fixed-cidr-v6', 'fixed-cidr-v6', text, 'CIDR', 'IPv6 subnet of the default bridge'),
+  flag(
+    'allow-direct-routing',
+    'allow-direct-routing',
+    truth,
+    undefined,
+    'Let other hosts reach published ports by the containers’ own addresses, too',
+  ),
+  flag(
+    'default-network-opt',
+    'default-network-opts',
+    addNetworkOption,
+    'DRIVER=NAME=VALUE',
+    'Option of new networks of a driver (repeatable)',
+  ),
   flag('mtu', 'mtu', number, 'BYTES', 'MTU of the default bridge'),
   flag('default-address-pool', 'default-address-pools', addPool, 'base=CIDR,size=BITS', 'Subnets for new networks'),
   flag('dns', 'dns', addAddress, 'ADDRESS', 'Name server for containers (repeatable)'),
@@ -310,6 +352,15 @@ function addUlimit(value: string, before: Record<string, Ulimit> | undefined): R
   return Object.assign(Object.create(null) as Record<string, Ulimit>, before, {
     [name!]: { Name: name!, Soft: Number(soft), Hard: Number(hard ?? soft) },
   });
+}
+
+function addNetworkOption(
+  value: string,
+  before: Record<string, Record<string, string>> | undefined,
+): Record<string, Record<string, string>> {
+  const [, driver, name, given] = /^([^=]+)=([^=]+)=(.*)$/.exec(value) ?? [];
+  if (driver === undefined) throw wrong(`invalid default network option '${value}': it is driver=name=value`);
+  return { ...before, [driver]: { ...before?.[driver], [name!]: given! } };
 }
 
 function addPool(value: string, before: AddressPool[] | undefined): AddressPool[] {

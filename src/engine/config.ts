@@ -26,6 +26,12 @@ export interface EngineConfig {
     readonly cidr?: string | undefined;
     readonly mtu?: number | undefined;
     readonly icc?: boolean | undefined;
+    readonly masquerade?: boolean | undefined;
+    readonly ipv6?: boolean | undefined;
+    /** Of its subnet, what containers get addresses of. */
+    readonly range?: string | undefined;
+    /** With `ipv6`; otherwise a free one is taken. */
+    readonly subnet6?: string | undefined;
   };
   /** Ranges that new networks take their subnets from, each split into subnets of `size` bits; undefined is the built-in list. */
   readonly addressPools: readonly { readonly base: string; readonly size: number }[] | undefined;
@@ -36,6 +42,10 @@ export interface EngineConfig {
    * and are passed on. The price: the container does not see their address, and while no engine runs they are refused.
    */
   readonly respectHostFirewall: boolean;
+  /** Other hosts reach published ports by the containers' own addresses, too. */
+  readonly allowDirectRouting: boolean;
+  /** Options that new networks get when they do not name them, by driver. */
+  readonly networkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
@@ -94,6 +104,8 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     addressPools: undefined,
     publishAddress: '0.0.0.0',
     respectHostFirewall: false,
+    allowDirectRouting: false,
+    networkOptions: {},
     dns: [],
     dnsOptions: [],
     dnsSearch: [],

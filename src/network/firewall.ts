@@ -31,8 +31,8 @@ export interface FirewallBridge {
   /** Containers may talk to each other. */
   readonly communication: boolean;
   readonly modes: Readonly<Record<4 | 6, GatewayMode>>;
-  /** Interfaces of the host from which published ports are reached by the container's own address, too. */
-  readonly trusted: readonly string[];
+  /** Interfaces of the host from which published ports are reached by the container's own address, too; `any` is other hosts altogether. */
+  readonly trusted: readonly string[] | 'any';
 }
 
 export interface PublishedPort {
@@ -133,6 +133,7 @@ function directLines({ name, modes, trusted }: FirewallBridge): string[] {
     }
     if (modes[family] === 'routed') return [`${there} meta l4proto ${icmp} accept`, `${there} ${published}`];
     if (modes[family] === 'isolated' || trusted.length === 0) return [];
+    if (trusted === 'any') return [`iifname != @bridges oifname "${name}" ${published}`];
     const links = trusted.map((link) => `"${link}"`).join(', ');
     return [`iifname { ${links} } oifname "${name}" ${published}`];
   });

@@ -10,7 +10,7 @@ import type { ContainerConfig, HostConfig } from '../../src/api/container.ts';
 import type { EndpointSettings } from '../../src/api/network.ts';
 import { EngineError } from '../../src/base/errors.ts';
 import { newId } from '../../src/base/ids.ts';
-import { engineConfig } from '../../src/engine/config.ts';
+import { engineConfig, type EngineOptions } from '../../src/engine/config.ts';
 import { type OpenedNetworks, openNetworks } from '../../src/engine/networks/open.ts';
 import type { NetworkedContainer } from '../../src/engine/networks/networking.ts';
 import { boundSocket } from '../../src/linux/bound-socket.ts';
@@ -172,6 +172,7 @@ export interface LabEngineOptions {
   readonly bridge?: string;
   readonly publishAddress?: string;
   readonly respectHostFirewall?: boolean;
+  readonly config?: EngineOptions;
   readonly database?: string;
 }
 
@@ -190,8 +191,9 @@ export class LabEngine {
     this.opened = openNetworks({
       db: this.#db,
       config: engineConfig({
+        ...options.config,
         dataRoot: options.dataRoot ?? lab.directory,
-        bridge: { name: options.bridge ?? 'gantry0' },
+        bridge: { name: options.bridge ?? 'gantry0', ...options.config?.bridge },
         ...(options.publishAddress !== undefined && { publishAddress: options.publishAddress }),
         respectHostFirewall: options.respectHostFirewall ?? false,
         report: (sentence) => this.notes.push(sentence),

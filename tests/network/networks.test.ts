@@ -411,3 +411,33 @@ test('configuration networks are made of nothing, used by others, and not remove
   assert.deepEqual((await networks.prune(new Map())).NetworksDeleted, null);
   await networks.remove('config');
 });
+
+test('the default network and new ones as the engine is configured', root, async () => {
+  const configured = new LabEngine(lab, {
+    dataRoot: join(lab.directory, 'configured'),
+    bridge: 'gantry9',
+    config: {
+      bridge: { cidr: '10.74.0.1/24', range: '10.74.0.128/25', ipv6: true, subnet6: 'fd00:74::/64' },
+      allowDirectRouting: true,
+      networkOptions: { bridge: { 'com.docker.network.driver.mtu': '1400' } },
+    },
+  });
+  const PortBindings = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8097' }] };
+  const one = await configured.start('one', { PortBindings });
+  const { IPAddress, GlobalIPv6Address } = one.attachment!.endpoints['bridge']!;
+  assert.deepEqual([IPAddress, GlobalIPv6Address], ['10.74.0.128', 'fd00:74::2']);
+  lab.serve(one.namespace, 80);
+  lab.serve(one.namespace, 81);
+  assert.equal(await lab.ask(neighbour, IPAddress!, 80, 20_000), 'from 198.51.100.2');
+  assert.equal(await lab.ask(neighbour, IPAddress!, 81, 500), 'no answer');
+  await configured.opened.networks.create({
+    Name: 'new',
+    Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+  });
+  assert.deepEqual((await configured.opened.networks.inspect('new')).Options, {
+    'com.docker.network.driver.mtu': '1400',
+    'com.docker.network.bridge.enable_icc': 'false',
+  });
+  await configured.opened.networks.remove('new');
+  await configured.close();
+});

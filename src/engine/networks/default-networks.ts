@@ -1,9 +1,12 @@
+import type { IpamConfig } from '../../api/network.ts';
+import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
+import { contains, formatAddress, formatSubnet, parseCidr } from '../../network/address.ts';
 import { randomMac } from '../../network/mac.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 import { OPTION } from './network-options.ts';
-import { ipamOfGateway, type Subnets } from './subnets.ts';
+import { hostAddress, ipamOfGateway, type Subnets } from './subnets.ts';
 
 export interface DefaultBridgeOptions {
   /** Interface of the default network; nobody else's. */
@@ -13,6 +16,12 @@ export interface DefaultBridgeOptions {
   readonly mtu: number;
   /** Containers on the default network may talk to each other. */
   readonly communication: boolean;
+  readonly masquerade: boolean;
+  readonly ipv6: boolean;
+  /** Of its IPv4 subnet, what containers get addresses of; undefined is all of it. */
+  readonly range: string | undefined;
+  /** Its IPv6 subnet; otherwise the first free one is taken. */
+  readonly subnet6: string | undefined;
   /** Where ports are published that name no address. */
   readonly publishAddress: string;
 }
@@ -21,10 +30,10 @@ export interface DefaultBridgeOptions {
 export function addDefaultNetworks(store: NetworkStore, subnets: Subnets, options: DefaultBridgeOptions): void {
   const known = store.byName('bridge');
   if (!known) {
-    const ipam = [options.bridgeAddress === undefined ? subnets.free(4) : ipamOfGateway(options.bridgeAddress)];
+    const ipam = bridgeIpam(options, subnets, []);
     store.insert({ ...bridgeAsConfigured(options), id: newId(), createdAt: now(), mac: randomMac(), ipam });
   } else {
-    const ipam = options.bridgeAddress === undefined ? known.ipam : [ipamOfGateway(options.bridgeAddress)];
+    const ipam = bridgeIpam(options, subnets, known.ipam);
     const wanted: NetworkRecord = { ...known, ...bridgeAsConfigured(options), ipam };
     // a write waits for the disk: only when the configuration is another than last time
     if (JSON.stringify(wanted) !== JSON.stringify(known)) store.update(wanted);
@@ -56,13 +65,39 @@ function bridgeAsConfigured(options: DefaultBridgeOptions): Omit<NetworkRecord, 
     options: {
       [OPTION.defaultBridge]: 'true',
       [OPTION.communication]: String(options.communication),
-      [OPTION.masquerade]: 'true',
+      [OPTION.masquerade]: String(options.masquerade),
       [OPTION.hostBinding]: options.publishAddress,
       [OPTION.name]: options.bridge,
       [OPTION.mtu]: String(options.mtu),
     },
+    ipv6: options.ipv6,
     interface: options.bridge,
   };
+}
+
+/** What is not configured stays as it is. Throws `invalid-argument`. */
+function bridgeIpam(options: DefaultBridgeOptions, subnets: Subnets, known: readonly IpamConfig[]): IpamConfig[] {
+  const of = (family: 4 | 6): { Subnet: string; Gateway: string } => {
+    const found = known.find(({ Subnet }) => Subnet!.includes(':') === (family === 6));
+    return found ? { Subnet: found.Subnet!, Gateway: found.Gateway! } : subnets.free(family);
+  };
+  const whole = (cidr: string): { Subnet: string; Gateway: string } => {
+    const { subnet } = parseCidr(cidr);
+    return { Subnet: formatSubnet(subnet), Gateway: formatAddress(hostAddress(subnet)) };
+  };
+  const { bridgeAddress, range, subnet6 } = options;
+  let ipv4: IpamConfig = bridgeAddress === undefined ? of(4) : ipamOfGateway(bridgeAddress);
+  if (range !== undefined) {
+    const inner = parseCidr(range).subnet;
+    const outer = parseCidr(ipv4.Subnet!).subnet;
+    const fits = inner.prefix >= outer.prefix && contains(outer, { family: inner.family, value: inner.base });
+    if (!fits && bridgeAddress !== undefined) {
+      throw new EngineError('invalid-argument', `fixed-cidr ${range} is not in the bridge's subnet ${ipv4.Subnet}`);
+    }
+    ipv4 = fits ? { ...ipv4, IPRange: formatSubnet(inner) } : whole(range);
+  }
+  if (!options.ipv6) return [ipv4];
+  return [ipv4, subnet6 === undefined ? of(6) : whole(subnet6)];
 }
 
 const BARE = {

@@ -21,6 +21,8 @@ import { Subnets } from './subnets.ts';
 export interface RegistryOptions extends DefaultBridgeOptions {
   /** Of this engine: written on its bridges. */
   readonly dataRoot: string;
+  /** Other hosts reach published ports by the containers' own addresses, too. */
+  readonly trustAll: boolean;
   /** What new networks take their subnets from. */
   readonly pools: readonly SubnetPool[];
   /** Says, in its own time, when the host's firewall stands in a bridge's way. */
@@ -88,7 +90,7 @@ export class NetworkRegistry {
       addresses: gatewayAddresses(record),
     });
     for (const family of [4, 6] as const) if (family === 4 ? record.ipv4 : record.ipv6) this.#forward(family);
-    await this.#firewall.setBridge(firewallBridge(record));
+    await this.#firewall.setBridge(this.#firewallBridge(record));
     if (!record.internal && !this.#looked.has(record.interface)) {
       this.#looked.add(record.interface);
       this.#options.lookAtHost(record.interface, this.#firewall.name);
@@ -122,7 +124,8 @@ export class NetworkRegistry {
       notify(`network ${record.name}: the host has a route into ${clash}, containers may not reach what is behind it`);
       return record;
     }
-    const moved = { ...record, ipam: [this.subnets.free(4, record.id)] };
+    const others = record.ipam.filter(({ Subnet }) => Subnet!.includes(':'));
+    const moved = { ...record, ipam: [this.subnets.free(4, record.id), ...others] };
     notify(`network bridge moves to ${moved.ipam[0]!.Subnet}: the host has a route into ${clash}`);
     this.store.update(moved);
     this.subnets.forget(record.id);
@@ -150,8 +153,13 @@ export class NetworkRegistry {
   adoptBridges(): void {
     for (const record of this.store.list()) {
       if (record.driver !== 'bridge' || this.links.link(record.interface)?.kind !== 'bridge') continue;
-      this.#firewall.adoptBridge(firewallBridge(record));
+      this.#firewall.adoptBridge(this.#firewallBridge(record));
     }
+  }
+
+  #firewallBridge(record: NetworkRecord): FirewallBridge {
+    const bridge = firewallBridge(record);
+    return this.#options.trustAll ? { ...bridge, trusted: 'any' } : bridge;
   }
 
   /** Whether a client's address is one of an internal network; a link-local one names its interface. */

@@ -27,6 +27,8 @@ export interface NetworksOptions {
   readonly live: LiveNetworks;
   readonly names: ContainerNames;
   readonly containers: ContainerDirectory;
+  /** That new networks get when they do not name them, by driver. */
+  readonly options: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
 }
 
@@ -37,6 +39,7 @@ export class Networks implements NetworkService {
   readonly #live: LiveNetworks;
   readonly #names: ContainerNames;
   readonly #containers: ContainerDirectory;
+  readonly #options: NetworksOptions['options'];
   readonly #publishEvent: NetworksOptions['publishEvent'];
   readonly #locks = new KeyedMutex();
 
@@ -46,11 +49,12 @@ export class Networks implements NetworkService {
     this.#live = options.live;
     this.#names = options.names;
     this.#containers = options.containers;
+    this.#options = options.options;
     this.#publishEvent = options.publishEvent;
   }
 
   async create(request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
-    const complete = withConfiguration(request, (name) => this.#registry.find(name));
+    const complete = withConfiguration(this.#withDefaults(request), (name) => this.#registry.find(name));
     const record = networkRecord(complete, {
       free: (family) => this.#registry.subnets.free(family),
       check: (subnet) => this.#registry.subnets.check(subnet),
@@ -77,6 +81,12 @@ export class Networks implements NetworkService {
       ...unused.map((subnet) => `no container gets an address of ${subnet}: its family is off (--ipv6, --ipv4)`),
     ];
     return { Id: record.id, Warning: warnings.filter(Boolean).join('; ') };
+  }
+
+  /** What the engine's configuration says of new networks of that driver. */
+  #withDefaults(request: NetworkCreateRequest): NetworkCreateRequest {
+    if (request.ConfigOnly || request.ConfigFrom?.Network) return request;
+    return { ...request, Options: { ...this.#options[request.Driver || 'bridge'], ...request.Options } };
   }
 
   async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {

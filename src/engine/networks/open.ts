@@ -35,6 +35,8 @@ export interface OpenNetworksOptions {
     | 'addressPools'
     | 'publishAddress'
     | 'respectHostFirewall'
+    | 'allowDirectRouting'
+    | 'networkOptions'
     | 'dns'
     | 'dnsOptions'
     | 'dnsSearch'
@@ -68,6 +70,11 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
     mtu: bridge.mtu ?? 1500,
     communication: bridge.icc ?? true,
+    masquerade: bridge.masquerade ?? true,
+    ipv6: bridge.ipv6 ?? false,
+    range: bridge.range,
+    subnet6: bridge.subnet6,
+    trustAll: config.allowDirectRouting,
     publishAddress: config.publishAddress,
     lookAtHost: (name, ownTable) => void reportHostFirewall(name, ownTable, notify),
     notify,
@@ -93,7 +100,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
       return {
         publishAddress: publishAddress(network, config.publishAddress),
         modes: { 4: gatewayMode(network, 4), 6: gatewayMode(network, 6) },
-        trusted: trustedInterfaces(network),
+        trusted: config.allowDirectRouting || trustedInterfaces(network).length > 0,
       };
     },
     notify,
@@ -107,7 +114,12 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     registry.close();
   };
   return {
-    networks: new Networks({ ...parts, live: new LiveNetworks(parts), publishEvent }),
+    networks: new Networks({
+      ...parts,
+      live: new LiveNetworks(parts),
+      options: config.networkOptions,
+      publishEvent,
+    }),
     networking: new ContainerNetworking({
       ...parts,
       firewall,

@@ -21,7 +21,8 @@ export interface WayIn {
   /** For ports that name no address; empty is everywhere. */
   readonly publishAddress: string;
   readonly modes: Readonly<Record<4 | 6, GatewayMode>>;
-  readonly trusted: readonly string[];
+  /** Published ports are open by the container's own address as well, to somebody. */
+  readonly trusted: boolean;
 }
 
 /** Where a container's ports lead. */
@@ -155,7 +156,7 @@ export class PublishedPorts {
       ipv6: endpoint.GlobalIPv6Address || undefined,
       publishAddress,
       routed: families.filter((family) => modes[family] === 'routed'),
-      direct: families.filter((family) => modes[family] === 'routed' || trusted.length > 0),
+      direct: families.filter((family) => modes[family] === 'routed' || trusted),
     };
   }
 }
