@@ -12,6 +12,8 @@ export interface JobRequest {
   /** Structured-cloneable. */
   readonly parameters: unknown;
   readonly input?: AsyncIterable<Uint8Array> | undefined;
+  /** Nobody else looks at the chunks of `input` again: they go over with their memory, and are not copied. */
+  readonly givesInput?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -153,7 +155,7 @@ class Job {
     });
     if (signal?.aborted) this.cancel();
     signal?.addEventListener('abort', onAbort, { once: true });
-    if (input) void this.#pump(input);
+    if (input) void this.#pump(input, request.givesInput === true);
   }
 
   /** The next bytes of output; undefined at the end. */
@@ -175,7 +177,7 @@ class Job {
     this.#send({ kind: 'cancel' });
   }
 
-  async #pump(input: AsyncIterable<Uint8Array>): Promise<void> {
+  async #pump(input: AsyncIterable<Uint8Array>, give: boolean): Promise<void> {
     try {
       for await (const chunk of input) {
         while (this.#inFlight >= WINDOW && !this.#over) {
@@ -183,9 +185,9 @@ class Job {
         }
         if (this.#over) return;
         if (chunk.length === 0) continue;
-        const copy = new Uint8Array(chunk);
-        this.#inFlight += copy.length;
-        this.#send({ kind: 'input', chunk: copy }, [copy.buffer]);
+        const given = give && isWhole(chunk) ? chunk : new Uint8Array(chunk);
+        this.#inFlight += given.length;
+        this.#send({ kind: 'input', chunk: given }, [given.buffer as ArrayBuffer]);
       }
       if (!this.#over) this.#send({ kind: 'input', chunk: undefined });
     } catch (error) {
@@ -197,4 +199,9 @@ class Job {
   #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {
     if (!this.#over) this.#worker.postMessage(message, transfer);
   }
+}
+
+/** Not a part of something larger, as of Node's pool for small buffers. */
+function isWhole({ buffer, byteLength }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
 }

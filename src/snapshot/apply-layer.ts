@@ -30,6 +30,8 @@ export interface ApplyLayerOptions {
   /** With `literal`: the target is all that the archive describes, so an entry for the root is the target's own. */
   readonly describeRoot?: boolean | undefined;
   readonly limits?: ArchiveLimits | undefined;
+  /** Of an archive that is bytes: nobody else looks at its chunks again. */
+  readonly givesBytes?: boolean | undefined;
 }
 
 export interface ArchiveLimits {
@@ -57,13 +59,14 @@ export interface AppliedLayer {
 export async function applyLayer(
   source: ArchiveSource,
   target: string,
-  { signal, ...options }: ApplyLayerOptions,
+  { signal, givesBytes, ...options }: ApplyLayerOptions,
 ): Promise<AppliedLayer> {
   const path = 'path' in source ? source.path : undefined;
   return filesystemWorker.run<AppliedLayer>({
     job: 'apply',
     parameters: { path, target, options } satisfies ApplyParameters,
     input: path === undefined ? (source as Bytes) : undefined,
+    givesInput: givesBytes,
     signal,
   });
 }
@@ -71,5 +74,5 @@ export async function applyLayer(
 export interface ApplyParameters {
   readonly path: string | undefined;
   readonly target: string;
-  readonly options: Omit<ApplyLayerOptions, 'signal'>;
+  readonly options: Omit<ApplyLayerOptions, 'signal' | 'givesBytes'>;
 }

@@ -41,7 +41,7 @@ export async function unpackLayer(
   blob: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>,
   diffId: DiffId,
   options: LayerOptions & {
-    /** The blob as it comes, instead of the store's. */
+    /** The blob as it comes, instead of the store's; nobody else looks at its chunks again. */
     readonly bytes?: Bytes;
     /** False leaves waiting for the disk to `snapshotter.sync`. */
     readonly sync?: boolean;
@@ -62,7 +62,7 @@ export async function unpackLayer(
   const compression = compressionOf(blob.mediaType);
   const size = await withSnapshot(parts, parent, async (key) => {
     const source = bytes ?? { path: parts.content.path(blob.digest) };
-    const applied = await fill(parts, key, source, { compression, signal });
+    const applied = await fill(parts, key, source, { compression, signal, givesBytes: bytes !== undefined });
     if (applied.diffId !== diffId) {
       const position = parts.snapshotter.lowerDirs(key).length;
       throw new EngineError(
@@ -225,6 +225,7 @@ function fill(
     compression?: Compression | undefined;
     limits?: ArchiveLimits | undefined;
     allowExternal?: boolean;
+    givesBytes?: boolean;
     signal?: AbortSignal | undefined;
   },
 ): ReturnType<typeof applyLayer> {
