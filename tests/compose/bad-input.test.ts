@@ -140,6 +140,35 @@ configs: {c: {content: "a=\${NOT_SET:-1}\\n"}, d: {file: ./d.txt}}
   assert.equal(down.code, 0, down.stderr);
 });
 
+test('pre_start: in order, once or for each, before the container; a failure keeps it from starting', async () => {
+  const steps = bench.project('steps', {
+    'compose.yaml': `services:
+  a:
+    ${RUNS.replace(', command', '\n    command')}
+    scale: 2
+    volumes: ["data:/data"]
+    environment: {WHO: service}
+    pre_start:
+      - {command: ["sh", "-c", "echo once $$WHO >>/data/log"]}
+      - {command: ["sh", "-c", "echo each $$WHO >>/data/log"], per_replica: true, environment: {WHO: step}, user: "0"}
+volumes: {data: {}}
+`,
+  });
+  await steps.run('up', '-d');
+  await steps.run('up', '-d');
+  const { stdout } = await steps.run('exec', '-T', 'a', 'cat', '/data/log');
+  assert.equal(stdout, 'once service\neach step\neach step\n');
+  assert.equal((await steps.run('ps', '-aq')).stdout.trim().split('\n').length, 2, 'their containers are gone');
+  await steps.run('down', '-t', '2', '-v');
+  steps.write('compose.yaml', `services: {a: {${RUNS}, pre_start: [{command: [sh, -c, exit 4]}]}}\n`);
+  const failed = await steps.try(['up', '-d']);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /pre_start step steps-a-1-pre_start-1 exited with status code 4/);
+  assert.equal((await steps.run('ps', '-q')).stdout, '');
+  assert.match((await steps.run('ps', '-a')).stdout, /steps-a-1-pre_start-1/);
+  await steps.run('down', '-t', '2');
+});
+
 test('a directory where a file should be', async () => {
   const project = bench.project('folder', { 'other.txt': '' });
   mkdirSync(join(project.directory, 'compose.yaml'));

@@ -12,7 +12,7 @@ const SERVICE = words(`profiles annotations attach build develop blkio_config ca
   memswap_limit mem_swappiness mac_address models net network_mode networks oom_kill_disable oom_score_adj pid
   pids_limit platform ports privileged pull_policy read_only restart runtime scale secrets security_opt shm_size
   stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts
-  volume_driver volumes volumes_from working_dir post_start pre_stop`);
+  volume_driver volumes volumes_from working_dir pre_start post_start pre_stop`);
 
 /** By the path below `services.NAME`, `*` for any key or item. */
 const ORDERS: Readonly<Record<string, readonly string[]>> = {
@@ -50,6 +50,7 @@ const ORDERS: Readonly<Record<string, readonly string[]>> = {
   'volumes.*.bind': words('selinux propagation create_host_path recursive'),
   'volumes.*.volume': words('labels nocopy subpath'),
   'volumes.*.tmpfs': words('size mode'),
+  'pre_start.*': words('command image per_replica user privileged working_dir environment'),
   'post_start.*': words('command user privileged working_dir environment'),
   'pre_stop.*': words('command user privileged working_dir environment'),
 };

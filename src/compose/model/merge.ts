@@ -81,6 +81,7 @@ function keyOf(rule: string, path: readonly string[]): KeyOf | undefined {
     case 'deploy.resources.reservations.generic_resources':
     case 'gpus':
     case 'develop.watch':
+    case 'pre_start':
     case 'post_start':
     case 'pre_stop':
       return undefined;

@@ -148,7 +148,7 @@ function normalizeService(name: string, service: Dict, options: NormalFormOption
   ];
   for (const device of devices as Dict[])
     change(device, 'count', where, (text) => (text === 'all' ? -1 : numeric(text)));
-  for (const hook of ['post_start', 'pre_stop'])
+  for (const hook of ['pre_start', 'post_start', 'pre_stop'])
     for (const item of asList(service[hook]) as Dict[]) {
       commandWords(item);
       environmentTexts(item, options.lookup, options.resolveEnvironment);

@@ -7,6 +7,7 @@ import { containerRequest, type RequestContext, sortedNetworks } from './contain
 import { checkSecrets, engineSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
 import { ImageIds } from './image-ids.ts';
+import { initSteps, runInitStep } from './init-steps.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe, type ObservedProject } from './observe.ts';
 import { all, inDependencyOrder } from './parallel.ts';
@@ -132,6 +133,7 @@ export class Up {
       services,
       async (service) => {
         await this.waitForDependencies(service, containers);
+        await this.#initialize(service, containers.get(service.name) ?? [], containers);
         const rolling = new Set((this.#rolling.get(service.name) ?? []).map((step) => step.old.id));
         await all(
           (containers.get(service.name) ?? []).filter((id) => !rolling.has(id)),
@@ -158,6 +160,35 @@ export class Up {
     }
   }
 
+  /** Runs `pre_start` steps for containers that never ran: once for the first, or for each of them. */
+  async #initialize(
+    service: Service,
+    ids: readonly string[],
+    containers: ReadonlyMap<string, readonly string[]>,
+  ): Promise<void> {
+    const steps = initSteps(service);
+    if (steps.length === 0) return;
+    const inspected = await Promise.all(
+      ids.filter((id) => !this.#running.has(id)).map((id) => this.#client.containers.inspect(id)),
+    );
+    const fresh = inspected
+      .filter(({ State: state }) => state.Status === 'created')
+      .map(({ Config: config }) => Number(config.Labels?.[LABEL.containerNumber] ?? 1))
+      .sort((a, b) => a - b);
+    for (const step of steps)
+      for (const number of step.perReplica ? fresh : fresh.filter((one) => one === 1)) {
+        const name = `${this.#project.name}-${service.name}-${number}-pre_start-${step.index + 1}`;
+        await this.#client.containers.remove(name, { force: true }).catch(unlessGone); // one that failed
+        this.#options.onProgress({ kind: 'Container', name, status: 'Running' });
+        const id = await this.#make(step.service, name, number, containers, new Map(), {
+          oneOff: true,
+          aliases: false,
+        });
+        await runInitStep(this.#client, id, name);
+        this.#options.onProgress({ kind: 'Container', name, status: 'Done' });
+      }
+  }
+
   /** Replaces containers that run, as `deploy.update_config` says. Their ids change in `containers`. */
   async #update(service: Service, containers: Map<string, string[]>, attach: Attach | undefined): Promise<void> {
     const { onProgress, timeoutSeconds, signal } = this.#options;
@@ -178,7 +209,10 @@ export class Up {
           });
           return { id, ports };
         },
-        start: (id) => this.#startOne(service, id, attach),
+        start: async (id) => {
+          await this.#initialize(service, [id], containers);
+          await this.#startOne(service, id, attach);
+        },
         ready: async (id) => {
           const condition = (await healthOf(this.#client, id)) === 'none' ? 'service_started' : 'service_healthy';
           await waitFor(this.#client, id, condition, onProgress, signal);

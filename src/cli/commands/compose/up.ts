@@ -11,6 +11,7 @@ import { CommandError } from '../../command.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { type Compose, composeCommand, parseScale } from './context.ts';
 import { ensureImages } from './images.ts';
+import { initImages } from '../../../compose/project/init-steps.ts';
 import { ImageIds } from '../../../compose/project/image-ids.ts';
 import type { Watcher } from '../../../compose/watch/watcher.ts';
 import { LogPrinter } from './log-printer.ts';
@@ -208,14 +209,18 @@ async function prepare(
 
 async function ensure(compose: Compose, prepared: Prepared, flags: CreateFlags, quietBuild: boolean): Promise<void> {
   prepared.up.lookAhead();
-  const changed = await ensureImages(compose, prepared.services, {
-    ids: prepared.images,
-    build: flags.build ? 'always' : flags['no-build'] ? 'never' : 'missing',
-    pull: flags.pull,
-    quietPull: flags['quiet-pull'],
-    quietBuild,
-    project: prepared.project,
-  });
+  const changed = await ensureImages(
+    compose,
+    new Map([...prepared.services, ...initImages(prepared.services.values())]),
+    {
+      ids: prepared.images,
+      build: flags.build ? 'always' : flags['no-build'] ? 'never' : 'missing',
+      pull: flags.pull,
+      quietPull: flags['quiet-pull'],
+      quietBuild,
+      project: prepared.project,
+    },
+  );
   if (changed) prepared.up.stale();
 }
 
