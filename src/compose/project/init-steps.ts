@@ -13,10 +13,8 @@ export interface InitStep {
 }
 
 /** What only the container that serves has. */
-const NOT_FOR_STEPS = [
-  ...['container_name', 'deploy', 'depends_on', 'expose', 'healthcheck', 'ports', 'restart', 'scale'],
-  ...['pre_start', 'post_start', 'pre_stop', 'develop', 'x-on-unhealthy', 'entrypoint', 'stdin_open', 'tty'],
-];
+const NOT_FOR_STEPS = `container_name deploy depends_on develop entrypoint expose healthcheck ports post_start pre_start
+  pre_stop restart scale stdin_open tty x-on-unhealthy`.split(/\s+/);
 
 export function initSteps(service: Service): InitStep[] {
   return asList(service.model['pre_start']).map((item, index) => {
