@@ -14,6 +14,8 @@ need openssl openssl
 need tmux tmux
 need xz xz-utils
 need iperf3 iperf3
+need mkfs.ext4 e2fsprogs
+need losetup mount
 need docker-compose docker-compose
 [ "$(id -u)" = 0 ] || { say "the system tests make namespaces, mounts and cgroups: run them as root"; exit 1; }
 if [ -n "$missing" ]; then
@@ -38,6 +40,8 @@ if ! command -v docker-registry >/dev/null 2>&1 && [ ! -x .gantry/docker-registr
   rm -rf .gantry/registry-deb && mkdir .gantry/registry-deb
   (cd .gantry/registry-deb && apt-get -qq download docker-registry && dpkg -x ./*.deb ../docker-registry) || say "no docker-registry to be had: its tests are left out"
   rm -rf .gantry/registry-deb
+fi
+
 # buildx and Compose v2: Debian's stable release has neither, so they come from its newest suite, unpacked beside the
 # project. Without them their tests say that they are skipped, and why.
 plugins=.gantry/docker-plugins
