@@ -242,9 +242,9 @@ export class OverlaySnapshotter implements Snapshotter {
   /** The root of an overlay mount is the upper directory's own: it starts as a copy of the one below. */
   async #makeDirectories(directory: string, below: SnapshotRecord | undefined): Promise<void> {
     const fs = this.#fs({ directory });
-    await mkdir(join(this.#root, directory), { recursive: true, mode: 0o700 });
-    await mkdir(this.#work({ directory }), { recursive: true, mode: 0o700 });
-    await mkdir(fs, { recursive: true });
+    await makeDirectory(join(this.#root, directory), 0o700);
+    await makeDirectory(this.#work({ directory }), 0o700);
+    await makeDirectory(fs, 0o777);
     const { uid, gid, mode } = below ? await stat(this.#fs(below)) : { uid: 0, gid: 0, mode: 0o755 };
     await chown(fs, uid, gid);
     await chmod(fs, mode & 0o7777);
@@ -280,4 +280,13 @@ function scaffoldPrefix(parent: ChainId | undefined): string {
 
 function infoOf({ name, kind, parent, createdAt, layer }: SnapshotRecord): SnapshotInfo {
   return { name, kind, parent, createdAt, layer };
+}
+
+/** Unless it is there. Not the recursive kind, which says of a read-only or broken disk that something is not there. */
+async function makeDirectory(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EEXIST') throw error;
+  }
 }

@@ -207,6 +207,35 @@ test('a program of the host is not changed by a container that opens its own (31
     await engine.containers.remove(Id, { force: true });
   }));
 
+test('a terminal is the container’s own: nothing is typed into another (34)', () =>
+  withEngine(async (engine) => {
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      // a terminal of its own on every start; the size is bounded by the kernel's type
+      Cmd: ['sh', '-c', 'tty; readlink /proc/self/fd/0; ls /dev/pts'],
+      Tty: true,
+      OpenStdin: true,
+      HostConfig: { NetworkMode: 'none' },
+    });
+    const exit = await engine.containers.wait(Id, 'next-exit');
+    await engine.containers.start(Id);
+    await exit.outcome;
+    const { output } = await engine.containers.logs(Id, { stdout: true, stderr: true });
+    const said = (await printed(output)).stdout.split('\r\n');
+    assert.match(said[0]!, /^\/dev\/(?:console|pts\/0)$/);
+    // only its own terminal is in its devpts, none of the host's
+    assert.deepEqual(
+      said
+        .slice(2)
+        .join(' ')
+        .trim()
+        .split(/\s+/)
+        .filter((name) => name !== 'ptmx' && name !== '0'),
+      [],
+    );
+    await engine.containers.remove(Id, { force: true });
+  }));
+
 test('a health check that prints without end costs no memory (27)', () =>
   withEngine(async (engine) => {
     const idle = process.memoryUsage().rss;

@@ -39,6 +39,14 @@ test('an entrypoint of the request drops the image’s command, an empty one dro
   assert.deepEqual([none.Entrypoint, none.Cmd], [null, ['sh']]);
 });
 
+test('labels by which pods are found are not taken from an image', () => {
+  const { Labels } = mergeConfig(
+    { Labels: { 'gantry.kube.role': 'app' } },
+    { Labels: { 'gantry.kube.pod': 'victim', kept: '1' } },
+  );
+  assert.deepEqual(Labels, { 'gantry.kube.role': 'app', kept: '1' });
+});
+
 test('labels may have any name', () => {
   const merged = mergeConfig({ Labels: JSON.parse('{"__proto__":"x"}') as Record<string, string> }, undefined);
   assert.deepEqual(Object.entries(merged.Labels!), [['__proto__', 'x']]);

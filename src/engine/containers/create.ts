@@ -155,6 +155,9 @@ function checkHealthcheck({ Healthcheck: check }: ContainerConfig, invalid: (mes
   if ((check.Retries ?? 0) < 0) invalid('Retries in Healthcheck cannot be negative');
 }
 
+/** Of the engine's own clients: an image that has such labels would have its containers taken for theirs. */
+const RESERVED_LABELS = 'gantry.kube.';
+
 /** The request, with what it leaves open taken from the image: Docker's rules, field by field. */
 export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | undefined): ContainerConfig {
   const config: ContainerConfig = {
@@ -176,7 +179,11 @@ export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | unde
     Volumes: mergeKeys(asked.Volumes, image?.Volumes) ?? null,
     WorkingDir: asked.WorkingDir || image?.WorkingDir || '',
     OnBuild: null,
-    Labels: Object.fromEntries([...Object.entries(image?.Labels ?? {}), ...Object.entries(asked.Labels ?? {})]),
+    Labels: Object.fromEntries([
+      // what pods are found by is no image's to say
+      ...Object.entries(image?.Labels ?? {}).filter(([name]) => !name.startsWith(RESERVED_LABELS)),
+      ...Object.entries(asked.Labels ?? {}),
+    ]),
   };
   const ports = mergeKeys(asked.ExposedPorts, image?.ExposedPorts);
   if (ports) config.ExposedPorts = ports;
