@@ -1,7 +1,7 @@
-/** Every command of the README is run, in its order, on an engine of its own. */
+/** Every command of the README and of the guide is run, in its order, on an engine of its own. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,8 @@ import { gantryWords } from './command.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-readme-'));
 const work = join(directory, 'work');
-const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
+const root = join(import.meta.dirname, '..', '..');
+const documents = ['README.md', 'docs/guide.md'].map((name) => readFileSync(join(root, name), 'utf8'));
 
 /** Commands that a test cannot run inside itself, and why. */
 const NOT_HERE: Readonly<Record<string, string>> = {
@@ -19,7 +20,8 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   'sudo ./gantry system install': 'it changes the machine; tests/cli/system.test.ts looks at what it would write',
 };
 
-const COMMANDS = [...readme.matchAll(/```sh\n([^]*?)```/g)]
+const COMMANDS = documents
+  .flatMap((text) => [...text.matchAll(/```sh\n([^]*?)```/g)])
   .flatMap(([, block]) => block!.split('\n'))
   .map((line) => line.replace(/\s+#.*$/, '').trim())
   .filter((line) => line !== '' && !line.startsWith('#'));
@@ -41,6 +43,10 @@ describe('README', { skip: process.getuid?.() === 0 ? false : 'needs root, for a
   after(async () => {
     await daemon.stop();
     rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('every page that the README names is there', () => {
+    for (const [, path] of documents[0]!.matchAll(/\]\(([\w./-]+)\)/g)) assert.ok(existsSync(join(root, path!)), path);
   });
 
   test('has commands', () => assert.ok(COMMANDS.length > 15));
