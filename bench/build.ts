@@ -144,7 +144,7 @@ const items: Item[] = [
   {
     name: 'two stages of 3 s (goal 3.2 s)',
     rounds: 2,
-    run: (peer) => build(peer, context('stages', STAGES), `--build-arg N=${peer.name}${stage++}`),
+    run: (peer) => build(peer, context('stages', STAGES), `--build-arg N=${peer.name}${process.pid}${stage++}`),
   },
   { name: '10,000 files cold', goal: 0.6, rounds: 3, run: cold(build, 'many', manyFiles) },
   { name: '10,000 files unchanged', goal: 0.6, rounds: 5, ...unchanged(build, 'many', manyFiles) },

@@ -355,6 +355,8 @@ export interface BuildRequest {
   readonly networkMode?: string;
   readonly extraHosts?: readonly string[];
   readonly shmSize?: number;
+  /** As of a container: `seccomp=…`, `no-new-privileges`. */
+  readonly securityOpt?: readonly string[];
   readonly remote?: string;
   /** Names of images that are here, or `type=registry,ref=…`, `type=local,src=…` as buildx writes them. */
   readonly cacheFrom?: readonly string[];

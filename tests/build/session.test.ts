@@ -327,6 +327,39 @@ describe('gantry build', () => {
   });
 });
 
+describe('what is asked for all steps', () => {
+  const daemon = new DaemonProcess({ directory: join(here, 'flags') });
+  before(async () => {
+    await daemon.start();
+    await runInProcess(['pull', 'busybox'], { env: daemon.clientEnv });
+  });
+  after(() => daemon.stop());
+
+  test('hosts, limits and memory are there, and a step that had others is made again', async () => {
+    const folder = join(here, 'asked');
+    await write(folder, {
+      Dockerfile:
+        'FROM busybox\nRUN grep -h . /etc/hosts; ulimit -n; df -k /dev/shm; grep NoNewPrivs /proc/self/status\n',
+    });
+    const build = (...words: string[]) => runInProcess(['build', ...words, folder], { env: daemon.clientEnv });
+    const words = [
+      '--add-host=db:10.9.8.7',
+      '--ulimit=nofile=123:456',
+      '--shm-size=8m',
+      '--security-opt=no-new-privileges',
+    ];
+    const first = await build(...words);
+    assert.match(first.stdout, /10\.9\.8\.7\s+db/, first.stderr);
+    assert.match(first.stdout, /^123$/m);
+    assert.match(first.stdout, /^shm\s+8192 /m);
+    assert.match(first.stdout, /NoNewPrivs:\s+1/);
+    assert.match((await build(...words)).stdout, /Using cache/);
+    const other = await build('--add-host=db:10.9.8.8', ...words.slice(1));
+    assert.match(other.stdout, /10\.9\.8\.8\s+db/);
+    assert.match((await build('--isolation=hyperv')).stderr, /Invalid isolation: "hyperv"/);
+  });
+});
+
 describe('contexts with a name, layers on their own', () => {
   const directory = join(here, 'named');
   const daemon = new DaemonProcess({ directory });

@@ -257,6 +257,9 @@ function buildRequest(exchange: Exchange): BuildRequest {
       );
     }
   }
+  const isolation = query.text('isolation') ?? '';
+  if (isolation !== '' && isolation !== 'default')
+    throw new EngineError('invalid-argument', `Invalid isolation: ${JSON.stringify(isolation)}`);
   const auth = decodeAuthHeader(exchange.request.headers['x-registry-config'], authConfigs);
   const limits = buildLimits(query);
   const text = (field: keyof BuildRequest, name: string): Partial<BuildRequest> => {
@@ -282,6 +285,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     contexts: query.json('contexts', map(string)) ?? {},
     noCacheFilter: query.json('nocachefilter', list(string)) ?? [],
     allow: query.json('allow', list(string)) ?? [],
+    securityOpt: query.json('securityopt', list(string)) ?? [],
     noCache: query.flag('nocache'),
     pull: query.flag('pull'),
     quiet: query.flag('q'),

@@ -425,6 +425,7 @@ export class StageBuilder {
       ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
       ...(await mountInputs(mountParts, mounts)),
       ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+      ...surroundings(request, instruction.network),
       ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
     ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
@@ -693,6 +694,21 @@ const WHOLE = { exclude: [], parents: false, unpack: false } as const;
 
 /** A stage on nothing is as old as nothing: its image depends on its files alone. */
 const SCRATCH_TIME = '1970-01-01T00:00:00Z';
+
+/** What of the request a command may see; what is as usual is no input. */
+function surroundings(request: BuildRequest, network: RunInstruction['network']): StepInput[] {
+  const { extraHosts = [], ulimits = [], securityOpt = [], shmSize, networkMode = 'default' } = request;
+  const lists = { 'add-host': extraHosts, ulimit: ulimits, 'security-opt': securityOpt };
+  return [
+    ...Object.entries(lists).flatMap(([name, list]) =>
+      list.length > 0 ? [{ name, value: JSON.stringify(list) }] : [],
+    ),
+    ...(shmSize ? [{ name: 'shm-size', value: String(shmSize) }] : []),
+    ...(network === 'default' && !['default', 'bridge', ''].includes(networkMode)
+      ? [{ name: 'network', value: networkMode }]
+      : []),
+  ];
+}
 
 /** Where a stage begins that has no base. */
 const NOTHING: StageState = {

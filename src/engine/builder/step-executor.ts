@@ -27,7 +27,7 @@ export interface StepCommand {
   readonly networkMode: string;
   readonly privileged: boolean;
   readonly limits: BuildRequest['limits'];
-  readonly request: Pick<BuildRequest, 'extraHosts' | 'shmSize' | 'ulimits'>;
+  readonly request: Pick<BuildRequest, 'extraHosts' | 'shmSize' | 'ulimits' | 'securityOpt'>;
   /** Directory of the step's own files (hosts, resolv.conf, log), removed by the caller. */
   readonly directory: string;
   readonly onOutput: (text: string) => void;
@@ -125,6 +125,7 @@ export class StepExecutor {
         NetworkMode: command.networkMode,
         PidsLimit: MAX_PROCESSES,
         Privileged: command.privileged,
+        ...(command.request.securityOpt?.length && { SecurityOpt: [...command.request.securityOpt] }),
         ExtraHosts: [...(command.request.extraHosts ?? [])],
         ...(command.request.shmSize && { ShmSize: command.request.shmSize }),
         ...(command.request.ulimits && { Ulimits: command.request.ulimits.map((ulimit) => ({ ...ulimit })) }),
