@@ -79,7 +79,8 @@ export async function resolveCopy(
   const destination = isDirectory && path !== '/' ? `${path}/` : path;
   const owner = instruction.chown === undefined ? undefined : await parts.owner(expand(instruction.chown));
   const common = {
-    exclude: instruction.exclude.map(expand),
+    // As written: BuildKit puts no variables in.
+    exclude: instruction.exclude,
     parents: instruction.parents,
     owner,
     mode: instruction.chmod === undefined ? undefined : parseMode(expand(instruction.chmod)),
