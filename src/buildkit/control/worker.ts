@@ -103,6 +103,7 @@ const BUILD = [
   'meta.description',
   'meta.exportcache',
   'exporter.image.annotations',
+  'exporter.image.attestations',
   'exporter.sourcedateepoch',
   'exporter.multiple',
   'history.filter',

@@ -97,7 +97,7 @@ async function solve(
   options: FrontendOptions,
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
-  const { engine, session, log, ref, signal, onOutput, inputOf, cacheTo } = parts;
+  const { engine, session, log, ref, signal, onOutput, inputOf, cacheTo, exporters } = parts;
   // One that comes with its context is read by the engine.
   const { stages, directives } = file ? readFile(file.text) : { stages: [], directives: {} };
   checkFrontend(directives['syntax']);
@@ -133,6 +133,7 @@ async function solve(
       dockerfile: options.filename,
       ...(file && { dockerfileText: file.text, ignore: file.ignore }),
       contexts,
+      attestations: attestationsFor(options.attestations, exporters),
       auth,
       cacheFrom: options.cacheImports.map(cacheText),
       cacheTo: cacheTo.map(cacheText),
@@ -240,6 +241,19 @@ async function remoteImages(
     if (options.request.pull === true || !(await engine.images.inspect(base).catch(() => undefined)))
       missing.push(base);
   return [...pushed, ...caches, ...missing].filter((name) => name !== '');
+}
+
+/** What is to be said beside the images; what a client wants only where it fits goes only to registries and archives. */
+function attestationsFor(
+  attestations: Readonly<Record<string, string>>,
+  exporters: readonly BuildOutputRequest[],
+): string[] {
+  const inline = exporters.some(
+    ({ type, attributes }) => type === 'oci' || type === 'registry' || attributes['push'] === 'true',
+  );
+  return Object.entries(attestations)
+    .filter(([, value]) => inline || !/(^|,)inline-only=true(,|$)/.test(value))
+    .map(([type, value]) => [`type=${type}`, ...(value === '' ? [] : [value])].join(','));
 }
 
 function cacheText({ type, attributes }: CacheEntry): string {
