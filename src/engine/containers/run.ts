@@ -72,6 +72,9 @@ export function followTask(context: ContainerContext, record: ContainerRecord, t
   });
 }
 
+/** How long those who read a container's output may take for its last bytes before its end is told. */
+const READERS_MS = 300;
+
 /** Inside the lock. */
 export async function taskEnded(context: ContainerContext, id: string, task: Task, exit: TaskExit): Promise<void> {
   const { store } = context;
@@ -98,6 +101,8 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   else keep(context, record);
   if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
   publishVolumesUnmounted(context, record);
+  // Clients that follow both, as Compose does, take the event for the end: what was printed goes out before it.
+  await live.readers.empty(AbortSignal.timeout(READERS_MS)).catch(() => {});
   if (live.stopEventOwed) publishContainerEvent(context, record, 'stop');
   live.stopEventOwed = false;
   publishContainerEvent(context, record, 'die', {
