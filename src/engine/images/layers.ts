@@ -183,7 +183,7 @@ export async function* layerTar(parts: LayerParts, layer: LayerRecord, chain: Ch
 export function damaged(diffId: DiffId, found = 'others'): EngineError {
   return new EngineError(
     'corrupt',
-    `the files of layer ${diffId} were changed, they are ${found} now: run \`gantry image fsck\``,
+    `the files of layer ${diffId} were changed, they are ${found} now: run \`gantry system fsck\``,
   );
 }
 
