@@ -1,6 +1,7 @@
 /** `gantry registry serve`, a registry in the foreground, and `gantry registry prune`. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
@@ -81,6 +82,9 @@ Options:
       --dry-run      Only say what would be deleted
   -h, --help         Print this help and exit
 `;
+
+// Before anything is allocated: what passes through goes again sooner, and large blobs cost a third less memory.
+for (const flag of ['--semi-space-growth-factor=1', '--max-semi-space-size=2']) setFlagsFromString(flag);
 
 async function main([command, ...args]: readonly string[]): Promise<void> {
   if (command === 'prune') return runPrune(args);
