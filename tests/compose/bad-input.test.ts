@@ -1,6 +1,7 @@
 /** What is wrong is said at once, with its place, and nothing is created. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ComposeBench, OBEYS } from './support.ts';
@@ -167,6 +168,47 @@ volumes: {data: {}}
   assert.equal((await steps.run('ps', '-q')).stdout, '');
   assert.match((await steps.run('ps', '-a')).stdout, /steps-a-1-pre_start-1/);
   await steps.run('down', '-t', '2');
+});
+
+test('include and -f of a git repository: by reference and path, and no way out of it', async () => {
+  const far = bench.project('far', {
+    'sub/compose.yaml': `services: {far: {${RUNS}, environment: {FROM: repository}}}\n`,
+    'more.yaml': `services: {more: {${RUNS}}}\n`,
+  });
+  symlinkSync('/etc/hostname', join(far.directory, 'way-out.yaml'));
+  const git = (...words: string[]): string => {
+    const ended = spawnSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', '-C', far.directory, ...words], {
+      encoding: 'utf8',
+    });
+    assert.equal(ended.status, 0, ended.stderr);
+    return ended.stdout.trim();
+  };
+  git('init', '-q', '-b', 'main');
+  git('add', '.');
+  git('commit', '-q', '-m', 'files');
+  git('tag', '-a', 'v1', '-m', 'one');
+  const bare = join(bench.directory, 'far.git');
+  git('clone', '-q', '--bare', '.', bare);
+  const near = bench.project('near', {
+    'compose.yaml': `include: ["${bare}#main:sub", "${bare}#v1:more.yaml"]\nservices: {a: {${RUNS}}}\n`,
+  });
+  assert.equal((await near.run('config', '--services')).stdout, 'a\nfar\nmore\n');
+  assert.match((await near.run('config', '--format', 'json')).stdout, /"FROM": "repository"/);
+  assert.equal(
+    (await near.run('-f', `${bare}#${git('rev-parse', 'HEAD')}:more.yaml`, 'config', '--services')).stdout,
+    'more\n',
+  );
+  for (const [end, says] of [
+    ['#main:../../../../etc', /compose\.yaml:1:\d+: .*is outside of the repository/],
+    ['#main:way-out.yaml', /compose\.yaml:1:\d+: .*leads out of the repository/],
+    ['#main:nowhere', /compose\.yaml:1:\d+: .*the repository has no nowhere/],
+    ['#nowhere', /compose\.yaml:1:\d+: .*the repository has no nowhere/],
+  ] as const) {
+    near.write('compose.yaml', `include: ["${bare}${end}"]\nservices: {a: {${RUNS}}}\n`);
+    const ended = await near.try(['config']);
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, says);
+  }
 });
 
 test('a directory where a file should be', async () => {

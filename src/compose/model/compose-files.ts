@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { EngineError, errorMessage } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { parseDotenv } from './dotenv.ts';
 import type { Lookup, Variable } from './interpolate.ts';
 import { expandShortForms, FormError } from './long-form.ts';
@@ -22,6 +22,8 @@ export interface ComposeFilesOptions {
   readonly resolvePaths: boolean;
   readonly warn: (message: string) => void;
   readonly onVariable?: ((variable: Variable) => void) | undefined;
+  /** Gives the local path of what a git address means. */
+  readonly fetchRemote?: ((address: string) => string) | undefined;
 }
 
 interface Document {
@@ -30,6 +32,19 @@ interface Document {
 }
 
 const LARGEST = 16 * 2 ** 20;
+
+const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+
+/** Of a repository or a registry. */
+export function isRemoteFile(path: string): boolean {
+  return /^(oci|git|https?|ssh):\/\/|^git@|^github\.com\/|\.git(#|$)/.test(path);
+}
+
+/** The Compose file in a directory, or the file itself; undefined names are left for the reader to complain of. */
+export function composeFileIn(path: string): string {
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path;
+  return resolve(path, NAMES.find((name) => fs.existsSync(resolve(path, name))) ?? NAMES[0]!);
+}
 
 /** Reads, checks, and merges files, what they include, and what their services extend: one tree in long form. */
 export function readComposeFiles(options: ComposeFilesOptions): { tree: Dict; places: Places } {
@@ -150,9 +165,14 @@ class ComposeFiles {
   }
 
   #localFile(path: string, place: Place | undefined, base: { directory: string; home: string | undefined }): string {
-    if (/^(oci|git|https?|ssh):\/\/|^git@|\.git(#|$)/.test(path))
-      throw errorAt(place, `${path}: files from registries and repositories are not supported`, 'unimplemented');
-    return toAbsolute(path, base);
+    if (!isRemoteFile(path)) return toAbsolute(path, base);
+    if (path.startsWith('oci://') || !this.#options.fetchRemote)
+      throw errorAt(place, `${path}: files from registries are not supported`, 'unimplemented');
+    try {
+      return composeFileIn(this.#options.fetchRemote(path));
+    } catch (error) {
+      throw errorAt(place, errorMessage(error), errorCode(error));
+    }
   }
 
   #includeVariables(

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { readComposeFiles } from './compose-files.ts';
+import { composeFileIn, isRemoteFile, readComposeFiles } from './compose-files.ts';
 import { checkConsistency } from './consistency.ts';
 import { parseDotenv } from './dotenv.ts';
 import { interpolate, type Lookup, type Variable } from './interpolate.ts';
@@ -32,6 +32,8 @@ export interface LoadOptions {
   readonly readEnvFiles?: boolean;
   readonly checkConsistency?: boolean;
   readonly warn: (message: string) => void;
+  /** Gives the local path of what a git address means. */
+  readonly fetchRemote?: (address: string) => string;
 }
 
 /** A loaded project: its model in normal form, with the active services only. */
@@ -70,6 +72,7 @@ export function loadProject(options: LoadOptions): LoadedProject {
     interpolate: options.interpolate !== false,
     resolvePaths: options.resolvePaths !== false,
     warn: options.warn,
+    fetchRemote: options.fetchRemote,
     onVariable: (variable) => {
       if (!variables.has(variable.name)) variables.set(variable.name, variable);
     },
@@ -106,8 +109,11 @@ function composeFiles(options: LoadOptions): string[] {
           .filter((file) => file !== '') ?? []);
   if (given.length > 0)
     return given.map((file) => {
-      if (/^(oci|git|https?|ssh):\/\//.test(file))
-        throw new EngineError('unimplemented', `${file}: files from registries and repositories are not supported`);
+      if (isRemoteFile(file) && !fs.existsSync(resolve(options.cwd, file))) {
+        if (file.startsWith('oci://') || !options.fetchRemote)
+          throw new EngineError('unimplemented', `${file}: files from registries are not supported`);
+        return composeFileIn(options.fetchRemote(file));
+      }
       return file === '-' ? file : resolve(options.cwd, file);
     });
   for (let at = start; ; at = dirname(at)) {

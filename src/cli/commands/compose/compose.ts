@@ -80,7 +80,7 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
 };
 
 /** Commands of Docker's Compose that there is no substance for: refused by name. */
-const ABSENT = ['alpha', 'bridge'];
+const ABSENT = ['alpha', 'bridge', 'publish'];
 
 /** Commands that act in the terminal or on files of the host: they cannot be pretended. */
 const NOT_DRY = new Set(['attach', 'commit', 'cp', 'exec', 'export', 'run', 'wait', 'watch']);

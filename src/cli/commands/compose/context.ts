@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from '../../../client/client.ts';
 import { LABEL } from '../../../compose/project/labels.ts';
 import { type Observed, observeContainers } from '../../../compose/project/observe.ts';
@@ -11,6 +12,7 @@ import type { Cli } from '../../cli.ts';
 import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
 import type { Flags, FlagValues } from '../../flag.ts';
 import { bool, int, list, string } from '../../flag.ts';
+import { repositoryPath } from '../../compose-repository.ts';
 import { pinServices } from '../../lock/pin-services.ts';
 
 /** Flags before the sub-command. */
@@ -82,6 +84,11 @@ export class Compose {
       env: cli.env,
       stdin: () => fs.readFileSync(0, 'utf8'),
       warn: (message) => this.warn(message),
+      fetchRemote: (address) =>
+        repositoryPath(
+          address,
+          join(cli.env['XDG_CACHE_HOME'] || join(cli.env['HOME'] || '/root', '.cache'), 'gantry', 'compose'),
+        ),
       ...more,
     });
     if (flags.locked) pinServices(loaded);
