@@ -12,7 +12,7 @@ import { EngineError } from '../base/errors.ts';
 export function repositoryPath(source: string, cache: string): string {
   const [url, fragment = ''] = source.split('#') as [string, string?];
   const [reference = '', path = ''] = fragment.split(':') as [string?, string?];
-  const address = /^github\.com\//.test(url) ? `https://${url}` : url;
+  const address = url.startsWith('github.com/') ? `https://${url}` : url;
   if (address.startsWith('-') || reference.startsWith('-'))
     throw new EngineError('invalid-argument', `${source} names no repository`);
   const commit = commitOf(address, reference, source);
