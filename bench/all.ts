@@ -19,6 +19,7 @@ const PARTS: Readonly<Record<string, { engines: boolean }>> = {
   volume: { engines: true },
   network: { engines: true },
   registry: { engines: false },
+  transfer: { engines: true },
 };
 
 const here = import.meta.dirname;

@@ -7,11 +7,10 @@
  * 1 GiB; anew for each round, so that nothing of an earlier push is kept. The docker CLI is the client for all; skopeo,
  * where it is there, copies the same image out of the registry and back into it. BENCH=part,part picks items by name;
  * `--skip-large` leaves the 1 GiB out. `--memory=PID` also pushes and pulls a layer of 4 GiB (or `--memory-gib=N`) that does
- * not compress with the first engine, whose process that is, and prints the most memory it had. The engines must see the loopback of the one that runs this.
+ * not compress with the first engine, whose process that is, and prints the most memory it had. Each network namespace with an engine gets a registry of its own, at the same address.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,7 +27,7 @@ const LAYERS = [150, 40, 8, 45, 1, 1].map((size) => size * MIB);
 const ours = peers[0]!.name;
 
 const root = mkdtempSync(join(tmpdir(), 'gantry-bench-transfer-'));
-let registry: ReturnType<typeof spawn> | undefined;
+const registries: ReturnType<typeof spawn>[] = [];
 let round = 0;
 
 /** A context with a file of this machine's programs for each layer. */
@@ -54,24 +53,23 @@ async function build(peer: Peer, name: string): Promise<void> {
   await timed(peer, `DOCKER_BUILDKIT=0 docker build -q -t ${REGISTRY}/${peer.name}/${name} ${join(root, name)}`);
 }
 
-async function startRegistry(): Promise<void> {
-  const config = join(root, 'registry.yml');
-  writeFileSync(
-    config,
-    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/registry}, delete: {enabled: true}}\nhttp: {addr: ${REGISTRY}}\n`,
-  );
-  registry = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
-  registry.once('error', () => {});
-  for (let tries = 0; tries < 200; tries++) {
-    const up = await new Promise((resolve) => {
-      request({ host: '127.0.0.1', port: PORT, path: '/v2/' }, (response) => resolve(response.resume().statusCode))
-        .once('error', () => resolve(0))
-        .end();
-    });
-    if (up === 200) return;
-    await sleep(50);
+async function startRegistries(): Promise<void> {
+  const places = new Map(peers.map(({ pidFile }) => [pidFile ?? '', pidFile]));
+  for (const [index, pidFile] of [...places.values()].entries()) {
+    const config = join(root, `registry-${index}.yml`);
+    writeFileSync(
+      config,
+      `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/registry-${index}}, delete: {enabled: true}}\nhttp: {addr: ${REGISTRY}}\n`,
+    );
+    const inside = pidFile === undefined ? [] : ['nsenter', '-t', readFileSync(pidFile, 'utf8').trim(), '-n'];
+    const serve = [...inside, 'docker-registry', 'serve', config];
+    registries.push(spawn(serve[0]!, serve.slice(1), { stdio: 'ignore' }).once('error', () => {}));
+    const ask = [...inside, 'curl', '-sf', `http://${REGISTRY}/v2/`];
+    for (let tries = 0; spawnSync(ask[0]!, ask.slice(1)).status !== 0; tries++) {
+      if (tries === 200) throw new Error('docker-registry does not start: is it installed?');
+      await sleep(50);
+    }
   }
-  throw new Error('docker-registry does not start: is it installed?');
 }
 
 /** Items for one image. */
@@ -165,7 +163,7 @@ const value = (flag: string): string | undefined => words.find((word) => word.st
 const wanted = process.env['BENCH']?.split(',');
 const pick = (item: Item): boolean => !wanted || wanted.some((part) => item.name.includes(part));
 try {
-  await startRegistry();
+  await startRegistries();
   makeContext('six', LAYERS);
   await compare(peers, items('six', 'six layers', 3).filter(pick), ours);
   if (!wanted) skopeo('six');
@@ -177,6 +175,6 @@ try {
   const pid = value('memory');
   if (pid !== undefined) await measureMemory(peers[0]!, pid, Number(value('memory-gib') ?? 4));
 } finally {
-  registry?.kill();
+  for (const registry of registries) registry.kill();
   rmSync(root, { recursive: true, force: true });
 }
