@@ -163,7 +163,6 @@ export class BuilderClient {
         all: options.all || undefined,
         filters: filtersQuery(options.filters),
         'keep-storage': options.keepBytes,
-        'reserved-space': options.keepBytes,
         'max-used-space': options.maxUsed,
         'min-free-space': options.minFree,
       },

@@ -120,6 +120,29 @@ describe('caches of builds on other engines', { skip: process.getuid?.() === 0 ?
     await forget(1);
   });
 
+  test('bases of several platforms: each is pulled, and the name stays that of this machine', async () => {
+    const name = `${registry.host}/base/multi:1`;
+    const base = { Dockerfile: 'FROM scratch\nARG TARGETARCH\nENV ARCH=$TARGETARCH\nCOPY a.txt /\n', 'a.txt': 'a' };
+    const platform = 'linux/amd64,linux/arm64,linux/s390x';
+    await build(0, base, { platform, tags: [name], outputs: [{ type: 'registry', attributes: {} }] });
+    const { engine } = engines[1]!;
+    const top = { Dockerfile: `FROM ${name}\nCOPY a.txt /b.txt\n`, 'a.txt': 'b' };
+    await build(1, top, { platform: 'linux/s390x,linux/amd64,linux/arm64', tags: ['top:1'] });
+    const archOf = async (image: string, wanted?: string): Promise<string> => {
+      const found = await engine.images.inspect(image, wanted === undefined ? {} : { platform: wanted });
+      return `${found.Architecture} ${found.Config?.Env?.find((line) => line.startsWith('ARCH='))}`;
+    };
+    const own = process.arch === 'x64' ? 'amd64' : process.arch;
+    for (const image of [name, 'top:1']) {
+      assert.equal(await archOf(image), `${own} ARCH=${own}`);
+      assert.equal(await archOf(image, 'linux/s390x'), 's390x ARCH=s390x');
+    }
+    assert.equal((await engine.images.list()).length, 3, 'busybox, the base and the top');
+    await forget(0);
+    await forget(1);
+    assert.equal((await engine.images.list({ all: true })).length, 1);
+  });
+
   test('an image that is here serves by its history', async () => {
     const name = `${registry.host}/plain/app:1`;
     const { id } = await build(0, APP, { tags: [name], outputs: [{ type: 'registry', attributes: {} }] });

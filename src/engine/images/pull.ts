@@ -1,7 +1,7 @@
 import type { AuthConfig } from '../../api/auth.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import { parseManifest, readDocument } from '../../content/children.ts';
+import { isIndex, parseManifest, readDocument } from '../../content/children.ts';
 import {
   familiarName,
   familiarRepository,
@@ -9,6 +9,7 @@ import {
   type Reference,
   withDefaultTag,
 } from '../../oci/reference.ts';
+import type { Digest } from '../../oci/digest.ts';
 import type { ImageRecord } from '../../state/images.ts';
 import { formatPlatform, platformDistance, samePlatform } from '../../oci/platform.ts';
 import { chainsOf } from '../gc.ts';
@@ -138,9 +139,37 @@ function withSuggestion(parts: ImageParts, error: unknown, reference: Reference)
 }
 
 /** By the tag, and by the digest of what the registry has under it. */
-function nameAsPulled(parts: ImageParts, image: ImageRecord, reference: Reference, { target }: FetchedImage): void {
-  nameImage(parts, image.id, { ...reference, tag: undefined, digest: target.digest }, target);
-  if (reference.tag !== undefined && reference.digest === undefined) nameImage(parts, image.id, reference, target);
+function nameAsPulled(parts: ImageParts, image: ImageRecord, reference: Reference, fetched: FetchedImage): void {
+  const { target } = fetched;
+  const named = isIndex(target.mediaType) ? joinPlatforms(parts, image, reference, fetched) : image.id;
+  nameImage(parts, named, { ...reference, tag: undefined, digest: target.digest }, target);
+  if (reference.tag !== undefined && reference.digest === undefined) nameImage(parts, named, reference, target);
+}
+
+/**
+ * A second platform of the same index joins the first under its name, instead of taking the name from it. Gives the image
+ * that the name stands for where no platform is asked for: the one that runs here.
+ */
+function joinPlatforms(
+  parts: ImageParts,
+  image: ImageRecord,
+  reference: Reference,
+  { target, manifest }: FetchedImage,
+): Digest {
+  const { images } = parts;
+  const before = images.reference(lookupName(reference));
+  const known = images.targets.get(target.digest)?.members ?? [];
+  const first = before?.target?.digest === target.digest ? images.get(before.image) : undefined;
+  const members = new Map(known.map((member) => [member.image, member]));
+  if (first?.manifest) members.set(first.id, { image: first.id, manifest: first.manifest });
+  members.set(image.id, { image: image.id, manifest });
+  const present = [...members.values()].filter((member) => images.get(member.image));
+  if (present.length < 2) return image.id;
+  images.targets.put({ digest: target.digest, members: present, blobs: [target.digest] });
+  const own = present.find(
+    (member) => platformDistance(parts.platform, imagePlatform(images.get(member.image)!)) !== undefined,
+  );
+  return own?.image ?? image.id;
 }
 
 export function needRegistry(registry: RegistryAccess | undefined, reference: Reference): RegistryAccess {
