@@ -69,7 +69,7 @@ function apiMatrix(): string {
   };
   // Nothing is called: the table is only read.
   const nothing: never = new Proxy({}, { get: () => new Proxy({}, { get: () => () => undefined }) }) as never;
-  const routes = routeTable(nothing);
+  const routes = routeTable(nothing, nothing);
   const keys = (list: readonly { method: string; path: string }[]): Set<string> =>
     new Set(list.map(({ method, path }) => `${method} ${path.replace(/\{\w+\}/g, '{}')}`));
   const absent = keys(absentRoutes());

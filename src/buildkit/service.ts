@@ -29,7 +29,10 @@ export class BuildkitService {
   constructor({ engine, history: directory, report }: BuildkitServiceOptions) {
     const jobs = new Jobs<RefResult>();
     const history = new BuildHistory(directory);
-    const parts = { engine, jobs, sessions: this.#sessions, history, worker: () => workerFacts(engine) };
+    let facts: Promise<WorkerFacts> | undefined;
+    // They do not change while the engine runs, and clients ask several times a build.
+    const worker = (): Promise<WorkerFacts> => (facts ??= workerFacts(engine));
+    const parts = { engine, jobs, sessions: this.#sessions, history, worker };
     this.#server = new GrpcServer(report)
       .add(Control, controlHandlers(parts))
       .add(LLBBridge, gatewayHandlers(parts))

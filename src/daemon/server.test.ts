@@ -104,7 +104,7 @@ test('requests that no route, version or body rule lets through', async (t) => {
     ['GET', '/v1.51/swarm', undefined, 503, /^This node is not a swarm manager\. Use "docker swarm init"/],
     ['GET', '/v1.51/services', undefined, 503, /^This node is not a swarm manager/],
     ['GET', '/v1.51/plugins/x/json', undefined, 404, /^plugin "x" not found$/],
-    ['POST', '/session', undefined, 501, /^BuildKit sessions are not supported/],
+    ['POST', '/swarm/join', undefined, 501, /^swarm mode is not supported/],
     ['POST', '/v1.51/build?version=2', undefined, 501, /^BuildKit builds/],
     ['POST', '/v1.51/build?version=3', undefined, 400, /^invalid version "3"$/],
     ['POST', '/v1.51/build/cancel', undefined, 400, /^build ID not provided$/],

@@ -36,14 +36,6 @@ export function absentRoutes(): Route[] {
       ['POST', '/containers/{id}/checkpoints'],
       ['DELETE', '/containers/{id}/checkpoints/{checkpoint}'],
     ]),
-    ...refuse(
-      'unimplemented',
-      'BuildKit sessions are not supported by this engine: build with the classic builder (DOCKER_BUILDKIT=0)',
-      [
-        ['POST', '/session'],
-        ['POST', '/grpc'],
-      ],
-    ),
   ];
 }
 
