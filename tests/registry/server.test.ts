@@ -150,26 +150,36 @@ test('a client that goes away in the middle of an upload can go on with it', asy
   assert.equal(response.headers.get('range'), '0-999');
 });
 
-test('skopeo copies to our registry and back', { skip: !has('skopeo') && 'skopeo is not installed' }, async () => {
-  await using registry = await TestRegistry.open();
-  await using images = await openImages();
-  const directory = await mkdtemp(join(tmpdir(), 'gantry-skopeo-'));
-  try {
-    const name = `${registry.host}/app`;
-    await images.images.import(streamOf(await tarOf({ file: randomBytes(100_000) })), { repository: name, tag: '1' });
-    await images.images.push(`${name}:1`);
-    await skopeo('copy', '--src-tls-verify=false', `docker://${name}:1`, `oci:${directory}/layout:1`);
-    await skopeo('copy', '--dest-tls-verify=false', `oci:${directory}/layout:1`, `docker://${registry.host}/back:2`);
-    await images.images.pull(`${registry.host}/back:2`);
-    const [one, two] = await Promise.all(
-      [`${name}:1`, `${registry.host}/back:2`].map((of) => images.images.inspect(of)),
-    );
-    assert.equal(one!.Id, two!.Id);
-    assert.match(await readFile(join(directory, 'layout/index.json'), 'utf8'), /manifests/);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-});
+test(
+  'skopeo copies to our registry and back, and umoci unpacks what it copied',
+  { skip: !has('skopeo') && 'skopeo is not installed' },
+  async () => {
+    await using registry = await TestRegistry.open();
+    await using images = await openImages();
+    const directory = await mkdtemp(join(tmpdir(), 'gantry-skopeo-'));
+    try {
+      const name = `${registry.host}/app`;
+      const file = randomBytes(100_000);
+      await images.images.import(streamOf(await tarOf({ file })), { repository: name, tag: '1' });
+      await images.images.push(`${name}:1`);
+      await skopeo('copy', '--src-tls-verify=false', `docker://${name}:1`, `oci:${directory}/layout:1`);
+      await skopeo('copy', '--dest-tls-verify=false', `oci:${directory}/layout:1`, `docker://${registry.host}/back:2`);
+      await images.images.pull(`${registry.host}/back:2`);
+      const [one, two] = await Promise.all(
+        [`${name}:1`, `${registry.host}/back:2`].map((of) => images.images.inspect(of)),
+      );
+      assert.equal(one!.Id, two!.Id);
+      assert.match(await readFile(join(directory, 'layout/index.json'), 'utf8'), /manifests/);
+      if (has('umoci')) {
+        const unpack = ['unpack', '--rootless', '--image', `${directory}/layout:1`, `${directory}/bundle`];
+        await promisify(execFile)('umoci', unpack);
+        assert.ok((await readFile(join(directory, 'bundle/rootfs/file'))).equals(file));
+      }
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  },
+);
 
 /** Not waited for synchronously: the registry is in this process. */
 async function skopeo(...args: string[]): Promise<void> {

@@ -70,7 +70,10 @@ export class RegistryServer implements AsyncDisposable {
       this.#running.add(handled);
     };
     this.#server = options.tls
-      ? createHttpsServer({ ...limits, ...options.tls, ...(options.tls.ca && { requestCert: true }) }, handle)
+      ? createHttpsServer(
+          { ...limits, ...options.tls, ...(options.tls.ca && { requestCert: true, rejectUnauthorized: false }) },
+          handle,
+        )
       : createHttpServer(limits, handle);
     this.#server.on('connection', (socket: Socket) => this.#limits.connected(socket));
     this.#server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
@@ -257,6 +260,7 @@ function splitUrl(url: string): [path: string, search: string] {
 function askingOf(request: IncomingMessage): Asking {
   const { socket, headers } = request;
   const secure = socket instanceof TLSSocket;
+  // Who shows none, or one that the authority did not sign, is nobody: a password is the other way in.
   const name = secure && socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
   // A host that is none would get into the answer's header.
   const host = /^[A-Za-z0-9.:[\]-]{1,255}$/.test(headers.host ?? '') ? headers.host : 'localhost';
