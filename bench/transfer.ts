@@ -175,6 +175,6 @@ try {
   const pid = value('memory');
   if (pid !== undefined) await measureMemory(peers[0]!, pid, Number(value('memory-gib') ?? 4));
 } finally {
-  for (const registry of registries) registry.kill();
+  for (const registry of registries) registry.kill('SIGKILL');
   rmSync(root, { recursive: true, force: true });
 }
