@@ -128,6 +128,8 @@ test('ps, images, port, top, ls, stats, volumes, version', async () => {
     ConfigFiles: string;
   }[];
   assert.equal(listed.find(({ Name }) => Name === 'shop')?.ConfigFiles, join(shop.directory, 'compose.yaml'));
+  assert.equal((await shop.run('ls', '-q', '--filter', 'name=nowhere')).stdout, '');
+  assert.equal((await shop.run('ls', '-q', '--filter', 'name=sho')).stdout, 'shop\n');
   assert.match((await shop.run('stats', '--no-stream')).stdout, /shop-db-1[^]*shop-web-1/);
   assert.equal((await shop.run('volumes', '-q')).stdout, 'shop_data\n');
   assert.equal((await shop.run('volumes', '-q', 'web')).stdout, '');
@@ -289,6 +291,9 @@ test('create and build, with flags that rule each other out', async () => {
     ['up', '--force-recreate', '--no-recreate'],
     ['up', '--build', '--no-build'],
     ['up', '-d', '--watch'],
+    ['up', '--menu'],
+    ['build', '--ssh', 'default'],
+    ['ls', '--filter', 'nonsense=1'],
   ])
     assert.equal((await shop.try(words)).code, 1, words.join(' '));
   assert.match((await shop.try(['upp'])).stderr, /Did you mean this\?[^]*compose up/);

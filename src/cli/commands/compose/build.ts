@@ -10,7 +10,12 @@ export const build = composeCommand({
   flags: {
     'build-arg': map('Set build-time variables for services'),
     memory: bytes('Set memory limit for the build container', { short: 'm' }),
+    builder: string('Set builder to use (not supported: the engine builds)'),
     check: bool('Check build configuration'),
+    print: bool('Print equivalent bake file (not supported: see gantry bake)'),
+    provenance: string('Add a provenance attestation (not supported)'),
+    sbom: string('Add a SBOM attestation (not supported: see gantry sbom)'),
+    ssh: string('Set SSH authentications used when building service images (not supported)'),
     'no-cache': bool('Do not use cache when building the image'),
     pull: bool('Always attempt to pull a newer version of the image'),
     push: bool('Push service images'),
@@ -19,6 +24,9 @@ export const build = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
+    for (const name of ['builder', 'print', 'provenance', 'sbom', 'ssh'] as const)
+      if (flags[name] !== '' && flags[name] !== false)
+        throw new CommandError(`--${name} is not supported by this version; nothing was built`);
     const project = compose.project(args);
     const services = selectServices(project, args, !flags['with-dependencies']);
     if (flags.check) {

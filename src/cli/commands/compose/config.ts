@@ -16,6 +16,7 @@ export const config = composeCommand({
     format: string('Format the output. Values: [yaml | json]', { initial: 'yaml', complete: ['yaml', 'json'] }),
     hash: string('Print the service config hash, one per line.'),
     images: bool('Print the image names, one per line.'),
+    models: bool('Print the model names, one per line.'),
     networks: bool('Print the network names, one per line.'),
     'no-consistency': bool("Don't check model consistency - warning: may produce invalid Compose output"),
     'no-env-resolution': bool("Don't resolve service env files"),
@@ -77,6 +78,7 @@ export const config = composeCommand({
       );
     if (flags.volumes) return lines(sortedKeys(asDict(loaded.model['volumes'])));
     if (flags.networks) return lines(sortedKeys(asDict(loaded.model['networks'])));
+    if (flags.models) return lines(sortedKeys(asDict(loaded.model['models'])));
     if (flags.images)
       return lines(
         sortedKeys(services).map((name) => asText(asDict(services[name])['image']) ?? `${loaded.name}-${name}`),

@@ -11,6 +11,7 @@ import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-
 import { imagesOfDockerfile } from '../../lock/sources.ts';
 import { showProgress } from '../../output/progress.ts';
 import { pullImage } from '../../pull-image.ts';
+import { parseLine } from '../../parse.ts';
 import type { Compose } from './context.ts';
 
 export interface BuildOptions {
@@ -54,17 +55,19 @@ export async function checkService(compose: Compose, project: Project, service: 
   if (isRemote(place) || model['dockerfile_inline'] !== undefined)
     throw new CommandError(`services.${service.name}.build: only a Dockerfile in a directory can be checked`);
   const file = asText(model['dockerfile']);
-  const flags = {
-    file: file === undefined || file === 'Dockerfile' ? '' : join(place, file),
-    platform: '',
-    check: true,
-  };
   const { build } = await import('../builder/build.ts');
+  const words = [
+    '--check',
+    ...(file === undefined || file === 'Dockerfile' ? [] : ['--file', join(place, file)]),
+    ...Object.entries(texts(model['args'])).map(([name, value]) => `--build-arg=${name}=${value}`),
+    place,
+  ];
+  const parsed = parseLine(build.flags, words, { interspersed: true, shortHelp: false });
   return build.run(compose.cli, {
     path: 'gantry compose build',
-    flags: { progress: 'auto', quiet: false, ...flags } as never,
-    given: new Set(['check']),
-    args: [place],
+    flags: parsed.values,
+    given: parsed.given,
+    args: parsed.args,
   });
 }
 

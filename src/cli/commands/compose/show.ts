@@ -2,7 +2,7 @@ import type { ContainerSummary } from '../../../api/container.ts';
 import { COMPOSE_VERSION, LABEL } from '../../../compose/project/labels.ts';
 import { VERSION } from '../../../base/version.ts';
 import { CommandError } from '../../command.ts';
-import { bool, int, string } from '../../flag.ts';
+import { bool, filters, int, string } from '../../flag.ts';
 import { layOut } from '../../output/table.ts';
 import { humanSize, timeAgo } from '../../output/units.ts';
 import { composeCommand } from './context.ts';
@@ -80,12 +80,16 @@ export const ls = composeCommand({
   usage: '[OPTIONS]',
   flags: {
     all: bool('Show all stopped Compose projects', { short: 'a' }),
+    filter: filters('Filter output based on conditions provided (name=PART)'),
     format: string('Format the output. Values: [table | json]', { initial: 'table' }),
     quiet: bool('Only display project names', { short: 'q' }),
   },
   args: { min: 0, max: 0 },
   async run(compose, { flags }) {
     const { cli } = compose;
+    for (const key of flags.filter.keys())
+      if (key !== 'name') throw new CommandError(`unknown filter ${JSON.stringify(key)}: use name=PART`);
+    const parts = flags.filter.get('name') ?? [];
     const client = await compose.client();
     const found = await client.containers.list({ all: true, filters: new Map([['label', [LABEL.project]]]) });
     const projects = new Map<string, ContainerSummary[]>();
@@ -95,6 +99,7 @@ export const ls = composeCommand({
       projects.set(name, [...(projects.get(name) ?? []), item]);
     }
     const rows = [...projects]
+      .filter(([name]) => parts.length === 0 || parts.some((part) => name.includes(part)))
       .filter(([, items]) => flags.all || items.some((item) => item.State === 'running'))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, items]) => ({

@@ -87,6 +87,7 @@ export const upCommand = composeCommand({
     'exit-code-from': string(
       'Return the exit code of the selected service container. Implies --abort-on-container-exit',
     ),
+    menu: bool('Enable interactive shortcuts when running attached (not supported)'),
     'no-attach': list('Do not attach (stream logs) to the specified services'),
     'no-color': bool('Produce monochrome output'),
     'no-deps': bool("Don't start linked services"),
@@ -109,6 +110,7 @@ export const upCommand = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, given, args }) {
+    if (flags.menu) throw new CommandError('--menu is not supported: use `gantry compose watch`, or up --watch');
     if (flags.watch && (flags.detach || flags.wait)) throw new CommandError('--watch cannot be combined with --detach');
     const abort = flags['abort-on-container-exit'] || flags['exit-code-from'] !== '';
     const detached = flags.detach || flags.wait || compose.flags['dry-run'];
