@@ -62,6 +62,7 @@ export class Daemon {
         product: `Gantry/${VERSION} (linux)`,
         log,
       });
+      await this.#serveRegistry(engine);
       await listen(this.#server, config.hosts, {
         tls: config.tls,
         allowPlainTcp: config.allowPlainTcp,
@@ -69,7 +70,6 @@ export class Daemon {
         log,
         inherited: inheritedSockets(env, process.pid),
       });
-      await this.#serveRegistry(engine);
     } catch (error) {
       await this.close();
       throw error;

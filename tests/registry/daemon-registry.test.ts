@@ -27,7 +27,9 @@ test('a daemon serves its images: another pulls one and runs it, and pushes one 
     (await promisify(execFile)('docker', args, { env: daemon.clientEnv })).stdout;
   try {
     await Promise.all([serving.start(), other.start()]);
-    const host = /Registry listens on (127\.0\.0\.1:\d+)/.exec(serving.log)![1]!;
+    const said = /Registry listens on (127\.0\.0\.1:\d+)/;
+    while (!said.test(serving.log)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const host = said.exec(serving.log)![1]!;
     await serving.importBusybox();
     await docker(other, 'pull', '-q', `${host}/busybox`);
     const run = ['run', '--rm', '--network', 'none'];
