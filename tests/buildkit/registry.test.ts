@@ -86,7 +86,7 @@ describe(
       const platforms = ['--platform', 'linux/amd64,linux/arm64', '--provenance=false'];
       await build('-f', 'Many', ...platforms, '-t', `${registry.host}/many:1`, '--push');
       const { manifests } = (await manifest('many:1')) as Index;
-      assert.deepEqual(manifests.map(({ platform }) => platform?.architecture).sort(), ['amd64', 'arm64']);
+      assert.deepEqual(new Set(manifests.map(({ platform }) => platform?.architecture)), new Set(['amd64', 'arm64']));
     });
 
     test('an SBOM and provenance stand beside the image', async () => {
