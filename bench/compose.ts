@@ -37,22 +37,23 @@ function project(name: string, services: readonly string[]): string {
   const file = join(directory, `${name}.yaml`);
   // 1.29 wants a version.
   writeFileSync(file, `version: "3.8"\nservices:\n${services.join('\n')}\nvolumes: {data: {}}\n`);
-  return `-f ${file} -p ${name}${process.pid}`;
+  return `-f ${file} -p ${name}${process.pid}PEER`;
 }
 const five = project('five', [
   `  db: {image: busybox, ${sleeper}, volumes: ["data:/data"]}`,
   `  cache: {image: busybox, ${sleeper}}`,
   `  queue: {image: busybox, ${sleeper}}`,
   `  app: {image: busybox, ${sleeper}, depends_on: [db, cache, queue], environment: {A: "1"}}`,
-  `  web: {image: busybox, ${sleeper}, depends_on: [app], ports: ["127.0.0.1:18931:80"]}`,
+  `  web: {image: busybox, ${sleeper}, depends_on: [app], ports: ["127.0.0.1::80"]}`,
 ]);
 const fifty = project(
   'fifty',
   Array.from({ length: 50 }, (_, i) => `  s${i}: {image: busybox, ${sleeper}}`),
 );
 
+/** Each peer has a project of its own: two programs may share an engine. */
 const compose = (peer: Peer, line: string): Promise<number> =>
-  timed(peer, `${commands.get(peer.name)!} ${line} 2>/dev/null`);
+  timed(peer, `${commands.get(peer.name)!} ${line.replace('PEER', `x${peers.indexOf(peer)}`)} 2>/dev/null`);
 
 const items: Item[] = [
   {
