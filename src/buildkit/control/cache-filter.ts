@@ -39,3 +39,26 @@ function readCondition(text: string): (record: UsageRecord) => boolean {
   if (operator === '~=') return (record) => String(read(record)).includes(value);
   return (record) => (String(read(record)) === value) === (operator === '==');
 }
+
+/**
+ * The same filters as the engine's own prune takes them: one list of equalities. Throws `unimplemented` for what cannot be
+ * said so, since nothing may be deleted that was not meant.
+ */
+export function pruneFilters(filters: readonly string[]): Map<string, string[]> {
+  const given = filters.filter((filter) => filter !== '');
+  if (given.length > 1)
+    throw new EngineError('unimplemented', 'only one list of filters can be pruned by: join them with commas');
+  const found = new Map<string, string[]>();
+  for (const condition of given.flatMap((filter) => filter.split(','))) {
+    const match = /^([a-z]+)(?:[=~]=(.*))?$/s.exec(condition.trim());
+    // A part of an id is what the engine takes too; of other fields it wants the whole.
+    if (!match || !FIELDS[match[1]!] || (condition.includes('~=') && match[1] !== 'id'))
+      throw new EngineError(
+        'unimplemented',
+        `the filter ${JSON.stringify(condition)} cannot be pruned by: use name==value`,
+      );
+    const [, name = '', value = 'true'] = match;
+    found.set(name, [value.replace(/^(["'])(.*)\1$/s, '$2')]);
+  }
+  return found;
+}

@@ -4,13 +4,13 @@ import { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
-import type { BytesMessage, Control, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
+import type { BytesMessage, Control, PruneRequest, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
 import { toResult } from '../result.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { type BuildJob, exportResult, type GatewayParts, type RefResult, runFrontend } from './gateway.ts';
 import type { BuildHistory } from './history.ts';
 import { Job } from './jobs.ts';
-import { readCacheFilter } from './cache-filter.ts';
+import { pruneFilters, readCacheFilter } from './cache-filter.ts';
 import { timestamp } from './timestamp.ts';
 import { buildkitVersion, workerRecord } from './worker.ts';
 
@@ -102,13 +102,19 @@ function refuseUnsupported(request: SolveRequest): void {
 
 async function prune(
   { engine }: ControlParts,
-  request: { filter: string[]; all: boolean; keepDuration: bigint; reservedSpace: bigint; maxUsedSpace: bigint },
+  request: PruneRequest,
 ): Promise<MessageInitShape<typeof UsageRecordSchema>[]> {
+  const bytes = (value: bigint): number | undefined => (value > 0n ? Number(value) : undefined);
+  const filters = pruneFilters(request.filter);
+  const unused = request.keepDuration / 1_000_000_000n;
+  if (unused > 0n) filters.set('until', [`${unused}s`]);
   const before = (await engine.builder.diskUsage()).map(usageRecord);
-  const keepBytes = request.maxUsedSpace > 0n ? request.maxUsedSpace : request.reservedSpace;
   const { CachesDeleted } = await engine.builder.prune({
     all: request.all,
-    ...(keepBytes > 0n && { keepBytes: Number(keepBytes) }),
+    filters,
+    reserved: bytes(request.reservedSpace),
+    maxUsed: bytes(request.maxUsedSpace),
+    minFree: bytes(request.minFreeSpace),
   });
   const deleted = new Set(CachesDeleted ?? []);
   return before.filter(({ ID = '' }) => [...deleted].some((id) => id.startsWith(ID)));
