@@ -106,7 +106,7 @@ const BUILD = [
   'exporter.image.attestations',
   'exporter.sourcedateepoch',
   'exporter.multiple',
-  'history.filter',
+  'gc.freespacefilter',
 ];
 
 export function frontendCapabilities(): MessageInitShape<typeof APICapSchema>[] {
