@@ -6,7 +6,7 @@
  *     npm run bench -- run volume   these parts
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadavg } from 'node:os';
 import { type StartedPeer, startDocker, startGantry } from './peers.ts';
@@ -20,6 +20,9 @@ const PARTS: Readonly<Record<string, { engines: boolean }>> = {
   network: { engines: true },
   registry: { engines: false },
   transfer: { engines: true },
+  build: { engines: true },
+  'build-buildx': { engines: true },
+  compose: { engines: true },
 };
 
 const here = import.meta.dirname;
@@ -68,6 +71,28 @@ class Engines implements AsyncDisposable {
   }
 }
 
+/** Where the parts find buildx and Compose, as tools/bench-peers.sh unpacked them. */
+function clients(part: string): NodeJS.ProcessEnv {
+  const plugins = join(here, '../.gantry/peers/new/root/usr/libexec/docker/cli-plugins');
+  if (part === 'compose') {
+    const old = spawnSync('sh', ['-c', 'command -v docker-compose'], { encoding: 'utf8' }).stdout.trim();
+    return { DOCKER_COMPOSE: [old, join(plugins, 'docker-compose')].filter((path) => path !== '').join(',') };
+  }
+  if (!part.startsWith('build')) return {};
+  const config = join(directory, 'docker-config');
+  mkdirSync(config, { recursive: true });
+  writeFileSync(join(config, 'config.json'), JSON.stringify({ cliPluginsExtraDirs: [plugins] }));
+  return { DOCKER_CONFIG: config };
+}
+
+/** dockerd leaves the mount of its namespace behind. */
+function unmountBelow(path: string): void {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  for (const target of mounts.map((line) => line.split(' ')[1] ?? '').reverse()) {
+    if (target.startsWith(`${path}/`)) spawnSync('umount', [target], { stdio: 'ignore' });
+  }
+}
+
 function docker({ host }: StartedPeer, ...words: string[]): void {
   const { status } = spawnSync('docker', ['-H', host, ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
   if (status !== 0) throw new Error(`docker ${words.join(' ')} failed`);
@@ -87,13 +112,15 @@ try {
     console.log(`\n== ${part} (load average ${loadavg()[0]!.toFixed(1)})`);
     const { status } = spawnSync(process.execPath, [join(here, `${part}.ts`), ...words], {
       stdio: 'inherit',
-      env: { ...process.env, BENCH_RESULTS: rows, BENCH_PART: part },
+      env: { ...process.env, ...clients(part), BENCH_RESULTS: rows },
     });
     if (status !== 0) failed.push(part);
   }
 } finally {
-  rmSync(directory, { recursive: true, force: true });
-  rmSync(execRoot, { recursive: true, force: true });
+  for (const left of [directory, execRoot]) {
+    unmountBelow(left);
+    rmSync(left, { recursive: true, force: true });
+  }
 }
 writeReport(rows, results);
 console.log(`\nwritten: ${results}/README.md and ratios.svg`);
