@@ -11,6 +11,7 @@ need skopeo skopeo
 need umoci umoci
 need curl curl
 need openssl openssl
+need ssh-agent openssh-client
 need tmux tmux
 need xz xz-utils
 need iperf3 iperf3
