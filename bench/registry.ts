@@ -13,6 +13,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Connection, requestHead } from './http-load.ts';
+import { record } from './measure.ts';
+
+/** Smallest ratios to docker-registry's rates that are aimed at. */
+const GOALS: Readonly<Record<string, number>> = {
+  manifests: 2,
+  'small blobs': 2,
+  '1 KiB uploads': 1,
+  '100 MiB upload': 1,
+  'large download': 0.9,
+};
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const CONNECTIONS = 16;
@@ -204,9 +214,11 @@ try {
   for (const target of targets) target.results.clear();
   for (let round = 0; round < rounds; round++) for (const target of targets) await measure(target);
   for (const what of ours.results.keys()) {
-    const line = targets.map((target) => `${target.name} ${target.result(what).toFixed(0)}`);
-    const ratio = targets[1] ? `  x ${(ours.result(what) / targets[1].result(what)).toFixed(2)}` : '';
-    console.log(`${what}: ${line.join(', ')}${ratio}`);
+    const name = what.replace(/(\/s| MB\/s)$/, '');
+    const unit = what.slice(name.length).trim();
+    const figures = Object.fromEntries(targets.map((target) => [target.name, target.result(what)]));
+    const goal = GOALS[name];
+    record({ name, unit, values: figures, ours: 'gantry', moreIsBetter: true, ...(goal !== undefined && { goal }) });
   }
   if (values.large !== undefined) await measureLarge(ours, Number(values.large));
 } finally {
