@@ -36,7 +36,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'api'],
   compose: ['base', 'api', 'content', 'client'], // of content only the tar format, for secrets and configs
   kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
-  dashboard: ['base', 'client'], // a page about an engine, and the server behind it
+  dashboard: ['base', 'api', 'client'], // a page about an engine, and the server behind it
   bake: [], // the language of bake files: texts in, targets out
   cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'dashboard', 'compose', 'kube', 'bake'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };

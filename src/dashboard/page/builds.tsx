@@ -1,33 +1,9 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import type { RecentBuildDocument as Build, RecentStepDocument as Step } from '../../api/gantry.ts';
 import { get } from './api.ts';
 import { age, shortId } from './format.ts';
 import { Problem, Table } from './parts.tsx';
-
-interface Step {
-  readonly Id: string;
-  readonly Text: string;
-  readonly Stage: number;
-  readonly StageName: string;
-  readonly Position: number;
-  readonly Started: number;
-  readonly Ended?: number;
-  readonly State: 'running' | 'cached' | 'shared' | 'run' | 'failed';
-}
-
-interface Build {
-  readonly Id: string;
-  readonly Tags: readonly string[];
-  readonly Target: string;
-  readonly Dockerfile: string;
-  readonly Started: number;
-  readonly Ended?: number;
-  readonly State: 'running' | 'done' | 'failed';
-  readonly Error?: string;
-  readonly Image?: string;
-  readonly Steps: readonly Step[];
-  readonly Output?: string;
-}
 
 const COLOURS = {
   running: 'var(--warn)',

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import type { VolumeFilesDocument } from '../../api/gantry.ts';
 import { call, get } from './api.ts';
 import { age, size } from './format.ts';
 import { useLoaded } from './live.ts';
@@ -54,22 +55,11 @@ export function Volumes(): JSX.Element {
   );
 }
 
-interface VolumeFile {
-  readonly Name: string;
-  readonly Kind: string;
-  readonly Size: number;
-  readonly Mode: number;
-  readonly Uid: number;
-  readonly Gid: number;
-  readonly Modified: string;
-  readonly Target?: string;
-}
-
 export function VolumePage({ name, path }: { name: string; path: string }): JSX.Element {
   const base = `/gantry/volumes/${name}`;
   const query = `path=${encodeURIComponent(path)}`;
   const { value, error } = useLoaded(
-    () => get<{ Files: VolumeFile[]; Truncated: boolean }>(`${base}/files?${query}`),
+    () => get<VolumeFilesDocument>(`${base}/files?${query}`),
     ['volume'],
     [name, path],
   );
