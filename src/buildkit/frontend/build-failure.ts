@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { errorCode, errorMessage } from '../../base/errors.ts';
-import { BuildStepFailed } from '../../engine/builder/stage-builder.ts';
+import { BuildStepFailed } from '../../engine/builder/stages/failed-step.ts';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
 import { SourceSchema } from '../protocol/error-details_pb.ts';
 

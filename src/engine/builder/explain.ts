@@ -2,7 +2,7 @@ import type { Digest } from '../../oci/digest.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords, StepInput } from '../../state/build-records.ts';
 import type { BuildRequest } from '../engine.ts';
-import type { StageState } from './stage-builder.ts';
+import type { StageState } from './stages/stage-state.ts';
 
 interface ExplainedStep {
   readonly key: Digest;

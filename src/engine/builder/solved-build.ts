@@ -3,7 +3,7 @@ import type { BuildPlan } from '../../build/plan.ts';
 import type { BuildRecord } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { BuildVertex, StepOrigin } from './build-event.ts';
-import type { StageState } from './stage-builder.ts';
+import type { StageState } from './stages/stage-state.ts';
 
 /** A build whose steps have all run, before anything is made of it: what outputs and exporters of the cache take. */
 export interface SolvedBuild {

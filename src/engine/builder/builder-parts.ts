@@ -1,0 +1,118 @@
+import type { AuthConfig } from '../../api/auth.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
+import type { ImageRunConfig } from '../../oci/image.ts';
+import type { Snapshotter } from '../../snapshot/snapshotter.ts';
+import type { BuildRecords } from '../../state/build-records.ts';
+import type { Lease } from '../../state/leases.ts';
+import type { ResolvedImage } from '../containers/parts.ts';
+import type { attest } from './attest/attest.ts';
+import type { WantedAttestations } from './attest/option.ts';
+import type { BuildCache } from './build-cache.ts';
+import type { CacheMounts } from './cache-mounts.ts';
+import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
+import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
+import type { CacheSource, CacheTarget } from './cache-transfer/option.ts';
+import type { ClientFiles } from './client-files/client-files.ts';
+import type { BuiltImage } from './outputs/built-image.ts';
+import type { Delivered, DeliverOptions } from './outputs/deliver.ts';
+import type { SolvedBuild } from './solved-build.ts';
+import type { RemoteSources } from './sources/remote-sources.ts';
+import type { CacheImport } from './step-cache.ts';
+import type { StepExecutor } from './step-executor.ts';
+
+/** What the builder needs of the other parts of the engine. */
+export interface BuilderParts {
+  readonly images: {
+    /** Throws `not-found`. */
+    resolve(reference: string, platform?: string): Promise<ResolvedImage>;
+    pull(
+      reference: string,
+      options: OperationOptions & { readonly platform?: string; readonly auth?: AuthConfig },
+    ): Promise<void>;
+    /** Throws `invalid-argument`: `invalid reference format`. */
+    checkReference(reference: string): string;
+  };
+  /** From what was solved to images, and to where they were asked for. */
+  readonly outputs: {
+    finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
+    /** Records an image without a name of layers that are there. */
+    keep(image: FailedImage): Promise<{ readonly id: Digest }>;
+    attest(
+      built: { readonly image: BuiltImage; readonly solved: SolvedBuild },
+      wanted: WantedAttestations,
+      options: Parameters<typeof attest>[3],
+    ): Promise<BuiltImage>;
+    deliver(images: readonly BuiltImage[], options: Omit<DeliverOptions, 'mountView' | 'unmount'>): Promise<Delivered>;
+  };
+  /** Caches that come from elsewhere, and go there. */
+  readonly transfer: {
+    open(sources: readonly CacheSource[], options: OpenImportsOptions): Promise<readonly CacheImport[]>;
+    send(solved: readonly SolvedBuild[], targets: readonly CacheTarget[], options: ExportCachesOptions): Promise<void>;
+  };
+  readonly snapshotter: Snapshotter;
+  readonly records: BuildRecords;
+  readonly executor: Pick<StepExecutor, 'run'>;
+  /** Directory that is emptied at the engine's start. */
+  readonly temporary: string;
+  readonly caches: CacheMounts;
+  readonly buildCache: BuildCache;
+  /** Called when a build is over: what is old or too much in the cache may go. */
+  readonly collectLater: () => void;
+  /** Repositories and files of the web, kept from build to build. */
+  readonly remote: RemoteSources;
+  /** Directories of clients, kept from build to build. */
+  readonly files: ClientFiles;
+  /** Unpacks an archive of the context or of the web into a directory of a root filesystem, never out of it. */
+  unpack(
+    archive: string,
+    rootfs: string,
+    options: {
+      readonly destination: string;
+      readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+      readonly signal: AbortSignal | undefined;
+    },
+  ): Promise<void>;
+  /** Unpacks a context: a tar, compressed or not, from a client that is not trusted. */
+  extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
+  /** The active snapshot becomes a layer and is gone; on failure it is the caller's still. */
+  commitLayer(
+    key: string,
+    options: {
+      readonly parent: ChainId | undefined;
+      readonly lease: Lease;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
+  /** The same layer upon others; made of the one that is there unless it is there already. */
+  placeLayer(
+    layer: { readonly chain: ChainId; readonly diffId: DiffId; readonly size: number },
+    options: {
+      readonly parent: ChainId | undefined;
+      readonly lease: Lease;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
+  mountActive(name: string, target: string): Promise<void>;
+  mountView(chain: ChainId, target: string): Promise<void>;
+  unmount(target: string): Promise<void>;
+  /** Inside the root, never out of it. */
+  makeDirectory(rootfs: string, path: string, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
+  /** `user[:group]`, by name or number, from the root's own files. */
+  lookUpOwner(rootfs: () => Promise<string>, text: string): Promise<{ readonly uid: number; readonly gid: number }>;
+  /** Runs `work` with a lease; afterwards what it kept and nothing refers to is collected. */
+  underLease<T>(purpose: string, work: (lease: Lease) => Promise<T>): Promise<T>;
+  onBuilt(id: Digest, tags: readonly string[]): void;
+  /** The value of a secret of the engine. Throws `invalid-argument`. */
+  engineSecret(name: string): Uint8Array;
+  /** An image was made with these at hand: they are looked for in it. */
+  searchSecrets(image: string, names: readonly string[]): void;
+}
+
+/** What a failed command left. */
+export interface FailedImage {
+  readonly diffIds: readonly DiffId[];
+  readonly chain: ChainId;
+  readonly config: ImageRunConfig;
+}

@@ -1,0 +1,139 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildCheckDocument, BuildDescriptionDocument } from '../../api/gantry.ts';
+import { newId } from '../../base/ids.ts';
+import type { OperationOptions } from '../../base/operation.ts';
+import {
+  describeOutline,
+  describeTargets,
+  type OutlineDescription,
+  type TargetDescription,
+} from '../../build/describe.ts';
+import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
+import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { sourceExcerpt } from '../../build/excerpt.ts';
+import { lintDockerfile } from '../../build/lint/lint.ts';
+import { namedImages } from '../../build/plan.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import { formatPlatform } from '../../oci/platform.ts';
+import type { BuildRequest } from '../engine.ts';
+import type { BuilderParts } from './builder-parts.ts';
+import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
+import { platformArguments, platformsOf } from './platforms.ts';
+
+/** What can be said of a Dockerfile without building it. */
+export class DockerfileInspection {
+  readonly #parts: Pick<BuilderParts, 'temporary' | 'extract' | 'images'>;
+
+  constructor(parts: Pick<BuilderParts, 'temporary' | 'extract' | 'images'>) {
+    this.#parts = parts;
+  }
+
+  async check(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'> & { readonly namesOnly?: boolean },
+    { signal }: OperationOptions = {},
+  ): Promise<BuildCheckDocument> {
+    const root = join(this.#parts.temporary, `check-${newId().slice(0, 16)}`);
+    await mkdir(root, { recursive: true });
+    try {
+      await this.#parts.extract(context, root, signal);
+      const name = request.dockerfile || 'Dockerfile';
+      const text = await readContextFile(root, name);
+      return await withExcerpt({ name, text }, async () => {
+        const parsed = parseDockerfile(text);
+        const stages = readStages(parsed);
+        const bases = await this.#bases(stages);
+        const names = request.namesOnly === true ? new Set(await readdir(root, { recursive: true })) : undefined;
+        const buildArgs = new Map(Object.entries(request.buildArgs ?? {}).filter(([, value]) => value !== null));
+        const { warnings, fails } = lintDockerfile(parsed, {
+          ignore: await readIgnore(root, name),
+          platformArgs: platformArguments(platformsOf(request.platform)[0]),
+          environmentOf: (reference) => bases.get(reference)?.environment,
+          platformOf: (reference) => bases.get(reference)?.platform,
+          contextHas: names && ((path) => names.has(join('/', path).slice(1))),
+          text,
+        });
+        return {
+          Warnings: warnings.map(({ rule, message, range }) => ({
+            Rule: rule,
+            Message: message,
+            Line: range.start,
+            Excerpt: sourceExcerpt(name, text, range),
+          })),
+          Fails: fails,
+          Images: namedImages(stages, {
+            buildArgs: buildArgs as ReadonlyMap<string, string>,
+            platformArgs: platformArguments(platformsOf(request.platform)[0]),
+          }),
+        };
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  async describe(
+    context: Bytes,
+    request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
+    { signal }: OperationOptions = {},
+  ): Promise<BuildDescriptionDocument> {
+    const root = join(this.#parts.temporary, `describe-${newId().slice(0, 16)}`);
+    await mkdir(root, { recursive: true });
+    try {
+      await this.#parts.extract(context, root, signal);
+      const name = request.dockerfile || 'Dockerfile';
+      const text = await readContextFile(root, name);
+      return await withExcerpt({ name, text }, async () => {
+        const dockerfile = readStages(parseDockerfile(text));
+        const buildArgs = new Map(
+          Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+        );
+        const outline = describeOutline(dockerfile, text, {
+          target: request.target,
+          buildArgs,
+          platformArgs: platformArguments(platformsOf(request.platform)[0]),
+        });
+        return descriptionDocument(describeTargets(dockerfile, text), outline);
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+  }
+
+  /** Environments and platforms of those base images that are here. */
+  async #bases({ stages }: Dockerfile): Promise<Map<string, { environment: readonly string[]; platform: string }>> {
+    const found = new Map<string, { environment: readonly string[]; platform: string }>();
+    for (const { base } of stages) {
+      const image = await this.#parts.images.resolve(base).catch(() => undefined);
+      if (!image) continue;
+      const { config, os, architecture, variant } = image.config;
+      const platform = formatPlatform({ os, architecture, ...(variant && { variant }) });
+      found.set(base, { environment: config?.Env ?? [], platform });
+    }
+    return found;
+  }
+}
+
+function descriptionDocument(
+  targets: readonly TargetDescription[],
+  { name, description, args, secrets, ssh, caches }: OutlineDescription,
+): BuildDescriptionDocument {
+  return {
+    Targets: targets.map((target) => ({
+      Name: target.name,
+      Description: target.description,
+      Base: target.base,
+      ...(target.platform !== undefined && { Platform: target.platform }),
+      Default: target.isDefault,
+    })),
+    Outline: {
+      Name: name,
+      Description: description,
+      Args: args.map((arg) => ({ Name: arg.name, Value: arg.value, Description: arg.description })),
+      Secrets: secrets.map((one) => ({ Name: one.name, Required: one.required })),
+      SSH: ssh.map((one) => ({ Name: one.name, Required: one.required })),
+      Caches: caches.map(({ id }) => ({ ID: id })),
+    },
+  };
+}

@@ -1,0 +1,305 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EngineError } from '../../base/errors.ts';
+import type { Dockerfile } from '../../build/dockerfile/instructions.ts';
+import { readStages } from '../../build/dockerfile/instructions.ts';
+import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { planBuild } from '../../build/plan.ts';
+import type { Bytes } from '../../content/content-store.ts';
+import { formatPlatform, hostPlatform } from '../../oci/platform.ts';
+import type { Lease } from '../../state/leases.ts';
+import type { BuildOptions, BuildRequest, BuildResult } from '../engine.ts';
+import { readAttestations } from './attest/option.ts';
+import type { BuildParameters } from './attest/provenance.ts';
+import type { BuilderParts } from './builder-parts.ts';
+import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
+import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
+import { BuildContexts } from './contexts.ts';
+import type { FilesPlace } from './copy-step.ts';
+import type { BuiltImage } from './outputs/built-image.ts';
+import { checkOutputs, type Delivered } from './outputs/deliver.ts';
+import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
+import { platformArguments, platformsOf, targetPlatform } from './platforms.ts';
+import { BuildReport } from './report.ts';
+import type { ResolvedSource, SolvedBuild } from './solved-build.ts';
+import { BuildStepFailed } from './stages/failed-step.ts';
+import { StageBuilder } from './stages/stage-builder.ts';
+import type { StepCache } from './step-cache.ts';
+import { firstDifference } from './verify.ts';
+import { Views } from './views.ts';
+
+/** One build, its request checked. */
+export interface ImageBuildOrder {
+  readonly request: BuildRequest;
+  /** Removed after it. */
+  readonly directory: string;
+  readonly lease: Lease;
+  readonly tags: readonly string[];
+  readonly options: BuildOptions;
+}
+
+/** What a build takes from outside, found before its steps run. */
+interface BuildMaterial {
+  readonly contexts: BuildContexts;
+  readonly sources: readonly ResolvedSource[];
+  readonly main: FilesPlace;
+  readonly dockerfile: Dockerfile;
+  readonly dockerfileName: string;
+  readonly dockerfileText: string;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  /** SOURCE_DATE_EPOCH */
+  readonly epoch: number | undefined;
+}
+
+/** A build from its context to the images that were asked for: files, steps, images, outputs. */
+export class ImageBuild {
+  readonly #parts: BuilderParts;
+  readonly #cache: StepCache;
+  readonly #order: ImageBuildOrder;
+  readonly #report = new BuildReport();
+  #solves = 0;
+
+  constructor(parts: BuilderParts, cache: StepCache, order: ImageBuildOrder) {
+    this.#parts = parts;
+    this.#cache = cache;
+    this.#order = order;
+  }
+
+  /** `context` is a tar; without one it is the session's directory. */
+  async run(context: Bytes | undefined): Promise<BuildResult> {
+    const { request, directory, options } = this.#order;
+    const { session, signal } = options;
+    const parts = this.#parts;
+    await mkdir(directory, { recursive: true });
+    const sources: ResolvedSource[] = [];
+    await using contexts = new BuildContexts({
+      directory,
+      files: parts.files,
+      remote: parts.remote,
+      session,
+      signal,
+      extract: (archive, to, stop) => parts.extract(archive, to, stop),
+      inputOf: options.inputOf,
+      onSource: (source) => sources.push(source),
+      named: request.contexts ?? {},
+    });
+    const { remote } = request;
+    const sent = await contexts.main({ archive: context, remote, textOnly: request.dockerfileText !== undefined });
+    const name = (sent.isDockerfile !== true && request.dockerfile) || 'Dockerfile';
+    const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
+    const ignore = request.ignore ?? (await readIgnore(sent.root, name));
+    return await withExcerpt({ name, text }, async () => {
+      const parsed = parseDockerfile(text);
+      for (const warning of parsed.warnings)
+        this.#announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
+      const buildArgs = new Map(
+        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+      const dockerfile = readStages(parsed);
+      const epoch = sourceDateEpoch(buildArgs);
+      // With a time of its own the build cannot have files that others share, and of two builds neither can.
+      const alone = platformsOf(request.platform).length === 1 && request.verify !== true;
+      const steady = alone && (epoch === undefined || sent.steady === 'own') ? sent.steady : undefined;
+      const main = { ...sent, ignore, steady };
+      const file = { dockerfile, dockerfileName: name, dockerfileText: text };
+      const solved = await this.#solveAll({ contexts, sources, main, ...file, buildArgs, epoch });
+      return await this.#deliver(solved, name);
+    });
+  }
+
+  /** The steps of each platform, twice where the build is to be verified. */
+  async #solveAll(material: BuildMaterial): Promise<readonly SolvedBuild[]> {
+    const { request, options } = this.#order;
+    const platforms = platformsOf(request.platform);
+    const solved: SolvedBuild[] = [];
+    for (const platform of platforms) {
+      if (platforms.length > 1) this.#announce(`Platform ${platform}\n`);
+      solved.push(
+        await this.#solve(material, platform, { fresh: false }).catch((error: unknown) =>
+          this.#keepFailed(error, options),
+        ),
+      );
+    }
+    if (request.verify === true) {
+      for (const [index, platform] of platforms.entries()) {
+        this.#announce('Verifying: the same again, without the cache\n');
+        await this.#verify(solved[index]!, await this.#solve(material, platform, { fresh: true }));
+      }
+    }
+    return solved;
+  }
+
+  async #solve(
+    { contexts, sources, main, dockerfile, dockerfileText, buildArgs, epoch }: BuildMaterial,
+    asked: string | undefined,
+    how: { readonly fresh: boolean },
+  ): Promise<SolvedBuild> {
+    const { request, directory, lease, options } = this.#order;
+    const named = new Set(Object.keys(request.contexts ?? {}));
+    const platformArgs = platformArguments(asked);
+    const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs, contexts: named });
+    const own = join(directory, `solve-${++this.#solves}`);
+    await mkdir(own);
+    const fresh = how.fresh || request.noCache === true;
+    const imports = await this.#parts.transfer.open(fresh ? [] : (request.cacheFrom ?? []).map(readCacheSource), {
+      auth: request.auth,
+      signal: options.signal,
+      warn: (message) => this.#announce(`[Warning] ${message}\n`),
+      readFile: options.onInput,
+    });
+    const builder = new StageBuilder({
+      parts: this.#parts,
+      request: { ...request, noCache: fresh, ...(asked !== undefined && { platform: asked }) },
+      plan,
+      directory: own,
+      cache: this.#cache,
+      imports,
+      onEvent: (event) => {
+        this.#report.add(event);
+        options.onEvent?.(event);
+      },
+      secrets: contexts.secrets,
+      main,
+      named,
+      context: async (context) => {
+        const found = await contexts.named(context);
+        return found.kind !== 'files' ? found : { ...found, place: { ...found.place, steady: undefined } };
+      },
+      escape: dockerfile.escape,
+      epoch,
+      buildArgs,
+      platformArgs,
+      lease,
+      announce: (text) => this.#announce(text),
+      options,
+    });
+    const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
+    const built = await this.#recorded(async () => builder.build());
+    return { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: dockerfileText };
+  }
+
+  /** What steps gave is written down also when a later one failed. */
+  async #recorded<T>(build: () => Promise<T>): Promise<T> {
+    try {
+      return await build();
+    } finally {
+      await this.#cache.flush();
+    }
+  }
+
+  /** From steps to images, and to where they were asked for. */
+  async #deliver(solved: readonly SolvedBuild[], dockerfileName: string): Promise<BuildResult> {
+    const { request, directory, lease, tags, options } = this.#order;
+    const { signal, onProgress, onOutput } = options;
+    const caches = (request.cacheTo ?? []).map(readCacheTarget);
+    const inline = caches.some(({ kind }) => kind === 'inline') || request.buildArgs?.['BUILDKIT_INLINE_CACHE'] === '1';
+    const wanted = readAttestations(request.attestations ?? []);
+    const parameters: BuildParameters = {
+      dockerfile: dockerfileName,
+      target: request.target,
+      buildArgs: request.buildArgs ?? {},
+      labels: request.labels ?? {},
+      remote: request.remote,
+      host: formatPlatform(hostPlatform()),
+    };
+    const images = await Promise.all(
+      solved.map((build) => {
+        const image = this.#parts.outputs.finish(build, request.labels ?? {}, inline);
+        return this.#parts.outputs.attest({ image, solved: build }, wanted, { parameters, name: tags[0], signal });
+      }),
+    );
+    const outputs = (await this.#outputs(images)).map(readOutput);
+    if (options.outputsOf) checkOutputs(outputs, { tags, platforms: images.length, hasClient: !!onOutput });
+    const delivered = await this.#parts.outputs.deliver(images, {
+      outputs,
+      tags,
+      annotations: (request.annotations ?? []).flatMap(readAnnotations),
+      lease,
+      auth: request.auth,
+      directory,
+      toClient: onOutput,
+      signal,
+      onProgress,
+    });
+    const announce = (text: string): void => this.#announce(text);
+    await this.#parts.transfer.send(solved, caches, { auth: request.auth, signal, announce, toClient: onOutput });
+    if (request.report === true)
+      for (const build of solved)
+        onProgress?.({ id: '', status: '', aux: { Report: this.#report.document(build, this.#parts.snapshotter) } });
+    this.#tell(delivered);
+    const { id, descriptor, names } = delivered;
+    return { id, descriptor, names };
+  }
+
+  /** What becomes of the images: as the request says, or as the door says once they are there. */
+  async #outputs(images: readonly BuiltImage[]): Promise<readonly BuildOutputRequest[]> {
+    const { request, directory, options } = this.#order;
+    if (!options.outputsOf) return request.outputs ?? [];
+    const place = join(directory, 'results');
+    await mkdir(place);
+    await using views = new Views({
+      directory: place,
+      mount: (chain, target) => this.#parts.mountView(chain, target),
+      unmount: (target) => this.#parts.unmount(target),
+    });
+    return options.outputsOf(
+      images.map(({ platform, text, chain }) => ({
+        platform: formatPlatform(platform),
+        configText: text,
+        chain,
+        root: () => views.of(chain),
+      })),
+    );
+  }
+
+  /** Makes an image of what a failed command left, tells of it, and throws on. */
+  async #keepFailed(error: unknown, options: BuildOptions): Promise<never> {
+    if (error instanceof BuildStepFailed && error.left && error.step) {
+      const { config, env, argv } = error.step;
+      const { id } = await this.#parts.outputs.keep({
+        diffIds: error.left.diffIds,
+        chain: error.left.chain,
+        config: { ...config, Env: [...(config.Env ?? []), ...env], Entrypoint: null, Cmd: ['/bin/sh'] },
+      });
+      const shell = config.Shell?.[0] ?? '/bin/sh';
+      const aux = { Failed: { Image: id, Shell: shell, Command: argv.join(' '), Code: error.exitCode } };
+      options.onProgress?.({ id: '', status: '', aux });
+    }
+    throw error;
+  }
+
+  /** Throws `conflict` when the second build did not give what the first one gave. */
+  async #verify(first: SolvedBuild, second: SolvedBuild): Promise<void> {
+    const found = await firstDifference(this.#parts.snapshotter, first, second, this.#order.options.signal);
+    if (!found) {
+      this.#announce(`Verified: ${second.steps.length} steps gave the same again\n`);
+      return;
+    }
+    throw new EngineError(
+      'conflict',
+      [`dockerfile line ${found.line}: not reproducible: ${found.text}`, ...found.differences].join('\n  '),
+    );
+  }
+
+  #tell({ id, stored, descriptor, names }: Delivered): void {
+    if (stored) this.#parts.onBuilt(id, names);
+    const aux = { ID: id, ...(descriptor && { Descriptor: descriptor, Names: names }) };
+    this.#order.options.onProgress?.({ id: '', status: '', aux });
+    if (!stored) return;
+    this.#announce(`Successfully built ${id.slice(7, 19)}\n`);
+    for (const name of names) this.#announce(`Successfully tagged ${name}\n`);
+  }
+
+  /** A line of the classic stream. */
+  #announce(text: string): void {
+    this.#order.options.onProgress?.({ id: '', status: '', stream: text });
+  }
+}
+
+function sourceDateEpoch(buildArgs: ReadonlyMap<string, string>): number | undefined {
+  const text = buildArgs.get('SOURCE_DATE_EPOCH');
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,11}$/.test(text))
+    throw new EngineError('invalid-argument', `invalid SOURCE_DATE_EPOCH: ${text}: it is seconds since 1970`);
+  return Number(text);
+}

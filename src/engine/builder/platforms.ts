@@ -1,0 +1,34 @@
+import type { BuildPlan } from '../../build/plan.ts';
+import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+
+/** `linux/amd64,linux/arm64`; undefined is this host's. Throws `invalid-argument`. */
+export function platformsOf(text: string | undefined): (string | undefined)[] {
+  const asked = (text ?? '').split(',').map((one) => one.trim());
+  const known = [...new Set(asked.filter((one) => one !== '').map((one) => formatPlatform(parsePlatform(one))))];
+  return known.length === 0 ? [undefined] : known;
+}
+
+/** What the target's image is for: what its base was asked to be for, where the file says so. */
+export function targetPlatform({ stages }: BuildPlan, asked: string): string {
+  let at = stages.at(-1);
+  while (at && at.platform === undefined && at.base.kind === 'stage') {
+    const { index } = at.base;
+    at = stages.find((stage) => stage.index === index);
+  }
+  return at?.platform === undefined ? asked : formatPlatform(parsePlatform(at.platform));
+}
+
+/** TARGETPLATFORM and its like for `linux/arm64/v8`; this host's without one. */
+export function platformArguments(platform: string | undefined): Map<string, string> {
+  const host = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const describe = (prefix: string, text: string): [string, string][] => {
+    const [os = '', arch = '', variant = ''] = text.split('/');
+    return [
+      [`${prefix}PLATFORM`, text],
+      [`${prefix}OS`, os],
+      [`${prefix}ARCH`, arch],
+      [`${prefix}VARIANT`, variant],
+    ];
+  };
+  return new Map([...describe('TARGET', platform || host), ...describe('BUILD', host)]);
+}

@@ -1,0 +1,141 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
+import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
+import type { RunInstruction } from '../../../build/dockerfile/instructions.ts';
+import type { PlannedStage } from '../../../build/plan.ts';
+import { PROXY_ARGS } from '../../../build/proxy-args.ts';
+import { parseRunMount } from '../../../build/run-mount.ts';
+import { commandArgv } from '../../../build/stage-config.ts';
+import type { StepInput } from '../../../state/build-records.ts';
+import { MOUNT_POINTS } from '../../containers/create.ts';
+import type { BuildRequest } from '../../engine.ts';
+import { checkEmulation } from '../emulation.ts';
+import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from '../run-step.ts';
+import type { StepCommand } from '../step-executor.ts';
+import { BuildStepFailed } from './failed-step.ts';
+import type { FilePlaces } from './file-places.ts';
+import type { Solve } from './solve.ts';
+import type { StageRun } from './stage-context.ts';
+import { nextState, ownVariable, type StageState } from './stage-state.ts';
+import type { StepResults } from './step-results.ts';
+
+/** RUN: a command over the files of a stage. */
+export class RunInstructions {
+  readonly #solve: Solve;
+  readonly #places: FilePlaces;
+  readonly #results: StepResults;
+
+  constructor(solve: Solve, places: FilePlaces, results: StepResults) {
+    this.#solve = solve;
+    this.#places = places;
+    this.#results = results;
+  }
+
+  async apply(
+    state: StageState,
+    instruction: RunInstruction,
+    { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
+  ): Promise<StageState> {
+    const line = `dockerfile line ${instruction.range.start}`;
+    const { allow = [] } = this.#solve.context.request;
+    if (instruction.security === 'insecure' && !allow.includes('security.insecure'))
+      throw new EngineError(
+        'forbidden',
+        `${line}: RUN --security=insecure is not allowed: build with --allow security.insecure`,
+      );
+    const { request, buildArgs, parts, escape } = this.#solve.context;
+    if (instruction.network === 'host' && request.networkMode !== 'host' && !allow.includes('network.host'))
+      throw new EngineError('forbidden', `${line}: RUN --network=host is not allowed: build with --allow network.host`);
+    checkEmulation(this.#platformOf(run.planned));
+    const { command, script } = withHeredocs(instruction);
+    const argv = commandArgv(command, state.config);
+    const args = [...run.args].filter(([name]) => ownVariable(state, name) === undefined);
+    const env = args.map(([name, value]) => `${name}=${value}`);
+    const proxies = [...buildArgs]
+      .filter(([name]) => PROXY_ARGS.has(name) && !run.args.has(name))
+      .map(([name, value]) => `${name}=${value}`);
+    const mountParts: RunMountParts = {
+      place: (from) => this.#places.find(from, { run, line: instruction.range.start }),
+      temporary: () => this.#solve.temporary(),
+      caches: parts.caches,
+      session: this.#solve.context.options.session,
+      signal: this.#solve.signal,
+    };
+    const mounts = instruction.mounts.map((text) =>
+      parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/'),
+    );
+    const inputs: StepInput[] = [
+      { name: 'command', value: JSON.stringify(argv) },
+      ...(script ? [{ name: 'script', value: script.content }] : []),
+      ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
+      ...(await mountInputs(mountParts, mounts)),
+      ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+      ...surroundings(request, instruction.network),
+      ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
+    ];
+    const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
+    const record = await this.#results.of(state, { kind: 'RUN', text, inputs, run }, async (key) => {
+      await using prepared = new PreparedRunMounts(mountParts);
+      for (const [index, one] of mounts.entries()) await prepared.add(one, index);
+      if (script) await prepared.addScript(script.path, script.content);
+      return await this.#results.layer(state, key, [...MOUNT_POINTS, ...prepared.points], async (rootfs) => {
+        const own = this.#solve.temporary();
+        await mkdir(own);
+        const code = await this.#exitCode({
+          rootfs,
+          config: state.config,
+          args: argv,
+          env: [...env, ...proxies, ...prepared.env],
+          mounts: prepared.mounts,
+          networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
+          privileged: instruction.security === 'insecure',
+          limits: request.limits,
+          request,
+          directory: own,
+          onOutput: run.announce,
+          signal: this.#solve.signal,
+        });
+        await rm(own, { recursive: true, force: true });
+        if (code !== 0) {
+          const { start, end } = instruction.range;
+          throw new BuildStepFailed(argv.join(' '), code, { lines: { start, end }, config: state.config, argv, env });
+        }
+      });
+    });
+    return nextState(state, record, state.config);
+  }
+
+  /** A command that is not there fails as in a shell. */
+  async #exitCode(command: StepCommand): Promise<number> {
+    try {
+      return await this.#solve.context.parts.executor.run(command);
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== 'no-such-command' && code !== 'not-executable') throw error;
+      command.onOutput(`${errorMessage(error)}\n`);
+      return code === 'no-such-command' ? 127 : 126;
+    }
+  }
+
+  /** What the programs of a stage are for; undefined is this machine. */
+  #platformOf({ platform, base }: PlannedStage): string | undefined {
+    const below =
+      base.kind === 'stage' ? this.#solve.context.plan.stages.find(({ index }) => index === base.index) : undefined;
+    return platform ?? (below ? this.#platformOf(below) : this.#solve.context.request.platform);
+  }
+}
+
+/** What of the request a command may see; what is as usual is no input. */
+function surroundings(request: BuildRequest, network: RunInstruction['network']): StepInput[] {
+  const { extraHosts = [], ulimits = [], securityOpt = [], shmSize, networkMode = 'default' } = request;
+  const lists = { 'add-host': extraHosts, ulimit: ulimits, 'security-opt': securityOpt };
+  return [
+    ...Object.entries(lists).flatMap(([name, list]) =>
+      list.length > 0 ? [{ name, value: JSON.stringify(list) }] : [],
+    ),
+    ...(shmSize ? [{ name: 'shm-size', value: String(shmSize) }] : []),
+    ...(network === 'default' && !['default', 'bridge', ''].includes(networkMode)
+      ? [{ name: 'network', value: networkMode }]
+      : []),
+  ];
+}

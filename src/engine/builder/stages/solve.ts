@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import type { ResolvedSource, SolvedStep } from '../solved-build.ts';
+import { Views } from '../views.ts';
+import type { StageContext } from './stage-context.ts';
+import type { StageState } from './stage-state.ts';
+
+/** One run over the stages of a plan: what its parts share, and what it has found so far. */
+export class Solve implements AsyncDisposable {
+  readonly context: StageContext;
+  /** Aborted when the client goes, or a stage fails. */
+  readonly signal: AbortSignal;
+  /** Root filesystems that files are taken from. */
+  readonly views: Views;
+  /** Steps with a result, in the order in which they ended. */
+  readonly steps: SolvedStep[] = [];
+  /** What came from outside. */
+  readonly sources = new Map<string, ResolvedSource>();
+  readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #stop = new AbortController();
+  #names = 0;
+
+  constructor(context: StageContext) {
+    const { parts, directory, options } = context;
+    this.context = context;
+    this.signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
+    this.views = new Views({
+      directory,
+      mount: (chain, target) => parts.mountView(chain, target),
+      unmount: (target) => parts.unmount(target),
+    });
+  }
+
+  begin(index: number, work: Promise<StageState>): void {
+    this.#stages.set(index, work);
+  }
+
+  /** A stage of the plan, when it is done. */
+  async stage(index: number): Promise<StageState> {
+    return this.#stages.get(index)!;
+  }
+
+  /** Ends what still runs. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** An empty name in the directory of this build. */
+  temporary(): string {
+    return join(this.context.directory, `step-${++this.#names}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.views[Symbol.asyncDispose]();
+  }
+}

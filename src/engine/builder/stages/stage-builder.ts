@@ -1,0 +1,234 @@
+import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
+import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
+import { type Instruction, readInstruction } from '../../../build/dockerfile/instructions.ts';
+import { parseDockerfile } from '../../../build/dockerfile/parse.ts';
+import type { PlannedStage } from '../../../build/plan.ts';
+import { changeConfig, variable } from '../../../build/stage-config.ts';
+import type { BuildEvent, BuildVertex } from '../build-event.ts';
+import { OrderedOutput } from '../ordered-output.ts';
+import type { SolvedBuild } from '../solved-build.ts';
+import { BaseImages } from './base-images.ts';
+import { CopyInstructions } from './copy-instructions.ts';
+import { BuildStepFailed } from './failed-step.ts';
+import { FilePlaces } from './file-places.ts';
+import { RunInstructions } from './run-instructions.ts';
+import { Solve } from './solve.ts';
+import { StageBases } from './stage-bases.ts';
+import type { StageContext, StageRun } from './stage-context.ts';
+import { nextState, ownVariable, shownState, type StageState } from './stage-state.ts';
+import { StepResults } from './step-results.ts';
+
+/**
+ * Builds the stages of a plan, each from the cache when its record is there. Stages are a map of promises: each waits for
+ * those that it takes something from, the others run beside it.
+ */
+export class StageBuilder {
+  readonly #solve: Solve;
+  readonly #results: StepResults;
+  readonly #bases: StageBases;
+  readonly #runs: RunInstructions;
+  readonly #copies: CopyInstructions;
+  readonly #output: OrderedOutput;
+  readonly #steps: number;
+
+  constructor(context: StageContext) {
+    const { plan, announce } = context;
+    this.#solve = new Solve(context);
+    const images = new BaseImages(this.#solve);
+    const places = new FilePlaces(this.#solve, images);
+    this.#results = new StepResults(this.#solve);
+    this.#bases = new StageBases(this.#solve, images, this.#results);
+    this.#runs = new RunInstructions(this.#solve, places, this.#results);
+    this.#copies = new CopyInstructions(this.#solve, places, this.#results);
+    this.#output = new OrderedOutput(plan.stages.length, announce);
+    this.#steps = plan.stages.reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+  }
+
+  /** The first failure stops the other stages; it is thrown when all have ended. */
+  async build(): Promise<Pick<SolvedBuild, 'target' | 'stages' | 'steps' | 'sources'>> {
+    await using solve = this.#solve;
+    const { stages } = solve.context.plan;
+    let first: { readonly error: unknown } | undefined;
+    const works = stages.map((planned, slot) => {
+      const work = Promise.resolve().then(() => this.#stage(planned, slot, stepsBefore(stages, slot)));
+      solve.begin(planned.index, work);
+      return work;
+    });
+    const settled = works.map((work, slot) =>
+      work.then(
+        () => this.#output.done(slot),
+        (error: unknown) => {
+          first ??= { error };
+          solve.stop();
+          if (first.error === error) this.#output.flush(slot);
+        },
+      ),
+    );
+    await Promise.all(settled);
+    if (first) throw first.error;
+    const states = new Map<number, StageState>();
+    for (const [slot, { index }] of stages.entries()) states.set(index, await works[slot]!);
+    const target = states.get(stages.at(-1)!.index)!;
+    return { target, stages: states, steps: solve.steps, sources: [...solve.sources.values()] };
+  }
+
+  async #stage(planned: PlannedStage, slot: number, before: number): Promise<StageState> {
+    const announce = (text: string): void => this.#output.write(slot, text);
+    let number = before;
+    const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
+    const { stage, index } = planned;
+    const vertexOf = (position: number, { original, range }: Pick<Instruction, 'original' | 'range'>): BuildVertex => ({
+      id: `${index}.${position}`,
+      text: original,
+      stage: { index, name: stage.name },
+      position,
+      total: stage.instructions.length + 1,
+      line: range.start,
+    });
+    const run: StageRun = {
+      planned,
+      vertex: vertexOf(0, stage),
+      note: announce,
+      announce: (text) => {
+        announce(text);
+        this.#event({ type: 'output', vertex: run.vertex, time: Date.now(), text });
+      },
+      args: new Map(),
+      position: 0,
+      ownCmd: false,
+      last: undefined,
+    };
+    announceStep(stage.original);
+    const { state: start, triggers } = await this.#vertex(run, async () => this.#bases.of(planned, run));
+    announce(` ---> ${shownState(start)}\n`);
+    let state = start;
+    if (triggers.length > 0) {
+      announce(`# Executing ${triggers.length} build trigger${triggers.length === 1 ? '' : 's'}\n`);
+      for (const trigger of triggers) {
+        for (const node of parseDockerfile(trigger).nodes)
+          state = await this.#instruction(state, readInstruction(node, '\\'), run);
+      }
+    }
+    for (const instruction of planned.stage.instructions) {
+      this.#solve.signal.throwIfAborted();
+      announceStep(instruction.original);
+      run.vertex = vertexOf(run.vertex.position + 1, instruction);
+      state = await this.#vertex(run, async () => this.#instruction(state, instruction, run));
+      announce(` ---> ${shownState(state)}\n`);
+    }
+    return state;
+  }
+
+  /** Tells of the beginning and the end of a step. */
+  async #vertex<T extends StageState | { readonly state: StageState }>(
+    run: StageRun,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { vertex } = run;
+    run.last = undefined;
+    this.#event({ type: 'started', vertex, time: Date.now() });
+    try {
+      const result = await work();
+      const { key } = 'state' in result ? result.state : result;
+      this.#event({ type: 'done', vertex, time: Date.now(), origin: run.last ?? 'cached', key });
+      return result;
+    } catch (error) {
+      this.#event({ type: 'failed', vertex, time: Date.now(), message: errorMessage(error) });
+      throw error;
+    }
+  }
+
+  #event(event: BuildEvent): void {
+    this.#solve.context.onEvent(event);
+  }
+
+  async #instruction(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
+    run.position++;
+    try {
+      return await this.#apply(state, instruction, run);
+    } catch (error) {
+      // Where it happened, once, in front of what happened.
+      if (
+        error instanceof EngineError &&
+        (error.code === 'invalid-argument' || error.code === 'unimplemented') &&
+        // A command's failure is told in Docker's words, with its exit code.
+        !(error instanceof BuildStepFailed) &&
+        !error.message.startsWith('dockerfile')
+      ) {
+        throw new EngineError(error.code, `dockerfile line ${instruction.range.start}: ${error.message}`, {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  async #apply(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
+    const { args } = run;
+    const escape = this.#solve.context.escape;
+    const lookup: Lookup = (name) => ownVariable(state, name) ?? args.get(name) ?? variable(state.config, name);
+    switch (instruction.kind) {
+      case 'ARG': {
+        for (const { name, value } of instruction.args) {
+          const { buildArgs, platformArgs, plan } = this.#solve.context;
+          const given =
+            buildArgs.get(name) ??
+            (value === undefined
+              ? (plan.globalArgs.get(name) ?? platformArgs.get(name))
+              : expandWord(value, lookup, { escape }));
+          if (given !== undefined) args.set(name, given);
+        }
+        const text = `ARG ${instruction.args.map(({ name }) => (args.has(name) ? `${name}=${args.get(name)}` : name)).join(' ')}`;
+        // The key does not change: an ARG counts where it is used, in the RUN steps that see it.
+        return {
+          ...state,
+          history: [...state.history, { created: state.createdAt, created_by: text, empty_layer: true }],
+        };
+      }
+      case 'RUN':
+        return this.#runs.apply(state, instruction, { run, lookup });
+      case 'COPY':
+      case 'ADD':
+        return this.#copies.apply(state, instruction, { run, lookup });
+      case 'WORKDIR': {
+        const change = changeConfig(state.config, instruction, lookup, { escape })!;
+        const path = change.config.WorkingDir!;
+        const owner = await this.#directoryOwner(state);
+        const inputs = [
+          { name: 'directory', value: path },
+          { name: 'owner', value: `${owner.uid}:${owner.gid}` },
+        ];
+        const record = await this.#results.of(state, { kind: 'WORKDIR', text: change.text, inputs, run }, (key) =>
+          this.#results.layer(state, key, [], async (rootfs) =>
+            this.#solve.context.parts.makeDirectory(rootfs, path, owner),
+          ),
+        );
+        return nextState(state, record, change.config);
+      }
+      default: {
+        const change = changeConfig(state.config, instruction, lookup, { escape, ownCmd: run.ownCmd })!;
+        if (instruction.kind === 'CMD') run.ownCmd = true;
+        const inputs = [{ name: 'configuration', value: change.text }];
+        const step = { kind: instruction.kind, text: change.text, inputs, run };
+        const record = await this.#results.of(state, step, async () => undefined);
+        const author = instruction.kind === 'MAINTAINER' ? instruction.text : state.author;
+        return { ...nextState(state, record, change.config), author };
+      }
+    }
+  }
+
+  /** A WORKDIR that has to be made is the USER's; root's when the image does not know the user yet. */
+  async #directoryOwner({ config, chain }: StageState): Promise<{ readonly uid: number; readonly gid: number }> {
+    if (!config.User) return { uid: 0, gid: 0 };
+    try {
+      return await this.#solve.context.parts.lookUpOwner(() => this.#solve.views.of(chain), config.User);
+    } catch (error) {
+      if (errorCode(error) === 'internal') throw error;
+      return { uid: 0, gid: 0 };
+    }
+  }
+}
+
+function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
+  return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+}

@@ -1,0 +1,66 @@
+import type { BuildPlan, PlannedStage } from '../../../build/plan.ts';
+import type { StepInput } from '../../../state/build-records.ts';
+import type { Lease } from '../../../state/leases.ts';
+import type { BuildOptions, BuildRequest } from '../../engine.ts';
+import type { BuilderParts } from '../builder-parts.ts';
+import type { BuildEvent, BuildVertex, StepOrigin } from '../build-event.ts';
+import type { NamedContext } from '../contexts.ts';
+import type { FilesPlace } from '../copy-step.ts';
+import type { SourceSecrets } from '../sources/source-secrets.ts';
+import type { CacheImport, StepCache } from '../step-cache.ts';
+
+/** What the stages of one solve have in common. */
+export interface StageContext {
+  readonly parts: BuilderParts;
+  readonly request: BuildRequest;
+  readonly plan: BuildPlan;
+  /** Directory of this build, removed after it. */
+  readonly directory: string;
+  /** Of the whole engine. */
+  readonly cache: StepCache;
+  /** Other places that may know a step. */
+  readonly imports: readonly CacheImport[];
+  readonly onEvent: (event: BuildEvent) => void;
+  /** What the client has for places that ask who comes. */
+  readonly secrets: SourceSecrets;
+  /** The build context. */
+  readonly main: FilesPlace;
+  /** Names of others, and where they lead. */
+  readonly named: ReadonlySet<string>;
+  readonly context: (name: string) => Promise<NamedContext>;
+  readonly escape: string;
+  /** SOURCE_DATE_EPOCH: seconds that nothing which is made may be newer than. */
+  readonly epoch: number | undefined;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  readonly platformArgs: ReadonlyMap<string, string>;
+  /** Keeps the layers of this build from collection. */
+  readonly lease: Lease;
+  readonly announce: (text: string) => void;
+  readonly options: BuildOptions;
+}
+
+/** A stage while it is built. */
+export interface StageRun {
+  readonly planned: PlannedStage;
+  readonly announce: (text: string) => void;
+  /** For the classic stream alone: events say the same in their own way. */
+  readonly note: (text: string) => void;
+  /** Values of the ARGs so far. */
+  readonly args: Map<string, string>;
+  /** Of the instruction that is under way, triggers counted. */
+  position: number;
+  /** Whether it has had a CMD. */
+  ownCmd: boolean;
+  /** The step that is under way. */
+  vertex: BuildVertex;
+  /** How it got its result, when it has one of its own. */
+  last: StepOrigin | undefined;
+}
+
+/** One step as it is looked for in the cache. */
+export interface Step {
+  readonly kind: string;
+  readonly text: string;
+  readonly inputs: readonly StepInput[];
+  readonly run: StageRun;
+}

@@ -1,0 +1,115 @@
+import { mkdir } from 'node:fs/promises';
+import { EngineError, errorMessage } from '../../../base/errors.ts';
+import { clampTimes } from '../../../build/copy-files.ts';
+import type { Digest } from '../../../oci/digest.ts';
+import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
+import type { BuildRecord } from '../../../state/build-records.ts';
+import { explainStep } from '../explain.ts';
+import { BuildStepFailed } from './failed-step.ts';
+import type { Solve } from './solve.ts';
+import type { Step } from './stage-context.ts';
+import { type StageState, stepKey } from './stage-state.ts';
+
+/** What steps give: taken from the cache, or made as a layer. */
+export class StepResults {
+  readonly #solve: Solve;
+
+  constructor(solve: Solve) {
+    this.#solve = solve;
+  }
+
+  /** The record of a step: from the cache, from another build that makes it now, or made. */
+  async of(
+    state: StageState,
+    { kind, text, inputs, run }: Step,
+    make: (key: Digest) => Promise<BuildRecord['layer']>,
+  ): Promise<BuildRecord> {
+    const { request, lease, cache, imports, epoch } = this.#solve.context;
+    const { records, snapshotter } = this.#solve.context.parts;
+    const times = epoch === undefined ? [] : [{ name: 'SOURCE_DATE_EPOCH', value: String(epoch) }];
+    const key = stepKey(state.key, kind, [...inputs, ...times]);
+    const { stage, index } = run.planned;
+    const slot = `${stage.name ?? index} ${run.position} ${kind}`;
+    const filter = request.noCacheFilter ?? [];
+    const fresh =
+      request.noCache === true || filter.some((name) => name.toLowerCase() === (stage.name ?? String(index)));
+    // As old as its base, or as was asked: the same inputs give the same image, whenever and wherever.
+    const createdAt =
+      epoch === undefined ? state.createdAt : new Date(epoch * 1000).toISOString().replace('.000Z', 'Z');
+    const { record, origin } = await cache.get({
+      key,
+      chain: state.chain,
+      lease,
+      signal: this.#solve.signal,
+      fresh,
+      imports,
+      step: { kind, text, inputs, slot, state, createdAt },
+      onMiss: () => {
+        if (request.explain === true)
+          run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
+      },
+      make: async () => ({
+        key,
+        parent: state.key,
+        text,
+        layer: await make(key),
+        createdAt,
+        usedAt: Date.now(),
+        uses: 0,
+        slot,
+        inputs,
+      }),
+    });
+    if (origin === 'cached') run.note(' ---> Using cache\n');
+    if (origin === 'shared') run.note(' ---> Shared with another build\n');
+    run.last = origin;
+    this.#solve.steps.push({ vertex: run.vertex, record, origin });
+    return record;
+  }
+
+  /** Makes a layer over the state's files: `work` gets them mounted read-write. */
+  async layer(
+    state: StageState,
+    key: Digest,
+    scaffold: readonly ScaffoldEntry[],
+    work: (rootfs: string) => Promise<{ readonly time: number | undefined } | void>,
+  ): Promise<BuildRecord['layer']> {
+    const { parts, lease } = this.#solve.context;
+    const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
+    const rootfs = this.#solve.temporary();
+    await mkdir(rootfs);
+    await parts.snapshotter.prepare(name, state.chain, { scaffold });
+    try {
+      await parts.mountActive(name, rootfs);
+      let time: number | undefined;
+      try {
+        time = (await work(rootfs))?.time;
+      } finally {
+        await parts.unmount(rootfs);
+      }
+      const seconds =
+        time ?? this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+      await clampTimes(parts.snapshotter.changesDir(name), {
+        seconds,
+        exact: time !== undefined,
+        signal: this.#solve.signal,
+      });
+      return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#solve.signal });
+    } catch (error) {
+      if (this.#solve.context.request.keepFailed === true && error instanceof BuildStepFailed && error.step) {
+        // What the command left is looked at, as an image of its own.
+        const layer = await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#solve.signal });
+        error.left = { diffIds: [...state.diffIds, layer.diffId], chain: layer.chain };
+        throw error;
+      }
+      await parts.snapshotter.remove(name).catch((cause: unknown) => {
+        throw new EngineError(
+          'internal',
+          `${errorMessage(error)}; and its layer could not be removed: ${errorMessage(cause)}`,
+          { cause },
+        );
+      });
+      throw error;
+    }
+  }
+}
