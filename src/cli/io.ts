@@ -15,12 +15,21 @@ export interface Io {
   setRawMode(raw: boolean): void;
   /** Called when the terminal changes its size. Gives the function that ends this. */
   onResize(listener: () => void): () => void;
+  /** Calls `release` once, before anything else is written: whoever redraws what it wrote knows that it no longer can. Undefined takes it back. */
+  holdScreen(release: (() => void) | undefined): void;
 }
 
 export function processIo(): Io {
+  let release: (() => void) | undefined;
+  const beforeWrite = (): void => {
+    const held = release;
+    release = undefined;
+    held?.();
+  };
   return {
-    stdout: output(() => process.stdout),
-    stderr: output(() => process.stderr),
+    stdout: output(() => process.stdout, beforeWrite),
+    stderr: output(() => process.stderr, beforeWrite),
+    holdScreen: (given) => void (release = given),
     get stdinIsTTY() {
       return process.stdin.isTTY;
     },
@@ -42,7 +51,7 @@ export function processIo(): Io {
   };
 }
 
-function output(stream: () => NodeJS.WriteStream): Output {
+function output(stream: () => NodeJS.WriteStream, beforeWrite: () => void): Output {
   let ready: NodeJS.WriteStream | undefined;
   const get = (): NodeJS.WriteStream => {
     if (!ready) {
@@ -63,6 +72,9 @@ function output(stream: () => NodeJS.WriteStream): Output {
       const { rows } = get();
       return rows || 24;
     },
-    write: (data) => void get().write(data),
+    write: (data) => {
+      beforeWrite();
+      get().write(data);
+    },
   };
 }

@@ -16,7 +16,13 @@ export function familiarName(reference: Reference): string {
 export async function pullImage(
   cli: Cli,
   image: string,
-  options: { platform?: string | undefined; output: Output | undefined; all?: boolean; client?: Client },
+  options: {
+    platform?: string | undefined;
+    output: Output | undefined;
+    all?: boolean;
+    client?: Client;
+    json?: boolean;
+  },
 ): Promise<void> {
   const reference = parseReference(image);
   const client = options.client ?? (await cli.client());
@@ -27,5 +33,8 @@ export async function pullImage(
     auth: await authHeaderFor(cli, image),
   });
   const silent: Output = { isTTY: false, columns: 80, rows: 24, write: () => {} };
-  await showProgress(options.output ?? silent, messages, { errorPrefix: 'Error response from daemon: ' });
+  await showProgress(options.output ?? silent, messages, {
+    errorPrefix: 'Error response from daemon: ',
+    json: options.json ?? false,
+  });
 }

@@ -22,6 +22,7 @@ export async function runInProcess(
     stdin: () => Readable.from([Buffer.from(options.stdin ?? '')]) as unknown as NodeJS.ReadStream,
     setRawMode: () => {},
     onResize: () => () => {},
+    holdScreen: () => {},
   };
   const code = await runProgram(words, {
     io,

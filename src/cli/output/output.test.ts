@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ProgressMessage } from '../../api/progress.ts';
+import type { Io } from '../io.ts';
 import { portsText } from './container-row.ts';
 import { escapeControls } from './escape.ts';
 import { indentJson } from './json.ts';
@@ -7,6 +9,7 @@ import { compareNatural } from './order.ts';
 import { progressText, showProgress } from './progress.ts';
 import { formatRows, type RowFormat } from './rows.ts';
 import { fitRows, layOut } from './table.ts';
+import { TaskRows } from './task-rows.ts';
 import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
 
 test('tables', () => {
@@ -183,4 +186,60 @@ test('transfers come with their rate: redrawn on a terminal, a line every five s
   const screen = await shown(true);
   assert.match(screen, /abc: Downloading +12MB\/20MB 1MB\/s/);
   assert.ok(screen.includes('5B/10B\x1b['));
+});
+
+test('progress as JSON: the messages themselves, and the error once more as an error', async () => {
+  let text = '';
+  const output = {
+    isTTY: true,
+    columns: 80,
+    rows: 24,
+    write: (data: string | Uint8Array) => void (text += String(data)),
+  };
+  async function* messages(): AsyncGenerator<ProgressMessage> {
+    yield { id: 'abc', status: 'Downloading', progressDetail: { current: 1, total: 2 } };
+    yield { error: 'gone', errorDetail: { message: 'gone' } };
+  }
+  await assert.rejects(showProgress(output, messages(), { json: true }), /gone/);
+  assert.deepEqual(
+    text
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line)),
+    [
+      { id: 'abc', status: 'Downloading', progressDetail: { current: 1, total: 2 } },
+      { error: 'gone', errorDetail: { message: 'gone' } },
+    ],
+  );
+});
+
+test('tasks in rows: redrawn in place, begun anew below what others write', () => {
+  let text = '';
+  let now = 0;
+  let held: (() => void) | undefined;
+  const output = {
+    isTTY: true,
+    columns: 60,
+    rows: 24,
+    write: (data: string | Uint8Array) => void (text += String(data)),
+  };
+  const io = { holdScreen: (release: (() => void) | undefined) => void (held = release) } as unknown as Io;
+  const rows = new TaskRows({ io, output, colour: false, prefix: '', now: () => now });
+  rows.show({ kind: 'Network', name: 'a_default', status: 'Creating' });
+  rows.show({ kind: 'Container', name: 'a-web-1\x1b[2J', status: 'Creating' });
+  now = 1500;
+  text = '';
+  rows.show({ kind: 'Network', name: 'a_default', status: 'Created' });
+  const screen = text;
+  assert.ok(screen.startsWith('\x1b[3A\r'), 'over the three lines that were there');
+  assert.match(
+    screen,
+    /\[\+\] Running 1\/2\n.* ✔ Network a_default +Created +1\.5s\n.* . Container a-web-1\\x1b\[2J +Creating +1\.5s\n/,
+  );
+  for (const line of screen.split('\n')) assert.ok(line.replaceAll(/\x1b\[\d*[A-Z]|\r/g, '').length <= 60); // oxlint-disable-line no-control-regex
+  // Somebody else writes: what has ended is not told again.
+  held?.();
+  text = '';
+  rows.show({ kind: 'Container', name: 'a-web-1\x1b[2J', status: 'Error' });
+  assert.match(text, /^\x1b\[2K\[\+\] Running 1\/1\n\x1b\[2K ✘ Container a-web-1\S+ +Error +1\.5s\n\x1b\[J$/); // oxlint-disable-line no-control-regex
 });

@@ -25,11 +25,14 @@ export async function showProgress(
     stepCode?: boolean;
     /** Milliseconds, for tests. */
     now?: () => number;
+    /** The messages themselves, one a line, the error at the end too. */
+    json?: boolean;
   } = {},
 ): Promise<void> {
   const rows = new ProgressRows(output, options.now);
   for await (const message of messages) {
     const error = message.errorDetail?.message ?? message.error;
+    if (options.json === true) output.write(`${JSON.stringify(message)}\n`);
     if (error !== undefined) {
       const code = options.stepCode === true ? message.errorDetail?.code : undefined;
       const excerpt = message.errorDetail?.excerpt;
@@ -37,7 +40,7 @@ export async function showProgress(
       throw new CommandError(`${options.errorPrefix ?? ''}${error}`, code || (options.errorCode ?? 1));
     }
     if (message.aux !== undefined) options.onAux?.(message.aux);
-    rows.show(message);
+    if (options.json !== true) rows.show(message);
   }
 }
 

@@ -33,9 +33,9 @@ gantry bake --set app.tags=app:dev --set app.args.MODE=debug app`,
     'metadata-file': string('Write build result metadata to a file', { complete: 'file' }),
     'no-cache': bool('Do not use cache when building the image'),
     print: bool('Print the options without building'),
-    progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "rawjson")', {
+    progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "json")', {
       initial: 'auto',
-      complete: ['auto', 'plain', 'tty', 'quiet', 'rawjson'],
+      complete: ['auto', 'plain', 'tty', 'quiet', 'json'],
     }),
     provenance: optional('Shorthand for "--set=*.attest=type=provenance"'),
     pull: bool('Always attempt to pull all referenced images'),

@@ -81,9 +81,9 @@ gantry build --ssh default .`,
       short: 'o',
     }),
     platform: string('Set platform if server is multi-platform capable'),
-    progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "rawjson")', {
+    progress: string('Set type of progress output ("auto", "plain", "tty", "quiet", "json")', {
       initial: 'auto',
-      complete: ['auto', 'plain', 'tty', 'quiet', 'rawjson'],
+      complete: ['auto', 'plain', 'tty', 'quiet', 'json'],
     }),
     provenance: optional('Shorthand for "--attest=type=provenance"'),
     pull: bool('Always attempt to pull a newer version of the image'),
@@ -108,10 +108,8 @@ gantry build --ssh default .`,
   complete: 'file',
   async run(cli, { flags, args }) {
     const progress = flags.progress || cli.env['BUILDKIT_PROGRESS'] || 'auto';
-    if (!['auto', 'plain', 'tty', 'quiet', 'rawjson'].includes(progress))
-      throw new CommandError(
-        `invalid progress type ${JSON.stringify(progress)}: use auto, plain, tty, quiet or rawjson`,
-      );
+    if (!['auto', 'plain', 'tty', 'quiet', 'json', 'rawjson'].includes(progress))
+      throw new CommandError(`invalid progress type ${JSON.stringify(progress)}: use auto, plain, tty, quiet or json`);
     const quiet = flags.quiet || progress === 'quiet';
     const place = args[0]!;
     const remote = isRemote(place);
@@ -227,7 +225,7 @@ gantry build --ssh default .`,
     // What goes to stdout is alone there.
     const screen = outputs.some(({ dest }) => dest === '-') ? cli.io.stderr : cli.io.stdout;
     const show = async (): Promise<number> => {
-      if (progress === 'rawjson') {
+      if (progress === 'json' || progress === 'rawjson') {
         for await (const message of messages) {
           cli.print(JSON.stringify(message));
           if (message.aux !== undefined) onAux(message.aux);

@@ -13,6 +13,7 @@ import { type CommandSpec, CommandError, type Invocation } from '../../command.t
 import type { Flags, FlagValues } from '../../flag.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { repositoryPath } from '../../compose-repository.ts';
+import { TaskRows } from '../../output/task-rows.ts';
 import { pinServices } from '../../lock/pin-services.ts';
 
 /** Flags before the sub-command. */
@@ -148,10 +149,29 @@ export class Compose {
     return found;
   }
 
+  #rows: TaskRows | undefined;
+
+  /** Rows that are redrawn, where `--progress` and the terminal are for it. */
+  get rows(): TaskRows | undefined {
+    const { progress, ansi } = this.flags;
+    const { stderr } = this.cli.io;
+    const able = stderr.isTTY && this.cli.env['TERM'] !== 'dumb' && ansi !== 'never';
+    if (progress !== 'tty' && !(progress === 'auto' && able)) return undefined;
+    this.#rows ??= new TaskRows({
+      io: this.cli.io,
+      output: stderr,
+      colour: able && !this.cli.env['NO_COLOR'],
+      prefix: this.flags['dry-run'] ? ' DRY-RUN MODE - ' : '',
+    });
+    return this.#rows;
+  }
+
   readonly onProgress = (event: ProgressEvent): void => {
     const { progress } = this.flags;
     if (progress === 'quiet') return;
-    if (progress === 'json')
+    const { rows } = this;
+    if (rows) rows.show(event);
+    else if (progress === 'json')
       this.cli.warn(
         JSON.stringify({
           id: `${event.kind} ${event.name}`,

@@ -29,7 +29,7 @@ export async function pullService(compose: Compose, service: Service, quiet: boo
   await pullImage(compose.cli, service.image, {
     client: await compose.client(),
     platform: asText(service.model['platform']),
-    output: quiet ? undefined : { ...SILENT, write: (data) => compose.cli.io.stderr.write(data) },
+    output: quiet ? undefined : transferOutput(compose, service.image),
   });
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Pulled' });
 }
@@ -39,13 +39,23 @@ export async function pushService(compose: Compose, service: Service, quiet: boo
   const client = await compose.client();
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Pushing' });
   await showProgress(
-    quiet ? SILENT : { ...SILENT, write: (data) => compose.cli.io.stderr.write(data) },
+    quiet ? SILENT : transferOutput(compose, service.image),
     client.images.push(reference.repository, {
       tag: reference.tag ?? DEFAULT_TAG,
       auth: await authHeaderFor(compose.cli, service.image),
     }),
   );
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Pushed' });
+}
+
+/** How far a pull or push is: beside the image's row where there are rows, else in lines. */
+function transferOutput(compose: Compose, image: string): Output {
+  const { rows } = compose;
+  if (compose.flags.progress === 'quiet') return SILENT;
+  return {
+    ...SILENT,
+    write: (data) => (rows ? rows.detail('Image', image, String(data).trim()) : compose.cli.io.stderr.write(data)),
+  };
 }
 
 /** Looks for mistakes in a service's Dockerfile; gives the exit code. */

@@ -1,5 +1,6 @@
 import { command } from '../../command.ts';
 import { list, string, strings } from '../../flag.ts';
+import { progressFlag, progressForm, progressOutput } from '../../options/progress.ts';
 import { showProgress } from '../../output/progress.ts';
 
 export const bootstrap = command({
@@ -16,16 +17,18 @@ gantry image bootstrap debian:bookworm-slim --include nginx,curl -t web-base:1.0
   flags: {
     include: strings('Further packages'),
     mirror: string('Fetch packages from this address'),
+    progress: progressFlag,
     suite: string("Another suite of the distribution than the name's"),
     tag: list('Name and optionally a tag for the image (repeatable)', { short: 't' }),
   },
   args: { min: 1, max: 1 },
   async run(cli, { flags, args }) {
+    const form = progressForm(flags, cli.io.stderr);
     const client = await cli.client();
     let id = '';
     let tags: readonly string[] = [];
     await showProgress(
-      cli.io.stderr,
+      progressOutput(form, cli.io.stderr),
       client.images.bootstrap({
         Base: args[0]!,
         ...(flags.include.length === 0 ? {} : { Include: flags.include }),
@@ -34,6 +37,7 @@ gantry image bootstrap debian:bookworm-slim --include nginx,curl -t web-base:1.0
         ...(flags.tag.length === 0 ? {} : { Tags: flags.tag }),
       }),
       {
+        json: form === 'json',
         onAux: (aux) => {
           const result = aux as { ID: string; Tags?: readonly string[] };
           id = result.ID;

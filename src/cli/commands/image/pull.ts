@@ -4,6 +4,7 @@ import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { lockKey, readLock } from '../../lock/lock-file.ts';
+import { progressFlag, type ProgressForm, progressForm, progressOutput, say } from '../../options/progress.ts';
 import { pullImage } from '../../pull-image.ts';
 
 export const pull = command({
@@ -12,6 +13,7 @@ export const pull = command({
     'all-tags': bool('Download all tagged images in the repository', { short: 'a' }),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
     locked: bool('Pull the digest that Dockerfile.lock or compose.lock in this directory has for the tag'),
+    progress: progressFlag,
     platform: string('Set platform if server is multi-platform capable'),
     quiet: bool('Suppress verbose output', { short: 'q' }),
   },
@@ -21,13 +23,15 @@ export const pull = command({
     const reference = parseReference(args[0]!);
     const bare = reference.tag === undefined && reference.digest === undefined;
     if (flags['all-tags'] && !bare) throw new CommandError("tag can't be used with --all-tags/-a");
-    if (!flags['all-tags'] && bare && !flags.quiet) cli.print(`Using default tag: ${DEFAULT_TAG}`);
+    const form = progressForm(flags, cli.io.stdout);
+    if (!flags['all-tags'] && bare && form !== 'quiet') say(cli, form, `Using default tag: ${DEFAULT_TAG}`);
     const platform = flags.platform || cli.env['DOCKER_DEFAULT_PLATFORM'] || undefined;
-    if (flags.locked) return pullLocked(cli, args[0]!, { platform, quiet: flags.quiet });
+    if (flags.locked) return pullLocked(cli, args[0]!, { platform, form });
     await pullImage(cli, args[0]!, {
       platform,
       all: flags['all-tags'],
-      output: flags.quiet ? undefined : cli.io.stdout,
+      output: progressOutput(form, cli.io.stdout),
+      json: form === 'json',
     });
     const end =
       reference.digest !== undefined
@@ -35,7 +39,7 @@ export const pull = command({
         : flags['all-tags']
           ? ''
           : `:${reference.tag ?? DEFAULT_TAG}`;
-    cli.print(`${reference.repository}${end}`);
+    say(cli, form, `${reference.repository}${end}`);
     return 0;
   },
 });
@@ -44,7 +48,7 @@ export const pull = command({
 async function pullLocked(
   cli: Cli,
   name: string,
-  { platform, quiet }: { platform: string | undefined; quiet: boolean },
+  { platform, form }: { platform: string | undefined; form: ProgressForm },
 ): Promise<number> {
   const key = lockKey(name);
   if (key === undefined) throw new CommandError(`${name} has a digest: --locked is for tags`);
@@ -54,10 +58,10 @@ async function pullLocked(
   const [digest] = digests;
   if (digest === undefined) throw new CommandError(`no lock in this directory has ${key}: run \`gantry lock\``);
   const byDigest = `${key}@${digest}`;
-  await pullImage(cli, byDigest, { platform, output: quiet ? undefined : cli.io.stdout });
+  await pullImage(cli, byDigest, { platform, output: progressOutput(form, cli.io.stdout), json: form === 'json' });
   const { repository, tag } = parseReference(key);
   const client = await cli.client();
   await client.images.tag(byDigest, repository, tag ?? DEFAULT_TAG);
-  cli.print(`${repository}:${tag ?? DEFAULT_TAG}@${digest}`);
+  say(cli, form, `${repository}:${tag ?? DEFAULT_TAG}@${digest}`);
   return 0;
 }

@@ -3,6 +3,7 @@ import { command, CommandError } from '../../command.ts';
 import { authHeaderFor } from '../../credentials.ts';
 import { bool, string } from '../../flag.ts';
 import { platformJson } from '../../options/platform.ts';
+import { progressFlag, progressForm, progressOutput, say } from '../../options/progress.ts';
 import { showProgress } from '../../output/progress.ts';
 import { familiarName } from '../../pull-image.ts';
 
@@ -14,6 +15,7 @@ export const push = command({
     platform: string(
       "Push a platform-specific manifest as a single-platform image to the registry.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
     ),
+    progress: progressFlag,
     quiet: bool('Suppress verbose output', { short: 'q' }),
   },
   args: { min: 1, max: 1 },
@@ -24,19 +26,20 @@ export const push = command({
     if (flags['all-tags'] && reference.tag !== undefined)
       throw new CommandError("tag can't be used with --all-tags/-a");
     const tag = flags['all-tags'] ? undefined : (reference.tag ?? DEFAULT_TAG);
-    if (!flags['all-tags'] && reference.tag === undefined && !flags.quiet)
-      cli.print(`Using default tag: ${DEFAULT_TAG}`);
+    const form = progressForm(flags, cli.io.stdout);
+    if (!flags['all-tags'] && reference.tag === undefined && form !== 'quiet')
+      say(cli, form, `Using default tag: ${DEFAULT_TAG}`);
     const client = await cli.client();
-    const silent = { isTTY: false, columns: 80, rows: 24, write: () => {} };
     await showProgress(
-      flags.quiet ? silent : cli.io.stdout,
+      progressOutput(form, cli.io.stdout),
       client.images.push(reference.repository, {
         tag,
         platform: platformJson(flags.platform),
         auth: await authHeaderFor(cli, args[0]!),
       }),
+      { json: form === 'json' },
     );
-    if (flags.quiet) cli.print(flags['all-tags'] ? reference.repository : familiarName({ ...reference, tag }));
+    if (form === 'quiet') cli.print(flags['all-tags'] ? reference.repository : familiarName({ ...reference, tag }));
     return 0;
   },
 });
