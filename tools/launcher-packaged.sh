@@ -6,8 +6,15 @@ entry=cli
 if [ "${1:-}" = daemon ]; then
   entry=daemon
   shift
-elif [ "${1:-} ${2:-}" = 'registry serve' ]; then
-  entry=registry
-  shift 2
+elif [ "${1:-}" = registry ]; then
+  case "${2:-}" in
+    serve | prune) entry=registry ;;
+  esac
+  for word in "$@"; do
+    case "$word" in
+      --engine | --engine=* | --detach | --detach=* | -d) entry=cli ;;
+    esac
+  done
+  [ "$entry" = cli ] || shift
 fi
 exec "$root/node" -- "$root/dist/$entry/main.js" "$@"

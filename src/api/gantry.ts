@@ -13,6 +13,33 @@ export const BOOTSTRAP_PATH = '/gantry/images/bootstrap';
 /** `POST /gantry/images/fsck?repair=1`, answer lines of `FsckMessage`. */
 export const FSCK_PATH = '/gantry/images/fsck';
 
+/**
+ * Registries over the engine's images. `POST`, body the settings of a registry (docs/registries.md) with full paths of the
+ * engine's machine: answer lines of `RegistryMessage`, the first with its address, and it is open as long as the client
+ * stays; with `detach=1` the answer is `{"Address":…}`, and it is open until `DELETE …/{address}`, by each next engine too.
+ * `GET` lists `RegistryListenerDocument`.
+ */
+export const REGISTRIES_PATH = '/gantry/registries';
+
+export interface RegistryMessage {
+  /** `127.0.0.1:5000` */
+  readonly Address?: string;
+  /** A line of JSON about a request. */
+  readonly Audit?: string;
+  /** Audit lines before this one that the client was too slow for. */
+  readonly Dropped?: number;
+}
+
+export interface RegistryListenerDocument {
+  readonly Address: string;
+  readonly Tls: boolean;
+  readonly Logins: boolean;
+  /** `client`: as long as that stays. `kept`: until it is stopped. `daemon`: by the engine's own settings. */
+  readonly From: 'client' | 'kept' | 'daemon';
+  /** Why it is not served. */
+  readonly Error?: string;
+}
+
 /** The body of a bootstrap: what `BootstrapRequest` of the engine is, on the wire. */
 export interface BootstrapRequestDocument {
   /** `debian:bookworm-slim`, `debian:trixie`, `ubuntu:noble`. */

@@ -289,6 +289,16 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/registry/serve.ts')).serve,
   },
   {
+    paths: ['registry ls', 'registry list'],
+    summary: 'List the registries over the images of the engine',
+    load: async () => (await import('./commands/registry/listeners.ts')).ls,
+  },
+  {
+    paths: ['registry stop'],
+    summary: 'Close registries over the images of the engine',
+    load: async () => (await import('./commands/registry/listeners.ts')).stop,
+  },
+  {
     paths: ['registry prune'],
     summary: "Delete what a registry's retention rules let go",
     load: async () => (await import('./commands/registry/serve.ts')).prune,

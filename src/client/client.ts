@@ -4,6 +4,7 @@ import type { Endpoint } from './endpoint.ts';
 import { ExecsClient } from './execs.ts';
 import { ImagesClient } from './images.ts';
 import { NetworksClient } from './networks.ts';
+import { RegistriesClient } from './registries.ts';
 import { type ClientOptions, Requester } from './requester.ts';
 import { SecretsClient } from './secrets.ts';
 import { SystemClient } from './system.ts';
@@ -19,6 +20,7 @@ export class Client {
   readonly networks: NetworksClient;
   readonly volumes: VolumesClient;
   readonly secrets: SecretsClient;
+  readonly registries: RegistriesClient;
   readonly builder: BuilderClient;
   readonly system: SystemClient;
 
@@ -32,6 +34,7 @@ export class Client {
     this.networks = new NetworksClient(requester);
     this.volumes = new VolumesClient(requester);
     this.secrets = new SecretsClient(requester);
+    this.registries = new RegistriesClient(requester);
     this.builder = new BuilderClient(requester);
     this.system = new SystemClient(requester);
   }

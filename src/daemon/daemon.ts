@@ -28,7 +28,6 @@ export class Daemon {
   #engine: EngineServices | undefined;
   #server: ApiServer | undefined;
   #buildkit: BuildkitService | undefined;
-  #registry: Awaited<ReturnType<EngineServices['registry']['serve']>> | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -79,12 +78,13 @@ export class Daemon {
   }
 
   async #serveRegistry(engine: EngineServices): Promise<void> {
-    const { config, log } = this.#options;
-    if (!config.registry) return;
-    const { addr, file } = config.registry;
-    const settings = { ...engine.registry.settings(file), ...(addr !== undefined && { addr }) };
-    this.#registry = await engine.registry.serve(settings, { audit: (line) => log.info(`registry: ${line}`) });
-    log.info(`Registry listens on ${this.#registry.address}`);
+    const { config } = this.#options;
+    if (config.registry) {
+      const { addr, file } = config.registry;
+      const settings = { ...engine.registry.settings(file), ...(addr !== undefined && { addr }) };
+      await engine.registry.open(settings, { from: 'daemon' });
+    }
+    await engine.registry.restore();
   }
 
   /** Takes over what can change without a restart: the log level. */
@@ -103,8 +103,7 @@ export class Daemon {
   async close(): Promise<void> {
     const { config, log } = this.#options;
     this.#notify('STOPPING=1');
-    const [server, engine, registry] = [this.#server, this.#engine, this.#registry];
-    this.#registry = undefined;
+    const [server, engine] = [this.#server, this.#engine];
     const buildkit = this.#buildkit;
     this.#server = undefined;
     this.#buildkit = undefined;
@@ -112,7 +111,7 @@ export class Daemon {
     try {
       const graceMs = config.shutdownSeconds * 500;
       buildkit?.close();
-      await Promise.all([server?.close(graceMs), registry?.close({ graceMs })]);
+      await Promise.all([server?.close(graceMs), engine?.registry.close({ graceMs })]);
       await engine?.close();
     } catch (error) {
       log.error(`while closing: ${errorMessage(error)}`);

@@ -11,6 +11,7 @@ import type {
   BuildDescriptionDocument,
   CacheMountDocument,
   RecentBuildDocument,
+  RegistryListenerDocument,
   VolumeFilesDocument,
 } from '../api/gantry.ts';
 import type { AuthConfig } from '../api/auth.ts';
@@ -53,7 +54,6 @@ import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { ServedRegistry } from '../registry/server/serve.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
 import type { PruneOptions } from './builder/build-cache.ts';
@@ -490,6 +490,31 @@ export interface EventService {
 export interface RegistryService {
   /** What a file says, or nothing said without one. Throws `invalid-argument`. */
   settings(file?: string): RegistrySettings;
-  /** Throws `invalid-argument` for settings that cannot be, and what the system says of the address. */
-  serve(settings: RegistrySettings, options?: { audit?: (line: string) => void }): Promise<ServedRegistry>;
+  /** Settings that came from a client. Throws `invalid-argument`. */
+  check(value: unknown): RegistrySettings;
+  /** Throws `invalid-argument` for settings that cannot be, `conflict` for an address that is taken. */
+  open(settings: RegistrySettings, options?: OpenRegistryOptions): Promise<OpenedRegistry>;
+  list(): RegistryListenerDocument[];
+  /** Closes it, and forgets it when it was kept. Throws `not-found`, `conflict` for what the daemon's settings say. */
+  stop(address: string): Promise<void>;
+  /** Opens what was kept. Never throws: what cannot be opened says so in the list. */
+  restore(): Promise<void>;
+  /** Closes all, after `graceMs` whatever they do. */
+  close(options?: { graceMs?: number }): Promise<void>;
+}
+
+export interface OpenRegistryOptions {
+  /** Every next engine opens it too, until it is stopped. */
+  readonly keep?: boolean;
+  /** Gets the lines about requests, which the engine reports anyway. */
+  readonly audit?: (line: string) => void;
+  readonly from?: 'client' | 'daemon';
+}
+
+export interface OpenedRegistry {
+  /** `127.0.0.1:5000` */
+  readonly address: string;
+  /** Resolves once it is closed, by whomever. */
+  readonly ended: Promise<void>;
+  close(options?: { graceMs?: number }): Promise<void>;
 }

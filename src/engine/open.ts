@@ -11,6 +11,7 @@ import { RegistryClient } from '../registry/client/registry-client.ts';
 import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
 import { plainCgroup } from '../runtime/task-cleanup.ts';
 import { diskUsage } from '../snapshot/disk-usage.ts';
+import { KeptListeners } from '../state/kept-listeners.ts';
 import { RegistryRecords } from '../state/registry-records.ts';
 import { ImageStore } from '../state/images.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
@@ -47,6 +48,7 @@ import { findPrograms } from './programs.ts';
 import { reconcile, startByPolicy } from './reconcile.ts';
 import { EngineSpecs } from './specs/container-specs.ts';
 import { EngineRegistry } from './registry/engine-registry.ts';
+import { RegistryListeners } from './registry/registry-listeners.ts';
 import { RegistryRoots } from './registry/registry-roots.ts';
 import { EngineContainerSecrets } from './secrets/container-secrets.ts';
 import { KeyFile } from './secrets/key-file.ts';
@@ -287,6 +289,13 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   removeCgroupParent();
   startByPolicy(context);
 
+  const registry = new RegistryListeners(
+    new EngineRegistry(imageParts, registryRoots, report),
+    new KeptListeners(db),
+    report,
+  );
+  opened.defer(() => registry.close());
+
   const resources = opened.move();
   const close = (): Promise<void> => resources.disposeAsync();
   return {
@@ -299,7 +308,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     builder,
     system,
     events,
-    registry: new EngineRegistry(imageParts, registryRoots, report),
+    registry,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -6,6 +6,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { FileContentStore } from '../content/file-content-store.ts';
 import { prune } from './prune.ts';
+import { SERVE_OPTIONS, settingsOf } from './serve-options.ts';
 import { lockRoot } from './root-lock.ts';
 import { openBucket } from './s3/open.ts';
 import type { S3Credentials } from './s3/signature.ts';
@@ -13,29 +14,15 @@ import { DirectoryFiles } from './server/directory-files.ts';
 import { FileLinks } from './server/file-links.ts';
 import { Repositories } from './server/repositories.ts';
 import { repositoryPolicy, serveRegistry } from './server/serve.ts';
-import { DEFAULT_ADDRESS, readRegistrySettings, type RegistrySettings } from './server/settings.ts';
+import { readRegistrySettings, type RegistrySettings } from './server/settings.ts';
 
 const GRACE_MS = 10_000;
-
-const OPTIONS = {
-  addr: { type: 'string' },
-  config: { type: 'string' },
-  root: { type: 'string', default: '/var/lib/gantry-registry' },
-  htpasswd: { type: 'string' },
-  'anonymous-pull': { type: 'boolean', default: false },
-  'tls-cert': { type: 'string' },
-  'tls-key': { type: 'string' },
-  'max-blob-size': { type: 'string' },
-  'no-delete': { type: 'boolean', default: false },
-  audit: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const;
 
 const HELP = `
 Usage:  gantry registry serve [OPTIONS]
 
-A registry for container images, in the foreground (OCI distribution specification 1.1). To serve the
-images of an engine instead, from its own store: gantry daemon --registry ADDRESS:PORT
+A registry for container images, in the foreground (OCI distribution specification 1.1), from a directory
+or a bucket; with --engine the images of the engine that runs, from its own store, without a copy.
 
 Examples:
   # On this machine, for whoever is on it
@@ -45,9 +32,14 @@ Examples:
   htpasswd -Bbn ann secret > users
   gantry registry serve --addr :5000 --htpasswd users --tls-cert cert.pem --tls-key key.pem
 
+  # The images of this machine's engine, until ctrl-C; with --detach until "gantry registry stop"
+  gantry registry serve --engine
+
 Options:
       --addr ADDRESS:PORT    Where to listen (default "127.0.0.1:5000")
       --config FILE          Settings beyond these flags, in JSON: see docs/registries.md
+      --engine               Serve the images of the engine ("gantry -H HOST registry serve --engine" for another)
+  -d, --detach               With --engine: leave it open, also for the next engine
       --root DIR             Where images are kept (default "/var/lib/gantry-registry")
       --htpasswd FILE        Who may log in: bcrypt entries, as "htpasswd -B" makes them
       --anonymous-pull       Pulls need no login
@@ -55,15 +47,15 @@ Options:
       --tls-key FILE         Its key
       --max-blob-size BYTES  Largest layer that is taken (default 64 GiB)
       --no-delete            Refuse deletions
-      --audit                Write a line of JSON for each request that changes something
+      --audit                Write a line of JSON for each request that changes something or is refused
   -h, --help                 Print this help and exit
 `;
 
 const PRUNE_OPTIONS = {
   config: { type: 'string' },
-  root: OPTIONS.root,
+  root: SERVE_OPTIONS.root,
   'dry-run': { type: 'boolean', default: false },
-  help: OPTIONS.help,
+  help: SERVE_OPTIONS.help,
 } as const;
 
 const PRUNE_HELP = `
@@ -101,8 +93,12 @@ async function runPrune(args: readonly string[]): Promise<void> {
 }
 
 async function runServe(args: readonly string[]): Promise<void> {
-  const { values } = readOptions(args, OPTIONS);
+  const { values } = readOptions(args, SERVE_OPTIONS);
   if (values.help) return void process.stdout.write(HELP);
+  if (values.engine || values.detach) {
+    // The launcher starts the command line for these; it does not see through short flags in one word.
+    throw new EngineError('invalid-argument', 'write --engine and --detach as words of their own');
+  }
   const settings = settingsOf(values);
   const { repositories, where, held } = await openStore(values.root, settings);
   const report = (message: string): void => void process.stderr.write(`${message}\n`);
@@ -149,32 +145,6 @@ function s3Credentials(): S3Credentials {
     throw new EngineError('invalid-argument', 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the object store');
   }
   return { accessKeyId, secretAccessKey, sessionToken: AWS_SESSION_TOKEN || undefined };
-}
-
-type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
-
-/** What the file says, and what flags say instead. Throws `invalid-argument`. */
-function settingsOf(values: Values): RegistrySettings {
-  const file = values.config === undefined ? {} : readRegistrySettings(values.config);
-  const { 'tls-cert': cert, 'tls-key': key, 'max-blob-size': size } = values;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new EngineError('invalid-argument', '--tls-cert and --tls-key go together');
-  }
-  if (size !== undefined && !/^[1-9]\d{0,14}$/.test(size)) {
-    throw new EngineError('invalid-argument', `--max-blob-size ${size} is no number of bytes`);
-  }
-  return {
-    ...file,
-    addr: values.addr ?? file.addr ?? DEFAULT_ADDRESS,
-    ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
-    ...(size !== undefined && { maxBlobSize: Number(size) }),
-    ...(values['no-delete'] && { deletes: false }),
-    auth: {
-      ...file.auth,
-      ...(values.htpasswd !== undefined && { htpasswd: values.htpasswd }),
-      ...(values['anonymous-pull'] && { anonymousPull: true }),
-    },
-  };
 }
 
 function readOptions<T extends NonNullable<ParseArgsConfig['options']>>(

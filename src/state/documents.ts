@@ -6,7 +6,7 @@ export class Documents<T extends { readonly id: string; readonly name: string }>
   readonly #db: Database;
   readonly #table: string;
 
-  constructor(db: Database, table: 'containers' | 'networks' | 'volumes' | 'secrets') {
+  constructor(db: Database, table: 'containers' | 'networks' | 'volumes' | 'secrets' | 'registry_listeners') {
     this.#db = db;
     this.#table = table;
   }

@@ -71,4 +71,6 @@ export const MIGRATIONS: readonly string[] = [
   `,
   // milliseconds since the epoch
   `CREATE TABLE image_uses (image TEXT PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
+  // registries over the engine's images that are opened at each start
+  `CREATE TABLE registry_listeners (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

@@ -9,6 +9,7 @@ import { containerRoutes } from './containers.ts';
 import { execRoutes } from './execs.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
+import { registryRoutes } from './registries.ts';
 import { secretRoutes } from './secrets.ts';
 import { systemRoutes } from './system.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -26,6 +27,7 @@ export function routeTable(engine: EngineServices, buildkit?: BuildkitService): 
     ...networkRoutes(engine),
     ...volumeRoutes(engine),
     ...secretRoutes(engine),
+    ...registryRoutes(engine),
     ...absentRoutes(),
   ];
 }

@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorMessage } from '../../base/errors.ts';
-import type { Access, Asking } from './access.ts';
+import type { Access, Asking, Identity } from './access.ts';
 import { handleBlob } from './blob-handler.ts';
 import { answerJson, type Call } from './call.ts';
 import { handleCatalog, handleReferrers, handleTags } from './list-handlers.ts';
@@ -32,6 +32,8 @@ export interface RegistryServerOptions {
   readonly deletes?: boolean | undefined;
   /** One line for each request that changed something or was refused, with who asked. */
   readonly audit?: ((line: string) => void) | undefined;
+  /** Reads too. */
+  readonly auditReads?: boolean | undefined;
   /** Is told of manifests that come, go out and are deleted. */
   readonly events?: ((event: RegistryEvent) => void) | undefined;
   readonly metrics?: Metrics | undefined;
@@ -45,6 +47,8 @@ export interface RegistryServerOptions {
 /** How long a refused client may go on sending. */
 const DRAIN_MS = 1000;
 const MAX_BLOB_BYTES = 64 * 2 ** 30;
+/** Reads that are audited all the same: no login, no right, too many guesses. */
+const AUDITED_REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
 
 /** The distribution API (distribution-spec 1.1) over a set of repositories. */
 export class RegistryServer implements AsyncDisposable {
@@ -123,47 +127,66 @@ export class RegistryServer implements AsyncDisposable {
     let kind = 'none';
     this.#limits.watch(request, response);
     if (this.#options.metrics) this.#measure(request, response, () => kind);
+    const [path, search] = splitUrl(request.url ?? '/');
+    const asking = askingOf(request);
     try {
-      const [path, search] = splitUrl(request.url ?? '/');
-      const { access, repositories, cache, events, deletes = true } = this.#options;
-      const asking = askingOf(request);
-      if (path === '/token') return await handleToken(access, { request, response, search, asking });
-      const query = new URLSearchParams(search);
-      const target = this.#inNamespace(parseTarget(path), query);
-      ({ kind } = target);
-      const action = actionOf(target, request.method ?? 'GET');
-      const identity = await access.identify(asking);
-      ({ subject } = identity);
-      access.check(identity, action, 'repository' in target ? target.repository : undefined, asking);
-      if (action === 'delete' && !deletes) {
-        throw new ProtocolError(405, 'UNSUPPORTED', 'nothing is deleted in this registry');
+      if (path === '/token') {
+        subject = await handleToken(this.#options.access, { request, response, search, asking });
+      } else {
+        const query = new URLSearchParams(search);
+        const target = this.#inNamespace(parseTarget(path), query);
+        ({ kind } = target);
+        const identity = await this.#options.access.identify(asking);
+        ({ subject } = identity);
+        await this.#answer(target, { request, response, query, identity, asking });
       }
-      const mayPull = (repository: string): boolean => access.mayDo(identity, 'pull', repository);
-      const maySee = (repository: string): boolean => access.allows(identity.subject, 'pull', repository);
-      if (action === 'push' && 'repository' in target && cache?.isCopy(target.repository)) {
-        throw new ProtocolError(405, 'UNSUPPORTED', `${target.repository} is a copy of another registry's: push there`);
-      }
-      const uploads = this.#uploads;
-      const publish: Call['publish'] = (event) => events?.({ ...event, subject, from: asking.address });
-      const call: Call = {
-        request,
-        response,
-        query,
-        subject,
-        repositories,
-        uploads,
-        cache,
-        publish,
-        uploadBase: this.#options.uploadUrl?.replace(/\/$/, '') ?? '',
-        maySee,
-        mayPull,
-      };
-      await dispatch(target, call);
     } catch (error) {
       this.#refuse(error, request, response);
     }
-    const reads = request.method === 'GET' || request.method === 'HEAD';
-    if (!reads || response.statusCode === 401 || response.statusCode === 403) this.#audit(request, response, subject);
+    const reads = (request.method === 'GET' || request.method === 'HEAD') && path !== '/token';
+    const told = !reads || this.#options.auditReads === true || AUDITED_REFUSALS.has(response.statusCode);
+    if (told) this.#audit(request, response, path, subject);
+  }
+
+  async #answer(
+    target: Target,
+    asked: {
+      request: IncomingMessage;
+      response: ServerResponse;
+      query: URLSearchParams;
+      identity: Identity;
+      asking: Asking;
+    },
+  ): Promise<void> {
+    const { request, response, query, identity, asking } = asked;
+    const { access, repositories, cache, events, deletes = true } = this.#options;
+    const { subject } = identity;
+    const action = actionOf(target, request.method ?? 'GET');
+    access.check(identity, action, 'repository' in target ? target.repository : undefined, asking);
+    if (action === 'delete' && !deletes) {
+      throw new ProtocolError(405, 'UNSUPPORTED', 'nothing is deleted in this registry');
+    }
+    const mayPull = (repository: string): boolean => access.mayDo(identity, 'pull', repository);
+    const maySee = (repository: string): boolean => access.allows(subject, 'pull', repository);
+    if (action === 'push' && 'repository' in target && cache?.isCopy(target.repository)) {
+      throw new ProtocolError(405, 'UNSUPPORTED', `${target.repository} is a copy of another registry's: push there`);
+    }
+    const uploads = this.#uploads;
+    const publish: Call['publish'] = (event) => events?.({ ...event, subject, from: asking.address });
+    const uploadBase = this.#options.uploadUrl?.replace(/\/$/, '') ?? '';
+    await dispatch(target, {
+      request,
+      response,
+      query,
+      subject,
+      repositories,
+      uploads,
+      cache,
+      publish,
+      uploadBase,
+      maySee,
+      mayPull,
+    });
   }
 
   /** `?ns=docker.io`: whoever asks a mirror says which registry it means. */
@@ -215,18 +238,19 @@ export class RegistryServer implements AsyncDisposable {
     });
   }
 
-  #audit(request: IncomingMessage, response: ServerResponse, subject: string | undefined): void {
+  #audit(request: IncomingMessage, response: ServerResponse, path: string, subject: string | undefined): void {
     const { audit } = this.#options;
     if (!audit) return;
-    const [path] = splitUrl(request.url ?? '/');
+    const digest = response.getHeader('docker-content-digest');
     audit(
-      JSON.stringify({
+      plainJson({
         time: new Date().toISOString(),
         from: request.socket.remoteAddress,
         subject: subject ?? null,
         method: request.method,
         path: path.slice(0, 1000),
         status: response.statusCode,
+        ...(typeof digest === 'string' && { digest }),
       }),
     );
   }
@@ -250,6 +274,14 @@ async function dispatch(target: Target, call: Call): Promise<void> {
     case 'referrers':
       return handleReferrers(call, target);
   }
+}
+
+/** JSON of printable ASCII only: names and paths that others chose neither begin lines nor move a terminal's cursor. */
+function plainJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^ -~]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function splitUrl(url: string): [path: string, search: string] {

@@ -60,6 +60,7 @@ export async function serveRegistry(
     maxBlobBytes: maxBlobSize,
     deletes,
     audit,
+    auditReads: settings.auditReads,
     report,
   });
   const { host, port } = await server.listen(address);

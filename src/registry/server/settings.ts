@@ -31,6 +31,8 @@ export interface RegistrySettings {
   readonly maxBlobSize?: number;
   /** Manifests and blobs may be deleted by clients; default true. */
   readonly deletes?: boolean;
+  /** Write an audit line for every request, not only for those that change something or are refused. */
+  readonly auditReads?: boolean;
   /** Take pushes from other machines without any login, also into an engine's images. */
   readonly openPush?: boolean;
 }
@@ -262,6 +264,7 @@ const settings = record({
   ),
   maxBlobSize: count,
   deletes: truth,
+  auditReads: truth,
   openPush: truth,
 });
 
@@ -276,6 +279,12 @@ export function readRegistrySettings(file: string): Partial<RegistrySettings> {
       cause: error,
     });
   }
+}
+
+/** Settings that came as a document. Throws `invalid-argument`, naming the setting. */
+export function checkRegistrySettings(value: unknown): RegistrySettings {
+  settings(value, '');
+  return { addr: DEFAULT_ADDRESS, ...(value as Partial<RegistrySettings>) };
 }
 
 /** `:5000`, `127.0.0.1:5000`, `[::1]:5000`. Throws `invalid-argument`. */

@@ -13,7 +13,7 @@ const MAX_SCOPES = 100;
 
 /**
  * `/token`: the token service of the distribution project, GET with a login or none, and POST as OAuth 2 has it (password,
- * refresh_token). What is asked for and may not be had is left out of the token.
+ * refresh_token). What is asked for and may not be had is left out of the token. Gives who got one.
  */
 export async function handleToken(
   access: Access,
@@ -23,7 +23,7 @@ export async function handleToken(
     search,
     asking,
   }: { request: IncomingMessage; response: ServerResponse; search: string; asking: Asking },
-): Promise<void> {
+): Promise<string | undefined> {
   const { tokens } = access;
   if (!tokens) throw new ProtocolError(404, 'UNSUPPORTED', 'there is no token service here');
   const { signer, options } = tokens;
@@ -58,6 +58,7 @@ export async function handleToken(
     'content-length': Buffer.byteLength(body),
   });
   response.end(body);
+  return subject;
 }
 
 async function readForm(request: IncomingMessage, search: string): Promise<URLSearchParams> {
