@@ -87,7 +87,8 @@ async function recoverContainer(context: ContainerContext, record: ContainerReco
       context.networking.adopt(networkedContainer(context, record), task.pid, attachment, (name) => task.held(name)),
     );
   }
-  const frozen = await context.isFrozen(task.pid);
+  // one that ends while it is taken over is not frozen, and its end is told as any other
+  const frozen = await context.isFrozen(task.pid).catch(() => state.status === 'paused');
   const current =
     frozen === (state.status === 'paused') ? record : { ...record, state: frozen ? paused(state) : resumed(state) };
   if (current !== record) context.store.update(current);

@@ -40,6 +40,19 @@ export function findOrphans(
     .map(([dataRoot, bridges]) => ({ dataRoot, bridges: bridges.map(({ name }) => name) }));
 }
 
+/** Host ends of containers' links, on bridges of this engine, that no container of it is known to have: what a dead engine was making or taking away. */
+export function findStrayPorts(links: RouteNetlink, dataRoot: string, known: ReadonlySet<string>): string[] {
+  const all = links.links();
+  const alias = ownerAlias(dataRoot);
+  const bridges = new Set(
+    all.filter((link) => link.kind === 'bridge' && link.alias === alias).map((link) => link.index),
+  );
+  return all
+    .filter(({ kind, name, master }) => kind === 'veth' && bridges.has(master) && /^veth[0-9a-f]{7}$/.test(name))
+    .map(({ name }) => name)
+    .filter((name) => !known.has(name));
+}
+
 /** Whether a process has the root's lock open. It reads the descriptors of every process: only for what looks abandoned. */
 function isLocked(dataRoot: string): boolean {
   const lock = `${dataRoot}/lock`;

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { RouteNetlink } from '../../src/linux/netlink-route.ts';
 import type { NetworkNamespace } from '../../src/linux/network-namespace.ts';
+import type { NetworkAttachment } from '../../src/state/containers.ts';
 import { addressOn, Lab, type LabContainer, LabEngine } from './lab.ts';
 
 const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -156,6 +157,41 @@ test('a new engine finds everything as it was', root, async () => {
   await engine.stop(next);
   await engine.stop(web);
   await engine.opened.networks.remove('keep');
+});
+
+test('a connect and a disconnect that were cut off leave no link behind', root, async () => {
+  const database = join(lab.directory, 'state.db');
+  for (const name of ['first', 'second']) await engine.opened.networks.create({ Name: name });
+  const web = await engine.start('web', { NetworkMode: 'first' });
+  const before = web.attachment!;
+  const links = (): string[] => {
+    using inside = new RouteNetlink(web.namespace);
+    return inside.links().flatMap(({ name, kind }) => (kind === 'veth' ? [name] : []));
+  };
+  const next = async (attachment: NetworkAttachment): Promise<void> => {
+    engine.abandon();
+    engine = new LabEngine(lab, { database });
+    engine.containers.set(web.id, { ...web, networks: {}, attachment });
+    await engine.opened.networking.adopt(web, web.pid, attachment);
+    await engine.opened.networking.recovered();
+  };
+  // the link is there, but nobody wrote it down
+  await engine.opened.networks.connect('second', { Container: 'web' });
+  assert.deepEqual(links(), ['eth0', 'eth1']);
+  await next(before);
+  assert.deepEqual(links(), ['eth0']);
+  await engine.opened.networks.connect('second', { Container: 'web' });
+  assert.deepEqual(links(), ['eth0', 'eth1']);
+  assert.equal(Object.keys(engine.get(web).attachment!.interfaces).length, 2);
+  // the way out was through the one that is written down no more
+  const { first: _, ...interfaces } = engine.get(web).attachment!.interfaces;
+  const { first: __, ...endpoints } = engine.get(web).attachment!.endpoints;
+  await next({ ...engine.get(web).attachment!, interfaces, endpoints });
+  assert.deepEqual(links(), ['eth1']);
+  lab.serve(neighbour, 7001);
+  assert.match(await lab.ask(web.namespace, '198.51.100.2', 7001), /^from/);
+  await engine.stop(web);
+  for (const name of ['first', 'second']) await engine.opened.networks.remove(name);
 });
 
 test('no packet of a running container is lost while an engine dies and another takes over', root, async () => {

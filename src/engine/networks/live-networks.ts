@@ -85,13 +85,14 @@ export class LiveNetworks {
       throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`);
     }
     const kept = wantedNetworks(container).filter(([name]) => registry.find(name)?.id !== network.id);
+    const networks = kept.length > 0 ? Object.fromEntries(kept) : NO_NETWORKS;
     const run = runs.get(container.id);
     if (run && container.pid > 0) {
       using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
-      runs.disconnect(run, namespace, network.name);
+      runs.disconnect(run, namespace, network.name, () => this.#save(container, networks));
       await this.#changed(run, namespace);
     }
-    this.#save(container, kept.length > 0 ? Object.fromEntries(kept) : NO_NETWORKS);
+    this.#save(container, networks);
   }
 
   /** The run may have ended meanwhile: then its attachment is nobody's any more. */

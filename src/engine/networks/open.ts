@@ -7,7 +7,7 @@ import { removeTable } from '../../network/firewall.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
 import { forwardAdvice, forwardDrops } from '../../network/host-firewall.ts';
 import { DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
-import { findOrphans } from '../../network/orphans.ts';
+import { findOrphans, findStrayPorts } from '../../network/orphans.ts';
 import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
 import { NetworkStore } from '../../state/networks.ts';
@@ -123,7 +123,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     networking: new ContainerNetworking({
       ...parts,
       firewall,
-      removeOrphans: () => removeOrphans(registry, dataRoot, notify),
+      removeOrphans: () => removeOrphans(registry, runs, containers, dataRoot, notify),
       notify,
     }),
     close: async () => {
@@ -146,6 +146,8 @@ function tableName(dataRoot: string): string {
 /** Never rejects. */
 async function removeOrphans(
   registry: NetworkRegistry,
+  runs: RunNetworks,
+  containers: ContainerDirectory,
   ownRoot: string,
   notify: (sentence: string) => void,
 ): Promise<void> {
@@ -156,6 +158,10 @@ async function removeOrphans(
       for (const bridge of bridges) registry.links.removeLink(bridge);
       notify(`removed what an engine left whose data root ${dataRoot} is gone: ${bridges.join(', ')} and its rules`);
     }
+    const strays = findStrayPorts(registry.links, ownRoot, runs.hostLinks());
+    for (const port of strays) registry.links.removeLink(port);
+    // a way out may have gone with one
+    if (strays.length > 0) runs.setAllRoutes((id) => containers.find(id).pid);
   } catch (error) {
     notify(`what dead engines left on this host's network could not be removed: ${errorMessage(error)}`);
   }

@@ -1,6 +1,7 @@
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
-import type { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { RouteNetlink } from '../../linux/netlink-route.ts';
+import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
 import { removeGuestLink, setDefaultRoutes } from '../../network/bridge.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
@@ -49,7 +50,9 @@ export class RunNetworks {
 
   /** By name or id of the network. On failure nothing is left. */
   async connect(run: NetworkRun, namespace: NetworkNamespace, name: string, wanted: EndpointSettings): Promise<void> {
-    const taken = Object.values(run.attachment.interfaces).map((link) => link.guest);
+    // also what a dead engine left, and what the container made for itself
+    using inside = new RouteNetlink(namespace);
+    const taken = inside.links().map((link) => link.name);
     const made = await this.endpoints.add({ container: run.container, namespace, network: name, wanted, taken });
     const { network } = made;
     if (this.#runs.get(run.container.id) !== run) {
@@ -64,13 +67,21 @@ export class RunNetworks {
     this.#event('connect', network.name, network.id, run.container.id);
   }
 
-  disconnect(run: NetworkRun, namespace: NetworkNamespace, network: string): void {
-    const { [network]: endpoint, ...endpoints } = run.attachment.endpoints;
-    const { [network]: link, ...interfaces } = run.attachment.interfaces;
+  /** `save` writes down that the run is off the network, before it is: what an engine that dies then leaves, the next one takes away. */
+  disconnect(run: NetworkRun, namespace: NetworkNamespace, network: string, save: () => void): void {
+    const before = run.attachment;
+    const { [network]: endpoint, ...endpoints } = before.endpoints;
+    const { [network]: link, ...interfaces } = before.interfaces;
     if (!endpoint || !link) return;
+    run.attachment = { ...before, endpoints, interfaces };
+    try {
+      save();
+    } catch (error) {
+      run.attachment = before;
+      throw error;
+    }
     removeGuestLink(namespace, link.guest);
     this.endpoints.release(endpoint);
-    run.attachment = { ...run.attachment, endpoints, interfaces };
     this.#event('disconnect', network, endpoint.NetworkID ?? '', run.container.id);
   }
 
@@ -85,6 +96,15 @@ export class RunNetworks {
     }
   }
 
+  /** Of every run, in the namespace of its process. */
+  setAllRoutes(pidOf: (containerId: string) => number): void {
+    for (const { container, attachment } of this.#runs.values()) {
+      if (Object.keys(attachment.interfaces).length === 0) continue;
+      using namespace = NetworkNamespace.open(`/proc/${pidOf(container.id)}/ns/net`);
+      this.setRoutes(namespace, attachment);
+    }
+  }
+
   /** Forgets the run; its addresses are free. Undefined when there is none. */
   take(containerId: string): NetworkRun | undefined {
     const run = this.#runs.get(containerId);
@@ -96,6 +116,15 @@ export class RunNetworks {
       this.#event('disconnect', name, endpoint.NetworkID ?? '', containerId);
     }
     return run;
+  }
+
+  /** Names of the host's ends of all links of runs. */
+  hostLinks(): Set<string> {
+    return new Set(
+      [...this.#runs.values()].flatMap(({ attachment }) =>
+        Object.values(attachment.interfaces).map(({ host }) => host),
+      ),
+    );
   }
 
   /** Ids of networks that running containers are on. */
