@@ -1,42 +1,47 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { gunzipSync, gzipSync } from 'node:zlib';
-import { IsalGunzip, IsalGzip } from './isal.ts';
+import { gzipSync, inflateRawSync } from 'node:zlib';
+import { END_OF_DEFLATE, IsalDeflate, IsalGunzip } from './isal.ts';
 
-const skip = IsalGzip.open() === undefined && 'libisal is not installed';
+const skip = IsalDeflate.open() === undefined && 'libisal is not installed';
 
-test('what isal compresses, zlib reads: whatever the pieces, empty, random and repeated', { skip }, () => {
-  const contents = [
-    Buffer.alloc(0),
-    Buffer.from('x'),
-    randomBytes(3_000_000),
-    Buffer.alloc(5_000_000, 'repeated '),
-    Buffer.concat([randomBytes(70_000), Buffer.alloc(70_000)]),
-  ];
-  for (const content of contents) {
-    for (const size of [1, 1000, 65_536, 262_144, 10_000_000]) {
-      if (content.length / size > 5000) continue;
-      const gzip = IsalGzip.open()!;
-      const parts: Buffer[] = [];
-      for (let at = 0; at < content.length; at += size) parts.push(...gzip.push(content.subarray(at, at + size)));
-      parts.push(...gzip.finish());
-      assert.ok(gunzipSync(Buffer.concat(parts)).equals(content), `${content.length} in pieces of ${size}`);
+test(
+  'what isal compresses, zlib reads: blocks of any size, empty, random and repeated, from one memory',
+  { skip },
+  async () => {
+    const contents = [
+      Buffer.alloc(0),
+      Buffer.from('x'),
+      randomBytes(3_000_000),
+      Buffer.alloc(5_000_000, 'repeated '),
+      Buffer.concat([randomBytes(70_000), Buffer.alloc(70_000)]),
+    ];
+    const deflate = IsalDeflate.open()!;
+    for (const content of contents) {
+      for (const size of [1, 1000, 65_536, 262_144, 10_000_000]) {
+        if (content.length / size > 5000) continue;
+        const parts: Uint8Array[] = [];
+        for (let at = 0; at < content.length; at += size)
+          parts.push(await deflate.block(content.subarray(at, at + size)));
+        const whole = Buffer.concat([...parts, END_OF_DEFLATE]);
+        assert.ok(inflateRawSync(whole).equals(content), `${content.length} in pieces of ${size}`);
+      }
     }
-  }
-});
+  },
+);
 
-test('several streams at a time do not mix', { skip }, () => {
-  const streams = [1, 2, 3].map((seed) => ({
-    gzip: IsalGzip.open()!,
-    text: Buffer.alloc(900_000, `${seed} and `),
-    parts: [] as Buffer[],
-  }));
-  for (let at = 0; at < 900_000; at += 100_000) {
-    for (const { gzip, text, parts } of streams) parts.push(...gzip.push(text.subarray(at, at + 100_000)));
-  }
-  for (const { gzip, text, parts } of streams) {
-    assert.ok(gunzipSync(Buffer.concat([...parts, ...gzip.finish()])).equals(text));
+test('a block is the same bytes whatever was compressed before it, and beside it', { skip }, async () => {
+  const block = Buffer.alloc(900_000, 'one and the same ');
+  const alone = await IsalDeflate.open()!.block(block);
+  const deflate = IsalDeflate.open()!;
+  await deflate.block(randomBytes(500_000));
+  const beside = [1, 2, 3].map((seed) => IsalDeflate.open()!.block(Buffer.alloc(900_000, `${seed} and `)));
+  assert.deepEqual(await deflate.block(block), alone);
+  assert.deepEqual(deflate.blockSync(block), alone);
+  for (const [index, other] of (await Promise.all(beside)).entries()) {
+    const text = Buffer.alloc(900_000, `${index + 1} and `);
+    assert.ok(inflateRawSync(Buffer.concat([other, END_OF_DEFLATE])).equals(text));
   }
 });
 

@@ -1,4 +1,4 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gzipSync, inflateRawSync } from 'node:zlib';
 import koffi, { type LibraryHandle } from 'koffi';
 import { EngineError } from '../base/errors.ts';
 import { addressOf } from './libc.ts';
@@ -12,15 +12,15 @@ const AT = {
   level: 40,
   levelBufferSize: 44,
   levelBuffer: 48,
-  endOfStream: 56,
-  gzipFlag: 60,
+  flush: 58,
 } as const;
 /** The whole structure has 82 KiB; a later version of the library may want more. */
 const STREAM_BYTES = 256 << 10;
 /** ISAL_DEF_LVL1_EXTRA_LARGE, and some. */
 const LEVEL_BYTES = 1 << 20;
 const LEVEL = 1;
-const IGZIP_GZIP = 1;
+/** Blocks of deflate that refer to nothing before them and end on a byte: such blocks one after the other are a stream. */
+const FULL_FLUSH = 2;
 const OUTPUT_BYTES = 256 << 10;
 
 /** `struct inflate_state` of libisal 2.30; what differs in another version shows in `works`. */
@@ -28,9 +28,15 @@ const INFLATE_AT = { nextOut: 0, availOut: 8, nextIn: 16, availIn: 32, blockStat
 const ISAL_GZIP = 1;
 const ISAL_BLOCK_FINISH = 5;
 
+/** A call as koffi binds it: `async` makes it on a thread of Node's pool. */
+interface AsyncCall {
+  (stream: Uint8Array): number;
+  async(stream: Uint8Array, done: (error: unknown, result: number) => void): void;
+}
+
 interface Functions {
   readonly init: (stream: Uint8Array) => void;
-  readonly deflate: (stream: Uint8Array) => number;
+  readonly deflate: AsyncCall;
   readonly inflateInit: (state: Uint8Array) => void;
   readonly inflateReset: (state: Uint8Array) => void;
   readonly inflate: (state: Uint8Array) => number;
@@ -43,57 +49,67 @@ interface Found {
 
 let functions: Found | undefined;
 
-/** Intel's gzip, several times as fast as zlib, where its library is installed (Debian: libisal2) and does what it should. */
-export class IsalGzip {
+/**
+ * Intel's deflate, several times as fast as zlib, where its library is installed (Debian: libisal2) and does what it should.
+ * One block at a time; the memory it needs is kept from block to block.
+ */
+export class IsalDeflate {
   readonly #functions: Functions;
   readonly #stream = Buffer.alloc(STREAM_BYTES);
   readonly #level = Buffer.alloc(LEVEL_BYTES);
+  #output = Buffer.alloc(0);
 
   private constructor(found: Functions) {
     this.#functions = found;
-    found.init(this.#stream);
-    this.#stream.writeUInt32LE(LEVEL, AT.level);
-    this.#stream.writeUInt32LE(LEVEL_BYTES, AT.levelBufferSize);
-    this.#stream.writeBigUInt64LE(addressOf(this.#level), AT.levelBuffer);
-    this.#stream.writeUInt16LE(IGZIP_GZIP, AT.gzipFlag);
   }
 
   /** Undefined where there is no such library. */
-  static open(): IsalGzip | undefined {
+  static open(): IsalDeflate | undefined {
     functions ??= load();
-    return functions.deflate && new IsalGzip(functions.deflate);
+    return functions.deflate && new IsalDeflate(functions.deflate);
   }
 
-  /** Takes all of `chunk`; gives what is ready. */
-  push(chunk: Uint8Array): Buffer<ArrayBuffer>[] {
-    if (chunk.byteLength === 0) return [];
-    this.#stream.writeBigUInt64LE(addressOf(chunk), AT.nextIn);
-    this.#stream.writeUInt32LE(chunk.byteLength, AT.availIn);
-    const output = this.#run();
+  /**
+   * `input`, which nobody changes meanwhile, as blocks that stand alone and end on a byte, the last of them not marked so:
+   * the same input always gives the same bytes. A thread of Node's pool does the work.
+   */
+  async block(input: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+    this.#prepare(input);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#functions.deflate.async(this.#stream, (error, result) =>
+      error === null || error === undefined ? resolve(result) : reject(error as Error),
+    );
+    return this.#take(await promise);
+  }
+
+  /** As `block`, on this thread. */
+  blockSync(input: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#prepare(input);
+    return this.#take(this.#functions.deflate(this.#stream));
+  }
+
+  #prepare(input: Uint8Array): void {
+    // What cannot be compressed is stored, in blocks of at most 64 KiB with 5 bytes of their own.
+    const room = input.byteLength + (input.byteLength >> 10) + 1024;
+    if (this.#output.byteLength < room) this.#output = Buffer.alloc(room);
+    const stream = this.#stream;
+    this.#functions.init(stream);
+    stream.writeUInt32LE(LEVEL, AT.level);
+    stream.writeUInt32LE(LEVEL_BYTES, AT.levelBufferSize);
+    stream.writeBigUInt64LE(addressOf(this.#level), AT.levelBuffer);
+    stream.writeUInt16LE(FULL_FLUSH, AT.flush);
+    stream.writeBigUInt64LE(addressOf(input), AT.nextIn);
+    stream.writeUInt32LE(input.byteLength, AT.availIn);
+    stream.writeBigUInt64LE(addressOf(this.#output), AT.nextOut);
+    stream.writeUInt32LE(this.#output.byteLength, AT.availOut);
+  }
+
+  #take(result: number): Uint8Array<ArrayBuffer> {
+    if (result !== 0) throw broken(`error ${result}`);
     if (this.#stream.readUInt32LE(AT.availIn) !== 0) throw broken('it leaves input behind');
-    return output;
-  }
-
-  /** The end of the gzip member. Nothing may come after it. */
-  finish(): Buffer<ArrayBuffer>[] {
-    this.#stream.writeUInt16LE(1, AT.endOfStream);
-    this.#stream.writeUInt32LE(0, AT.availIn);
-    return this.#run();
-  }
-
-  #run(): Buffer<ArrayBuffer>[] {
-    const outputs: Buffer<ArrayBuffer>[] = [];
-    for (;;) {
-      const output = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
-      this.#stream.writeBigUInt64LE(addressOf(output), AT.nextOut);
-      this.#stream.writeUInt32LE(OUTPUT_BYTES, AT.availOut);
-      const result = this.#functions.deflate(this.#stream);
-      if (result !== 0) throw broken(`error ${result}`);
-      const left = this.#stream.readUInt32LE(AT.availOut);
-      if (left > OUTPUT_BYTES) throw broken('it says that it wrote less than nothing');
-      if (left < OUTPUT_BYTES) outputs.push(output.subarray(0, OUTPUT_BYTES - left));
-      if (left > 0) return outputs;
-    }
+    const left = this.#stream.readUInt32LE(AT.availOut);
+    if (left > this.#output.byteLength) throw broken('it says that it wrote less than nothing');
+    return new Uint8Array(this.#output.subarray(0, this.#output.byteLength - left));
   }
 }
 
@@ -171,8 +187,8 @@ function load(): Found {
   }
   const bind = (prototype: string): never => library.func(prototype) as unknown as never;
   const all: Functions = {
-    init: bind('void isal_deflate_init(uint8_t *stream)'),
-    deflate: bind('int isal_deflate(uint8_t *stream)'),
+    init: bind('void isal_deflate_stateless_init(uint8_t *stream)'),
+    deflate: bind('int isal_deflate_stateless(uint8_t *stream)'),
     inflateInit: bind('void isal_inflate_init(uint8_t *state)'),
     inflateReset: bind('void isal_inflate_reset(uint8_t *state)'),
     inflate: bind('int isal_inflate(uint8_t *state)'),
@@ -180,15 +196,18 @@ function load(): Found {
   return { deflate: deflates(all) ? all : undefined, inflate: inflates(all) ? all : undefined };
 }
 
+/** An empty block that is the last. */
+export const END_OF_DEFLATE: Uint8Array = Uint8Array.of(3, 0);
+
 const SAMPLE = Buffer.from('a layer of an image, a layer of an image; '.repeat(2000));
 
 /** A library that is laid out in another way is not used. */
 function deflates(found: Functions): boolean {
-  const Gzip = IsalGzip as unknown as new (functions: Functions) => IsalGzip;
+  const Deflate = IsalDeflate as unknown as new (functions: Functions) => IsalDeflate;
   try {
-    const gzip = new Gzip(found);
-    const parts = [...gzip.push(SAMPLE.subarray(0, 1000)), ...gzip.push(SAMPLE.subarray(1000)), ...gzip.finish()];
-    return gunzipSync(Buffer.concat(parts)).equals(SAMPLE);
+    const deflate = new Deflate(found);
+    const parts = [SAMPLE.subarray(0, 1000), SAMPLE.subarray(1000)].map((input) => deflate.blockSync(input));
+    return inflateRawSync(Buffer.concat([...parts, END_OF_DEFLATE])).equals(SAMPLE);
   } catch {
     return false;
   }

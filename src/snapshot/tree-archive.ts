@@ -20,6 +20,8 @@ export interface TreeArchiveOptions {
   readonly overlay: boolean;
   /** The reader is done with a chunk when it asks for the next one, so one buffer serves for all. */
   readonly reuseChunks?: boolean;
+  /** Memory for the next chunk, all of one size: each but the last is filled. */
+  readonly takeMemory?: () => Buffer<ArrayBuffer>;
   /** Leave mounted `/proc`, `/sys` and their like empty: what is in them are no files. */
   readonly skipKernelFilesystems?: boolean;
   /** Called for each name; may throw to stop. */
@@ -35,12 +37,13 @@ export interface TreeArchiveOptions {
 export class TreeArchive {
   readonly #options: TreeArchiveOptions;
   readonly #links = new Map<string, ByteString>();
-  #chunk: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(CHUNK);
+  #chunk: Buffer<ArrayBuffer>;
   #used = 0;
   #contentBytes = 0;
 
   constructor(options: TreeArchiveOptions) {
     this.#options = options;
+    this.#chunk = this.#memory();
   }
 
   /** Bytes of files' content archived so far, that of hard links counted once. */
@@ -146,8 +149,8 @@ export class TreeArchive {
     let ended = false;
     while (left > 0) {
       this.#options.check();
-      if (this.#used === CHUNK) yield this.#take();
-      const room = Math.min(left, CHUNK - this.#used);
+      if (this.#used === this.#chunk.length) yield this.#take();
+      const room = Math.min(left, this.#chunk.length - this.#used);
       let length = ended ? 0 : readSync(fd, this.#chunk, this.#used, room, null);
       if (length === 0) {
         ended = true;
@@ -162,7 +165,7 @@ export class TreeArchive {
 
   *#append(data: Buffer): Generator<Uint8Array<ArrayBuffer>> {
     for (let position = 0; position < data.length;) {
-      if (this.#used === CHUNK) yield this.#take();
+      if (this.#used === this.#chunk.length) yield this.#take();
       const length = data.copy(this.#chunk, this.#used, position);
       this.#used += length;
       position += length;
@@ -171,9 +174,13 @@ export class TreeArchive {
 
   #take(): Uint8Array<ArrayBuffer> {
     const full = this.#chunk.subarray(0, this.#used);
-    if (!this.#options.reuseChunks) this.#chunk = Buffer.allocUnsafeSlow(CHUNK);
+    if (!this.#options.reuseChunks) this.#chunk = this.#memory();
     this.#used = 0;
     return full;
+  }
+
+  #memory(): Buffer<ArrayBuffer> {
+    return this.#options.takeMemory?.() ?? Buffer.allocUnsafeSlow(CHUNK);
   }
 }
 
