@@ -7,6 +7,7 @@ import { expandShortForms, FormError } from './long-form.ts';
 import { deduplicate, merge, remove } from './merge.ts';
 import { resolvePaths, toAbsolute } from './paths.ts';
 import { errorAt, type Place, Places } from './place.ts';
+import { isRemoteFile, RemoteFileNeeded } from './remote-file.ts';
 import { validateSchema } from './schema.ts';
 import { asDict, asList, asText, clone, dict, type Dict, isDict, sameValue, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
@@ -22,7 +23,7 @@ export interface ComposeFilesOptions {
   readonly resolvePaths: boolean;
   readonly warn: (message: string) => void;
   readonly onVariable?: ((variable: Variable) => void) | undefined;
-  /** Gives the local path of what a git address means. */
+  /** Gives the local path of what the address of a repository or an artifact means. */
   readonly fetchRemote?: ((address: string) => string) | undefined;
 }
 
@@ -34,11 +35,6 @@ interface Document {
 const LARGEST = 16 * 2 ** 20;
 
 const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
-
-/** Of a repository or a registry. */
-export function isRemoteFile(path: string): boolean {
-  return /^(oci|git|https?|ssh):\/\/|^git@|^github\.com\/|\.git(#|$)/.test(path);
-}
 
 /** The Compose file in a directory, or the file itself; undefined names are left for the reader to complain of. */
 export function composeFileIn(path: string): string {
@@ -166,11 +162,12 @@ class ComposeFiles {
 
   #localFile(path: string, place: Place | undefined, base: { directory: string; home: string | undefined }): string {
     if (!isRemoteFile(path)) return toAbsolute(path, base);
-    if (path.startsWith('oci://') || !this.#options.fetchRemote)
-      throw errorAt(place, `${path}: files from registries are not supported`, 'unimplemented');
+    if (!this.#options.fetchRemote)
+      throw errorAt(place, `${path}: files from registries and repositories are not fetched here`, 'unimplemented');
     try {
       return composeFileIn(this.#options.fetchRemote(path));
     } catch (error) {
+      if (error instanceof RemoteFileNeeded) throw error;
       throw errorAt(place, errorMessage(error), errorCode(error));
     }
   }

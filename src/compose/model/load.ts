@@ -1,13 +1,14 @@
 import fs from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { composeFileIn, isRemoteFile, readComposeFiles } from './compose-files.ts';
+import { composeFileIn, readComposeFiles } from './compose-files.ts';
 import { checkConsistency } from './consistency.ts';
 import { parseDotenv } from './dotenv.ts';
 import { interpolate, type Lookup, type Variable } from './interpolate.ts';
 import { nameResources, toNormalForm } from './normal-form.ts';
 import { Places } from './place.ts';
 import { checkProjectName, nameOf } from './project-name.ts';
+import { isRemoteFile } from './remote-file.ts';
 import { asDict, asList, asText, byText, dict, type Dict, isDict, sortedKeys, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
 
@@ -32,7 +33,10 @@ export interface LoadOptions {
   readonly readEnvFiles?: boolean;
   readonly checkConsistency?: boolean;
   readonly warn: (message: string) => void;
-  /** Gives the local path of what a git address means. */
+  /**
+   * Gives the local path of what the address of a repository or an artifact means; throws a RemoteFileNeeded where it has
+   * to be waited for.
+   */
   readonly fetchRemote?: (address: string) => string;
 }
 
@@ -54,13 +58,15 @@ const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-comp
 
 /** Reads a project's files. Throws `not-found` when there are none, `invalid-argument` with file, line and column. */
 export function loadProject(options: LoadOptions): LoadedProject {
-  const files = composeFiles(options);
+  const { files, remote } = composeFiles(options);
   const first = files.find((file) => file !== '-');
   const directory = resolve(options.cwd, options.projectDirectory ?? (first === undefined ? '.' : dirname(first)));
-  const environment = projectEnvironment(options, directory);
+  // The directory of what was fetched has neither a name that tells anything, nor anybody's `.env`.
+  const base = remote ? resolve(options.cwd, options.projectDirectory ?? '.') : directory;
+  const environment = projectEnvironment(options, base);
   const lookup: Lookup = (name) => environment.get(name);
   const stdin = files.includes('-') ? options.stdin?.() : undefined;
-  const name = projectName(options, files, stdin, directory, lookup);
+  const name = projectName(options, files, stdin, base, lookup);
   environment.set('COMPOSE_PROJECT_NAME', name);
   const variables = new Map<string, Variable>();
   const { tree, places } = readComposeFiles({
@@ -97,7 +103,8 @@ export function loadProject(options: LoadOptions): LoadedProject {
   return { name, directory, files, model: tree, disabled, profiles, lookup, environment, variables };
 }
 
-function composeFiles(options: LoadOptions): string[] {
+/** Absolute paths; `remote`: the first one was fetched. */
+function composeFiles(options: LoadOptions): { files: string[]; remote: boolean } {
   const start = resolve(options.cwd, options.projectDirectory ?? '.');
   const variables = options.files.length > 0 ? new Map<string, string>() : projectEnvironment(options, start);
   const given =
@@ -107,22 +114,28 @@ function composeFiles(options: LoadOptions): string[] {
           .get('COMPOSE_FILE')
           ?.split(variables.get('COMPOSE_PATH_SEPARATOR') || ':')
           .filter((file) => file !== '') ?? []);
-  if (given.length > 0)
-    return given.map((file) => {
-      if (isRemoteFile(file) && !fs.existsSync(resolve(options.cwd, file))) {
-        if (file.startsWith('oci://') || !options.fetchRemote)
-          throw new EngineError('unimplemented', `${file}: files from registries are not supported`);
+  const isRemote = (file: string): boolean => isRemoteFile(file) && !fs.existsSync(resolve(options.cwd, file));
+  if (given.length > 0) {
+    const files = given.map((file) => {
+      if (isRemote(file)) {
+        if (!options.fetchRemote)
+          throw new EngineError(
+            'unimplemented',
+            `${file}: files from registries and repositories are not fetched here`,
+          );
         return composeFileIn(options.fetchRemote(file));
       }
       return file === '-' ? file : resolve(options.cwd, file);
     });
+    return { files, remote: isRemote(given[0]!) };
+  }
   for (let at = start; ; at = dirname(at)) {
     const name = NAMES.find((item) => fs.existsSync(join(at, item)));
     if (name !== undefined) {
       const found = [join(at, name)];
       const stem = name.startsWith('docker-') ? 'docker-compose.override' : 'compose.override';
       const over = [`${stem}.yml`, `${stem}.yaml`].find((item) => fs.existsSync(join(at, item)));
-      return over === undefined ? found : [...found, join(at, over)];
+      return { files: over === undefined ? found : [...found, join(at, over)], remote: false };
     }
     if (dirname(at) === at) throw new EngineError('not-found', 'no configuration file provided: not found');
   }

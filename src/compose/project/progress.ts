@@ -1,6 +1,6 @@
 /** What happens to a resource, as it happens: `Container web-1 Creating`. */
 export interface ProgressEvent {
-  readonly kind: 'Container' | 'Network' | 'Volume' | 'Image' | 'Secret' | 'Service';
+  readonly kind: 'Container' | 'Network' | 'Project' | 'Volume' | 'Image' | 'Secret' | 'Service';
   readonly name: string;
   readonly status: string;
   readonly reason?: string;

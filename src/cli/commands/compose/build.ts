@@ -27,7 +27,7 @@ export const build = composeCommand({
     for (const name of ['builder', 'print', 'provenance', 'sbom', 'ssh'] as const)
       if (flags[name] !== '' && flags[name] !== false)
         throw new CommandError(`--${name} is not supported by this version; nothing was built`);
-    const project = compose.project(args);
+    const project = await compose.project(args);
     const services = selectServices(project, args, !flags['with-dependencies']);
     if (flags.check) {
       let code = 0;
@@ -59,7 +59,7 @@ export const push = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
-    const project = compose.project(args);
+    const project = await compose.project(args);
     for (const service of selectServices(project, args, !flags['include-deps']).values()) {
       // What others built, or what has no name that a registry knows, is not pushed.
       if (!service.builds || service.model['image'] === undefined) {
@@ -90,7 +90,7 @@ export const pull = composeCommand({
   async run(compose, { flags, args }) {
     if (!['', 'missing', 'always'].includes(flags.policy))
       throw new CommandError(`invalid --policy ${JSON.stringify(flags.policy)}: use missing or always`);
-    const project = compose.project(args);
+    const project = await compose.project(args);
     for (const [name, service] of selectServices(project, args, !flags['include-deps'])) {
       if (service.builds && (flags['ignore-buildable'] || service.model['image'] === undefined)) continue;
       try {

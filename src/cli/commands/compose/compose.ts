@@ -52,6 +52,7 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
   pause: { summary: 'Pause services', load: async () => (await import('./life.ts')).pause },
   port: { summary: 'Print the public port for a port binding', load: async () => (await import('./show.ts')).port },
   ps: { summary: 'List containers', load: async () => (await import('./ps.ts')).ps },
+  publish: { summary: 'Publish compose application', load: async () => (await import('./publish.ts')).publish },
   pull: { summary: 'Pull service images', load: async () => (await import('./build.ts')).pull },
   push: { summary: 'Push service images', load: async () => (await import('./build.ts')).push },
   restart: { summary: 'Restart service containers', load: async () => (await import('./life.ts')).restart },
@@ -80,7 +81,7 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
 };
 
 /** Commands of Docker's Compose that there is no substance for: refused by name. */
-const ABSENT = ['alpha', 'bridge', 'publish'];
+const ABSENT = ['alpha', 'bridge'];
 
 /** Commands that act in the terminal or on files of the host: they cannot be pretended. */
 const NOT_DRY = new Set(['attach', 'commit', 'cp', 'exec', 'export', 'run', 'wait', 'watch']);

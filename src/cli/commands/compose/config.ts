@@ -16,6 +16,7 @@ export const config = composeCommand({
     format: string('Format the output. Values: [yaml | json]', { initial: 'yaml', complete: ['yaml', 'json'] }),
     hash: string('Print the service config hash, one per line.'),
     images: bool('Print the image names, one per line.'),
+    'lock-image-digests': bool('Produces an override file with image digests'),
     models: bool('Print the model names, one per line.'),
     networks: bool('Print the network names, one per line.'),
     'no-consistency': bool("Don't check model consistency - warning: may produce invalid Compose output"),
@@ -26,6 +27,7 @@ export const config = composeCommand({
     output: string('Save to file (default to stdout)', { short: 'o', complete: 'file' }),
     profiles: bool('Print the profile names, one per line.'),
     quiet: bool("Only validate the configuration, don't print anything", { short: 'q' }),
+    'resolve-image-digests': bool('Pin image tags to digests'),
     services: bool('Print the service names, one per line.'),
     variables: bool('Print model variables and default values.'),
     volumes: bool('Print the volume names, one per line.'),
@@ -36,7 +38,7 @@ export const config = composeCommand({
     if (!['yaml', 'json'].includes(flags.format))
       throw new CommandError(`unsupported format ${JSON.stringify(flags.format)}: use yaml or json`);
     const wantsAll = flags.profiles;
-    const loaded = compose.load({
+    const loaded = await compose.load({
       services: args,
       interpolate: !flags['no-interpolate'] && !flags.variables,
       normalize: !flags['no-normalize'],
@@ -91,7 +93,14 @@ export const config = composeCommand({
       }
       return 0;
     }
-    const model = canonicalModel(loaded.model);
+    let shown = loaded.model;
+    if (flags['resolve-image-digests'] || flags['lock-image-digests']) {
+      const { pinnedImages } = await import('./image-digests.ts');
+      const pinned = await pinnedImages(compose, services);
+      for (const [name, image] of pinned) asDict(services[name])['image'] = image;
+      if (flags['lock-image-digests']) shown = imagesOnly(pinned);
+    }
+    const model = canonicalModel(shown);
     let text: string;
     if (flags['no-interpolate'])
       text = flags.format === 'json' ? goJson(sortKeys(model), 2) : yamlText(sortKeys(model) as Dict);
@@ -102,6 +111,12 @@ export const config = composeCommand({
     return 0;
   },
 });
+
+/** A file that, merged over the project's, gives its services these images. */
+function imagesOnly(images: ReadonlyMap<string, string>): Dict {
+  const services = [...images].map(([name, image]) => [name, dict([['image', image]])] as const);
+  return dict([['services', dict(services)]]);
+}
 
 function keepServices(services: Dict, names: readonly string[]): void {
   const wanted = new Set<string>();

@@ -6,6 +6,7 @@ import { type Observed, observeContainers } from '../../../compose/project/obser
 import type { ProgressEvent } from '../../../compose/project/progress.ts';
 import { type Project, projectOf, type Service } from '../../../compose/project/project.ts';
 import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
+import { RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
 import { checkProjectName } from '../../../compose/model/project-name.ts';
 import { errorCode } from '../../../base/errors.ts';
 import type { Cli } from '../../cli.ts';
@@ -73,7 +74,31 @@ export class Compose {
     return this.#client;
   }
 
-  load(more: Partial<LoadOptions> = {}): LoadedProject {
+  readonly #fetched = new Map<string, string>();
+  #stdin: string | undefined;
+
+  /** Reads the project's files, and fetches those of registries that they name. */
+  async load(more: Partial<LoadOptions> = {}): Promise<LoadedProject> {
+    const cache = join(
+      this.cli.env['XDG_CACHE_HOME'] || join(this.cli.env['HOME'] || '/root', '.cache'),
+      'gantry',
+      'compose',
+    );
+    for (;;) {
+      const warnings: string[] = [];
+      try {
+        const loaded = this.#loadOnce(cache, warnings, more);
+        for (const text of warnings) this.warn(text);
+        return loaded;
+      } catch (error) {
+        if (!(error instanceof RemoteFileNeeded)) throw error;
+        const { fetchProject } = await import('../../compose-artifact.ts');
+        this.#fetched.set(error.address, await fetchProject(this.cli, error.address, cache));
+      }
+    }
+  }
+
+  #loadOnce(cache: string, warnings: string[], more: Partial<LoadOptions>): LoadedProject {
     const { flags, cli } = this;
     const loaded = loadProject({
       files: flags.file,
@@ -83,13 +108,14 @@ export class Compose {
       profiles: flags.profile,
       cwd: process.cwd(),
       env: cli.env,
-      stdin: () => fs.readFileSync(0, 'utf8'),
-      warn: (message) => this.warn(message),
-      fetchRemote: (address) =>
-        repositoryPath(
-          address,
-          join(cli.env['XDG_CACHE_HOME'] || join(cli.env['HOME'] || '/root', '.cache'), 'gantry', 'compose'),
-        ),
+      stdin: () => (this.#stdin ??= fs.readFileSync(0, 'utf8')),
+      warn: (message) => warnings.push(message),
+      fetchRemote: (address) => {
+        if (!address.startsWith('oci://')) return repositoryPath(address, cache);
+        const path = this.#fetched.get(address);
+        if (path === undefined) throw new RemoteFileNeeded(address);
+        return path;
+      },
       ...more,
     });
     if (flags.locked) pinServices(loaded);
@@ -97,18 +123,18 @@ export class Compose {
   }
 
   /** The project without what no service uses. */
-  project(services: readonly string[] = [], scale?: ReadonlyMap<string, number>): Project {
-    const loaded = this.load({ services });
+  async project(services: readonly string[] = [], scale?: ReadonlyMap<string, number>): Promise<Project> {
+    const loaded = await this.load({ services });
     if (!this.flags['all-resources']) dropUnused(loaded.model);
     return projectOf(loaded, scale);
   }
 
   /** For commands that can do without files: the project's name, and its services where there are files. */
-  projectOrName(services: readonly string[] = []): { name: string; project: Project | undefined } {
+  async projectOrName(services: readonly string[] = []): Promise<{ name: string; project: Project | undefined }> {
     const given = this.flags['project-name'] || this.cli.env['COMPOSE_PROJECT_NAME'];
     try {
       const project = projectOf(
-        this.load({ services, profiles: this.flags.profile.length > 0 ? this.flags.profile : ['*'] }),
+        await this.load({ services, profiles: this.flags.profile.length > 0 ? this.flags.profile : ['*'] }),
       );
       return { name: project.name, project };
     } catch (error) {
@@ -122,7 +148,7 @@ export class Compose {
     services: readonly string[],
     options: { oneOffs?: boolean } = {},
   ): Promise<{ containers: Observed[]; project: Project | undefined; name: string }> {
-    const { name, project } = this.projectOrName(services);
+    const { name, project } = await this.projectOrName(services);
     const found = await observeContainers(await this.client(), name);
     for (const service of services)
       if (project ? !project.services.has(service) : !found.some((item) => item.service === service))

@@ -34,7 +34,7 @@ gantry compose convert --to kubernetes -o manifests/`,
     };
     if (flags.to === '') return config.run(compose, invocation);
     if (flags.to !== 'kubernetes') throw new CommandError(`unknown system ${JSON.stringify(flags.to)}: use kubernetes`);
-    const { manifests, findings } = convertToKubernetes(compose.project(invocation.args));
+    const { manifests, findings } = convertToKubernetes(await compose.project(invocation.args));
     const text = (documents: readonly Dict[]): string =>
       flags.format === 'json'
         ? `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: documents }, undefined, 2)}\n`

@@ -22,7 +22,7 @@ export const downCommand = composeCommand({
   async run(compose, { flags, given, args }) {
     if (!['', 'local', 'all'].includes(flags.rmi))
       throw new CommandError(`invalid value for --rmi: ${JSON.stringify(flags.rmi)}`);
-    const { name, project } = compose.projectOrName(args);
+    const { name, project } = await compose.projectOrName(args);
     for (const service of args)
       if (project && !project.services.has(service)) throw new CommandError(`no such service: ${service}`);
     const external = Object.values(asDict(project?.model['volumes']))

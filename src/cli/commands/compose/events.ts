@@ -13,7 +13,7 @@ export const events = composeCommand({
   args: { min: 0 },
   async run(compose, { flags, args }) {
     const { cli } = compose;
-    const { name } = compose.projectOrName(args);
+    const { name } = await compose.projectOrName(args);
     const client = await compose.client();
     const messages = client.system.events({
       since: flags.since === '' ? undefined : parseMoment(flags.since),

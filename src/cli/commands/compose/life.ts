@@ -75,7 +75,7 @@ export const restart = composeCommand({
   args: { min: 0 },
   async run(compose, { flags, given, args }) {
     const client = await compose.client();
-    const { project } = compose.projectOrName(args);
+    const { project } = await compose.projectOrName(args);
     const dependents =
       flags['no-deps'] || args.length === 0
         ? []

@@ -54,7 +54,7 @@ export const run = composeCommand({
   async run(compose, { flags, given, args }) {
     const { cli } = compose;
     const [name, ...words] = args;
-    const project = compose.project([name!]);
+    const project = await compose.project([name!]);
     const wanted = selectServices(project, [name!]);
     const service = wanted.get(name!)!;
     const client = await compose.client();

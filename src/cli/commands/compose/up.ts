@@ -187,7 +187,7 @@ async function prepare(
   args: readonly string[],
   more: { noDeps?: boolean; renewVolumes?: boolean; timeoutSeconds?: number | undefined; alwaysRecreateDeps?: boolean },
 ): Promise<Prepared> {
-  const project = compose.project(args, parseScale(flags.scale));
+  const project = await compose.project(args, parseScale(flags.scale));
   const services = selectServices(project, args, more.noDeps === true);
   if (services.size === 0) throw new CommandError('no service selected');
   for (const service of services.values()) for (const text of ignoredFields(service)) compose.warn(text);

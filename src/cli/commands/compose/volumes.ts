@@ -16,7 +16,7 @@ export const volumes = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
-    const { name, project } = compose.projectOrName(args);
+    const { name, project } = await compose.projectOrName(args);
     const client = await compose.client();
     const { Volumes: found } = await client.volumes.list(new Map([['label', [`${LABEL.project}=${name}`]]]));
     let wanted: Set<string> | undefined;

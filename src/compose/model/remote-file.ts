@@ -1,0 +1,17 @@
+/** Of a repository or a registry. */
+export function isRemoteFile(path: string): boolean {
+  return /^(oci|git|https?|ssh):\/\/|^git@|^github\.com\/|\.git(#|$)/.test(path);
+}
+
+/**
+ * Thrown while a project is read, for an address that has to be fetched first. Whoever can wait fetches it and reads the
+ * project again.
+ */
+export class RemoteFileNeeded extends Error {
+  readonly address: string;
+
+  constructor(address: string) {
+    super(`${address} has not been fetched`);
+    this.address = address;
+  }
+}
