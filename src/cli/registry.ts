@@ -127,6 +127,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/container/rename.ts')).rename,
   },
   {
+    paths: ['container why', 'why'],
+    summary: 'Tell why a container stopped, restarts, is unhealthy or cannot be reached',
+    load: async () => (await import('./commands/container/why.ts')).why,
+  },
+  {
     paths: ['container restart', 'restart'],
     summary: 'Restart one or more containers',
     load: async () => (await import('./commands/container/stop.ts')).restart,

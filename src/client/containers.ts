@@ -13,6 +13,7 @@ import type {
 } from '../api/container.ts';
 import type { Filters } from '../api/filters.ts';
 import { containerPortsPath, type PortChangeDocument, type PortsDocument } from '../api/gantry.ts';
+import { containerWhyPath, type WhyDocument } from '../api/why.ts';
 import { collect, filtersQuery, segment } from './query.ts';
 import type { HijackedStream, Requester } from './requester.ts';
 import type { HttpResponse } from './http.ts';
@@ -103,6 +104,10 @@ export class ContainersClient {
 
   changePorts(id: string, change: PortChangeDocument): Promise<PortsDocument> {
     return this.#requester.json('POST', containerPortsPath(segment(id)), { json: change });
+  }
+
+  why(id: string): Promise<WhyDocument> {
+    return this.#requester.json('GET', containerWhyPath(segment(id)));
   }
 
   async remove(id: string, options: { force?: boolean; volumes?: boolean; link?: boolean } = {}): Promise<void> {

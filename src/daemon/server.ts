@@ -4,6 +4,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { EngineError, errorCode, errorMessage } from '../base/errors.ts';
+import { onBehalfOf } from '../base/caller.ts';
+import { callerOf } from './caller.ts';
 import { splitEarlyBody } from './early-body.ts';
 import { Exchange } from './exchange.ts';
 import type { Logger } from './log.ts';
@@ -175,8 +177,19 @@ export class ApiServer {
     if (!match) throw pageNotFound();
     this.#options.log.debug(`Calling ${request.method} ${request.url?.slice(0, 1024)}`);
     const { route, params } = match;
-    await route.handle(
-      new Exchange({ request, response, version, params, query: new Query(query), signal, takeSocket, early }),
+    const exchange = new Exchange({
+      request,
+      response,
+      version,
+      params,
+      query: new Query(query),
+      signal,
+      takeSocket,
+      early,
+    });
+    await onBehalfOf(
+      () => callerOf(request),
+      () => route.handle(exchange),
     );
   }
 

@@ -52,11 +52,24 @@ function keyOf(record: ContainerRecord): string {
   return `${project(record)}/${record.config.Labels?.[SERVICE] ?? ''}`;
 }
 
-/** `db:service_healthy:false,job:service_completed_successfully:false` */
+/** Those that must run before it does. */
 function needsOf(record: ContainerRecord): { service: string; healthy: boolean }[] {
+  return dependenciesOf(record)
+    .filter(({ condition }) => condition !== 'service_completed_successfully')
+    .map(({ service, condition }) => ({ service, healthy: condition === 'service_healthy' }));
+}
+
+/** What its label says of other services: `db:service_healthy:false,job:service_completed_successfully:false` */
+export function dependenciesOf(record: ContainerRecord): { service: string; condition: string }[] {
   return (record.config.Labels?.[DEPENDS_ON] ?? '')
     .split(',')
     .map((item) => item.split(':'))
-    .filter(([service, condition]) => service !== '' && condition !== 'service_completed_successfully')
-    .map(([service, condition]) => ({ service: service!, healthy: condition === 'service_healthy' }));
+    .filter(([service]) => service !== '')
+    .map(([service, condition]) => ({ service: service!, condition: condition || 'service_started' }));
+}
+
+/** Whose container it is; undefined when not Compose's. */
+export function composeService(record: ContainerRecord): { project: string; service: string } | undefined {
+  const service = record.config.Labels?.[SERVICE];
+  return project(record) === '' || service === undefined ? undefined : { project: project(record), service };
 }

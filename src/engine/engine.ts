@@ -49,6 +49,7 @@ import type {
 } from '../api/secret.ts';
 import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
+import type { WhyDocument } from '../api/why.ts';
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
@@ -111,6 +112,8 @@ export interface ContainerService {
     signal?: AbortSignal,
   ): Promise<{ outcome: Promise<{ exitCode: number; error?: string }> }>;
   inspect(id: string, options?: { size?: boolean }): Promise<ContainerInspect>;
+  /** Why it stopped, restarts, is unhealthy or cannot be reached, from what was recorded; of one that was removed lately too. */
+  why(id: string): Promise<WhyDocument>;
   list(options?: { all?: boolean; limit?: number; size?: boolean; filters?: Filters }): Promise<ContainerSummary[]>;
   top(id: string, psArgs?: string): Promise<ContainerTop>;
   /** One sample, or one a second until `signal` aborts or the container goes. `oneShot` skips the sample before. */

@@ -234,6 +234,10 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     volumes: containerVolumes,
     secrets: new EngineContainerSecrets(secrets, secretFiles),
     networking,
+    findNetwork: async (name) => {
+      const found = await networks.inspect(name).catch(() => undefined);
+      return found && { name: found.Name, internal: found.Internal };
+    },
     specs,
     tasks,
     logs: recordLogs,

@@ -7,10 +7,11 @@ import type { Task } from '../runtime/task.ts';
 import type { ContainerRecord } from '../state/containers.ts';
 import type { ContainerContext } from './containers/context.ts';
 import { bootOrder } from './boot-order.ts';
+import { byEngine, withFact } from './containers/facts.ts';
 import { networkedContainer } from './containers/networked.ts';
 import { dropContainer } from './containers/remove.ts';
 import { shouldStartWithEngine } from './containers/restart-policy.ts';
-import { awaitRestart, beginRun, followTask } from './containers/run.ts';
+import { awaitRestart, beginRun, endFact, followTask } from './containers/run.ts';
 import { taskLog } from './containers/set-up.ts';
 import { ended, hasProcess, paused, resumed } from './containers/state.ts';
 
@@ -131,7 +132,10 @@ async function endedUnseen(
   exit: Awaited<Task['exited']>,
 ): Promise<void> {
   const { id, name } = record;
-  const after: ContainerRecord = { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') };
+  const after = withFact(
+    { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') },
+    { ...endFact(exit), Unseen: true },
+  );
   if (after.hostConfig.AutoRemove) context.store.updateInMemory(after);
   else context.store.update(after);
   await orReport(context, `container ${name}: clean-up after its run`, async () => {
@@ -143,7 +147,7 @@ async function endedUnseen(
 }
 
 async function autoRemove(context: ContainerContext, record: ContainerRecord): Promise<void> {
-  await dropContainer(context, record, { volumes: true }, { exitCode: record.state.exitCode });
+  await dropContainer(context, record, { volumes: true, by: byEngine('--rm') }, { exitCode: record.state.exitCode });
 }
 
 /** Directories and snapshots of containers that are gone. */
@@ -165,7 +169,7 @@ export function startByPolicy(context: ContainerContext): void {
     const { state, hostConfig, stoppedByHand, restartCount } = record;
     if (hasProcess(state)) continue;
     if (state.status === 'restarting') {
-      awaitRestart(context, record, 0);
+      awaitRestart(context, record, context.live.of(record.id).backoff.next(0));
       continue;
     }
     const start = shouldStartWithEngine(hostConfig.RestartPolicy, {
@@ -189,7 +193,9 @@ export function startByPolicy(context: ContainerContext): void {
       if (context.closing.aborted) return;
       await context.locks.run(id, async () => {
         const current = context.store.get(id);
-        if (current && !hasProcess(current.state) && !context.live.of(id).removing) await beginRun(context, current);
+        if (current && !hasProcess(current.state) && !context.live.of(id).removing) {
+          await beginRun(context, current, byEngine('engine start'));
+        }
       });
     });
     starts.set(id, start);

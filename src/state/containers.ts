@@ -8,9 +8,11 @@ import type {
 } from '../api/container.ts';
 import type { EndpointSettings, PortBinding } from '../api/network.ts';
 import type { MountPoint } from '../api/volume.ts';
+import type { ContainerFact } from '../api/why.ts';
 import { ZERO_TIME } from '../base/time.ts';
 import type { ChainId } from '../oci/digest.ts';
 import type { Database } from './database.ts';
+import { DepartedContainers } from './departed-containers.ts';
 import { Documents } from './documents.ts';
 
 /** Everything that is known of a container, as one immutable document. A change is a new document. */
@@ -39,6 +41,8 @@ export interface ContainerRecord {
   readonly restartCount: number;
   /** A person stopped it: `unless-stopped` leaves it alone when the engine starts again. */
   readonly stoppedByHand: boolean;
+  /** What happened to it, oldest first; the newest of it. */
+  readonly facts?: readonly ContainerFact[];
 }
 
 /** A mount of the container; `anonymous` volumes go with it when it is removed with its volumes. */
@@ -102,12 +106,15 @@ export const NEVER_RUN: RunState = {
 export class ContainerStore {
   readonly #db: Database;
   readonly #documents: Documents<ContainerRecord>;
+  /** Those that were removed. */
+  readonly departed: DepartedContainers;
   readonly #byId = new Map<string, ContainerRecord>();
   readonly #idByName = new Map<string, string>();
 
   constructor(db: Database) {
     this.#db = db;
     this.#documents = new Documents(db, 'containers');
+    this.departed = new DepartedContainers(db);
     for (const record of this.#documents.list()) this.#keep(record);
   }
 
@@ -160,11 +167,16 @@ export class ContainerStore {
     this.#keep(record);
   }
 
-  /** Idempotent. */
-  delete(id: string): void {
-    const record = this.#byId.get(id);
-    this.#write(record, () => this.#documents.delete(id));
-    if (!record) return;
+  /** Deletes it, and remembers as much of it as tells why. Idempotent. */
+  remove(record: ContainerRecord): void {
+    const { id } = record;
+    if (!this.#byId.has(id)) return;
+    this.#write(record, () =>
+      this.#db.transaction(() => {
+        this.#documents.delete(id);
+        this.departed.add(record);
+      }),
+    );
     this.#byId.delete(id);
     this.#idByName.delete(record.name);
   }

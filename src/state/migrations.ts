@@ -73,4 +73,8 @@ export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE image_uses (image TEXT PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;`,
   // registries over the engine's images that are opened at each start
   `CREATE TABLE registry_listeners (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  // what is remembered of containers that were removed: the last of them, and only what tells why
+  `CREATE TABLE departed_containers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, name TEXT NOT NULL, doc TEXT NOT NULL
+  ) STRICT;`,
 ];

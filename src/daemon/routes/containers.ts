@@ -1,5 +1,6 @@
 import type { WaitResponse } from '../../api/container.ts';
 import { containerPortsPath } from '../../api/gantry.ts';
+import { containerWhyPath } from '../../api/why.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { AttachOptions, AttachSession, EngineServices } from '../../engine/engine.ts';
 import type { Exchange } from '../exchange.ts';
@@ -47,6 +48,11 @@ export function containerRoutes(engine: EngineServices): Route[] {
       method: 'GET',
       path: '/containers/{id}/top',
       handle: async (exchange) => exchange.json(await containers.top(id(exchange), exchange.query.text('ps_args'))),
+    },
+    {
+      method: 'GET',
+      path: containerWhyPath('{id}'),
+      handle: async (exchange) => exchange.json(await containers.why(id(exchange))),
     },
     { method: 'GET', path: '/containers/{id}/logs', handle: (exchange) => logs(engine, exchange) },
     {

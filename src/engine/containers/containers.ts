@@ -35,6 +35,8 @@ import { containerStats, type StatsOptions } from './stats.ts';
 import { restartContainer, stopContainer, type StopOptions } from './stop.ts';
 import { topOfContainer } from './top.ts';
 import { updateContainer } from './update.ts';
+import { whyContainer } from './why/why.ts';
+import type { WhyDocument } from '../../api/why.ts';
 import { type WaitCondition, waitForContainer } from './wait.ts';
 
 /** The verbs on containers, each in a file of its own. */
@@ -98,6 +100,10 @@ export class Containers implements ContainerService {
 
   inspect(id: string, options?: { size?: boolean }): Promise<ContainerInspect> {
     return inspectContainer(this.#context, id, options);
+  }
+
+  why(id: string): Promise<WhyDocument> {
+    return whyContainer(this.#context, id);
   }
 
   list(options?: ListOptions): Promise<ContainerSummary[]> {

@@ -35,6 +35,10 @@ export interface ContainerContext {
   readonly volumes: ContainerVolumes;
   readonly secrets: ContainerSecrets;
   readonly networking: Networking;
+  /** By name or id; undefined when there is none. */
+  readonly findNetwork: (
+    nameOrId: string,
+  ) => Promise<{ readonly name: string; readonly internal: boolean } | undefined>;
   readonly specs: ContainerSpecs;
   readonly tasks: TaskRunner;
   readonly logs: ContainerLogs;

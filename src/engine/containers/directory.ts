@@ -1,8 +1,9 @@
 import type { EndpointSettings } from '../../api/network.ts';
 import type { ContainerRecord, ContainerStore, NetworkAttachment } from '../../state/containers.ts';
 import type { EngineConfig } from '../config.ts';
-import type { ContainerDirectory, NetworkedContainer } from '../networks/networking.ts';
+import type { ContainerDirectory, NetworkChange, NetworkedContainer } from '../networks/networking.ts';
 import { findContainer } from './context.ts';
+import { presentAuthor, withFact } from './facts.ts';
 import { networkedContainer } from './networked.ts';
 
 /** The containers as networks see them. */
@@ -28,9 +29,14 @@ export class StoredContainers implements ContainerDirectory {
     containerId: string,
     networks: Readonly<Record<string, EndpointSettings>>,
     attachment: NetworkAttachment | undefined,
+    change?: NetworkChange,
   ): void {
     const record = this.#store.get(containerId);
-    if (record) this.#store.update({ ...record, networks, attachment });
+    if (!record) return;
+    const changed = { ...record, networks, attachment };
+    this.#store.update(
+      change ? withFact(changed, { Kind: change.kind, What: change.network, By: presentAuthor() }) : changed,
+    );
   }
 
   #networked(record: ContainerRecord): NetworkedContainer {

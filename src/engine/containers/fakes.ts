@@ -102,6 +102,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       runEnded: async () => {},
       committed: async () => {},
     },
+    findNetwork: async () => undefined,
     networking: {
       check: () => [],
       prepare: async () => ({

@@ -5,6 +5,7 @@ import { now } from '../../base/time.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
+import { byEngine, withFact } from './facts.ts';
 import { HealthState, type HealthTimings, healthTimings, type ProbeResult } from './health-state.ts';
 
 const OUTPUT_LIMIT = 4096;
@@ -97,8 +98,19 @@ class TaskHealthMonitor implements HealthMonitor {
     const record = this.#context.store.get(this.#id);
     if (!record) return;
     const changed = { ...record, state: { ...record.state, health: this.#state.document } };
-    if (durably) this.#context.store.update(changed);
-    else this.#context.store.updateInMemory(changed);
+    if (!durably) this.#context.store.updateInMemory(changed);
+    else {
+      const { Status, Log } = this.#state.document;
+      const said = Status === 'unhealthy' ? Log?.at(-1)?.Output.slice(0, 200) : undefined;
+      this.#context.store.update(
+        withFact(changed, {
+          Kind: 'health',
+          What: Status,
+          By: byEngine('health check'),
+          ...(said !== undefined && { Error: said }),
+        }),
+      );
+    }
   }
 
   async #run(record: ContainerRecord): Promise<ProbeResult> {

@@ -2,6 +2,8 @@ import { EngineError } from '../../base/errors.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
+import type { FactAuthor } from '../../api/why.ts';
+import { noteFact, presentAuthor } from './facts.ts';
 import { parseSignal } from './signals.ts';
 import { hasProcess, resumed } from './state.ts';
 
@@ -11,6 +13,7 @@ const KILL_PATIENCE_MS = 10_000;
 
 /** Sends a signal (default KILL) to the first process. Throws `conflict` when there is none. */
 export async function killContainer(context: ContainerContext, nameOrId: string, signal = 'KILL'): Promise<void> {
+  const by = presentAuthor();
   const refuse = (code: 'conflict' | 'invalid-argument' | 'not-found', why: string): never => {
     throw new EngineError(code, `cannot kill container: ${nameOrId}: ${why}`);
   };
@@ -28,15 +31,25 @@ export async function killContainer(context: ContainerContext, nameOrId: string,
   }
   const { task } = context.live.of(record.id);
   if (!task || !hasProcess(record.state)) refuse('conflict', `container ${record.id} is not running`);
-  else if (number === SIGKILL) await endTask(context, record.id, { signal: SIGKILL, timeoutMs: KILL_PATIENCE_MS });
-  else await signalTask(context, record, task, number);
+  else if (number === SIGKILL)
+    await endTask(context, record.id, { what: 'kill', by, signal: SIGKILL, timeoutMs: KILL_PATIENCE_MS });
+  else await signalTask(context, record, task, { signal: number, what: 'kill', by });
 }
+
+/** What a signal is sent for. */
+export type SignalReason = 'stop' | 'kill' | 'restart' | 'rm';
 
 /** Sends the signal, then SIGKILL after `timeoutMs` (undefined: never), and resolves when the end is recorded. */
 export async function endTask(
   context: ContainerContext,
   id: string,
-  options: { signal: number; timeoutMs: number | undefined; abort?: AbortSignal | undefined },
+  options: {
+    what: SignalReason;
+    by: FactAuthor;
+    signal: number;
+    timeoutMs: number | undefined;
+    abort?: AbortSignal | undefined;
+  },
 ): Promise<void> {
   const live = context.live.of(id);
   const record = context.store.get(id);
@@ -45,10 +58,10 @@ export async function endTask(
   live.stopRequested = true;
   const ended = recordedEnd(context, id, task);
   try {
-    await signalTask(context, record, task, options.signal);
+    await signalTask(context, record, task, options);
     if (options.signal !== SIGKILL) {
       if (await within(ended, options.timeoutMs, options.abort)) return;
-      await signalTask(context, context.store.get(id) ?? record, task, SIGKILL);
+      await signalTask(context, context.store.get(id) ?? record, task, { ...options, signal: SIGKILL, timedOut: true });
     }
   } catch (error) {
     if ((error as EngineError).code !== 'not-found') throw error;
@@ -90,10 +103,19 @@ async function signalTask(
   context: ContainerContext,
   record: ContainerRecord,
   task: Task,
-  signal: number,
+  options: { signal: number; what: SignalReason; by: FactAuthor; timedOut?: boolean },
 ): Promise<void> {
+  const { signal, what, by, timedOut } = options;
   const stops = signal === SIGKILL || signal === stopSignalOf(record);
   if (stops) markStoppedByHand(context, record);
+  // before it is sent: the end may be seen by another engine
+  noteFact(context, record.id, {
+    Kind: 'signal',
+    Signal: signal,
+    What: what,
+    By: by,
+    ...(timedOut && { TimedOut: true }),
+  });
   await task.kill(signal);
   publishContainerEvent(context, record, 'kill', { signal: String(signal) });
   // a frozen process gets no signal before it is thawed

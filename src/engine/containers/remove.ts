@@ -1,9 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { linksWithout } from '../networks/links.ts';
+import type { FactAuthor } from '../../api/why.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
 import { endTask } from './kill.ts';
+import { presentAuthor, withFact } from './facts.ts';
 import type { Outcome } from './live.ts';
 import { containerDirectory } from './networked.ts';
 import { countsAsRunning, hasProcess, restartCancelled } from './state.ts';
@@ -18,18 +20,20 @@ export async function removeContainer(
     await removeLink(context, nameOrId);
     return;
   }
+  const by = presentAuthor();
   const { id, name } = findContainer(context, nameOrId);
   const live = context.live.of(id);
   if (live.removing) throw new EngineError('conflict', `removal of container ${nameOrId} is already in progress`);
   if (!options.force) refuseRunning(currentRecord(context, id), nameOrId);
   live.removing = true;
   try {
-    await killIfRunning(context, id);
+    await killIfRunning(context, id, by);
     await context.locks.run(id, async () => {
       const record = context.store.get(id);
       if (!record) return; // auto-removed by the end of its run
       await live.cleanup;
-      await dropContainer(context, record, { volumes: options.volumes === true }, { exitCode: record.state.exitCode });
+      const drop = { volumes: options.volumes === true, by };
+      await dropContainer(context, record, drop, { exitCode: record.state.exitCode });
     });
   } catch (error) {
     live.removing = false;
@@ -64,7 +68,7 @@ function refuseRunning({ state }: ContainerRecord, asked: string): void {
   if (countsAsRunning(state)) refuse('container is running: stop the container before removing or force remove');
 }
 
-async function killIfRunning(context: ContainerContext, id: string): Promise<void> {
+async function killIfRunning(context: ContainerContext, id: string, by: FactAuthor): Promise<void> {
   const live = context.live.of(id);
   await context.locks.run(id, async () => {
     const record = context.store.get(id);
@@ -73,7 +77,9 @@ async function killIfRunning(context: ContainerContext, id: string): Promise<voi
     context.store.updateInMemory({ ...record, state: restartCancelled(record.state) });
   });
   const record = context.store.get(id);
-  if (record && hasProcess(record.state)) await endTask(context, id, { signal: 9, timeoutMs: 10_000 });
+  if (record && hasProcess(record.state)) {
+    await endTask(context, id, { what: 'rm', by, signal: 9, timeoutMs: 10_000 });
+  }
 }
 
 /**
@@ -83,7 +89,7 @@ async function killIfRunning(context: ContainerContext, id: string): Promise<voi
 export async function dropContainer(
   context: ContainerContext,
   record: ContainerRecord,
-  options: { volumes: boolean },
+  options: { volumes: boolean; by: FactAuthor },
   outcome: Outcome,
 ): Promise<void> {
   const { id } = record;
@@ -96,7 +102,7 @@ export async function dropContainer(
     await live.cleanup;
     await context.volumes.release(record, { anonymous: options.volumes });
   }
-  context.store.delete(id);
+  context.store.remove(withFact(record, { Kind: 'removed', By: options.by }));
   publishContainerEvent(context, record, 'destroy');
   // why its last run failed is told to who waits for that, not for the removal
   live.removed.tell({ exitCode: outcome.exitCode });

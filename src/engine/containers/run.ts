@@ -1,8 +1,10 @@
 import { type EngineError, errorMessage } from '../../base/errors.ts';
 import { now, parseTime } from '../../base/time.ts';
 import type { Task, TaskExit } from '../../runtime/task.ts';
-import type { ContainerRecord } from '../../state/containers.ts';
+import type { ContainerRecord, RunState } from '../../state/containers.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
+import type { ContainerFact, FactAuthor } from '../../api/why.ts';
+import { byEngine, withFact } from './facts.ts';
 import { startHealthMonitor } from './health.ts';
 import type { Outcome } from './live.ts';
 import { dropContainer } from './remove.ts';
@@ -14,9 +16,9 @@ import { publishVolumesMounted, publishVolumesUnmounted } from './volume-events.
 
 /**
  * Brings up everything a run needs, and the run; inside the lock. `record` has no process. When it fails nothing is
- * left on the host, the reason is in the record, and it is thrown.
+ * left on the host, the reason is in the record, and it is thrown. `by` is who wants it.
  */
-export async function beginRun(context: ContainerContext, record: ContainerRecord): Promise<void> {
+export async function beginRun(context: ContainerContext, record: ContainerRecord, by: FactAuthor): Promise<void> {
   const { id } = record;
   const live = context.live.of(id);
   await live.cleanup;
@@ -28,10 +30,13 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
   try {
     const run = await setUpRun(context, record);
     task = run.task;
-    started = { ...record, attachment: run.network.attachment, state: running(record.state, task, now()) };
+    started = withFact(
+      { ...record, attachment: run.network.attachment, state: running(record.state, task, now()) },
+      { Kind: 'started', By: by },
+    );
     await recordRun(context, started);
   } catch (error) {
-    await startHasFailed(context, record, error as EngineError);
+    await startHasFailed(context, record, error as EngineError, by);
     throw error;
   }
   publishVolumesMounted(context, started);
@@ -49,11 +54,19 @@ async function recordRun(context: ContainerContext, started: ContainerRecord): P
   }
 }
 
-async function startHasFailed(context: ContainerContext, record: ContainerRecord, error: EngineError): Promise<void> {
+async function startHasFailed(
+  context: ContainerContext,
+  record: ContainerRecord,
+  error: EngineError,
+  by: FactAuthor,
+): Promise<void> {
   const exitCode = startExitCode(error);
-  const failed = { ...record, state: startFailed(record.state, error.message, exitCode) };
+  const failed = withFact(
+    { ...record, state: startFailed(record.state, error.message, exitCode) },
+    { Kind: 'start-failed', By: by, Error: error.message, ExitCode: exitCode },
+  );
   if (record.hostConfig.AutoRemove) {
-    await dropContainer(context, failed, { volumes: true }, { exitCode });
+    await dropContainer(context, failed, { volumes: true, by: byEngine('--rm') }, { exitCode });
   } else keep(context, failed);
 }
 
@@ -89,11 +102,9 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
     !live.stopRequested &&
     !live.removing &&
     (live.unwell || shouldRestart(before.hostConfig.RestartPolicy, { ...before, exitCode: exit.exitCode }));
-  const record: ContainerRecord = {
-    ...before,
-    attachment: undefined,
-    state: ended(before.state, exit, restart ? 'restarting' : 'exited'),
-  };
+  const state = ended(before.state, exit, restart ? 'restarting' : 'exited');
+  const restartAfterMs = restart ? live.backoff.next(Math.max(0, ranMs(state))) : undefined;
+  const record = withFact({ ...before, attachment: undefined, state }, endFact(exit, restartAfterMs));
   const outcome: Outcome = { exitCode: exit.exitCode, ...(record.state.error && { error: record.state.error }) };
   const removeNow = !restart && before.hostConfig.AutoRemove === true && !live.removing && !live.keep;
   // a container that goes at once is not written once more: the next start would find its exit file and remove it too
@@ -106,7 +117,7 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   if (live.stopEventOwed) publishContainerEvent(context, record, 'stop');
   live.stopEventOwed = false;
   publishContainerEvent(context, record, 'die', {
-    execDuration: String(ranSeconds(record)),
+    execDuration: String(Math.max(0, Math.trunc(ranMs(state) / 1000))),
     exitCode: String(exit.exitCode),
   });
   if (record.hostConfig.Secrets?.length) {
@@ -122,14 +133,14 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
     });
   live.nextExit.tell(outcome);
   if (removeNow) await removeEnded(context, record, outcome);
-  else if (restart) awaitRestart(context, record, Math.max(0, ranMs(record)));
+  else if (restartAfterMs !== undefined) awaitRestart(context, record, restartAfterMs);
 }
 
 /** Inside the lock. When the disk is full those who wait are told all the same, and it is tried again later. */
 async function removeEnded(context: ContainerContext, record: ContainerRecord, outcome: Outcome): Promise<void> {
   const { id } = record;
   try {
-    await dropContainer(context, record, { volumes: true }, outcome);
+    await dropContainer(context, record, { volumes: true, by: byEngine('--rm') }, outcome);
   } catch (error) {
     context.config.report(`container ${record.name}: could not be removed after its run: ${errorMessage(error)}`);
     const live = context.live.of(id);
@@ -156,8 +167,8 @@ function keep(context: ContainerContext, record: ContainerRecord): void {
   }
 }
 
-/** Starts it again after the back-off, unless somebody stops, removes or starts it before. */
-export function awaitRestart(context: ContainerContext, record: ContainerRecord, lastRunMs: number): void {
+/** Starts it again after the delay, unless somebody stops, removes or starts it before. */
+export function awaitRestart(context: ContainerContext, record: ContainerRecord, delayMs: number): void {
   const { id } = record;
   const live = context.live.of(id);
   clearTimeout(live.restartTimer);
@@ -167,7 +178,7 @@ export function awaitRestart(context: ContainerContext, record: ContainerRecord,
     void context.background.run(`container ${record.name}: restart`, () =>
       context.locks.run(id, () => restartNow(context, id)),
     );
-  }, live.backoff.next(lastRunMs));
+  }, delayMs);
 }
 
 async function restartNow(context: ContainerContext, id: string): Promise<void> {
@@ -175,7 +186,7 @@ async function restartNow(context: ContainerContext, id: string): Promise<void> 
   if (!record || record.state.status !== 'restarting') return;
   const counted = { ...record, restartCount: record.restartCount + 1 };
   try {
-    await beginRun(context, counted);
+    await beginRun(context, counted, byEngine('restart policy'));
   } catch (error) {
     // a command that is not there will not appear by waiting; a lack of the host's may pass
     const failed = context.store.get(id);
@@ -189,16 +200,23 @@ async function restartNow(context: ContainerContext, id: string): Promise<void> 
     }
     const waiting: ContainerRecord = { ...failed, state: { ...failed.state, status: 'restarting' } };
     context.store.update(waiting);
-    awaitRestart(context, waiting, 0);
+    awaitRestart(context, waiting, context.live.of(id).backoff.next(0));
   }
 }
 
-function ranMs({ state }: ContainerRecord): number {
-  const from = parseTime(state.startedAt);
-  const to = parseTime(state.finishedAt);
-  return from === undefined || to === undefined ? 0 : Number((to - from) / 1_000_000n);
+/** What is known of an end. */
+export function endFact(exit: TaskExit, restartAfterMs?: number): Omit<ContainerFact, 'At'> {
+  return {
+    Kind: 'ended',
+    ExitCode: exit.exitCode,
+    ...(exit.oomKilled && { OOMKilled: true }),
+    ...(exit.lost !== undefined && { Error: exit.lost }),
+    ...(restartAfterMs !== undefined && { RestartAfterMs: restartAfterMs }),
+  };
 }
 
-function ranSeconds(record: ContainerRecord): number {
-  return Math.max(0, Math.trunc(ranMs(record) / 1000));
+function ranMs({ startedAt, finishedAt }: RunState): number {
+  const from = parseTime(startedAt);
+  const to = parseTime(finishedAt);
+  return from === undefined || to === undefined ? 0 : Number((to - from) / 1_000_000n);
 }

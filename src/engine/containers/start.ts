@@ -1,9 +1,11 @@
 import { EngineError } from '../../base/errors.ts';
 import { type ContainerContext, currentRecord, findContainer } from './context.ts';
+import { presentAuthor } from './facts.ts';
 import { beginRun } from './run.ts';
 
 /** Throws `not-modified` when it runs already, `conflict` when it is paused or being removed. */
 export async function startContainer(context: ContainerContext, nameOrId: string): Promise<void> {
+  const by = presentAuthor();
   const { id } = findContainer(context, nameOrId);
   await context.locks.run(id, async () => {
     const record = currentRecord(context, id);
@@ -18,6 +20,6 @@ export async function startContainer(context: ContainerContext, nameOrId: string
     clearTimeout(live.restartTimer);
     live.restartTimer = undefined;
     live.backoff.reset();
-    await beginRun(context, { ...record, restartCount: 0, stoppedByHand: false });
+    await beginRun(context, { ...record, restartCount: 0, stoppedByHand: false }, by);
   });
 }

@@ -2,6 +2,7 @@ import { EngineError } from '../../base/errors.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
 import { endTask, markStoppedByHand, stopSignalOf } from './kill.ts';
 import { parseSignal } from './signals.ts';
+import { presentAuthor, withFact } from './facts.ts';
 import { beginRun } from './run.ts';
 import { hasProcess, restartCancelled } from './state.ts';
 
@@ -19,7 +20,7 @@ export async function stopContainer(
   options: StopOptions = {},
 ): Promise<void> {
   const { id } = findContainer(context, nameOrId);
-  if (!(await endRun(context, id, options))) {
+  if (!(await endRun(context, id, options, 'stop'))) {
     throw new EngineError('not-modified', `container ${id} is already stopped`);
   }
   publishStop(context, id);
@@ -39,12 +40,13 @@ export async function restartContainer(
   nameOrId: string,
   options: StopOptions = {},
 ): Promise<void> {
+  const by = presentAuthor();
   const { id } = findContainer(context, nameOrId);
   if (options.signal) parseSignal(options.signal);
   const live = context.live.of(id);
   live.keep = true;
   try {
-    if (await endRun(context, id, options)) publishStop(context, id);
+    if (await endRun(context, id, options, 'restart')) publishStop(context, id);
   } finally {
     live.keep = false;
   }
@@ -53,14 +55,20 @@ export async function restartContainer(
     if (!record) throw new EngineError('not-found', `No such container: ${nameOrId}`);
     if (!hasProcess(record.state)) {
       live.backoff.reset();
-      await beginRun(context, { ...record, stoppedByHand: false });
+      await beginRun(context, { ...record, stoppedByHand: false }, by);
     }
     publishContainerEvent(context, record, 'restart');
   });
 }
 
 /** Whether there was something to end. */
-async function endRun(context: ContainerContext, id: string, options: StopOptions): Promise<boolean> {
+async function endRun(
+  context: ContainerContext,
+  id: string,
+  options: StopOptions,
+  what: 'stop' | 'restart',
+): Promise<boolean> {
+  const by = presentAuthor();
   const number = options.signal ? parseSignal(options.signal) : undefined;
   // waits for a start that is under way, and ends the back-off of a restart
   const waited = await context.locks.run(id, async () => {
@@ -71,7 +79,8 @@ async function endRun(context: ContainerContext, id: string, options: StopOption
     live.restartTimer = undefined;
     markStoppedByHand(context, record);
     live.stopEventOwed = true;
-    context.store.update({ ...record, stoppedByHand: true, state: restartCancelled(record.state) });
+    const noted = withFact(record, { Kind: 'signal', What: what, By: by });
+    context.store.update({ ...noted, stoppedByHand: true, state: restartCancelled(record.state) });
     live.nextExit.tell({ exitCode: record.state.exitCode });
     return true;
   });
@@ -81,6 +90,8 @@ async function endRun(context: ContainerContext, id: string, options: StopOption
   context.live.of(id).stopEventOwed = true;
   const seconds = options.timeoutSeconds ?? record.config.StopTimeout ?? context.config.stopTimeoutSeconds;
   await endTask(context, id, {
+    what,
+    by,
     signal: number ?? stopSignalOf(record),
     timeoutMs: seconds < 0 ? undefined : seconds * 1000,
     abort: options.abort,

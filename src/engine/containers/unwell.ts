@@ -3,6 +3,7 @@ import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
 import { errorCode } from '../../base/errors.ts';
 import type { Task } from '../../runtime/task.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
+import { byEngine, noteFact } from './facts.ts';
 import { stopSignalOf } from './kill.ts';
 
 const SIGKILL = 9;
@@ -19,6 +20,7 @@ export function runIsUnhealthy(context: ContainerContext, id: string, task: Task
   live.unwell = true;
   const seconds = record.config.StopTimeout ?? context.config.stopTimeoutSeconds;
   const send = async (signal: number): Promise<void> => {
+    noteFact(context, id, { Kind: 'signal', Signal: signal, What: 'restart', By: byEngine('health check') });
     await task.kill(signal).catch((error: unknown) => {
       if (errorCode(error) !== 'not-found') throw error;
     });

@@ -7,7 +7,7 @@ import type { ContainerNames } from './container-names.ts';
 import { networkMode, NO_NETWORKS, wantedNetworks } from './network-mode.ts';
 import { CONFIGURATION_ONLY } from './configuration-network.ts';
 import type { NetworkRegistry } from './network-registry.ts';
-import type { ContainerDirectory, NetworkedContainer } from './networking.ts';
+import type { ContainerDirectory, NetworkChange, NetworkedContainer } from './networking.ts';
 import type { PublishedPorts } from './published-ports.ts';
 import type { NetworkRun, RunNetworks } from './run-networks.ts';
 
@@ -42,7 +42,7 @@ export class LiveNetworks {
       await runs.connect(run, namespace, network.name, wanted);
       await this.#changed(run, namespace);
     }
-    this.#save(container, networks);
+    this.#save(container, networks, { kind: 'connected', network: network.name });
   }
 
   #check(network: NetworkRecord, container: NetworkedContainer, wanted: EndpointSettings): void {
@@ -92,15 +92,15 @@ export class LiveNetworks {
       runs.disconnect(run, namespace, network.name, () => this.#save(container, networks));
       await this.#changed(run, namespace);
     }
-    this.#save(container, networks);
+    this.#save(container, networks, { kind: 'disconnected', network: network.name });
   }
 
   /** The run may have ended meanwhile: then its attachment is nobody's any more. */
-  #save(container: NetworkedContainer, networks: NetworkedContainer['networks']): void {
+  #save(container: NetworkedContainer, networks: NetworkedContainer['networks'], change?: NetworkChange): void {
     const { containers, runs } = this.#options;
     const run = runs.get(container.id);
     if (run) run.container = { ...run.container, networks };
-    containers.save(container.id, networks, run?.attachment);
+    containers.save(container.id, networks, run?.attachment, change);
   }
 
   /** The name or id by which the container asks for the network. */

@@ -69,12 +69,20 @@ export interface ContainerDirectory {
   ): NetworkedContainer & { readonly pid: number; readonly attachment: NetworkAttachment | undefined };
   /** Every container, running or not. */
   all(): Iterable<NetworkedContainer>;
-  /** Writes the container's `networks` and `attachment` after a connect or disconnect. */
+  /** Writes the container's `networks` and `attachment` after a connect or disconnect, which is `change`, or after its ports changed. */
   save(
     containerId: string,
     networks: Readonly<Record<string, EndpointSettings>>,
     attachment: NetworkAttachment | undefined,
+    change?: NetworkChange,
   ): void;
+}
+
+/** For what is recorded of the container. */
+export interface NetworkChange {
+  readonly kind: 'connected' | 'disconnected';
+  /** By name. */
+  readonly network: string;
 }
 
 export interface PreparedNetwork {

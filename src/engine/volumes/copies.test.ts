@@ -183,7 +183,7 @@ test('rename: names, files, and what refuses it', async () => {
   await assert.rejects(volumes.rename('none', 'other'), { code: 'not-found' });
   addContainer('c', 'data', 'exited');
   await assert.rejects(volumes.rename('data', 'other'), { code: 'conflict', message: /in use - \[c\]/ });
-  containers.delete('c');
+  containers.remove(containers.get('c')!);
   mkdirSync(join(base, 'volumes', 'stray'));
   await assert.rejects(volumes.rename('data', 'stray'), /is in the way/);
   assert.equal((await volumes.rename('data', 'other')).Mountpoint, path('other'));

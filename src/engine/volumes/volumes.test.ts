@@ -101,7 +101,7 @@ function setStatus(record: ContainerRecord, status: RunState['status']): Contain
 
 async function drop(record: ContainerRecord, anonymous: boolean): Promise<void> {
   await mounts.release(record, { anonymous });
-  containers.delete(record.id);
+  containers.remove(record);
 }
 
 const names = async (filters = new Map<string, string[]>()): Promise<string[]> =>
@@ -211,7 +211,7 @@ test('killed between plan and record: the volume goes at the next start; with a 
   assert.deepEqual(await names(), ['kept']);
   assert.deepEqual(readdirSync(join(base, 'volumes')), ['kept']);
   await mounts.prepare(record, rootfs);
-  containers.delete('c1');
+  containers.remove(containers.get('c1')!);
   open();
   await volumes.recover();
   assert.deepEqual(await names(), ['kept'], 'a run may have written into it');

@@ -1,0 +1,25 @@
+import type { IncomingMessage } from 'node:http';
+import type { Caller } from '../base/caller.ts';
+import { peerProcess } from '../linux/peer-process.ts';
+
+const MAX_TEXT = 200;
+
+/** Who sent a request, as far as its connection shows it. */
+export function callerOf(request: IncomingMessage): Caller {
+  const { socket, headers } = request;
+  const agent = headers['user-agent']?.slice(0, MAX_TEXT);
+  const address = socket.remoteAddress;
+  const peer = address === undefined ? peerOf(socket) : undefined;
+  return {
+    request: `${request.method} ${request.url?.split('?')[0]?.slice(0, MAX_TEXT)}`,
+    ...(agent !== undefined && { agent }),
+    ...(address !== undefined && { address }),
+    ...(peer && { process: peer }),
+  };
+}
+
+function peerOf(socket: object): Caller['process'] {
+  // Node has no public name for a socket's descriptor
+  const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : peerProcess(fd);
+}
