@@ -13,6 +13,8 @@ need curl curl
 need openssl openssl
 need ssh-agent openssh-client
 need tmux tmux
+need zsh zsh
+need fish fish
 need xz xz-utils
 need iperf3 iperf3
 need mkfs.ext4 e2fsprogs

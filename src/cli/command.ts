@@ -1,3 +1,4 @@
+import type { Candidates } from './candidates.ts';
 import type { Cli } from './cli.ts';
 import type { Flags, FlagValues } from './flag.ts';
 
@@ -27,6 +28,8 @@ export interface CommandSpec<F extends Flags> {
   readonly failsAsRun?: boolean;
   /** What its arguments are, for completion: `container`, `image`, `network`, `volume`, `context`, `file`. */
   readonly complete?: string;
+  /** For a command with commands of its own: what may stand for `last` after `words`. */
+  candidates?(cli: Cli, words: readonly string[], last: string): Promise<Candidates>;
   /** Gives the exit code. */
   run(cli: Cli, invocation: Invocation<F>): Promise<number>;
 }

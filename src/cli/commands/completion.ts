@@ -1,8 +1,9 @@
 import { command, CommandError, type Command } from '../command.ts';
 import { completionScript, SHELLS } from '../completion-script.ts';
+import { type Candidate, flagNames, readWords } from '../candidates.ts';
 import type { Cli } from '../cli.ts';
 import { openClient } from '../engine-client.ts';
-import type { Flag, Flags } from '../flag.ts';
+import type { Flag } from '../flag.ts';
 import { GLOBAL_FLAGS } from '../global.ts';
 import { commandsIn, findCommand, findGroup, GROUPS, topCommands } from '../registry.ts';
 import { ContextStore, DEFAULT_CONTEXT } from '../contexts.ts';
@@ -42,12 +43,7 @@ export const complete = command({
   },
 });
 
-interface Candidate {
-  readonly word: string;
-  readonly about: string;
-}
-
-async function candidates(cli: Cli, words: readonly string[], last: string): Promise<Candidate[]> {
+async function candidates(cli: Cli, words: readonly string[], last: string): Promise<readonly Candidate[]> {
   const position = readWords(GLOBAL_FLAGS, words, false);
   if (position.awaits) return values(cli, position.awaits);
   const [first, second] = position.args;
@@ -65,42 +61,13 @@ async function candidates(cli: Cli, words: readonly string[], last: string): Pro
   if (!entry) return [];
   const loaded = await entry.load();
   const rest = position.args.slice(group ? 2 : 1);
+  const own = await loaded.candidates?.(cli, rest, last);
+  if (own) return 'awaits' in own ? values(cli, own.awaits) : own;
   const inner = readWords(loaded.flags, rest, loaded.interspersed !== false);
   if (inner.awaits) return values(cli, inner.awaits);
   if (last.startsWith('-') && (loaded.interspersed !== false || inner.args.length === 0))
     return flagNames(loaded.flags);
   return argumentsOf(cli, loaded, inner.args.length);
-}
-
-/** What is behind us: arguments so far, and the flag whose value comes next. */
-function readWords(
-  flags: Flags,
-  words: readonly string[],
-  interspersed: boolean,
-): { args: string[]; awaits?: Flag<unknown> } {
-  const args: string[] = [];
-  const shorts = new Map(
-    Object.values(flags).flatMap((flag) => (flag.short === undefined ? [] : [[flag.short, flag] as const])),
-  );
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
-    if (!word.startsWith('-') || word === '-') {
-      if (!interspersed) return { args: [...args, ...words.slice(i)] };
-      args.push(word);
-      continue;
-    }
-    const flag = word.startsWith('--') ? flags[word.slice(2)] : shorts.get(word.at(-1)!);
-    if (!flag || flag.implied !== undefined || word.includes('=')) continue;
-    if (i === words.length - 1) return { args, awaits: flag };
-    i++;
-  }
-  return { args };
-}
-
-function flagNames(flags: Flags): Candidate[] {
-  return Object.entries(flags)
-    .filter(([, flag]) => !flag.hidden)
-    .map(([name, flag]) => ({ word: `--${name}`, about: flag.help.split('\n')[0]! }));
 }
 
 async function values(cli: Cli, flag: Flag<unknown>): Promise<Candidate[]> {

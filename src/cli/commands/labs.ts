@@ -22,6 +22,14 @@ gantry labs run --yes 1 2   # without stopping; fails when something is not as t
     }),
   },
   args: { min: 0 },
+  async candidates(cli, words) {
+    const about = { ls: 'List the labs', run: 'Walk through labs', show: 'Show a lab' };
+    const verb = words.find((word) => !word.startsWith('-'));
+    if (verb === undefined) return Object.entries(about).map(([word, text]) => ({ word, about: text }));
+    if (verb === 'ls') return [];
+    const all = readLabs(join(dirname(cli.self.launcher), 'labs'));
+    return all.map(({ number, title }) => ({ word: String(number), about: title }));
+  },
   async run(cli, { flags, args }) {
     const all = readLabs(join(dirname(cli.self.launcher), 'labs'));
     const [verb = 'ls', ...names] = args;

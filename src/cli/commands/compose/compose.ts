@@ -2,6 +2,7 @@ import { command, CommandError, UsageError } from '../../command.ts';
 import { nearest } from '../../suggest.ts';
 import { parseLine } from '../../parse.ts';
 import type { Entry } from '../../registry.ts';
+import { composeCandidates } from './candidates.ts';
 import { Compose, type ComposeCommand, PROJECT_FLAGS } from './context.ts';
 
 interface Sub {
@@ -94,6 +95,7 @@ export const compose = command({
   flags: PROJECT_FLAGS,
   args: { min: 0 },
   interspersed: false,
+  candidates: (cli, words, last) => composeCandidates(cli, SUBCOMMANDS, words, last),
   async run(cli, { flags, args }) {
     const [name, ...line] = args;
     const { commandHelp, usageOf } = await import('../../help.ts');
