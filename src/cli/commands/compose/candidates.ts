@@ -34,10 +34,10 @@ export async function composeCandidates(
 }
 
 /** None where there is no file, or one with mistakes. */
-function services(cli: Cli, words: readonly string[]): Candidates {
+async function services(cli: Cli, words: readonly string[]): Promise<Candidates> {
   try {
     const { values } = parseLine(PROJECT_FLAGS, words, { interspersed: false, shortHelp: false });
-    const { project } = new Compose(cli, { ...(values as Compose['flags']), profile: ['*'] }).projectOrName();
+    const { project } = await new Compose(cli, { ...(values as Compose['flags']), profile: ['*'] }).projectOrName();
     return [...(project?.services.values() ?? [])].map((service) => ({ word: service.name, about: service.image }));
   } catch {
     return [];
