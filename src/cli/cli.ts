@@ -64,6 +64,23 @@ export class Cli {
     return this.#client;
   }
 
+  /** For a command that runs another one inside of it: the same settings, with streams, variables and a view of the engine of its own. */
+  inside({
+    io,
+    env,
+    client,
+  }: {
+    readonly io: Io;
+    readonly env: Environment;
+    readonly client: () => Promise<Client>;
+  }): Cli {
+    const { globals, given, self, root, again } = this;
+    const inner = new Cli({ io, env, globals, given, self, root, again });
+    inner.#config = this.config;
+    inner.#client = client();
+    return inner;
+  }
+
   /** Prints a line. What containers or strangers have named is to be passed through `clean` before. */
   print(line: string): void {
     this.io.stdout.write(`${line}\n`);

@@ -74,16 +74,11 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
   } catch (error) {
     if (!(error instanceof ResponseError && error.status === 404 && /page not found/.test(error.message))) throw error;
   }
-  for (const [flag, given] of Object.entries({
-    secret: build.secrets.length,
-    ssh: build.ssh.length,
-    'build-context': build.named?.size ?? 0,
-  })) {
-    if (given > 0)
-      throw new CommandError(
-        `the engine ${client.endpoint.kind === 'unix' ? 'behind this socket ' : ''}does not know builds that ask their client: --${flag} is not possible with it`,
-      );
-  }
+  const lacking = lackingOf(build);
+  if (lacking !== undefined)
+    throw new CommandError(
+      `the engine ${client.endpoint.kind === 'unix' ? 'behind this socket ' : ''}has no door but that of Docker's classic builder: ${lacking} is not possible with it`,
+    );
   const classic = classicContext(context);
   const sent = classic.tar && counted(classic.tar);
   yield* client.builder.build({
@@ -93,6 +88,43 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
     signal,
   });
 }
+
+/** What only an engine that asks can do, or would leave out without a word; the first of it that is wanted. */
+function lackingOf({ query, secrets, ssh, named }: BuildSending): string | undefined {
+  if (secrets.length > 0) return '--secret';
+  if (ssh.length > 0) return '--ssh';
+  if (named && named.size > 0) return '--build-context';
+  const flag = Object.keys(BEYOND_CLASSIC).find((name) => query[name] !== undefined && !isUsual(name, query[name]));
+  if (flag !== undefined) return BEYOND_CLASSIC[flag];
+  if (String(query['platform'] ?? '').includes(',')) return '--platform with more than one';
+  if (String(query['cachefrom'] ?? '').includes('type=')) return '--cache-from with anything but images';
+  return undefined;
+}
+
+/** `--load` and `--provenance=false` ask for what the classic builder does anyway. */
+function isUsual(name: string, value: QueryValue): boolean {
+  if (name === 'outputs')
+    return (JSON.parse(String(value)) as { Type: string; Attrs: object }[]).every(
+      ({ Type, Attrs }) => Type === 'docker' && Object.keys(Attrs).length === 0,
+    );
+  return name === 'attestations' && (JSON.parse(String(value)) as string[]).every((one) => /disabled=true/.test(one));
+}
+
+const BEYOND_CLASSIC: Readonly<Record<string, string>> = {
+  allow: '--allow',
+  annotations: '--annotation',
+  attestations: '--attest',
+  cacheto: '--cache-to',
+  contexts: '--build-context',
+  enginesecrets: '--secret',
+  explain: '--explain',
+  keepfailed: '--debug-on-error',
+  nocachefilter: '--no-cache-filter',
+  outputs: '--output',
+  pins: '--locked',
+  report: '--graph and --sizes',
+  verify: '--verify',
+};
 
 function classicContext({ dockerfile, folder, archive, text }: LocalContext): {
   readonly tar: AsyncIterable<Uint8Array> | undefined;

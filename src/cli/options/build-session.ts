@@ -9,6 +9,7 @@ import { finished } from 'node:stream/promises';
 import type { Duplex } from 'node:stream';
 import type { Environment } from '../cli.ts';
 import { CommandError } from '../command.ts';
+import { parseCsv } from './csv.ts';
 
 /** `--secret id=name[,src=path|env=VARIABLE][,type=file|env]`, or `id=name,source=engine[,name=SECRET]`: where its bytes are. */
 export type SecretSource =
@@ -157,7 +158,7 @@ export function buildToken(): string {
 
 function readFields(text: string, what: string): Record<string, string> {
   const fields: Record<string, string> = {};
-  for (const field of text.split(',')) {
+  for (const field of parseCsv(text)) {
     const cut = field.indexOf('=');
     if (cut < 0)
       throw new CommandError(`invalid field '${field}' of ${what} ${JSON.stringify(text)}: must be a key=value pair`);

@@ -10,6 +10,10 @@ export function dryRunClient(real: Client): Client {
   const pretended = new Pretended(real);
   const nothing = async (): Promise<void> => {};
   const noLines = async function* (): AsyncGenerator<never, void, void> {};
+  const build = ({ query }: { query: { t?: readonly string[] } }): AsyncGenerator<never, void, void> => {
+    for (const name of query.t ?? []) pretended.image(name);
+    return noLines();
+  };
   return overlay(real, {
     containers: overlay(real.containers, {
       create: async (request: ContainerCreateRequest, options: { name?: string }) => ({
@@ -62,12 +66,7 @@ export function dryRunClient(real: Client): Client {
       push: noLines,
       remove: async () => [],
     }),
-    builder: overlay(real.builder, {
-      build: ({ query }: { query: { t?: readonly string[] } }) => {
-        for (const name of query.t ?? []) pretended.image(name);
-        return noLines();
-      },
-    }),
+    builder: overlay(real.builder, { build, buildAsking: build }),
     execs: overlay(real.execs, {
       create: async () => ({ Id: 'dry-run' }),
       startDetached: nothing,

@@ -64,9 +64,7 @@ function targetOf(service: Dict, build: Dict, secrets: Dict): Record<string, Bak
     'no-cache': build['no_cache'] === true ? true : undefined,
     pull: build['pull'] === true ? true : undefined,
     secret: asList(build['secrets']).map((use) => secretOf(asDict(use), secrets)),
-    ssh: Object.entries(asDict(build['ssh'])).map(([id, path]) =>
-      path === null || path === '' ? id : `${id}=${asText(path)}`,
-    ),
+    ssh: texts(build['ssh']),
     'shm-size': asText(build['shm_size']),
     ...(extension as Record<string, BakeValue>),
   };

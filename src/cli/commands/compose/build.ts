@@ -1,9 +1,10 @@
 import { selectServices } from '../../../compose/project/project.ts';
 import { CommandError } from '../../command.ts';
-import { bool, bytes, map, string } from '../../flag.ts';
+import { bool, bytes, list, map, string } from '../../flag.ts';
 import { composeCommand } from './context.ts';
 import { ensureImages } from './images.ts';
-import { buildService, checkService, pullService, pushService } from './make-image.ts';
+import { buildServices, checkService } from './build-service.ts';
+import { pullService, pushService } from './make-image.ts';
 
 export const build = composeCommand({
   usage: '[OPTIONS] [SERVICE...]',
@@ -13,9 +14,9 @@ export const build = composeCommand({
     builder: string('Set builder to use (not supported: the engine builds)'),
     check: bool('Check build configuration'),
     print: bool('Print equivalent bake file (not supported: see gantry bake)'),
-    provenance: string('Add a provenance attestation (not supported)'),
-    sbom: string('Add a SBOM attestation (not supported: see gantry sbom)'),
-    ssh: string('Set SSH authentications used when building service images (not supported)'),
+    provenance: string('Add a provenance attestation ("true", "false", "mode=max")'),
+    sbom: string('Add a SBOM attestation ("true", "false")'),
+    ssh: list('Set SSH authentications used when building service images ("default", "id=SOCKET", "id=KEY")'),
     'no-cache': bool('Do not use cache when building the image'),
     pull: bool('Always attempt to pull a newer version of the image'),
     push: bool('Push service images'),
@@ -24,7 +25,7 @@ export const build = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
-    for (const name of ['builder', 'print', 'provenance', 'sbom', 'ssh'] as const)
+    for (const name of ['builder', 'print'] as const)
       if (flags[name] !== '' && flags[name] !== false)
         throw new CommandError(`--${name} is not supported by this version; nothing was built`);
     const project = await compose.project(args);
@@ -35,17 +36,20 @@ export const build = composeCommand({
         if (service.builds) code = Math.max(code, await checkService(compose, project, service));
       return code;
     }
-    for (const service of services.values())
-      if (service.builds) {
-        await buildService(compose, project, service, {
-          noCache: flags['no-cache'],
-          pull: flags.pull,
-          args: flags['build-arg'],
-          quiet: flags.quiet,
-          memory: flags.memory,
-        });
-        if (flags.push && service.model['image'] !== undefined) await pushService(compose, service, flags.quiet);
-      }
+    const chosen = [...services.values()].filter(({ builds }) => builds);
+    const built = await buildServices(compose, project, chosen, {
+      noCache: flags['no-cache'],
+      pull: flags.pull,
+      args: flags['build-arg'],
+      quiet: flags.quiet,
+      memory: flags.memory,
+      ssh: flags.ssh,
+      provenance: flags.provenance,
+      sbom: flags.sbom,
+    });
+    if (flags.push)
+      for (const service of built)
+        if (service.model['image'] !== undefined) await pushService(compose, service, flags.quiet);
     return 0;
   },
 });

@@ -43,7 +43,10 @@ export async function ensureImages(
   });
   if (builds.length === 0 && pulls.size === 0) return false;
   // What makes images is much code, and most commands need none of it.
-  const { buildService, pullService } = await import('./make-image.ts');
+  const [{ pullService }, { buildServices }] = await Promise.all([
+    import('./make-image.ts'),
+    import('./build-service.ts'),
+  ]);
   await all([...pulls.values()], async (service) => {
     try {
       await pullService(compose, service, options.quietPull === true);
@@ -52,8 +55,11 @@ export async function ensureImages(
       builds.push(service);
     }
   });
-  for (const service of wanted.filter((one) => builds.includes(one)))
-    await buildService(compose, options.project, service, { quiet: options.quietBuild === true });
-  for (const service of wanted) ids.forget(service.image);
+  const toBuild = wanted.filter((one) => builds.includes(one));
+  const built = await buildServices(compose, options.project, toBuild, {
+    quiet: options.quietBuild === true,
+    toRun: true,
+  });
+  for (const service of [...wanted, ...built]) ids.forget(service.image);
   return true;
 }

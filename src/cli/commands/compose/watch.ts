@@ -7,7 +7,7 @@ import { CommandError } from '../../command.ts';
 import { bool } from '../../flag.ts';
 import { type Compose, composeCommand } from './context.ts';
 import { ensureImages } from './images.ts';
-import { buildService } from './make-image.ts';
+import { buildServices } from './build-service.ts';
 
 export const watch = composeCommand({
   usage: '[SERVICE...]',
@@ -69,7 +69,7 @@ export function watcherOf(
     warn: (message) => compose.warn(message),
     rebuild: async (service) => {
       const before = await imageOf(client, service);
-      await buildService(compose, project, service, { quiet: options.quiet });
+      await buildServices(compose, project, [service], { quiet: options.quiet, toRun: true });
       const only = new Map([[service.name, service]]);
       const up = upOf(compose, client, project, only);
       await up.start(await up.create(), options.attach);
