@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { EngineError, type ErrorCode } from './errors.ts';
+import { JobThreads } from './job-threads.ts';
 import { workerUrl } from './worker-url.ts';
 
 /**
@@ -18,7 +19,14 @@ export interface JobRequest {
 }
 
 export type ToWorker =
-  | { readonly kind: 'start'; readonly job: string; readonly parameters: unknown; readonly cancel: SharedArrayBuffer }
+  | {
+      readonly kind: 'start';
+      /** URL of the module that exports `jobs`. */
+      readonly module: string;
+      readonly job: string;
+      readonly parameters: unknown;
+      readonly cancel: SharedArrayBuffer;
+    }
   | { readonly kind: 'input'; readonly chunk: Uint8Array | undefined }
   | { readonly kind: 'credit'; readonly bytes: number }
   | { readonly kind: 'cancel' };
@@ -32,28 +40,28 @@ export type FromWorker =
 /** Bytes that may be on their way in either direction. */
 export const WINDOW = 2 << 20;
 
-/** Idle threads that are kept, and for how long: a thread with its code loaded answers in 1 ms, a new one in 40. */
-const KEEP = 2;
-const KEEP_MS = 10_000;
+/** All kinds of jobs share them: a build's go through four of them one after the other. */
+const threads = new JobThreads();
 
-/** Threads that run `<name>.worker.ts`. They hold no process open, and idle ones end by themselves. */
+/** The jobs of `<name>.worker.ts`, in worker threads. They hold no process open, and idle threads end by themselves. */
 export class WorkerThreads {
-  readonly #url: URL;
-  readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = [];
+  readonly #module: string;
 
   /** @param name as for `workerUrl` */
   constructor(name: string) {
-    this.#url = workerUrl(name);
+    this.#module = workerUrl(name).href;
   }
 
   /** Runs a job to its result. Throws what the job throws, `cancelled` on abort, or what `input` throws. */
   async run<R>(request: JobRequest): Promise<R> {
-    return (await new Job(this.#take(), request, (worker) => this.#giveBack(worker)).result) as R;
+    return (await (
+      await this.#start(request)
+    ).result) as R;
   }
 
   /** Runs a job that produces bytes; it starts when the first are asked for and stops when the reader leaves. */
   async *stream(request: JobRequest): AsyncGenerator<Uint8Array> {
-    const job = new Job(this.#take(), request, (worker) => this.#giveBack(worker));
+    const job = await this.#start(request);
     job.result.catch(() => {}); // reported by the last read
     try {
       for (;;) {
@@ -68,31 +76,9 @@ export class WorkerThreads {
     await job.result;
   }
 
-  #take(): Worker {
-    const kept = this.#idle.pop();
-    // A small young generation is looked through often: what it holds outside of the heap, chunks of bytes, goes sooner.
-    const resourceLimits = { maxYoungGenerationSizeMb: 8 };
-    if (!kept) return new Worker(this.#url, { resourceLimits }).on('error', () => {}); // the job reports it
-    clearTimeout(kept.timer);
-    kept.worker.ref();
-    return kept.worker;
-  }
-
-  #giveBack(worker: Worker): void {
-    if (this.#idle.length >= KEEP) {
-      void worker.terminate();
-      return;
-    }
-    worker.unref();
-    const timer = setTimeout(() => {
-      this.#idle.splice(
-        this.#idle.findIndex((kept) => kept.worker === worker),
-        1,
-      );
-      void worker.terminate();
-    }, KEEP_MS);
-    timer.unref();
-    this.#idle.push({ worker, timer });
+  async #start(request: JobRequest): Promise<Job> {
+    const worker = await threads.take();
+    return new Job(worker, this.#module, request);
   }
 }
 
@@ -107,7 +93,7 @@ class Job {
   #over = false;
   #inputError: unknown;
 
-  constructor(worker: Worker, request: JobRequest, giveBack: (worker: Worker) => void) {
+  constructor(worker: Worker, module: string, request: JobRequest) {
     this.#worker = worker;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.result = promise;
@@ -132,23 +118,25 @@ class Job {
           return;
         case 'done':
           settle();
-          giveBack(worker);
+          threads.giveBack(worker);
           return resolve(message.result);
         case 'failed':
           settle();
-          giveBack(worker);
+          threads.giveBack(worker);
           if (this.#inputError !== undefined) return reject(this.#inputError as Error);
           return reject(new EngineError(message.code, message.message));
       }
     };
     const died = (reason: Error | number): void => {
       settle();
+      threads.lost();
       const why = reason instanceof Error ? reason.message : `exit ${reason}`;
       reject(new EngineError('internal', `the worker thread ended: ${why}`, { cause: reason }));
     };
     worker.on('message', onMessage).on('error', died).on('exit', died);
     this.#send({
       kind: 'start',
+      module,
       job: request.job,
       parameters: request.parameters,
       cancel: this.#cancelFlag.buffer as SharedArrayBuffer,

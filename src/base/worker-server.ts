@@ -14,8 +14,11 @@ export interface JobContext {
 
 export type JobHandler = (parameters: never, context: JobContext) => unknown;
 
-/** Serves jobs by name on this thread's port, one at a time. */
-export function serveJobs(handlers: Readonly<Record<string, JobHandler>>): void {
+/** What a `*.worker.ts` exports as `jobs`: its handlers by name. */
+export type Jobs = Readonly<Record<string, JobHandler>>;
+
+/** Serves the jobs of all modules on this thread's port, one at a time. */
+export function serveJobs(): void {
   const port = parentPort!;
   let current: Context | undefined;
   port.on('message', (message: ToWorker) => {
@@ -25,7 +28,7 @@ export function serveJobs(handlers: Readonly<Record<string, JobHandler>>): void 
           port.postMessage(answer, transfer),
         );
         current = context;
-        void run(handlers[message.job]!, message.parameters, context).then((answer) => {
+        void run(message, context).then((answer) => {
           if (current === context) current = undefined;
           port.postMessage(answer);
         });
@@ -44,9 +47,13 @@ export function serveJobs(handlers: Readonly<Record<string, JobHandler>>): void 
   });
 }
 
-async function run(handler: JobHandler, parameters: unknown, context: Context): Promise<FromWorker> {
+async function run(
+  { module, job, parameters }: Extract<ToWorker, { readonly kind: 'start' }>,
+  context: Context,
+): Promise<FromWorker> {
   try {
-    return { kind: 'done', result: await handler(parameters as never, context) };
+    const { jobs } = (await import(module)) as { readonly jobs: Jobs };
+    return { kind: 'done', result: await jobs[job]!(parameters as never, context) };
   } catch (error) {
     return { kind: 'failed', code: errorCode(error), message: errorMessage(error) };
   }

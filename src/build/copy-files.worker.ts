@@ -3,7 +3,7 @@ import { constants, fchmodSync, readFileSync, readSync, writeSync } from 'node:f
 import { byteString, type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
 import { PathPatterns } from '../base/path-patterns.ts';
-import { type JobContext, serveJobs } from '../base/worker-server.ts';
+import type { JobContext, Jobs } from '../base/worker-server.ts';
 import {
   changeOwnerAt,
   closeFd,
@@ -57,7 +57,7 @@ const MAX_ENTRIES = 1000;
 const BUFFER = Buffer.allocUnsafe(1 << 20);
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-serveJobs({
+export const jobs: Jobs = {
   digest: ({ selection }: { selection: CopySelection }, context: JobContext) => {
     const total = createHash('sha256');
     const entries = new Map<string, string>();
@@ -136,7 +136,7 @@ serveJobs({
       closeFd(fd);
     }
   },
-});
+};
 
 function clampBelow(
   dir: number,

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
-import { type JobContext, serveJobs } from '../base/worker-server.ts';
+import type { JobContext, Jobs } from '../base/worker-server.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobDigest, BlobDigestParameters } from './blob-digest.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
-serveJobs({ digest });
+export const jobs: Jobs = { digest };
 
 function digest({ path, algorithm }: BlobDigestParameters, context: JobContext): BlobDigest {
   const fd = open(path);

@@ -1,7 +1,7 @@
-import { type JobHandler, serveJobs } from '../base/worker-server.ts';
+import type { JobHandler, Jobs } from '../base/worker-server.ts';
 import { scanDirectories } from './layer-directories.ts';
 
 const directories: JobHandler = ({ paths }: { paths: readonly string[] }, context) =>
   scanDirectories(paths, () => context.check());
 
-serveJobs({ directories });
+export const jobs: Jobs = { directories };

@@ -1,4 +1,4 @@
-import { serveJobs } from '../base/worker-server.ts';
+import type { Jobs } from '../base/worker-server.ts';
 import { applyLayerJob } from './apply-layer-job.ts';
 import { changesJob } from './changes-job.ts';
 import { compressJob } from './compress-layer-job.ts';
@@ -6,7 +6,7 @@ import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archiv
 import { archiveJob, digestJob } from './diff-layer-job.ts';
 import { removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
-serveJobs({
+export const jobs: Jobs = {
   apply: applyLayerJob,
   'archive-get': archiveGetJob,
   'archive-put': archivePutJob,
@@ -19,4 +19,4 @@ serveJobs({
   sync: syncJob,
   tree: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: false }, context),
   usage: usageJob,
-});
+};

@@ -136,6 +136,29 @@ describe('OverlaySnapshotter', { skip: isRoot ? false : 'needs root' }, () => {
     assert.ok(Buffer.concat(exported).includes('etc/new'));
   });
 
+  test('what is written through an unsynced mount is the layer all the same', async () => {
+    await using fixture = await Fixture.open();
+    const { snapshotter } = fixture;
+    const base = await fixture.layer(undefined, { 'etc/': '', 'etc/a': 'a' });
+    await snapshotter.prepare('step', base);
+    const mounts = await snapshotter.mounts('step', { unsynced: true });
+    // Where the kernel has it (Linux 5.10); the layers below, and mounts of containers, are as ever.
+    if (mounts[0]!.options.includes('volatile')) {
+      for (const name of ['step', base])
+        assert.ok((await snapshotter.mounts(name)).every(({ options }) => !options.includes('volatile')));
+    }
+    const root = fixture.mount(mounts);
+    writeFileSync(join(root, 'etc/b'), 'b', { flush: true });
+    rmSync(join(root, 'etc/a'));
+    fixture.unmount(root);
+    const layer = await digestLayer(snapshotter.changesDir('step'));
+    const [, chainId] = chainIds([...diffIds(snapshotter, base), layer.diffId]);
+    await snapshotter.commit(chainId!, 'step', layer);
+    const view = fixture.mount(await snapshotter.mounts(chainId!));
+    assert.deepEqual(readdirSync(join(view, 'etc')), ['b']);
+    assert.equal(readFileSync(join(view, 'etc/b'), 'utf8'), 'b');
+  });
+
   test('a layer alone is a read-only bind; a snapshot with children stays', async () => {
     await using fixture = await Fixture.open();
     const { snapshotter } = fixture;

@@ -29,6 +29,8 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #trash: Trash;
   #next: number;
   #problem: string | undefined;
+  /** What a mount may have whose writes nobody waits for: nothing before Linux 5.10. */
+  #unsyncedFeatures: readonly string[] = [];
   /** Committed, and perhaps not on the disk yet. */
   readonly #unsynced = new Set<string>();
 
@@ -57,8 +59,15 @@ export class OverlaySnapshotter implements Snapshotter {
     const used = [...directories, ...records.list().map((record) => record.directory)].map(Number);
     const snapshotter = new OverlaySnapshotter(root, records, Math.max(0, ...used) + 1);
     await snapshotter.#sweep(directories);
-    snapshotter.#problem = probeOverlay(join(root, 'trash', `probe-${process.pid}-${Date.now()}`), FEATURES);
+    snapshotter.#probe();
     return snapshotter;
+  }
+
+  #probe(): void {
+    const place = join(this.#root, 'trash', `probe-${process.pid}-${Date.now()}`);
+    // The better one is tried first: its unmount waits for no disk.
+    if (probeOverlay(place, [...FEATURES, ...UNSYNCED]) === undefined) this.#unsyncedFeatures = UNSYNCED;
+    else this.#problem = probeOverlay(place, FEATURES);
   }
 
   get problem(): string | undefined {
@@ -123,7 +132,7 @@ export class OverlaySnapshotter implements Snapshotter {
     for (const chainId of waiting) this.#unsynced.delete(chainId);
   }
 
-  async mounts(name: string): Promise<readonly Mount[]> {
+  async mounts(name: string, { unsynced = false }: { readonly unsynced?: boolean } = {}): Promise<readonly Mount[]> {
     const [top, ...below] = this.#records.ancestry(name) as [SnapshotRecord, ...SnapshotRecord[]];
     const writable = top.kind === 'active';
     const lowerDirs = [...this.#scaffold(top), ...below.map((record) => this.#fs(record))];
@@ -134,7 +143,8 @@ export class OverlaySnapshotter implements Snapshotter {
     const options = writable
       ? [`lowerdir=${lower}`, `upperdir=${this.#fs(top)}`, `workdir=${this.#work(top)}`]
       : ['ro', `lowerdir=${lower}`];
-    return [{ type: 'overlay', source: 'overlay', options: [...options, ...FEATURES] }];
+    const more = writable && unsynced ? this.#unsyncedFeatures : [];
+    return [{ type: 'overlay', source: 'overlay', options: [...options, ...FEATURES, ...more] }];
   }
 
   changesDir(name: string): string {
@@ -273,6 +283,8 @@ export class OverlaySnapshotter implements Snapshotter {
  * followed that somebody smuggled in), and lower files may change their inode when copied up (`index`).
  */
 const FEATURES = ['index=off', 'metacopy=off', 'redirect_dir=nofollow'] as const;
+
+const UNSYNCED = ['volatile'] as const;
 
 function scaffoldPrefix(parent: ChainId | undefined): string {
   return `${parent === undefined ? 'none' : parent.slice(parent.indexOf(':') + 1)}-`;

@@ -47,8 +47,13 @@ export interface Snapshotter {
   ): Promise<void>;
   /** Waits for the disk where one of these committed snapshots still needs it, whoever committed it. */
   sync(chainIds: readonly ChainId[]): Promise<void>;
-  /** The mounts of an active snapshot (read-write), or of a committed one (read-only). Throws `not-found`. */
-  mounts(name: string): Promise<readonly Mount[]>;
+  /**
+   * The mounts of an active snapshot (read-write), or of a committed one (read-only). With `unsynced`, where the kernel can,
+   * nothing that is written through them is waited for when somebody inside syncs, nor when they are unmounted (an overlay's
+   * last unmount writes out its whole filesystem otherwise): `commit` does that. For one mount in the snapshot's life,
+   * which ends in `commit` or `remove`. Throws `not-found`.
+   */
+  mounts(name: string, options?: { readonly unsynced?: boolean }): Promise<readonly Mount[]>;
   /** The directory that holds only this snapshot's own changes, in overlay form (character device 0:0 whiteouts, opaque xattr). */
   changesDir(name: string): string;
   /** The changes directories of the layers below, top first: for `changes` and `applyLayer`. Throws `not-found`. */

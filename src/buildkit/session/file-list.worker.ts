@@ -1,7 +1,7 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { constants } from 'node:fs';
 import { EngineError } from '../../base/errors.ts';
-import { type JobContext, serveJobs } from '../../base/worker-server.ts';
+import type { JobContext, Jobs } from '../../base/worker-server.ts';
 import type { ClientEntry } from '../../engine/builder/client-files/manifest.ts';
 
 /** Of each entry of the manifest, in order: what it is asked for by, and how large it is. */
@@ -28,7 +28,7 @@ const GO_MODE = {
   sticky: 0x00100000,
 } as const;
 
-serveJobs({
+export const jobs: Jobs = {
   /** From the packets of a list (each with its length in front) to the engine's manifest, which is JSON. */
   list: async (_parameters: undefined, context: JobContext): Promise<void> => {
     const ids: number[] = [];
@@ -60,7 +60,7 @@ serveJobs({
     await flush();
     await context.write(tagged(LISTING, JSON.stringify({ ids, sizes } satisfies Listing)));
   },
-});
+};
 
 function tagged(kind: number, text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(1 + Buffer.byteLength(text));

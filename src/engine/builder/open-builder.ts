@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { mkdirAllInRoot } from '../../linux/rooted.ts';
-import { mount, unmount } from '../../linux/mount.ts';
+import { mount, unmountAside } from '../../linux/mount.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { applyLayer } from '../../snapshot/apply-layer.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
@@ -90,7 +90,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
         deliver(imageParts, built, {
           ...options,
           mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
-          unmount: async (target) => void unmount(target, { detach: true }),
+          unmount: async (target) => void (await unmountAside(target)),
         }),
     },
     transfer: {
@@ -113,7 +113,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     placeLayer: (layer, options) => placeLayer(imageParts, layer, options),
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
-    unmount: async (target) => void unmount(target, { detach: true }),
+    unmount: async (target) => void (await unmountAside(target)),
     makeDirectory: async (rootfs, path, owner) => void mkdirAllInRoot(rootfs, path, owner),
     lookUpOwner: async (rootfs, text) => {
       // Numbers need no files, and then the root is not mounted for them.
@@ -133,7 +133,8 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
 
 async function mountSnapshot({ snapshotter }: ImageParts, name: string, target: string): Promise<void> {
   await mkdir(target, { recursive: true });
-  for (const request of await snapshotter.mounts(name)) mount(request, target);
+  // A step that a power cut takes is made again: only its layer is waited for.
+  for (const request of await snapshotter.mounts(name, { unsynced: true })) mount(request, target);
 }
 
 /** How often the cache is looked through for what is old or too much. */

@@ -6,7 +6,7 @@ import { copySelection, digestSelection } from '../../build/copy-files.ts';
 import type { RunInstruction } from '../../build/dockerfile/instructions.ts';
 import type { BindRunMount, CacheRunMount, RunMount, SecretRunMount, SshRunMount } from '../../build/run-mount.ts';
 import { O_PATH } from '../../linux/files.ts';
-import { bindMount, mount, MS_RDONLY, unmount } from '../../linux/mount.ts';
+import { bindMount, mount, MS_RDONLY, unmountAside } from '../../linux/mount.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
@@ -129,7 +129,7 @@ export class PreparedRunMounts implements AsyncDisposable {
         { type: 'tmpfs', source: 'tmpfs', options: ['size=16m', 'mode=0711', 'nosuid', 'nodev', 'noexec'] },
         directory,
       );
-      this.#held.defer(() => void unmount(directory, { detach: true }));
+      this.#held.defer(async () => void (await unmountAside(directory)));
       return directory;
     })();
     return this.#memoryDirectory;
@@ -178,7 +178,7 @@ export class PreparedRunMounts implements AsyncDisposable {
       if (await isFile(this.#parts, one)) await writeFile(point, '', { flag: 'wx' });
       else await mkdir(point);
       bindMount(lower, point, { flags: MS_RDONLY });
-      this.#held.defer(() => void unmount(point, { detach: true }));
+      this.#held.defer(async () => void (await unmountAside(point)));
       if (!one.writable) return point;
       return await this.#writableCopy(one, point);
     } finally {
@@ -209,7 +209,7 @@ export class PreparedRunMounts implements AsyncDisposable {
     const merged = join(scratch, 'merged');
     const options = [`lowerdir=${lower}`, `upperdir=${join(scratch, 'upper')}`, `workdir=${join(scratch, 'work')}`];
     mount({ type: 'overlay', source: 'overlay', options }, merged);
-    this.#held.defer(() => void unmount(merged, { detach: true }));
+    this.#held.defer(async () => void (await unmountAside(merged)));
     return merged;
   }
 

@@ -3,7 +3,7 @@ import { constants, fchmodSync, readFileSync, rmSync, writeFileSync, writeSync }
 import { join } from 'node:path';
 import type { ByteString } from '../../../base/byte-string.ts';
 import { EngineError } from '../../../base/errors.ts';
-import { type JobContext, serveJobs } from '../../../base/worker-server.ts';
+import type { JobContext, Jobs } from '../../../base/worker-server.ts';
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import {
   closeFd,
@@ -40,7 +40,7 @@ const TIME = BigInt(CONTEXT_TIME) * 1_000_000_000n;
 const FRAME = 12;
 const GONE = 0xffffffffffffffffn;
 
-serveJobs({
+export const jobs: Jobs = {
   /** Reads the client's list and compares it with what is there. */
   plan: async ({ directory }: { directory: string }, context: JobContext): Promise<Plan> => {
     const chunks: Buffer[] = [];
@@ -90,7 +90,7 @@ serveJobs({
     }
     return { bytes: tree.received, changed: tree.changed };
   },
-});
+};
 
 class ClientTree {
   readonly #root: RootedDirectory;
