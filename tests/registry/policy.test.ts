@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import type { Digest } from '../../src/oci/digest.ts';
 import { Metrics } from '../../src/registry/server/metrics.ts';
 import { ImmutableTags, Quotas } from '../../src/registry/server/policy.ts';
 import { Retention } from '../../src/registry/server/retention.ts';
@@ -15,6 +16,7 @@ import { Webhooks } from '../../src/registry/server/webhooks.ts';
 import { TestRegistry } from './test-registry.ts';
 
 const DAY_MS = 24 * 3600_000;
+const SEED = Number(process.env['SEED'] ?? 5);
 
 test('a tag that is immutable is put once, and neither moved nor deleted', async () => {
   const immutable = new ImmutableTags([{ repositories: ['team/*'], tags: ['v*'] }]);
@@ -58,6 +60,29 @@ test('a quota counts each blob once, refuses what does not fit, and takes more w
   await registry.pushArtifact('team/one', '2', 'b'.repeat(2000));
 });
 
+test('pushes at once do not get more out of a quota together than it has', async () => {
+  const maxBytes = 21_900;
+  await using registry = await TestRegistry.open({
+    policy: { quotas: new Quotas([{ repositories: ['**'], maxBytes }]) },
+  });
+  const { links, content } = registry.repositories;
+  const pushes = Array.from({ length: 30 }, (_, index) =>
+    registry.pushArtifact(`r${index % 3}`, `t${index}`, `${index} `.padEnd(2000, '.')),
+  );
+  const ended = await Promise.allSettled(pushes);
+  const taken = ended.filter(({ status }) => status === 'fulfilled').length;
+  assert.ok(taken >= 1 && taken <= 10, `${taken} pushes were taken`);
+  for (const one of ended) if (one.status === 'rejected') assert.match(String(one.reason), /403 .*the quota of/);
+  const digests = new Set<Digest>();
+  for (const repository of await links.repositories()) {
+    for (const { digest } of await links.blobs(repository)) digests.add(digest);
+    for (const { digest } of await links.manifests(repository)) digests.add(digest);
+  }
+  let bytes = 0;
+  for (const digest of digests) bytes += (await content.stat(digest))?.size ?? 0;
+  assert.ok(bytes <= maxBytes, `${bytes} bytes`);
+});
+
 test('retention keeps what has a reason, tells the rest in a dry run, and deletes it otherwise', async () => {
   await using registry = await TestRegistry.open();
   const { links } = registry.repositories;
@@ -92,6 +117,85 @@ test('retention keeps what has a reason, tells the rest in a dry run, and delete
   assert.deepEqual(await links.tags('app'), ['new', 'recent', 'release-1']);
   assert.deepEqual(await links.tags('untouched'), ['old']);
   assert.equal(await links.manifest('app', untagged), undefined);
+});
+
+test(`what a dry run tells is what then goes, and nothing else (seed ${SEED})`, async () => {
+  let state = SEED;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const maybe = <T>(value: T): T | undefined => (random(2) === 0 ? value : undefined);
+  let went = 0;
+  for (let round = 0; round < 6; round++) {
+    await using registry = await TestRegistry.open();
+    const { links } = registry.repositories;
+    const aged = (...path: string[]): Promise<void> => {
+      const at = new Date(Date.now() - random(40) * DAY_MS - 3600_000);
+      return utimes(join(registry.root, 'repositories', ...path), at, at);
+    };
+    for (const repository of ['app', 'team/app', 'team/other']) {
+      for (let index = 0; index < 6; index++) {
+        // Contents are shared, so that tags are, and some have no tag.
+        const tag = random(4) === 0 ? '' : `${['v', 'release-', 'ci-'][random(3)]!}${random(4)}`;
+        const digest = await registry.pushArtifact(repository, tag, `content ${random(4)}`);
+        if (tag !== '') {
+          await aged(repository, '_tags', tag);
+          await fetch(`http://${registry.host}/v2/${repository}/manifests/${tag}`, { method: 'HEAD' });
+        }
+        await aged(repository, '_manifests', digest.replace(':', '-'));
+      }
+    }
+    const rules = [
+      {
+        repositories: [['app', 'team/*', '**'][random(3)]!],
+        keepTags: maybe(['release-*']),
+        keepLast: maybe(random(4)),
+        keepDays: maybe(1 + random(30)),
+        keepPulledDays: maybe(1 + random(30)),
+        deleteUntaggedAfterDays: maybe(1 + random(30)),
+      },
+      { repositories: ['team/app'], keepLast: 1, deleteUntaggedAfterDays: 1 },
+    ];
+    const config = join(registry.root, 'settings.json');
+    // As they come from a file: what is undefined is not there.
+    await writeFile(config, JSON.stringify({ retention: rules }));
+    const retention = new Retention(readRegistrySettings(config).retention!);
+    const all = async (): Promise<string[]> => {
+      const names: string[] = [];
+      for (const repository of await links.repositories()) {
+        for (const tag of (await links.tags(repository)) ?? []) names.push(`${repository}:${tag}`);
+        for (const { digest } of await links.manifests(repository)) names.push(`${repository}@${digest}`);
+      }
+      return names;
+    };
+    const before = await all();
+    const now = Date.now();
+    const told = await retention.apply(registry.repositories, { dryRun: true, now });
+    assert.deepEqual(await all(), before, 'a dry run changed something');
+    const done = await retention.apply(registry.repositories, { dryRun: false, now });
+    assert.deepEqual(done, told);
+    const after = new Set(await all());
+    const gone = before.filter((name) => !after.has(name));
+    assert.deepEqual(
+      gone.toSorted(),
+      told.map(({ repository, tag, manifest }) => `${repository}${tag ? `:${tag}` : `@${manifest}`}`).toSorted(),
+      JSON.stringify(rules),
+    );
+    assert.deepEqual(await retention.apply(registry.repositories, { dryRun: true, now }), []);
+    went += gone.length;
+    // What stays is whole, also after the collection that follows.
+    await registry.repositories.collect({ graceMs: -1000 });
+    for (const name of after) {
+      const [, repository, reference] = /^([^:@]+)[:@](.*)$/.exec(name)!;
+      const url = `http://${registry.host}/v2/${repository}`;
+      const manifest = await fetch(`${url}/manifests/${reference}`);
+      assert.equal(manifest.status, 200, name);
+      const { config: blob } = (await manifest.json()) as { config: { digest: string } };
+      assert.equal((await fetch(`${url}/blobs/${blob.digest}`)).status, 200, name);
+    }
+  }
+  assert.ok(went > 10, `${went} in all`);
 });
 
 test('retention by pulls: what is pulled stays', async () => {

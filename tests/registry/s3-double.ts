@@ -25,8 +25,8 @@ class S3Error extends Error {
 }
 
 /**
- * As much of S3 as a registry asks for, in memory: objects, ranges, listings in pages, parts, copies, writes that are made
- * once. A request that is not signed as it must be, or whose body is not the one that was signed, is refused.
+ * As much of S3 as a registry asks for, in memory, as its reference describes it: objects, ranges, listings in pages with
+ * opaque tokens, parts, copies, writes that are made once. A request that is not signed as it must be, or whose body is not the one that was signed, is refused.
  */
 export class S3Double implements AsyncDisposable {
   readonly bucket = 'images';
@@ -38,7 +38,13 @@ export class S3Double implements AsyncDisposable {
   readonly asked: string[] = [];
   /** Requests that are answered with 503 before the next one is served. */
   failures = 0;
-  /** Keys in one page of a listing. */
+  /** Writes "if there is none" that are told first that another one is at it. */
+  conflicts = 0;
+  /** Compositions and copies that fail after their status was sent. */
+  lateErrors = 0;
+  /** Compositions whose answer is lost on the way. */
+  lostAnswers = 0;
+  /** Keys in one page of a listing, uploads in one of theirs. */
   pageSize = 2;
   readonly #server: Server;
 
@@ -84,7 +90,7 @@ export class S3Double implements AsyncDisposable {
     const upload = query.get('uploadId');
     switch (request.method) {
       case 'GET':
-        if (key === '') return query.has('uploads') ? this.#listParts(response) : this.#list(response, query);
+        if (key === '') return query.has('uploads') ? this.#listParts(response, query) : this.#list(response, query);
         return this.#read(request, response, key);
       case 'HEAD':
         return this.#read(request, response, key);
@@ -129,22 +135,29 @@ export class S3Double implements AsyncDisposable {
       const range = /^bytes=(\d+)-(\d+)$/.exec(String(request.headers['x-amz-copy-source-range'] ?? ''));
       if (range) content = content.subarray(Number(range[1]), Number(range[2]) + 1);
     }
+    if (from !== undefined && this.lateErrors > 0 && this.lateErrors--) return lateError(response);
     const tag = `"${createHash('md5').update(content).digest('hex')}"`;
-    if (upload !== null) this.#upload(upload).bodies.set(Number(url.searchParams.get('partNumber')), content);
-    else if (request.headers['if-none-match'] === '*' && this.objects.has(key))
-      throw new S3Error(412, 'PreconditionFailed');
+    const once = request.headers['if-none-match'];
+    if (once !== undefined && once !== '*') throw new S3Error(501, 'NotImplemented');
+    if (upload !== null) {
+      const number = Number(url.searchParams.get('partNumber'));
+      if (!Number.isInteger(number) || number < 1 || number > 10_000) throw new S3Error(400, 'InvalidArgument');
+      this.#upload(upload).bodies.set(number, content);
+    } else if (once && this.conflicts > 0 && this.conflicts--) throw new S3Error(409, 'ConditionalRequestConflict');
+    else if (once && this.objects.has(key)) throw new S3Error(412, 'PreconditionFailed');
     else this.objects.set(key, { body: content, modifiedAt: new Date() });
     response.setHeader('etag', tag);
     response.end(
       from === undefined
         ? undefined
-        : `<CopyObjectResult><ETag>${tag.replaceAll('"', '&quot;')}</ETag></CopyObjectResult>`,
+        : `<Copy${upload === null ? 'Object' : 'Part'}Result><ETag>${tag.replaceAll('"', '&quot;')}</ETag></Copy${upload === null ? 'Object' : 'Part'}Result>`,
     );
   }
 
   #read(request: IncomingMessage, response: ServerResponse, key: string): void {
     const { body, modifiedAt } = this.#object(key);
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    if (range && Number(range[1]) >= body.length) throw new S3Error(416, 'InvalidRange');
     const part = range ? body.subarray(Number(range[1]), range[2] === '' ? undefined : Number(range[2]) + 1) : body;
     response.writeHead(range ? 206 : 200, {
       'content-length': part.length,
@@ -157,7 +170,8 @@ export class S3Double implements AsyncDisposable {
   #list(response: ServerResponse, query: URLSearchParams): void {
     const prefix = query.get('prefix') ?? '';
     const delimiter = query.get('delimiter');
-    const after = query.get('continuation-token') ?? '';
+    // Nothing that a client could make of a name.
+    const after = Buffer.from((query.get('continuation-token') ?? '').slice(1), 'base64').toString();
     const items = new Map<string, string>();
     for (const [key, { body, modifiedAt }] of this.objects) {
       if (!key.startsWith(prefix)) continue;
@@ -170,21 +184,42 @@ export class S3Double implements AsyncDisposable {
     const names = [...items.keys()].sort().filter((name) => name > after);
     const page = names.slice(0, this.pageSize);
     const more = names.length > page.length;
-    const token = more ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : '';
+    const token = more
+      ? `<NextContinuationToken>+${Buffer.from(page.at(-1)!).toString('base64')}</NextContinuationToken>`
+      : '';
     const xml = page.map((name) => items.get(name)!).join('');
     response.end(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${xml}${token}</ListBucketResult>`);
   }
 
-  #listParts(response: ServerResponse): void {
-    const items = [...this.parts].map(
+  #listParts(response: ServerResponse, query: URLSearchParams): void {
+    const place = (key: string, id: string): string => `${key}\0${id}`;
+    const after = query.has('key-marker')
+      ? place(query.get('key-marker')!, query.get('upload-id-marker') ?? '\u{10FFFF}')
+      : '';
+    const all = [...this.parts]
+      .filter(([id, { key }]) => key.startsWith(query.get('prefix') ?? '') && place(key, id) > after)
+      .sort(([a, { key: one }], [b, { key: two }]) => (place(one, a) < place(two, b) ? -1 : 1));
+    const page = all.slice(0, this.pageSize);
+    const last = page.at(-1);
+    const more =
+      all.length > page.length
+        ? `<NextKeyMarker>${last![1].key}</NextKeyMarker><NextUploadIdMarker>${last![0]}</NextUploadIdMarker>`
+        : '';
+    const items = page.map(
       ([id, { key, begunAt }]) =>
         `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${begunAt.toISOString()}</Initiated></Upload>`,
     );
-    response.end(`<ListMultipartUploadsResult>${items.join('')}</ListMultipartUploadsResult>`);
+    response.end(
+      `<ListMultipartUploadsResult><IsTruncated>${more !== ''}</IsTruncated>${more}${items.join('')}</ListMultipartUploadsResult>`,
+    );
   }
 
   #complete(response: ServerResponse, { key, bodies }: Parts, id: string, body: Buffer): void {
     const numbers = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>"?([0-9a-f]+)"?<\/ETag>/g)];
+    if (numbers.length === 0) throw new S3Error(400, 'MalformedXML');
+    if (numbers.some(([, number], index) => index > 0 && Number(number) <= Number(numbers[index - 1]![1])))
+      throw new S3Error(400, 'InvalidPartOrder');
+    if (this.lateErrors > 0 && this.lateErrors--) return lateError(response);
     const parts = numbers.map(([, number, tag], index) => {
       const part = bodies.get(Number(number));
       if (!part || createHash('md5').update(part).digest('hex') !== tag) throw new S3Error(400, 'InvalidPart');
@@ -193,6 +228,7 @@ export class S3Double implements AsyncDisposable {
     });
     this.objects.set(key, { body: Buffer.concat(parts), modifiedAt: new Date() });
     this.parts.delete(id);
+    if (this.lostAnswers > 0 && this.lostAnswers--) return void response.destroy();
     response.end('<CompleteMultipartUploadResult></CompleteMultipartUploadResult>');
   }
 
@@ -239,4 +275,9 @@ export class S3Double implements AsyncDisposable {
       throw new S3Error(403, 'SignatureDoesNotMatch', 'The request signature does not match');
     }
   }
+}
+
+/** As large compositions and copies fail: the status was sent to keep the connection open. */
+function lateError(response: ServerResponse): void {
+  response.end('<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>');
 }

@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import { Condemned } from '../server/condemned.ts';
 import { FileLinks } from '../server/file-links.ts';
 import { Repositories, type RepositoriesOptions } from '../server/repositories.ts';
 import type { S3Settings } from '../server/settings.ts';
@@ -30,9 +31,12 @@ export function openBucket(
     retryDelayMs: options.retryDelayMs,
   });
   const content = new S3Content(client, { redirect });
-  const links = new FileLinks(new S3Files(client, 'repositories'));
+  const files = new S3Files(client, 'repositories');
   return {
-    repositories: new Repositories(content, links, { ...options.policy, othersWrite: true }),
+    repositories: new Repositories(content, new FileLinks(files), {
+      ...options.policy,
+      condemned: new Condemned(files),
+    }),
     content,
     [Symbol.dispose]: () => client.close(),
   };

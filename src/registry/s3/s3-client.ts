@@ -82,7 +82,8 @@ export class S3Client {
   /** With `once`, false where there is one already. */
   async put(key: string, body: Uint8Array, { once = false }: { once?: boolean } = {}): Promise<boolean> {
     const headers: Record<string, string> = once ? { 'if-none-match': '*' } : {};
-    const response = await this.#send('PUT', key, { body, headers, accept: once ? [409, 412] : [] });
+    // 409 is another write at this moment, which may fail yet: that is asked again.
+    const response = await this.#send('PUT', key, { body, headers, accept: once ? [412] : [] });
     await discard(response);
     return response.status === 200;
   }
@@ -137,7 +138,13 @@ export class S3Client {
   async endParts(key: string, upload: string, tags: readonly string[]): Promise<void> {
     const parts = tags.map((tag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${tag}</ETag></Part>`);
     const body = Buffer.from(`<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`);
-    const response = await this.#send('POST', key, { query: { uploadId: upload }, body });
+    const response = await this.#send('POST', key, { query: { uploadId: upload }, body, accept: [404] });
+    if (response.status === 404) {
+      await discard(response);
+      // An answer that was lost on the way: it was put together the first time. Nobody else writes to such a key.
+      if (await this.head(key)) return;
+      throw new EngineError('unavailable', `the object store forgot the parts of ${key}`);
+    }
     const xml = (await collect(response.body as Bytes, MAX_XML, key)).toString('utf8');
     // An error may come behind a status of 200.
     if (!xml.includes('<CompleteMultipartUploadResult')) {
@@ -151,14 +158,22 @@ export class S3Client {
 
   /** Uploads that nobody ended. */
   async *openParts(): AsyncIterable<{ key: string; upload: string; begunAt: Date }> {
-    const response = await this.#send('GET', undefined, { query: { uploads: '', prefix: this.#options.prefix } });
-    const xml = (await collect(response.body as Bytes, MAX_XML, 'the listing')).toString('utf8');
-    for (const [, item] of xml.matchAll(/<Upload>(.*?)<\/Upload>/gs)) {
-      yield {
-        key: this.#own(element(item!, 'Key')),
-        upload: element(item!, 'UploadId'),
-        begunAt: new Date(element(item!, 'Initiated')),
-      };
+    for (let after: Record<string, string> | undefined = {}; after;) {
+      const query = { uploads: '', prefix: this.#options.prefix, ...after };
+      const response = await this.#send('GET', undefined, { query });
+      const xml = (await collect(response.body as Bytes, MAX_XML, 'the listing')).toString('utf8');
+      for (const [, item] of xml.matchAll(/<Upload>(.*?)<\/Upload>/gs)) {
+        yield {
+          key: this.#own(element(item!, 'Key')),
+          upload: element(item!, 'UploadId'),
+          begunAt: new Date(element(item!, 'Initiated')),
+        };
+      }
+      const [key, upload] = [element(xml, 'NextKeyMarker'), element(xml, 'NextUploadIdMarker')];
+      after =
+        element(xml, 'IsTruncated') === 'true' && key !== ''
+          ? { 'key-marker': key, ...(upload !== '' && { 'upload-id-marker': upload }) }
+          : undefined;
     }
   }
 
@@ -179,7 +194,13 @@ export class S3Client {
         const range = { 'x-amz-copy-source-range': `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}` };
         const query = { partNumber: String(tags.length + 1), uploadId: upload };
         const response = await this.#send('PUT', to, { query, headers: { ...source, ...range } });
-        tags.push(element((await collect(response.body as Bytes, MAX_XML, to)).toString('utf8'), 'ETag'));
+        const xml = (await collect(response.body as Bytes, MAX_XML, to)).toString('utf8');
+        if (!xml.includes('<CopyPartResult'))
+          throw new EngineError(
+            'unavailable',
+            `the object store did not copy a part of ${to}: ${element(xml, 'Message')}`,
+          );
+        tags.push(element(xml, 'ETag'));
       }
       await this.endParts(to, upload, tags);
     } catch (error) {

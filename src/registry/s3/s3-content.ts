@@ -7,8 +7,10 @@ import { type Digest, hasherFor, isDigest } from '../../oci/digest.ts';
 import type { RegistryContent } from '../server/registry-content.ts';
 import type { S3Client } from './s3-client.ts';
 
-/** Of an upload in memory; an object has at most 10,000 parts. */
+/** Of an upload in memory. */
 const PART_BYTES = 8 << 20;
+/** An object has at most 10,000 parts: those of a very large one grow, to 64 MiB, and 290 GiB fit. */
+const PARTS_OF_A_SIZE = 2500;
 const URL_SECONDS = 20 * 60;
 const STALE_MS = 24 * 3600_000;
 
@@ -129,7 +131,8 @@ class S3Ingest implements Ingest {
       this.#waitingBytes += chunk.byteLength;
       this.#offset += chunk.byteLength;
     }
-    if (this.#waitingBytes >= PART_BYTES) await this.#flush();
+    if (this.#waitingBytes >= PART_BYTES << Math.min(3, Math.floor(this.#tags.length / PARTS_OF_A_SIZE)))
+      await this.#flush();
   }
 
   async commit(

@@ -38,6 +38,9 @@ interface Quota {
   countedAt: number;
   /** Each counts once, in however many of the repositories it is. */
   blobs: Map<Digest, number>;
+  counting: Promise<void> | undefined;
+  /** Taken, and perhaps not yet where they are counted. */
+  readonly coming: Set<{ readonly digest: Digest; readonly size: number }>;
 }
 
 /** Bytes that repositories may have together. */
@@ -50,16 +53,28 @@ export class Quotas {
       patterns: rule.repositories.map(repositoryPattern),
       countedAt: 0,
       blobs: new Map(),
+      counting: undefined,
+      coming: new Set(),
     }));
   }
 
-  /** Takes room for a blob. Throws 403 when there is none. */
-  async take(repositories: Repositories, repository: string, digest: Digest | undefined, size: number): Promise<void> {
+  /** Takes room for a blob; it is to be disposed of once the blob is linked, or is not going to be. Throws 403 when there is none. */
+  async take(
+    repositories: Repositories,
+    repository: string,
+    digest: Digest | undefined,
+    size: number,
+  ): Promise<Disposable> {
+    using taken = new DisposableStack();
     for (const quota of this.#quotas) {
       if (!quota.patterns.some((pattern) => pattern.test(repository))) continue;
-      if (Date.now() - quota.countedAt > RECOUNT_MS) await recount(quota, repositories);
+      if (Date.now() - quota.countedAt > RECOUNT_MS) {
+        quota.counting ??= recount(quota, repositories).finally(() => (quota.counting = undefined));
+        await quota.counting;
+      }
       if (digest !== undefined && quota.blobs.has(digest)) continue;
       const used = quota.blobs.values().reduce((sum, one) => sum + one, 0);
+      // No other comes between the look and the deed: nothing waits in here.
       if (used + size > quota.rule.maxBytes) {
         quota.countedAt = 0;
         throw new ProtocolError(
@@ -68,13 +83,19 @@ export class Quotas {
           `the quota of ${quota.rule.repositories.join(', ')} is ${quota.rule.maxBytes} bytes: ${used} are used, ${size} more do not fit`,
         );
       }
-      if (digest !== undefined) quota.blobs.set(digest, size);
+      if (digest === undefined) continue;
+      quota.blobs.set(digest, size);
+      const entry = { digest, size };
+      quota.coming.add(entry);
+      taken.defer(() => quota.coming.delete(entry));
     }
+    return taken.move();
   }
 }
 
 async function recount(quota: Quota, { links, content }: Repositories): Promise<void> {
   const blobs = new Map<Digest, number>();
+  const coming = new Set(quota.coming);
   for (const repository of await links.repositories()) {
     if (!quota.patterns.some((pattern) => pattern.test(repository))) continue;
     const digests = (await links.blobs(repository)).map(({ digest }) => digest);
@@ -85,6 +106,7 @@ async function recount(quota: Quota, { links, content }: Repositories): Promise<
       if (blob) blobs.set(digest, blob.size);
     }
   }
+  for (const { digest, size } of coming.union(quota.coming)) blobs.set(digest, size);
   quota.blobs = blobs;
   quota.countedAt = Date.now();
 }

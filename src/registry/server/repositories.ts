@@ -4,6 +4,7 @@ import { bytesOf } from '../../content/bytes.ts';
 import { isDescriptor, isIndex, isManifest, parseIndex, parseManifest } from '../../content/children.ts';
 import { MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, sha256 } from '../../oci/digest.ts';
+import type { Condemned } from './condemned.ts';
 import type { ImmutableTags, Quotas } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Upload } from './uploads.ts';
@@ -29,8 +30,8 @@ export interface RepositoriesOptions {
   readonly shared?: SharedStore | undefined;
   readonly immutable?: ImmutableTags | undefined;
   readonly quotas?: Quotas | undefined;
-  /** Other servers write to the same store: what this one knows may be old. */
-  readonly othersWrite?: boolean | undefined;
+  /** Other servers write to the same store: what this one knows may be old, and what it deletes may be wanted by them. */
+  readonly condemned?: Condemned | undefined;
 }
 
 export interface CollectedBlobs {
@@ -46,7 +47,7 @@ export class Repositories {
   readonly immutable: ImmutableTags | undefined;
   readonly #shared: SharedStore | undefined;
   readonly #quotas: Quotas | undefined;
-  readonly #othersWrite: boolean;
+  readonly #condemned: Condemned | undefined;
   /** Blobs that were found without a link, and when first. */
   readonly #unlinked = new Map<Digest, number>();
   /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
@@ -60,25 +61,29 @@ export class Repositories {
     this.immutable = options.immutable;
     this.#shared = options.shared;
     this.#quotas = options.quotas;
-    this.#othersWrite = options.othersWrite ?? false;
+    this.#condemned = options.condemned;
   }
 
   /** Whether there is room for so many bytes more. Throws 403. */
   async checkQuota(repository: string, bytes: number): Promise<void> {
-    await this.#quotas?.take(this, repository, undefined, bytes);
+    using _room = await this.#quotas?.take(this, repository, undefined, bytes);
   }
 
   /** Takes an upload into the store and the repository. Throws `corrupt` when it is not `digest`. */
   async addBlob(repository: string, digest: Digest, upload: Upload): Promise<void> {
     using _held = this.#shared?.hold([digest]);
-    try {
-      await this.#quotas?.take(this, repository, digest, upload.offset);
-    } catch (error) {
+    using _room = await this.#quotas?.take(this, repository, digest, upload.offset).catch(async (error: unknown) => {
       await upload.abort();
       throw error;
-    }
+    });
     await upload.commit(digest);
     await this.links.linkBlob(repository, digest);
+    if (!this.#condemned) return;
+    await this.#condemned.spared(digest);
+    if (await this.content.stat(digest)) return;
+    // Another server took the one that was there before, and this with it.
+    await this.links.unlinkBlob(repository, digest);
+    throw new ProtocolError(503, 'BLOB_UPLOAD_INVALID', `${digest} was deleted while it was pushed: push it again`);
   }
 
   async manifest(repository: string, digest: Digest): Promise<{ record: ManifestRecord; bytes: Buffer } | undefined> {
@@ -100,9 +105,9 @@ export class Repositories {
     using _held = this.#shared?.hold([record.digest, ...record.children]);
     await this.#checkChildren(repository, put);
     // Another server's collection sees by that that they are wanted; it lets a day go by between two looks.
-    if (this.#othersWrite) await this.#renewLinks(repository, record.children);
+    if (this.#condemned) await this.#renewLinks(repository, record.children);
     await this.#checkImmutable(repository, record.digest, put.tags);
-    await this.#quotas?.take(this, repository, record.digest, record.size);
+    using _room = await this.#quotas?.take(this, repository, record.digest, record.size);
     await this.content.write(record, bytesOf(put.bytes));
     await this.#admit(repository, record, put.tags);
     await using _lock = await this.#commits.acquire('commit');
@@ -111,13 +116,21 @@ export class Repositories {
     await this.#checkImmutable(repository, record.digest, put.tags);
     if (!(await this.content.has(record))) await this.content.write(record, bytesOf(put.bytes));
     await this.links.putManifest(repository, record, put.tags);
-    if (this.#othersWrite) await this.#restoreLinks(repository, put);
+    if (this.#condemned) await this.#restoreLinks(repository, put);
+    await this.#spare(record, put.bytes);
     for (const tag of put.tags) {
       const once = this.immutable?.has(repository, tag) ?? false;
       const done = await this.links.setTag(repository, tag, record.digest, { once });
       if (!done && (await this.links.tag(repository, tag)) !== record.digest) this.immutable?.refuse(repository, tag);
     }
     return record;
+  }
+
+  /** What another server may have deleted right before it could see the link is written again. */
+  async #spare(record: ManifestRecord, bytes: Buffer): Promise<void> {
+    if (!this.#condemned) return;
+    await this.#condemned.spared(record.digest);
+    await this.content.write(record, bytesOf(bytes));
   }
 
   async #renewLinks(repository: string, digests: readonly Digest[]): Promise<void> {
@@ -145,6 +158,7 @@ export class Repositories {
     await using _lock = await this.#commits.acquire('commit');
     await this.content.write(record, bytesOf(bytes));
     await this.links.putManifest(repository, record, tags);
+    await this.#spare(record, bytes);
     for (const tag of tags) await this.links.setTag(repository, tag, record.digest);
   }
 
@@ -216,9 +230,13 @@ export class Repositories {
     await using _lock = await this.#commits.acquire('commit');
     const blob = (await this.links.hasBlob(from, digest)) ? await this.content.stat(digest) : undefined;
     if (!blob) return false;
-    await this.#quotas?.take(this, repository, digest, blob.size);
+    using _room = await this.#quotas?.take(this, repository, digest, blob.size);
     await this.links.linkBlob(repository, digest);
-    return true;
+    if (!this.#condemned) return true;
+    await this.#condemned.spared(digest);
+    if (await this.content.stat(digest)) return true;
+    await this.links.unlinkBlob(repository, digest);
+    return false;
   }
 
   /** Whether the repository has the blob; asking keeps it from being collected for a while. */
@@ -248,17 +266,30 @@ export class Repositories {
     for await (const blob of this.content.list()) {
       if (linked.has(blob.digest) || blob.createdAt.getTime() > before || !this.#isDue(blob.digest, graceMs)) continue;
       await using _lock = await this.#commits.acquire('commit');
-      if (await this.#isLinked(blob.digest)) continue;
-      await this.content.delete(blob.digest);
+      if (!(await this.#delete(blob.digest))) continue;
       count++;
       bytes += blob.size;
     }
     return { blobs: count, bytes };
   }
 
+  /** Unless something leads to it by now. */
+  async #delete(digest: Digest): Promise<boolean> {
+    const isWanted = async (): Promise<boolean> => {
+      const linked = await this.#isLinked(digest);
+      if (linked) this.#unlinked.delete(digest);
+      return linked;
+    };
+    const remove = (): Promise<void> => this.content.delete(digest);
+    if (this.#condemned) return this.#condemned.condemn(digest, { isWanted, remove });
+    if (await isWanted()) return false;
+    await remove();
+    return true;
+  }
+
   /** Where others write too, a blob goes that has had no link for as long again: nobody can be about to name it. */
   #isDue(digest: Digest, graceMs: number): boolean {
-    if (!this.#othersWrite) return true;
+    if (!this.#condemned) return true;
     const since = this.#unlinked.get(digest) ?? Date.now();
     this.#unlinked.set(digest, since);
     return since <= Date.now() - graceMs;
@@ -271,7 +302,7 @@ export class Repositories {
     const link = (await this.links.blobs(repository)).find((blob) => blob.digest === digest);
     if (!link || link.linkedAt.getTime() > before) return false;
     const unlinked = await this.links.unlinkBlob(repository, digest);
-    if (!this.#othersWrite || !(await this.#isNamed(repository, digest))) return unlinked;
+    if (!this.#condemned || !(await this.#isNamed(repository, digest))) return unlinked;
     await this.links.linkBlob(repository, digest);
     return false;
   }

@@ -47,16 +47,17 @@ export class Retention {
           kept.add(digest);
           continue;
         }
-        expired.push({ repository, tag, why });
-        if (!options.dryRun) await repositories.expireTag(repository, tag, digest);
+        // One that was moved meanwhile stays, and is not told.
+        if (options.dryRun || (await repositories.expireTag(repository, tag, digest)))
+          expired.push({ repository, tag, why });
       }
       const days = found.rule.deleteUntaggedAfterDays;
       if (days === undefined) continue;
       for (const manifest of await unnamed(repositories, repository, kept)) {
         const putAt = await links.manifestTime(repository, manifest.digest);
         if (!putAt || putAt.getTime() > now - days * DAY_MS) continue;
-        expired.push({ repository, manifest: manifest.digest, why: `no tag, and older than ${days} days` });
-        if (!options.dryRun) await repositories.expireManifest(repository, manifest.digest);
+        if (options.dryRun || (await repositories.expireManifest(repository, manifest.digest)))
+          expired.push({ repository, manifest: manifest.digest, why: `no tag, and older than ${days} days` });
       }
     }
     return expired;
