@@ -48,6 +48,11 @@ export class Forwarder implements AsyncDisposable {
     incoming.pipe(outgoing);
   }
 
+  /** Ends every connection to a client in the middle of whatever is sent. */
+  breakConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));

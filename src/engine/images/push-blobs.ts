@@ -5,7 +5,7 @@ import type { Reference } from '../../oci/reference.ts';
 import type { RemoteRepository } from '../../registry/client/remote-repository.ts';
 import { Gate } from '../../base/gate.ts';
 import { inParallel } from './parallel.ts';
-import type { PushToOptions } from './registry-access.ts';
+import type { LayerInTheMaking, PushToOptions } from './registry-access.ts';
 
 /** As many as Docker sends at once. */
 const MAX_UPLOADS = 5;
@@ -18,28 +18,59 @@ export interface PushManifestOptions extends Omit<PushToOptions, 'auth'> {
   readonly sent?: ReadonlySet<string>;
 }
 
-/** Brings the layers there that become known one after another; gives their digests. */
+/** Brings the layers there that are being made, large ones while they are; gives their digests. */
 export async function pushEarly(
   repository: RemoteRepository,
   source: ContentSource,
   { early = [], ...options }: PushToOptions,
 ): Promise<ReadonlySet<string>> {
-  const sending = new Map<string, Promise<void>>();
   const gate = new Gate(MAX_UPLOADS);
   const ends = await Promise.allSettled(
-    early.map(async (coming) => {
-      const layer = await coming;
-      // Two layers may be the same blob.
-      let one = sending.get(layer.digest);
-      if (!one) {
-        one = gate.run(() => pushBlob(repository, layer, { source, ...options }));
-        sending.set(layer.digest, one);
-      }
-      await one;
+    early.map(async (layer) => {
+      const grow = await layer.growing;
+      const isSent = grow !== undefined && (await gate.run(() => pushGrowing(repository, layer, grow, options)));
+      const blob = await layer.blob;
+      if (!isSent) await gate.run(() => pushBlob(repository, blob, { source, ...options }));
+      return blob.digest;
     }),
   );
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  return new Set(sending.keys());
+  return new Set(
+    ends.map((end) => {
+      if (end.status === 'rejected') throw end.reason;
+      return end.value;
+    }),
+  );
+}
+
+/** Sends a layer while it is made. False when that did not go well: then it is sent as a blob, with more patience. */
+async function pushGrowing(
+  repository: RemoteRepository,
+  { name, blob }: LayerInTheMaking,
+  grow: () => Bytes,
+  { signal, onProgress }: Pick<PushToOptions, 'signal' | 'onProgress'>,
+): Promise<boolean> {
+  const there = new AbortController();
+  let total: number | undefined;
+  const known = blob.then(async (made) => {
+    total = made.size;
+    // On a slow line it matters that the rest of what the registry has need not be sent.
+    if (await repository.has(made)) there.abort();
+  });
+  known.catch(() => {});
+  const say = (current: number): void =>
+    onProgress?.({ id: name, status: 'Pushing', current, ...(total !== undefined && { total }) });
+  try {
+    await repository.uploadGrowing(counted(grow(), say), blob, {
+      signal: signal ? AbortSignal.any([signal, there.signal]) : there.signal,
+    });
+    onProgress?.({ id: name, status: 'Pushed' });
+    return true;
+  } catch {
+    signal?.throwIfAborted();
+    if (!there.signal.aborted) return false;
+    onProgress?.({ id: name, status: 'Layer already exists' });
+    return true;
+  }
 }
 
 /** Brings to a repository what it lacks of the manifest's blobs, or of all those of an index, then itself under the tag of `reference`. */

@@ -4,6 +4,7 @@ import type { OperationOptions } from '../../base/operation.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import { childrenOf, isManifest } from '../../content/children.ts';
 import type { Bytes, ContentSource } from '../../content/content-store.ts';
+import type { GrowingBlob } from '../../content/growing-blob.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { sha256 } from '../../oci/digest.ts';
 import { canonicalName, familiarName, parseReference, type Reference, withDefaultTag } from '../../oci/reference.ts';
@@ -15,6 +16,7 @@ import { compressedLayer } from './compress-layer.ts';
 import { eventAttributes, nameImage } from './names.ts';
 import { Gate } from '../../base/gate.ts';
 import type { ImageParts } from './parts.ts';
+import type { LayerInTheMaking } from './registry-access.ts';
 import { needRegistry } from './pull.ts';
 import { resolveImage } from './resolve.ts';
 import { manifestOf } from './save.ts';
@@ -141,8 +143,8 @@ async function wholeManifest(
 }
 
 interface ManifestInTheMaking {
-  /** Each in the store when it resolves. */
-  readonly layers: readonly Promise<Descriptor>[];
+  /** Those that are different. */
+  readonly layers: readonly LayerInTheMaking[];
   readonly manifest: Promise<Descriptor>;
   /** Has the layers, and the manifest once that is known. */
   readonly source: ContentSource;
@@ -160,17 +162,33 @@ function makeManifest(
   const gate = new Gate(MAX_COMPRESSIONS);
   const stop = new AbortController();
   const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const records = image.config.rootfs.diff_ids.map((diffId, index) =>
-    gate.run(async (): Promise<LayerRecord> => {
-      signals.throwIfAborted();
-      const record = await compressedLayer(parts, diffId, chains[index]!, { lease, signal: signals });
-      onLayer?.(record.blob, index);
-      return record;
-    }),
+  const diffIds = image.config.rootfs.diff_ids;
+  const growing: GrowingBlob[] = [];
+  const begun = diffIds.map(() => Promise.withResolvers<(() => Bytes) | undefined>());
+  const records = diffIds.map((diffId, index) =>
+    gate
+      .run(async (): Promise<LayerRecord> => {
+        signals.throwIfAborted();
+        const onGrowing = (blob: GrowingBlob): void => {
+          growing.push(blob);
+          begun[index]!.resolve(() => blob.read());
+        };
+        const how = { lease, signal: signals, ...(onLayer && { onGrowing }) };
+        const record = await compressedLayer(parts, diffId, chains[index]!, how);
+        onLayer?.(record.blob, index);
+        return record;
+      })
+      .finally(() => begun[index]!.resolve(undefined)),
   );
   // What fails first says why; nobody needs the others then.
   for (const record of records) record.catch(() => stop.abort());
-  const layers = records.map(async (record) => (await record).blob);
+  const layers = records
+    .map((record, index) => ({
+      name: layerName(diffIds[index]!),
+      blob: record.then(({ blob }) => blob),
+      growing: begun[index]!.promise,
+    }))
+    .filter((_, index) => diffIds.indexOf(diffIds[index]!) === index);
   let made: { readonly digest: string; readonly bytes: Buffer } | undefined;
   const manifest = (async (): Promise<Descriptor> => {
     const bytes = Buffer.from(manifestOf(image, await Promise.all(records)));
@@ -178,7 +196,7 @@ function makeManifest(
     lease.add('blob', made.digest);
     return { mediaType: MEDIA_TYPES.ociManifest, digest: sha256(bytes), size: bytes.byteLength };
   })();
-  for (const promise of [manifest, ...layers]) promise.catch(() => {});
+  for (const promise of [manifest, ...layers.map(({ blob }) => blob)]) promise.catch(() => {});
   const source: ContentSource = {
     read: (target, options): Bytes =>
       target.digest === made?.digest ? bytesOf(made.bytes) : parts.content.read(target, options),
@@ -186,6 +204,7 @@ function makeManifest(
   const end = async (): Promise<void> => {
     stop.abort();
     await Promise.allSettled(records);
+    for (const blob of growing) await blob[Symbol.asyncDispose]();
   };
   return { layers, manifest, source, end };
 }

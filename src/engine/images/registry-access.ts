@@ -1,7 +1,7 @@
 import type { AuthConfig } from '../../api/auth.ts';
 import type { Filters } from '../../api/filters.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import type { ContentSource, ContentStore } from '../../content/content-store.ts';
+import type { Bytes, ContentSource, ContentStore } from '../../content/content-store.ts';
 import type { Descriptor, Platform } from '../../oci/descriptor.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Reference } from '../../oci/reference.ts';
@@ -48,12 +48,22 @@ export interface RegistryOptions extends OperationOptions {
 export interface PushToOptions extends RegistryOptions {
   /** What people call the blobs: the beginning of the layer's diff id, by digest. */
   readonly names?: ReadonlyMap<string, string>;
-  /** Layers that are sent as they become known, while the manifest is still to come: it must name them. */
-  readonly early?: readonly Promise<Descriptor>[];
+  /** Layers that are sent while they are made and the manifest is still to come: it must name them. Each is another blob. */
+  readonly early?: readonly LayerInTheMaking[];
   /** What the source reads of layers is read anew for each reader, who may give up its memory. */
   readonly ownBytes?: boolean;
   /** Repositories of the same registry that may have a blob already. */
   readonly mountFrom?: (blob: Descriptor) => readonly string[];
+}
+
+/** A layer whose blob is being made. */
+export interface LayerInTheMaking {
+  /** What people call it, before its blob has a digest. */
+  readonly name: string;
+  /** In the source once it resolves. */
+  readonly blob: Promise<Descriptor>;
+  /** Resolves, as soon as there is so much that it is worth while, to what reads the bytes as they are made; undefined when the blob is there first. */
+  readonly growing: Promise<(() => Bytes) | undefined>;
 }
 
 export interface FetchOptions extends RegistryOptions {

@@ -7,7 +7,7 @@ import { RegistryError } from '../registry-error.ts';
 import { answerError, discard, readAll } from './answers.ts';
 import { type HttpResponse, redirectTarget } from './http.ts';
 import { isTransient, pause, type RetryOptions, withRetry } from './retry.ts';
-import type { RegistrySession } from './session.ts';
+import type { RegistrySession, SessionRequest } from './session.ts';
 
 type Target = Pick<Descriptor, 'digest' | 'size'>;
 
@@ -15,6 +15,8 @@ export interface RemoteManifest {
   readonly descriptor: Descriptor;
   readonly bytes: Buffer;
 }
+
+type CallRequest = Omit<SessionRequest, 'scopes'> & { readonly action?: 'push' };
 
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -175,6 +177,31 @@ export class RemoteRepository implements ContentSource, ContentSink {
     await withRetry(() => this.#upload(target, open(), { signal, release }), { ...this.#retry, signal });
   }
 
+  /**
+   * Uploads a blob while it is made, in one stream; its name is told at the end, when `blob` is known. Nothing is tried
+   * again. The pieces of `body` are nobody else's.
+   */
+  async uploadGrowing(body: Bytes, blob: Promise<Target>, { signal }: CallOptions = {}): Promise<void> {
+    const begun = await this.#beginUpload(signal);
+    try {
+      const sent = await this.#call({
+        method: 'PATCH',
+        target: uploadTarget(begun),
+        action: 'push',
+        headers: { 'content-type': 'application/octet-stream' },
+        body,
+        releaseBody: true,
+        signal,
+      });
+      if (sent.status !== 202) throw await answerError(sent);
+      await discard(sent);
+      await this.#endUpload(uploadTarget(sent), await blob, { signal });
+    } catch (error) {
+      await this.#cancel(begun);
+      throw error;
+    }
+  }
+
   /** Takes a blob over from another repository of the same registry. False when the registry would rather have it sent. */
   async mount(digest: Digest, from: string, { signal }: CallOptions = {}): Promise<boolean> {
     const target = `${this.#at('blobs', 'uploads')}/?${new URLSearchParams({ mount: digest, from }).toString()}`;
@@ -321,26 +348,33 @@ export class RemoteRepository implements ContentSource, ContentSink {
     body: Bytes,
     { signal, release }: CallOptions & { readonly release?: boolean | undefined },
   ): Promise<void> {
-    const begun = await this.#call({
-      method: 'POST',
-      target: `${this.#at('blobs', 'uploads')}/`,
-      action: 'push',
-      body: Buffer.alloc(0),
+    const begun = await this.#beginUpload(signal);
+    await this.#endUpload(uploadTarget(begun), target, {
       signal,
+      ...(target.size > 0 && {
+        body,
+        releaseBody: release,
+        headers: { 'content-type': 'application/octet-stream', 'content-length': String(target.size) },
+      }),
     });
+  }
+
+  async #beginUpload(signal: AbortSignal | undefined): Promise<HttpResponse> {
+    const target = `${this.#at('blobs', 'uploads')}/`;
+    const begun = await this.#call({ method: 'POST', target, action: 'push', body: Buffer.alloc(0), signal });
     if (begun.status !== 202) throw await answerError(begun);
     await discard(begun);
-    const url = uploadTarget(begun);
-    url.searchParams.set('digest', target.digest);
-    const response = await this.#call({
-      method: 'PUT',
-      target: url,
-      action: 'push',
-      headers: { 'content-type': 'application/octet-stream', 'content-length': String(target.size) },
-      body: target.size === 0 ? Buffer.alloc(0) : body,
-      releaseBody: release,
-      signal,
-    });
+    return begun;
+  }
+
+  /** Sends what is left, and says what the whole is. */
+  async #endUpload(
+    url: URL,
+    { digest }: Target,
+    rest: Pick<CallRequest, 'headers' | 'body' | 'releaseBody' | 'signal'>,
+  ): Promise<void> {
+    url.searchParams.set('digest', digest);
+    const response = await this.#call({ method: 'PUT', target: url, action: 'push', body: Buffer.alloc(0), ...rest });
     if (response.status !== 201 && response.status !== 204) throw await answerError(response);
     await discard(response);
   }
@@ -354,15 +388,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
     }
   }
 
-  #call(request: {
-    method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
-    target: string | URL;
-    headers?: Record<string, string>;
-    body?: Uint8Array | Bytes;
-    releaseBody?: boolean | undefined;
-    action?: 'push';
-    signal?: AbortSignal | undefined;
-  }): Promise<HttpResponse> {
+  #call(request: CallRequest): Promise<HttpResponse> {
     return this.session.send({ ...request, scopes: [this.#scope(request.action ?? 'pull')] });
   }
 
