@@ -19,7 +19,7 @@ interface Scene extends AsyncDisposable {
   readonly images: TestImages;
   readonly name: string;
   /** Methods and paths without digests, of what was asked about uploads and blobs. */
-  asked(): string[];
+  readonly asked: () => string[];
 }
 
 /** An image with a large layer and a small one that were made here, and a registry to push it to. */
