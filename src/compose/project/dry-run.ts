@@ -1,6 +1,7 @@
 import type { ContainerCreateRequest, ContainerInspect } from '../../api/container.ts';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
+import { overlay } from './overlay.ts';
 
 /**
  * A client that only reads: what would change something is answered as if it had been done, and later reads of what it
@@ -128,15 +129,4 @@ function stateOf(running: boolean): object {
     ExitCode: 0,
     ...(running ? { Health: { Status: 'healthy', FailingStreak: 0, Log: [] } } : {}),
   };
-}
-
-/** The object with some of its members replaced; private fields stay its own. */
-function overlay<T extends object>(real: T, changes: object): T {
-  return new Proxy(real, {
-    get(target, key) {
-      if (Object.hasOwn(changes, key)) return (changes as Record<PropertyKey, unknown>)[key];
-      const value = (target as Record<PropertyKey, unknown>)[key];
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
-    },
-  });
 }

@@ -18,13 +18,36 @@ export interface UpdatePolicy {
   /** How long a container without a health check must run. */
   readonly monitorMs: number;
   readonly maxFailureRatio: number;
+  readonly rollback: RollbackPolicy;
+}
+
+/** `deploy.rollback_config`: how an update is taken back. */
+export interface RollbackPolicy extends Omit<UpdatePolicy, 'onFailure' | 'rollback'> {
+  readonly onFailure: 'pause' | 'continue';
 }
 
 /** Undefined for a service that says nothing about its updates: its containers are replaced all at once. */
 export function updatePolicy(service: Service): UpdatePolicy | undefined {
-  const given = asDict(service.model['deploy'])['update_config'];
+  const deploy = asDict(service.model['deploy']);
+  const given = deploy['update_config'];
   if (given === undefined || given === null) return undefined;
-  const config = given as Dict;
+  const update = policyOf(given as Dict);
+  const back = deploy['rollback_config'];
+  return {
+    ...update,
+    // Without words of its own as the update went, and what fails does not keep the others from coming back.
+    rollback: {
+      ...(back === undefined || back === null
+        ? { ...update, parallelism: 1, delayMs: 0, monitorMs: 0, maxFailureRatio: 0, onFailure: 'continue' }
+        : {
+            ...policyOf(back as Dict),
+            onFailure: asDict(back)['failure_action'] === 'continue' ? 'continue' : 'pause',
+          }),
+    },
+  };
+}
+
+function policyOf(config: Dict): Omit<UpdatePolicy, 'rollback'> {
   const ms = (key: string): number => (config[key] === undefined ? 0 : parseDuration(textOf(config[key])) / 1e6);
   return {
     parallelism: Number(config['parallelism'] ?? 1),
@@ -39,6 +62,13 @@ export function updatePolicy(service: Service): UpdatePolicy | undefined {
 export type Replacement = Step & { readonly kind: 'recreate' };
 
 type Ports = Record<string, PortBinding[]>;
+
+interface Updated {
+  readonly step: Replacement;
+  readonly id: string;
+  readonly ports: Ports;
+  readonly oldPorts: Ports;
+}
 
 /** How containers are made and brought up; the update says when. */
 export interface Hands {
@@ -60,7 +90,7 @@ export class RollingUpdate {
   readonly #policy: UpdatePolicy;
   readonly #hands: Hands;
   readonly #onProgress: OnProgress;
-  readonly #done: { step: Replacement; id: string; ports: Ports; oldPorts: Ports }[] = [];
+  readonly #done: Updated[] = [];
 
   constructor(client: Client, policy: UpdatePolicy, hands: Hands, onProgress: OnProgress) {
     this.#client = client;
@@ -86,8 +116,9 @@ export class RollingUpdate {
       if (this.#policy.onFailure === 'continue') continue;
       const reason = errorMessage(last);
       if (this.#policy.onFailure === 'rollback') {
-        await this.#takeBack();
-        throw new EngineError('conflict', `update of ${service} failed and was rolled back: ${reason}`);
+        const left = await this.#takeBack();
+        const how = left === undefined ? 'was rolled back' : `its rollback did, too (${left})`;
+        throw new EngineError('conflict', `update of ${service} failed and ${how}: ${reason}`);
       }
       await this.#dropOld();
       throw new EngineError(
@@ -117,7 +148,7 @@ export class RollingUpdate {
       const made = await this.#hands.make(step, startFirst ? newName(step) : step.name, held);
       ({ id, ports } = made);
       await this.#hands.start(id);
-      await this.#ready(id);
+      await this.#ready(id, this.#policy.monitorMs);
       if (held && Object.keys(ports).length > 0) await this.#movePorts(old.id, oldPorts, id, ports);
     } catch (error) {
       if (id !== undefined) await this.#client.containers.remove(id, { force: true }).catch(unlessGone);
@@ -137,10 +168,10 @@ export class RollingUpdate {
     this.#onProgress({ kind: 'Container', name: step.name, status: 'Updated' });
   }
 
-  async #ready(id: string): Promise<void> {
+  async #ready(id: string, monitorMs: number): Promise<void> {
     await this.#hands.ready(id);
-    if (this.#policy.monitorMs === 0) return;
-    await sleep(this.#policy.monitorMs);
+    if (monitorMs === 0) return;
+    await sleep(monitorMs);
     await this.#hands.ready(id);
   }
 
@@ -155,22 +186,39 @@ export class RollingUpdate {
     }
   }
 
-  /** The other way round: the old ones run before the new ones go. */
-  async #takeBack(): Promise<void> {
-    for (const { step, id, oldPorts } of this.#done.toReversed()) {
-      const { old, name } = step;
-      this.#onProgress({ kind: 'Container', name, status: 'Rolling back' });
-      if (!this.#policy.startFirst || Object.keys(oldPorts).length > 0)
-        await this.#client.containers.remove(id, { force: true }).catch(unlessGone);
-      // Its ports were taken from it for the new one.
-      await this.#client.containers.start(old.id).catch(unlessGone);
-      if (this.#policy.startFirst && Object.keys(oldPorts).length > 0)
-        await this.#client.containers.changePorts(old.id, { Add: oldPorts });
-      await this.#hands.ready(old.id);
-      await this.#client.containers.remove(id, { force: true }).catch(unlessGone);
-      await this.#client.containers.rename(old.id, name);
-      this.#onProgress({ kind: 'Container', name, status: 'Rolled back' });
+  /** The other way round, the last first. Gives what went wrong; then the old ones that are not back are gone. */
+  async #takeBack(): Promise<string | undefined> {
+    const { parallelism, delayMs, maxFailureRatio, onFailure } = this.#policy.rollback;
+    const updated = this.#done.toReversed();
+    const size = parallelism === 0 ? updated.length : parallelism;
+    const failures: unknown[] = [];
+    for (let at = 0; at < updated.length; at += size) {
+      if (at > 0 && delayMs > 0) await sleep(delayMs);
+      const results = await Promise.allSettled(updated.slice(at, at + size).map((one) => this.#takeOneBack(one)));
+      failures.push(...results.filter((one) => one.status === 'rejected').map((one): unknown => one.reason));
+      if (failures.length === 0 || failures.length / updated.length <= maxFailureRatio || onFailure === 'continue')
+        continue;
+      for (const { step } of updated.slice(at + size))
+        await this.#client.containers.remove(step.old.id, { force: true }).catch(unlessGone);
+      break;
     }
+    return failures.length === 0 ? undefined : errorMessage(failures[0]);
+  }
+
+  async #takeOneBack({ step, id, oldPorts }: Updated): Promise<void> {
+    const { old, name } = step;
+    const { startFirst, monitorMs } = this.#policy.rollback;
+    // Two cannot have one port of the host.
+    const fixed = Object.keys(oldPorts).length > 0;
+    this.#onProgress({ kind: 'Container', name, status: 'Rolling back' });
+    if (!startFirst || fixed) await this.#client.containers.remove(id, { force: true }).catch(unlessGone);
+    await this.#client.containers.start(old.id).catch(unlessGone);
+    // Its ports were taken from it for the new one.
+    if (this.#policy.startFirst && fixed) await this.#client.containers.changePorts(old.id, { Add: oldPorts });
+    await this.#ready(old.id, monitorMs);
+    await this.#client.containers.remove(id, { force: true }).catch(unlessGone);
+    await this.#client.containers.rename(old.id, name);
+    this.#onProgress({ kind: 'Container', name, status: 'Rolled back' });
   }
 
   async #dropOld(): Promise<void> {

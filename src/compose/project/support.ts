@@ -22,12 +22,19 @@ export function checkSupported(service: Service): void {
     if (asDict(network)['interface_name'] !== undefined) refuse(`networks.${key}.interface_name`);
 }
 
-/** Fields that mean something only in a cluster, or that this release takes no notice of: said once. */
+/** Fields that mean something only in a cluster, or beside another one that is not there: said once. */
 export function ignoredFields(service: Service): string[] {
   const deploy = asDict(service.model['deploy']);
-  return ['rollback_config', 'placement', 'endpoint_mode']
+  return ['placement', 'endpoint_mode']
     .filter((key) => deploy[key] !== undefined)
-    .map((key) => `services.${service.name}.deploy.${key} has no effect on one machine`);
+    .map((key) => `services.${service.name}.deploy.${key} has no effect on one machine`)
+    .concat(
+      deploy['rollback_config'] !== undefined && asDict(deploy['update_config'])['failure_action'] !== 'rollback'
+        ? [
+            `services.${service.name}.deploy.rollback_config has no effect without update_config.failure_action: rollback`,
+          ]
+        : [],
+    );
 }
 
 /** What the engine is to do when the service's health check has failed for good: `x-on-unhealthy` of it or of its check. */

@@ -2,9 +2,8 @@ import { selectServices } from '../../../compose/project/project.ts';
 import { CommandError } from '../../command.ts';
 import { bool, bytes, list, map, string } from '../../flag.ts';
 import { composeCommand } from './context.ts';
-import { ensureImages } from './images.ts';
 import { buildServices, checkService } from './build-service.ts';
-import { pullService, pushService } from './make-image.ts';
+import { pushService } from './make-image.ts';
 
 export const build = composeCommand({
   usage: '[OPTIONS] [SERVICE...]',
@@ -50,67 +49,6 @@ export const build = composeCommand({
     if (flags.push)
       for (const service of built)
         if (service.model['image'] !== undefined) await pushService(compose, service, flags.quiet);
-    return 0;
-  },
-});
-
-export const push = composeCommand({
-  usage: '[OPTIONS] [SERVICE...]',
-  flags: {
-    'ignore-push-failures': bool('Push what it can and ignores images with push failures'),
-    'include-deps': bool('Also push images of services declared as dependencies'),
-    quiet: bool('Push without printing progress information', { short: 'q' }),
-  },
-  args: { min: 0 },
-  async run(compose, { flags, args }) {
-    const project = await compose.project(args);
-    for (const service of selectServices(project, args, !flags['include-deps']).values()) {
-      // What others built, or what has no name that a registry knows, is not pushed.
-      if (!service.builds || service.model['image'] === undefined) {
-        compose.onProgress({ kind: 'Image', name: service.image, status: 'Skipped' });
-        continue;
-      }
-      try {
-        await pushService(compose, service, flags.quiet);
-      } catch (error) {
-        if (!flags['ignore-push-failures']) throw error;
-        compose.warn(`${service.name}: ${(error as Error).message}`);
-      }
-    }
-    return 0;
-  },
-});
-
-export const pull = composeCommand({
-  usage: '[OPTIONS] [SERVICE...]',
-  flags: {
-    'ignore-buildable': bool('Ignore images that can be built'),
-    'ignore-pull-failures': bool('Pull what it can and ignores images with pull failures'),
-    'include-deps': bool('Also pull services declared as dependencies'),
-    policy: string('Apply pull policy ("missing"|"always")', { complete: ['missing', 'always'] }),
-    quiet: bool('Pull without printing progress information', { short: 'q' }),
-  },
-  args: { min: 0 },
-  async run(compose, { flags, args }) {
-    if (!['', 'missing', 'always'].includes(flags.policy))
-      throw new CommandError(`invalid --policy ${JSON.stringify(flags.policy)}: use missing or always`);
-    const project = await compose.project(args);
-    for (const [name, service] of selectServices(project, args, !flags['include-deps'])) {
-      if (service.builds && (flags['ignore-buildable'] || service.model['image'] === undefined)) continue;
-      try {
-        if (flags.policy === 'missing')
-          await ensureImages(compose, new Map([[name, service]]), {
-            build: 'never',
-            pull: 'missing',
-            quietPull: flags.quiet,
-            project,
-          });
-        else await pullService(compose, service, flags.quiet);
-      } catch (error) {
-        if (!flags['ignore-pull-failures'] && !service.builds) throw error;
-        compose.warn(`${name}: ${(error as Error).message}`);
-      }
-    }
     return 0;
   },
 });

@@ -54,8 +54,8 @@ const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
   port: { summary: 'Print the public port for a port binding', load: async () => (await import('./show.ts')).port },
   ps: { summary: 'List containers', load: async () => (await import('./ps.ts')).ps },
   publish: { summary: 'Publish compose application', load: async () => (await import('./publish.ts')).publish },
-  pull: { summary: 'Pull service images', load: async () => (await import('./build.ts')).pull },
-  push: { summary: 'Push service images', load: async () => (await import('./build.ts')).push },
+  pull: { summary: 'Pull service images', load: async () => (await import('./transfer.ts')).pull },
+  push: { summary: 'Push service images', load: async () => (await import('./transfer.ts')).push },
   restart: { summary: 'Restart service containers', load: async () => (await import('./life.ts')).restart },
   rm: { summary: 'Removes stopped service containers', load: async () => (await import('./life.ts')).rm },
   run: { summary: 'Run a one-off command on a service', load: async () => (await import('./run.ts')).run },
@@ -96,7 +96,7 @@ export const compose = command({
   args: { min: 0 },
   interspersed: false,
   candidates: (cli, words, last) => composeCandidates(cli, SUBCOMMANDS, words, last),
-  async run(cli, { flags, args }) {
+  async run(cli, { flags, given, args }) {
     const [name, ...line] = args;
     const { commandHelp, usageOf } = await import('../../help.ts');
     if (name === undefined || name === 'help') {
@@ -115,7 +115,6 @@ export const compose = command({
     if (flags['dry-run'] && NOT_DRY.has(name)) {
       throw new CommandError(`gantry compose ${name} has no --dry-run; nothing was done`);
     }
-    if (flags.parallel !== -1) throw new CommandError('--parallel is not supported by this version; nothing was done');
     const spec = await sub.load();
     const path = `compose ${name}`;
     const shown = { ...spec, run: async () => 0 };
@@ -128,12 +127,15 @@ export const compose = command({
       }
       if (parsed.args.length < spec.args.min || (spec.args.max !== undefined && parsed.args.length > spec.args.max))
         throw new UsageError(`"gantry ${path}" was given ${parsed.args.length} arguments`, 1);
-      return await spec.run(new Compose(cli, flags), {
-        path: `gantry ${path}`,
-        flags: parsed.values,
-        given: parsed.given,
-        args: parsed.args,
-      });
+      return await spec.run(
+        new Compose(cli, flags, parallelism(flags.parallel, given.has('parallel'), cli.env['COMPOSE_PARALLEL_LIMIT'])),
+        {
+          path: `gantry ${path}`,
+          flags: parsed.values,
+          given: parsed.given,
+          args: parsed.args,
+        },
+      );
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       throw new CommandError(
@@ -143,3 +145,12 @@ export const compose = command({
     }
   },
 });
+
+/** `--parallel`, else COMPOSE_PARALLEL_LIMIT; undefined where there is no limit. */
+function parallelism(flag: number, given: boolean, variable: string | undefined): number | undefined {
+  const limit = given || variable === undefined || variable === '' ? flag : Number(variable);
+  if (!Number.isInteger(limit))
+    throw new CommandError(`COMPOSE_PARALLEL_LIMIT must be an integer (found: ${JSON.stringify(variable)})`);
+  if (limit === 0) throw new CommandError('a parallelism of 0 would do nothing: use -1 for no limit');
+  return limit < 0 ? undefined : limit;
+}

@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import type { Observed } from '../../../compose/project/observe.ts';
 import { CommandError, type Command } from '../../command.ts';
 import { bool, int, list, string } from '../../flag.ts';
+import { parseLine } from '../../parse.ts';
 import { attach as attachContainer } from '../container/attach.ts';
 import { commit as commitContainer } from '../container/commit.ts';
 import { cp as copyContainer } from '../container/cp.ts';
@@ -11,19 +12,26 @@ import { type Compose, composeCommand } from './context.ts';
 
 const INDEX = int('Index of the container if service has multiple replicas');
 
-/** A command for containers, run for those of a service. */
+/** A command for containers, run for those of a service: on a line of the flags that both have, as that command reads it. */
 function run(
   compose: Compose,
   command: Command,
   path: string,
-  flags: object,
+  { flags, given }: { readonly flags: Readonly<Record<string, unknown>>; readonly given: ReadonlySet<string> },
   args: readonly string[],
 ): Promise<number> {
+  const words = [...given]
+    .filter((name) => Object.hasOwn(command.flags, name))
+    .flatMap((name) => {
+      const value = flags[name];
+      return (Array.isArray(value) ? value : [value]).map((one) => `--${name}=${String(one)}`);
+    });
+  const parsed = parseLine(command.flags, [...words, '--', ...args], { interspersed: true });
   return command.run(compose.cli, {
     path: `gantry compose ${path}`,
-    flags: flags as never,
-    given: new Set<string>(),
-    args,
+    flags: parsed.values,
+    given: parsed.given,
+    args: parsed.args,
   });
 }
 
@@ -36,9 +44,10 @@ export const attach = composeCommand({
     'sig-proxy': bool('Proxy all received signals to the process', { initial: true }),
   },
   args: { min: 1, max: 1 },
-  async run(compose, { flags, args }) {
+  async run(compose, invocation) {
+    const { flags, args } = invocation;
     const { id } = await compose.container(args[0]!, flags.index);
-    return run(compose, attachContainer, 'attach', flags, [id]);
+    return run(compose, attachContainer, 'attach', invocation, [id]);
   },
 });
 
@@ -52,9 +61,10 @@ export const commit = composeCommand({
     pause: bool('Pause container during commit', { short: 'p', initial: true }),
   },
   args: { min: 1, max: 2 },
-  async run(compose, { flags, args }) {
+  async run(compose, invocation) {
+    const { flags, args } = invocation;
     const { id } = await compose.container(args[0]!, flags.index, false);
-    return run(compose, commitContainer, 'commit', { ...flags, 'no-pause': false }, [id, ...args.slice(1)]);
+    return run(compose, commitContainer, 'commit', invocation, [id, ...args.slice(1)]);
   },
 });
 
@@ -62,9 +72,10 @@ export const exportService = composeCommand({
   usage: '[OPTIONS] SERVICE',
   flags: { index: INDEX, output: string('Write to a file, instead of STDOUT', { short: 'o', complete: 'file' }) },
   args: { min: 1, max: 1 },
-  async run(compose, { flags, args }) {
+  async run(compose, invocation) {
+    const { flags, args } = invocation;
     const { id } = await compose.container(args[0]!, flags.index, false);
-    return run(compose, exportContainer, 'export', { output: flags.output }, [id]);
+    return run(compose, exportContainer, 'export', invocation, [id]);
   },
 });
 
@@ -80,7 +91,8 @@ gantry compose cp web:/etc/hostname .`,
     index: INDEX,
   },
   args: { min: 2, max: 2 },
-  async run(compose, { flags, args }) {
+  async run(compose, invocation) {
+    const { flags, args } = invocation;
     const [from, to] = args.map(servicePath);
     if (from!.service !== undefined && to!.service !== undefined)
       throw new CommandError('copying between services is not supported');
@@ -94,12 +106,12 @@ gantry compose cp web:/etc/hostname .`,
           ? `service "${service}" has no container with index ${flags.index}`
           : `no container found for service "${service}"`,
       );
-    const options = { archive: flags.archive, 'follow-link': flags['follow-link'], quiet: true };
+    const quiet = { flags: { ...flags, quiet: true }, given: new Set([...invocation.given, 'quiet']) };
     // Out of the first, into all of them.
     for (const { id } of from!.service === undefined ? chosen : chosen.slice(0, 1)) {
       const place = (end: { service?: string; path: string }): string =>
         end.service === undefined ? end.path : `${id}:${end.path}`;
-      const code = await run(compose, copyContainer, 'cp', options, [place(from!), place(to!)]);
+      const code = await run(compose, copyContainer, 'cp', quiet, [place(from!), place(to!)]);
       if (code !== 0) return code;
     }
     return 0;
@@ -121,7 +133,8 @@ export const stats = composeCommand({
     'no-trunc': bool('Do not truncate output'),
   },
   args: { min: 0, max: 1 },
-  async run(compose, { flags, args }) {
+  async run(compose, invocation) {
+    const { flags, args } = invocation;
     const { containers, name } = await compose.containers(args);
     const shown = containers.filter((item) => flags.all || isUp(item));
     if (shown.length === 0) throw new CommandError(`no container of project "${name}" is running`);
@@ -129,7 +142,7 @@ export const stats = composeCommand({
       compose,
       containerStats,
       'stats',
-      flags,
+      invocation,
       shown.map((item) => item.id),
     );
   },

@@ -57,21 +57,30 @@ export class Compose {
   readonly cli: Cli;
   readonly flags: FlagValues<typeof PROJECT_FLAGS>;
 
-  constructor(cli: Cli, flags: FlagValues<typeof PROJECT_FLAGS>) {
+  readonly #parallel: number | undefined;
+
+  /** @param parallel how many things may be done to the engine at once; undefined: any number */
+  constructor(cli: Cli, flags: FlagValues<typeof PROJECT_FLAGS>, parallel: number | undefined) {
     this.cli = cli;
     this.flags = flags;
+    this.#parallel = parallel;
   }
 
   #client: Promise<Client> | undefined;
 
   /** The engine; one that nothing is done to when this is a dry run. */
   client(): Promise<Client> {
-    this.#client ??= this.flags['dry-run']
-      ? Promise.all([this.cli.client(), import('../../../compose/project/dry-run.ts')]).then(
-          ([client, { dryRunClient }]) => dryRunClient(client),
-        )
-      : this.cli.client();
+    this.#client ??= this.#connect();
     return this.#client;
+  }
+
+  async #connect(): Promise<Client> {
+    let client = await this.cli.client();
+    if (this.flags['dry-run']) client = (await import('../../../compose/project/dry-run.ts')).dryRunClient(client);
+    const limit = this.#parallel;
+    if (limit !== undefined)
+      client = (await import('../../../compose/project/limited-client.ts')).limitedClient(client, limit);
+    return client;
   }
 
   readonly #fetched = new Map<string, string>();

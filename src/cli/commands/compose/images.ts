@@ -1,3 +1,5 @@
+import type { Client } from '../../../client/client.ts';
+import { parseDuration } from '../../../compose/model/units.ts';
 import { asText } from '../../../compose/model/value.ts';
 import { ImageIds } from '../../../compose/project/image-ids.ts';
 import { all } from '../../../compose/project/parallel.ts';
@@ -20,7 +22,8 @@ export async function ensureImages(
   services: ReadonlyMap<string, Service>,
   options: EnsureOptions,
 ): Promise<boolean> {
-  const ids = options.ids ?? new ImageIds(await compose.client());
+  const client = await compose.client();
+  const ids = options.ids ?? new ImageIds(client);
   const wanted = [...services.values()].filter((service) => service.replicas > 0);
   const builds: Service[] = [];
   const pulls = new Map<string, Service>();
@@ -33,7 +36,7 @@ export async function ensureImages(
           `service ${service.name}: the image ${service.image} is missing and --no-build was given`,
         );
       builds.push(service);
-    } else if (!present || policy === 'always') {
+    } else if (!present || (await isStale(client, service, policy))) {
       if (policy === 'never')
         throw new CommandError(
           `service ${service.name}: the image ${service.image} is missing and its pull policy is never`,
@@ -62,4 +65,21 @@ export async function ensureImages(
   });
   for (const service of [...wanted, ...built]) ids.forget(service.image);
   return true;
+}
+
+/** Whether an image that is here is to be pulled all the same: its policy is always, or it was pulled too long ago. */
+export async function isStale(client: Client, service: Service, policy: string): Promise<boolean> {
+  if (policy === 'always') return true;
+  const longest = refreshSeconds(policy, asText(service.model['pull_refresh_after']));
+  if (longest === undefined) return false;
+  const { Metadata: metadata } = await client.images.inspect(service.image);
+  return !((Date.now() - Date.parse(metadata.LastTagTime)) / 1000 <= longest);
+}
+
+/** Of `daily`, `weekly`, `every_<duration>`, `refresh`; undefined for other policies. */
+function refreshSeconds(policy: string, after: string | undefined): number | undefined {
+  if (policy === 'daily') return 24 * 3600;
+  if (policy === 'weekly') return 7 * 24 * 3600;
+  const duration = policy === 'refresh' ? after : /^every_(.*)$/.exec(policy)?.[1];
+  return duration === undefined ? undefined : parseDuration(duration) / 1e9;
 }
