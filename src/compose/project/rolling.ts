@@ -36,14 +36,13 @@ export function updatePolicy(service: Service): UpdatePolicy | undefined {
   return {
     ...update,
     // Without words of its own as the update went, and what fails does not keep the others from coming back.
-    rollback: {
-      ...(back === undefined || back === null
+    rollback:
+      back === undefined || back === null
         ? { ...update, parallelism: 1, delayMs: 0, monitorMs: 0, maxFailureRatio: 0, onFailure: 'continue' }
         : {
             ...policyOf(back as Dict),
             onFailure: asDict(back)['failure_action'] === 'continue' ? 'continue' : 'pause',
-          }),
-    },
+          },
   };
 }
 
