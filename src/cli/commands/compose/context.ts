@@ -59,8 +59,8 @@ export class Compose {
 
   readonly #parallel: number | undefined;
 
-  /** @param parallel how many things may be done to the engine at once; undefined: any number */
-  constructor(cli: Cli, flags: FlagValues<typeof PROJECT_FLAGS>, parallel: number | undefined) {
+  /** @param parallel how many things may be done to the engine at once; without it any number */
+  constructor(cli: Cli, flags: FlagValues<typeof PROJECT_FLAGS>, parallel?: number) {
     this.cli = cli;
     this.flags = flags;
     this.#parallel = parallel;
