@@ -47,3 +47,13 @@ test('PathPatterns.parse() drops comments and blank lines, decide() names the li
     [true, false, '!keep.log'],
   );
 });
+
+test('patterns of many stars mean the same as those of few, and take no longer', () => {
+  const patterns = new PathPatterns(['**/a*b*c*/**/*.x']);
+  for (const path of ['abc/1.x', 'd/e/a1b2c3/f/g.x', 'abc/.x']) assert.ok(patterns.matches(path), path);
+  for (const path of ['abc', 'acb/1.x', 'abc/1.y', 'ab/c/1.x']) assert.ok(!patterns.matches(path), path);
+  const hostile = new PathPatterns([`${'***/'.repeat(80)}x`]);
+  const started = performance.now();
+  assert.ok(!hostile.matches('a/'.repeat(200)));
+  assert.ok(performance.now() - started < 10_000);
+});

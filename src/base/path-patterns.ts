@@ -38,7 +38,7 @@ export class PathPatterns {
     for (const pattern of this.#patterns) {
       // A pattern that would not change the outcome so far need not be tried.
       if (pattern.negated === (decided === undefined || decided.negated)) continue;
-      if (pattern.regexp.test(path) || parents.some((parent) => pattern.regexp.test(parent))) decided = pattern;
+      if (pattern.matches(path, parents)) decided = pattern;
     }
     return decided;
   }
@@ -47,8 +47,12 @@ export class PathPatterns {
 interface Pattern {
   readonly source: string;
   readonly negated: boolean;
-  readonly regexp: RegExp;
+  /** The path, or a directory above it. */
+  readonly matches: (path: string, parents: readonly string[]) => boolean;
 }
+
+/** One character by an expression, any number of them in a component or across, or nothing or directories with their slash. */
+type Token = { readonly kind: 'one'; readonly source: string } | { readonly kind: 'component' | 'any' | 'directories' };
 
 function parentsOf(path: string): string[] {
   const parents: string[] = [];
@@ -61,7 +65,49 @@ function compile(line: string): Pattern | undefined {
   const text = clean(negated ? line.slice(1).trim() : line);
   if (text === '' && negated) throw new EngineError('invalid-argument', 'illegal exclusion pattern: "!"');
   if (text === '' || text === '.') return undefined;
-  return { source: line, negated, regexp: new RegExp(`^${source(text, line)}$`, 'su') };
+  return { source: line, negated, matches: matcher(tokens(text, line)) };
+}
+
+const SOURCES = { component: '[^/]*', any: '.*', directories: '(?:.*/)?' };
+/** What an expression tries out grows with the length of the path to the power of its open parts. */
+const MOST_OPEN = 2;
+const LONG = 256;
+
+function matcher(parts: readonly Token[]): Pattern['matches'] {
+  const simple = parts.filter(({ kind }) => kind !== 'one').length <= MOST_OPEN;
+  const text = parts.map((part) => (part.kind === 'one' ? part.source : SOURCES[part.kind])).join('');
+  const whole = simple ? new RegExp(`^${text}$`, 'su') : undefined;
+  return (path, parents) =>
+    whole && path.length <= LONG
+      ? whole.test(path) || parents.some((parent) => whole.test(parent))
+      : follow(parts, path);
+}
+
+/** Whether the path or a directory above it matches: all ways through at once, so that it takes path times pattern, whatever is in them. */
+function follow(parts: readonly Token[], path: string): boolean {
+  const tests = parts.map((part) => (part.kind === 'one' ? new RegExp(`^${part.source}$`, 'su') : undefined));
+  // before which part one can be; in which directories
+  let [at, inside] = [new Set<number>(), new Set<number>()];
+  const enter = (set: Set<number>, part: number): void => {
+    for (let n = part; !set.has(n); n++) {
+      set.add(n);
+      if (n === parts.length || parts[n]!.kind === 'one') return;
+    }
+  };
+  enter(at, 0);
+  for (const char of path) {
+    if (char === '/' && at.has(parts.length)) return true;
+    const [nextAt, nextInside] = [new Set<number>(), new Set(inside)];
+    if (char === '/') for (const n of inside) enter(nextAt, n + 1);
+    for (const n of at) {
+      const kind = parts[n]?.kind;
+      if (kind === 'one' ? tests[n]!.test(char) : kind === 'directories' && char === '/') enter(nextAt, n + 1);
+      if (kind === 'any' || (kind === 'component' && char !== '/')) enter(nextAt, n);
+      if (kind === 'directories') nextInside.add(n);
+    }
+    [at, inside] = [nextAt, nextInside];
+  }
+  return at.has(parts.length);
 }
 
 /** Go's filepath.Clean without its leading slash. */
@@ -75,29 +121,33 @@ function clean(path: string): string {
   return kept.join('/');
 }
 
-function source(pattern: string, line: string): string {
-  let out = '';
+function tokens(pattern: string, line: string): Token[] {
+  const out: Token[] = [];
+  const wrong = (): EngineError =>
+    new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
   for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i]!;
+    const char = String.fromCodePoint(pattern.codePointAt(i)!);
     if (char === '*' && pattern[i + 1] === '*') {
-      i++;
-      if (pattern[i + 1] === '/') {
-        i++;
-        out += '(?:.*/)?';
-      } else out += '.*';
-    } else if (char === '*') out += '[^/]*';
-    else if (char === '?') out += '[^/]';
+      const directories = pattern[i + 2] === '/';
+      i += directories ? 2 : 1;
+      out.push({ kind: directories ? 'directories' : 'any' });
+    } else if (char === '*') out.push({ kind: 'component' });
+    else if (char === '?') out.push({ kind: 'one', source: '[^/]' });
     else if (char === '\\') {
-      const next = pattern[++i];
-      if (next === undefined)
-        throw new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
-      out += RegExp.escape(next);
+      const code = pattern.codePointAt(++i);
+      if (code === undefined) throw wrong();
+      const next = String.fromCodePoint(code);
+      i += next.length - 1;
+      out.push({ kind: 'one', source: RegExp.escape(next) });
     } else if (char === '[') {
       const end = classEnd(pattern, i);
-      if (end < 0) throw new EngineError('invalid-argument', `syntax error in pattern ${JSON.stringify(line)}`);
-      out += characterClass(pattern.slice(i + 1, end));
+      if (end < 0) throw wrong();
+      out.push({ kind: 'one', source: characterClass(pattern.slice(i + 1, end)) });
       i = end;
-    } else out += RegExp.escape(char);
+    } else {
+      out.push({ kind: 'one', source: RegExp.escape(char) });
+      i += char.length - 1;
+    }
   }
   return out;
 }

@@ -11,7 +11,9 @@ import {
   parseAttributes,
   stringAttribute,
   u32Attribute,
+  u32Of,
   u8Attribute,
+  wholePayload,
 } from './netlink.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
@@ -244,11 +246,8 @@ export class RouteNetlink implements Disposable {
   }
 
   addresses(): (AddressBytes & { readonly link: number })[] {
-    return this.#socket.request(RTM_GETADDR, NLM_F_DUMP, Buffer.alloc(8), 'list addresses').map(({ payload }) => {
-      const attributes = parseAttributes(payload.subarray(8));
-      const bytes = attributes.get(IFA.LOCAL) ?? attributes.get(IFA.ADDRESS) ?? Buffer.alloc(4);
-      return { bytes, prefix: payload.readUInt8(1), link: payload.readUInt32LE(4) };
-    });
+    const answer = this.#socket.request(RTM_GETADDR, NLM_F_DUMP, Buffer.alloc(8), 'list addresses');
+    return answer.map(({ payload }) => parseAddressMessage(payload));
   }
 
   /** Replaces the default route of the gateway's family. Without a gateway the destination is on the link. */
@@ -274,17 +273,8 @@ export class RouteNetlink implements Disposable {
   }
 
   routes(): Route[] {
-    return this.#socket.request(RTM_GETROUTE, NLM_F_DUMP, Buffer.alloc(12), 'list routes').map(({ payload }) => {
-      const attributes = parseAttributes(payload.subarray(12));
-      const destination = attributes.get(RTA.DST);
-      return {
-        destination: destination && { bytes: destination, prefix: payload.readUInt8(1) },
-        gateway: attributes.get(RTA.GATEWAY),
-        link: attributes.get(RTA.OIF)?.readUInt32LE(0) ?? 0,
-        family: payload.readUInt8(0) === AF_INET6 ? 6 : 4,
-        table: attributes.get(RTA.TABLE)?.readUInt32LE(0) ?? payload.readUInt8(4),
-      };
-    });
+    const answer = this.#socket.request(RTM_GETROUTE, NLM_F_DUMP, Buffer.alloc(12), 'list routes');
+    return answer.map(({ payload }) => parseRoute(payload));
   }
 
   #ignoring(code: string, work: () => unknown): void {
@@ -345,8 +335,9 @@ function routeBody(route: {
   return Buffer.concat([header, ...attributes]);
 }
 
-function parseLink(payload: Buffer): Link {
-  const attributes = parseAttributes(payload.subarray(16));
+/** An answer's struct ifinfomsg and its attributes. */
+export function parseLink(payload: Buffer): Link {
+  const attributes = parseAttributes(wholePayload(payload, 16, 'link').subarray(16));
   const info = attributes.get(IFLA.LINKINFO);
   const kind = info && parseAttributes(info).get(IFLA_INFO_KIND);
   const mac = attributes.get(IFLA.ADDRESS);
@@ -356,11 +347,31 @@ function parseLink(payload: Buffer): Link {
     index: payload.readInt32LE(4),
     name: name ? cString(name) : '',
     up: (payload.readUInt32LE(8) & IFF_UP) !== 0,
-    master: attributes.get(IFLA.MASTER)?.readUInt32LE(0) ?? 0,
-    mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
+    master: u32Of(attributes, IFLA.MASTER),
+    mtu: u32Of(attributes, IFLA.MTU),
     mac: mac ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : '',
     kind: kind ? cString(kind) : '',
     alias: alias ? cString(alias) : '',
+  };
+}
+
+/** An answer's struct ifaddrmsg and its attributes. */
+export function parseAddressMessage(payload: Buffer): AddressBytes & { readonly link: number } {
+  const attributes = parseAttributes(wholePayload(payload, 8, 'address').subarray(8));
+  const bytes = attributes.get(IFA.LOCAL) ?? attributes.get(IFA.ADDRESS) ?? Buffer.alloc(4);
+  return { bytes, prefix: payload.readUInt8(1), link: payload.readUInt32LE(4) };
+}
+
+/** An answer's struct rtmsg and its attributes. */
+export function parseRoute(payload: Buffer): Route {
+  const attributes = parseAttributes(wholePayload(payload, 12, 'route').subarray(12));
+  const destination = attributes.get(RTA.DST);
+  return {
+    destination: destination && { bytes: destination, prefix: payload.readUInt8(1) },
+    gateway: attributes.get(RTA.GATEWAY),
+    link: u32Of(attributes, RTA.OIF),
+    family: payload.readUInt8(0) === AF_INET6 ? 6 : 4,
+    table: attributes.has(RTA.TABLE) ? u32Of(attributes, RTA.TABLE) : payload.readUInt8(4),
   };
 }
 

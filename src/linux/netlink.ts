@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { EngineError } from '../base/errors.ts';
 import { bind, check, errnoName, SystemCallError } from './libc.ts';
 import { type NetworkNamespace, newSocket } from './network-namespace.ts';
 
@@ -79,22 +80,7 @@ export class NetlinkSocket implements Disposable {
     for (;;) {
       const length = check(recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC), 'netlink', what);
       if (length > this.#buffer.length) throw new Error(`netlink ${what}: an answer of ${length} bytes`);
-      for (let at = 0; at + NLMSG_HEADER <= length;) {
-        const size = this.#buffer.readUInt32LE(at);
-        const type = this.#buffer.readUInt16LE(at + 4);
-        const mine = this.#buffer.readUInt32LE(at + 8) === sequence;
-        const payload = this.#buffer.subarray(at + NLMSG_HEADER, at + size);
-        const flags = this.#buffer.readUInt16LE(at + 6);
-        at += (size + 3) & ~3;
-        if (!mine) continue;
-        if (type === NLMSG_DONE) return messages;
-        if (type === NLMSG_ERROR) {
-          const errno = -payload.readInt32LE(0);
-          if (errno === 0) return messages;
-          throw netlinkError(errno, flags, payload, what);
-        }
-        messages.push({ type, payload: Buffer.from(payload) });
-      }
+      if (takeAnswer(this.#buffer.subarray(0, length), sequence, what, messages)) return messages;
     }
   }
 
@@ -109,9 +95,41 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
+/**
+ * Adds what one datagram has of the answer to the request of that number; true when that was the last of it. A message that
+ * is shorter than its header, or longer than the datagram, ends the reading. Throws `SystemCallError` for a refusal.
+ */
+export function takeAnswer(datagram: Buffer, sequence: number, what: string, messages: NetlinkMessage[]): boolean {
+  for (let at = 0; at + NLMSG_HEADER <= datagram.length;) {
+    const size = datagram.readUInt32LE(at);
+    if (size < NLMSG_HEADER || at + size > datagram.length) break;
+    const type = datagram.readUInt16LE(at + 4);
+    const flags = datagram.readUInt16LE(at + 6);
+    const mine = datagram.readUInt32LE(at + 8) === sequence;
+    const payload = datagram.subarray(at + NLMSG_HEADER, at + size);
+    at += (size + 3) & ~3;
+    if (!mine) continue;
+    if (type === NLMSG_DONE) return true;
+    if (type === NLMSG_ERROR) {
+      const errno = -wholePayload(payload, 4, what).readInt32LE(0);
+      if (errno === 0) return true;
+      throw netlinkError(errno, flags, payload, what);
+    }
+    messages.push({ type, payload: Buffer.from(payload) });
+  }
+  return false;
+}
+
+/** The payload, when it has the bytes that every such message begins with. */
+export function wholePayload(payload: Buffer, bytes: number, what: string): Buffer {
+  if (payload.length < bytes)
+    throw new EngineError('internal', `netlink ${what}: an answer of ${payload.length} bytes`);
+  return payload;
+}
+
 /** The extended acknowledgement's text (NLMSGERR_ATTR_MSG), when the kernel sent one. */
 function netlinkError(errno: number, flags: number, payload: Buffer, what: string): SystemCallError {
-  const echoed = (flags & NLM_F_CAPPED) !== 0 ? NLMSG_HEADER : payload.readUInt32LE(4);
+  const echoed = (flags & NLM_F_CAPPED) !== 0 || payload.length < 8 ? NLMSG_HEADER : payload.readUInt32LE(4);
   const words =
     (flags & NLM_F_ACK_TLVS) !== 0
       ? parseAttributes(payload.subarray(4 + ((echoed + 3) & ~3))).get(NLMSGERR_ATTR_MSG)
@@ -158,6 +176,12 @@ export function u32Attribute(type: number, value: number): Buffer {
   const buffer = Buffer.alloc(4);
   buffer.writeUInt32LE(value, 0);
   return attribute(type, buffer);
+}
+
+/** 0 for an attribute that is not there, or too short for a number. */
+export function u32Of(attributes: ReadonlyMap<number, Buffer>, type: number): number {
+  const value = attributes.get(type);
+  return value && value.length >= 4 ? value.readUInt32LE(0) : 0;
 }
 
 export function cString(data: Buffer): string {
