@@ -164,6 +164,7 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
       const left = (await docker(...words)).out.trim();
       if (left !== '') failures.push(`${what} left: ${left}`);
     }
+    await trashEmptied(daemon);
     await daemon.stop();
   } catch (error) {
     failures.push(`the test itself: ${(error as Error).stack}`);
@@ -247,6 +248,12 @@ async function killMonitor(daemon: DaemonProcess, when: string): Promise<string[
   process.kill(Number(monitor), 'SIGKILL');
   const removed = await run(daemon, 'docker', ['rm', '-f', 'victim']);
   return removed.code === 0 ? [] : [`${when}: a container whose monitor was killed cannot be removed`];
+}
+
+/** Layers are taken apart in the background; an engine that is stopped leaves the rest to the next one. */
+async function trashEmptied({ directory }: DaemonProcess): Promise<void> {
+  const trash = join(directory, 'data/snapshots/trash');
+  for (let tries = 0; tries < 600 && existsSync(trash) && readdirSync(trash).length > 0; tries++) await sleep(100);
 }
 
 /** What the data root and the host's rules have of things that are all removed. */

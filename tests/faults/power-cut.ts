@@ -8,9 +8,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -165,6 +168,7 @@ class Run {
       if (existsSync(this.#probe)) this.failures.push('a file that nobody synced is there: this cuts no power');
       // gone with the power
       rmSync(join(this.#daemon.directory, 'run'), { recursive: true, force: true });
+      await removeCgroups(this.#daemon.cgroupParent);
       await this.#daemon.start();
       if (pending) {
         this.#there.delete(name);
@@ -240,6 +244,27 @@ class Run {
     }
     const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 137)));
     return { code, output };
+  }
+}
+
+/** With all that runs in them. */
+async function removeCgroups(parent: string): Promise<void> {
+  const groups = globSync(
+    [`/sys/fs/cgroup/${parent}`, `/sys/fs/cgroup/*/${parent}`].flatMap((top) => [`${top}/*/`, top]),
+  );
+  for (let tries = 0; tries < 300; tries++) {
+    const left = groups.filter((group) => existsSync(group));
+    if (left.length === 0) return;
+    for (const group of left) {
+      try {
+        for (const pid of readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean))
+          process.kill(Number(pid), 'SIGKILL');
+        rmdirSync(group);
+      } catch {
+        // it has processes that are still ending, or groups below it
+      }
+    }
+    await setTimeout(20);
   }
 }
 

@@ -28,13 +28,13 @@ export function isPlainError(error: unknown): boolean {
 /** Tries each reader with the same input: a refusal of one is no reason not to ask the next. */
 export function readers(...each: readonly ((input: Buffer) => unknown)[]): (input: Buffer) => Promise<void> {
   return async (input) => {
-    let refused: unknown;
+    let refused: Error | undefined;
     for (const read of each) {
       try {
         await read(input);
       } catch (error) {
         if (!isTyped(error)) throw error;
-        refused = error;
+        refused = error as Error;
       }
     }
     if (refused !== undefined) throw refused;

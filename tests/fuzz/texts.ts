@@ -209,14 +209,14 @@ export function textTargets(): Target[] {
         '\n',
       ],
       read: (input) => {
-        let refused: unknown;
+        let refused: Error | undefined;
         for (const read of [readHclFile, readJsonFile]) {
           try {
             readBake(read(text(input)));
           } catch (error) {
             if (error instanceof SyntaxError && read === readJsonFile) continue;
             if (!(error instanceof HclError) && !isPlainError(error)) throw error;
-            refused = error;
+            refused = error as Error;
           }
         }
         if (refused !== undefined) throw refused;

@@ -84,7 +84,7 @@ function kernelAnswer(): Buffer {
 
 function readKernel(input: Buffer): void {
   const messages: { type: number; payload: Buffer }[] = [];
-  let refused: unknown;
+  let refused: Error | undefined;
   for (const read of [
     () => void takeAnswer(input, 1, 'fuzz', messages),
     ...[parseLink, parseRoute, parseAddressMessage].map((parse) => () => {
@@ -97,7 +97,7 @@ function readKernel(input: Buffer): void {
       read();
     } catch (error) {
       if (!(error instanceof SystemCallError) && !isTyped(error)) throw error;
-      refused = error;
+      refused = error as Error;
     }
   }
   if (refused !== undefined) throw refused;
