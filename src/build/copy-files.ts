@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts';
 import { WorkerThreads } from '../base/worker-job.ts';
+import type { PathChange } from './file-changes.ts';
 import type { ModeChange } from './file-mode.ts';
 
 /** What a COPY or ADD takes from where. Paths are as the Dockerfile has them after expansion. */
@@ -20,6 +21,8 @@ export interface CopySelection {
   readonly mode?: ModeChange | undefined;
   /** Unpack sources that are tar archives, compressed or not, into the destination (`ADD`). */
   readonly unpack: boolean;
+  /** A source that is a symlink is copied as one, instead of what it points to. */
+  readonly keepLinks?: boolean | undefined;
   /** For messages: `build context`, or the stage. */
   readonly sourceName: string;
   /** Digests of the content of all files below `root`, where they are known: they need not be read for that. */
@@ -112,4 +115,14 @@ export async function copySelection(
   signal?: AbortSignal,
 ): Promise<{ readonly archives: readonly FoundArchive[] }> {
   return threads.run({ job: 'copy', parameters: { selection, target }, signal });
+}
+
+/** Changes paths below `root`, in order. Throws `not-found`, `invalid-argument`. */
+export async function changeFiles(root: string, changes: readonly PathChange[], signal?: AbortSignal): Promise<void> {
+  await threads.run({ job: 'change', parameters: { root, changes }, signal });
+}
+
+/** Makes what is below `to` what is below `from`, with as few changes as there are differences. */
+export async function equalizeFiles(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  await threads.run({ job: 'equalize', parameters: { from, to }, signal });
 }

@@ -23,9 +23,11 @@ import {
   unlinkAt,
 } from '../linux/files.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
+import { removeTreeAt } from '../snapshot/remove-tree.ts';
 import { makeImpliedDirectory, RootedDirectory, splitPath } from '../snapshot/rooted-directory.ts';
 import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
 import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
+import { changePath, type PathChange } from './file-changes.ts';
 import { changeMode } from './file-mode.ts';
 import { matchName } from './match-name.ts';
 
@@ -122,6 +124,18 @@ export const jobs: Jobs = {
     });
     return { archives };
   },
+  change: ({ root, changes }: { root: string; changes: readonly PathChange[] }, context: JobContext) => {
+    for (const change of changes) changePath(root, change, () => context.check());
+  },
+  equalize: ({ from, to }: { from: string; to: string }, context: JobContext) => {
+    using target = new RootedDirectory(to);
+    const fd = openDirectory(from);
+    try {
+      equalizeBelow(fd, target, [], context);
+    } finally {
+      closeFd(fd);
+    }
+  },
   clamp: (
     { directory, seconds, exact }: { directory: string; seconds: number; exact: boolean },
     context: JobContext,
@@ -137,6 +151,75 @@ export const jobs: Jobs = {
     }
   },
 };
+
+/** Everything as it is. */
+const AS_IT_IS: CopySelection = {
+  root: '',
+  sources: [],
+  ignore: [],
+  exclude: [],
+  parents: true,
+  keepOwner: true,
+  unpack: false,
+  sourceName: '',
+};
+
+function equalizeBelow(from: number, to: RootedDirectory, path: readonly ByteString[], context: JobContext): void {
+  const wanted = namesIn(from);
+  const known = new Set(wanted);
+  for (const name of namesIn(to.directory(path, { follow: false }))) {
+    if (known.has(name)) continue;
+    removeTreeAt(to.directory(path, { follow: false }), name, () => context.check());
+    to.forget(path.length);
+  }
+  for (const name of wanted) {
+    context.check();
+    const stat = statAt(from, name)!;
+    const place = [...path, name];
+    const visit = { dir: from, name, stat, below: place };
+    const before = to.stat(place, { follow: false });
+    if (before && before.kind !== stat.kind) {
+      removeTreeAt(to.directory(path, { follow: false }), name, () => context.check());
+      to.forget(path.length);
+    }
+    if (stat.kind !== 'directory') {
+      if (!before || !isSame(visit, before, to, place)) copyEntry(to, place, visit, AS_IT_IS, context);
+      continue;
+    }
+    if (before?.kind !== 'directory') copyEntry(to, place, visit, AS_IT_IS, context);
+    const fd = openAt(from, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      equalizeBelow(fd, to, place, context);
+    } finally {
+      closeFd(fd);
+    }
+    const after = to.stat(place, { follow: false })!;
+    const parent = to.directory(path, { follow: false });
+    if (after.uid !== stat.uid || after.gid !== stat.gid) changeOwnerAt(parent, name, stat.uid, stat.gid);
+    if (after.mode !== stat.mode) {
+      const own = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      chmodFd(own, stat.mode);
+      closeFd(own);
+    }
+    if (after.mtime !== stat.mtime) setTimesAt(parent, name, stat.mtime);
+  }
+}
+
+/** Equal in all that a layer has of it. Times to the second come from archives: then content is looked at. */
+function isSame(visit: Visit, before: FileStat, to: RootedDirectory, path: readonly ByteString[]): boolean {
+  const { stat } = visit;
+  if (before.kind !== stat.kind || before.uid !== stat.uid || before.gid !== stat.gid) return false;
+  if (before.mtime !== stat.mtime) return false;
+  const dir = to.directory(path.slice(0, -1), { follow: false });
+  const name = path.at(-1)!;
+  if (stat.kind === 'symlink') return readLinkAt(visit.dir, visit.name) === readLinkAt(dir, name);
+  if (before.mode !== stat.mode || before.size !== stat.size) return false;
+  if (stat.kind !== 'file')
+    return before.deviceMajor === stat.deviceMajor && before.deviceMinor === stat.deviceMinor;
+  if (stat.mtime % 1_000_000_000n !== 0n) return true;
+  const other = { dir, name, stat: before, below: path };
+  return digestEntry('', visit, AS_IT_IS, '').equals(digestEntry('', other, AS_IT_IS, ''));
+}
 
 function clampBelow(
   dir: number,
@@ -195,7 +278,7 @@ function eachSource(selection: CopySelection, use: (root: RootedDirectory, sourc
     const pivot = selection.parents ? pivotOf(text) : 0;
     let found = false;
     for (const path of resolvePattern(root, pattern, ignore, selection.parents)) {
-      const resolved = followLast(root, path);
+      const resolved = selection.keepLinks ? asItIs(root, path) : followLast(root, path);
       if (!resolved) continue;
       found = true;
       const kept = selection.parents ? path.slice(pivot) : path.slice(-1);
@@ -312,6 +395,14 @@ function followLast(
     current = linkTarget(root, current);
   }
   throw tooManyLinks(path);
+}
+
+function asItIs(
+  root: RootedDirectory,
+  path: readonly ByteString[],
+): { path: readonly ByteString[]; stat: FileStat } | undefined {
+  const stat = root.stat(path, { follow: true });
+  return stat && { path, stat };
 }
 
 function walk(

@@ -1,0 +1,255 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AuthConfig } from '../../../api/auth.ts';
+import { EngineError } from '../../../base/errors.ts';
+import { newId } from '../../../base/ids.ts';
+import { DEFAULT_PATH } from '../../../build/stage-config.ts';
+import { canonicalJson } from '../../../oci/canonical-json.ts';
+import { sha256 } from '../../../oci/digest.ts';
+import type { HistoryEntry, ImageConfig } from '../../../oci/image.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../../../oci/platform.ts';
+import type { Lease } from '../../../state/leases.ts';
+import type { BuildResult } from '../../engine.ts';
+import type { BuilderParts } from '../builder.ts';
+import type { BuildSession } from '../build-session.ts';
+import { BuildContexts } from '../contexts.ts';
+import type { BuiltImage } from '../outputs/built-image.ts';
+import { checkOutputs, type ClientOutput } from '../outputs/deliver.ts';
+import { type BuildOutputRequest, readOutput } from '../outputs/output.ts';
+import type { SolvedImage } from '../solved-build.ts';
+import type { StepCache } from '../step-cache.ts';
+import { Views } from '../views.ts';
+import type { BuildGraph, GraphEvent } from './graph.ts';
+import type { GraphContext } from './graph-context.ts';
+import { solveGraph } from './graph-solver.ts';
+import type { LayerStack } from './layer-stack.ts';
+
+export interface GraphBuildOptions {
+  readonly session?: BuildSession | undefined;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: GraphEvent) => void;
+  /** Takes an output that is a stream. */
+  readonly onOutput: (output: ClientOutput) => Promise<void>;
+}
+
+/** What a graph gave, held until its build is disposed. */
+export interface SolvedGraph extends SolvedImage {
+  readonly layers: LayerStack;
+}
+
+/** Graphs that are solved one after the other, or side by side, for one client: what one gave another may begin with. */
+export interface GraphBuild extends AsyncDisposable {
+  solve(
+    graph: BuildGraph,
+    options?: { readonly auth?: Readonly<Record<string, AuthConfig>>; readonly platform?: string | undefined },
+  ): Promise<SolvedGraph>;
+  /** Brings results where they were asked for, each with the configuration that its frontend made, or with none but its platform. */
+  deliver(
+    images: readonly { readonly solved: SolvedImage; readonly platform?: string; readonly config?: string }[],
+    outputs: readonly BuildOutputRequest[],
+    auth: Readonly<Record<string, AuthConfig>>,
+  ): Promise<BuildResult>;
+}
+
+/** Opens a place for the graphs of one client: its directory, its lease, what it holds are gone when it is disposed. */
+export async function openGraphBuild(
+  parts: BuilderParts,
+  cache: StepCache,
+  options: GraphBuildOptions,
+): Promise<GraphBuild> {
+  const opened = Promise.withResolvers<OpenGraphBuild>();
+  const closed = Promise.withResolvers<void>();
+  const directory = join(parts.temporary, `build-${newId().slice(0, 16)}`);
+  const ended = parts
+    .underLease('build', async (lease) => {
+      await mkdir(directory, { recursive: true });
+      await using build = new OpenGraphBuild({ parts, cache, lease, directory, options });
+      opened.resolve(build);
+      await closed.promise;
+    })
+    .finally(async () => {
+      await rm(directory, { recursive: true, force: true });
+      parts.collectLater();
+    });
+  ended.catch((error: unknown) => opened.reject(error));
+  const build = await opened.promise;
+  return {
+    solve: (graph, how) => build.solve(graph, how),
+    deliver: (images, outputs, auth) => build.deliver(images, outputs, auth),
+    [Symbol.asyncDispose]: async () => {
+      closed.resolve();
+      await ended;
+    },
+  };
+}
+
+interface OpenParts {
+  readonly parts: BuilderParts;
+  readonly cache: StepCache;
+  readonly lease: Lease;
+  readonly directory: string;
+  readonly options: GraphBuildOptions;
+}
+
+class OpenGraphBuild implements AsyncDisposable {
+  readonly #own: OpenParts;
+  readonly #views: Views;
+  readonly #contexts: BuildContexts;
+  readonly #held = new AsyncDisposableStack();
+  readonly #running = new Set<Promise<unknown>>();
+  #names = 0;
+
+  constructor(own: OpenParts) {
+    const { parts, directory, options } = own;
+    this.#own = own;
+    this.#views = new Views({
+      directory,
+      mount: (chain, target) => parts.mountView(chain, target),
+      unmount: (target) => parts.unmount(target),
+    });
+    this.#contexts = new BuildContexts({
+      directory,
+      files: parts.files,
+      remote: parts.remote,
+      session: options.session,
+      signal: options.signal,
+      extract: (archive, to, signal) => parts.extract(archive, to, signal),
+      onSource: () => {},
+      named: {},
+    });
+  }
+
+  solve(graph: BuildGraph, { auth = {}, platform }: Parameters<GraphBuild['solve']>[1] = {}): Promise<SolvedGraph> {
+    return this.#run(async () => {
+      const { cache, options } = this.#own;
+      try {
+        const layers = await solveGraph(this.#context(auth), graph, options.onEvent);
+        const image = imageOf(layers, platform, undefined);
+        return {
+          layers,
+          platform: formatPlatform(image.platform),
+          configText: image.text,
+          chain: layers.chain,
+          root: () => this.#views.of(layers.chain),
+        };
+      } finally {
+        // What operations gave is written down also when a later one failed.
+        await cache.flush();
+      }
+    });
+  }
+
+  deliver(...[results, outputs, auth]: Parameters<GraphBuild['deliver']>): Promise<BuildResult> {
+    return this.#run(async () => {
+      const { parts, lease, directory, options } = this.#own;
+      const images = results.map(({ solved, platform, config }) => {
+        const { rootfs, history = [], created } = JSON.parse(solved.configText) as ImageConfig;
+        const layers = { chain: solved.chain, diffIds: rootfs.diff_ids, history, createdAt: created! };
+        if (solved.chain) lease.add('snapshot', solved.chain);
+        return imageOf(layers, platform ?? solved.platform, config);
+      });
+      const wanted = outputs.map(readOutput);
+      checkOutputs(wanted, { tags: [], platforms: images.length, hasClient: true });
+      const delivered = await parts.outputs.deliver(images, {
+        outputs: wanted,
+        tags: [],
+        annotations: [],
+        lease,
+        auth,
+        directory,
+        toClient: options.onOutput,
+        signal: options.signal,
+      });
+      const { id, stored, descriptor, names } = delivered;
+      if (stored) parts.onBuilt(id, names);
+      return { id, descriptor, names };
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#running);
+    await this.#views[Symbol.asyncDispose]();
+    await this.#held.disposeAsync();
+    await this.#contexts[Symbol.asyncDispose]();
+  }
+
+  #context(auth: Readonly<Record<string, AuthConfig>>): GraphContext {
+    const { parts, cache, lease, directory, options } = this.#own;
+    return {
+      parts,
+      cache,
+      lease,
+      views: this.#views,
+      session: options.session,
+      secrets: this.#contexts.secrets,
+      auth,
+      signal: options.signal,
+      held: this.#held,
+      temporary: () => join(directory, `step-${++this.#names}`),
+    };
+  }
+
+  /** Nothing that it works with goes away meanwhile. */
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    this.#own.options.signal.throwIfAborted();
+    const running = work();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+}
+
+/** An image of these layers, with the configuration that somebody made for it: what is known of its layers counts more. */
+function imageOf(
+  { chain, diffIds, history, createdAt }: Pick<LayerStack, 'chain' | 'diffIds' | 'history' | 'createdAt'>,
+  platform: string | undefined,
+  given: string | undefined,
+): BuiltImage {
+  const own = platform === undefined ? hostPlatform() : parsePlatform(platform);
+  const base = given === undefined ? emptyConfig(own) : readConfig(given);
+  const config: ImageConfig = {
+    created: createdAt,
+    ...base,
+    rootfs: { type: 'layers', diff_ids: diffIds },
+    history: historyOf(base.history ?? [], history, diffIds.length),
+  };
+  const text = canonicalJson(config);
+  return { platform: own, id: sha256(text), text, config: JSON.parse(text) as ImageConfig, chain };
+}
+
+function emptyConfig({ os, architecture, variant }: ReturnType<typeof hostPlatform>): Omit<ImageConfig, 'rootfs'> {
+  return {
+    architecture,
+    os,
+    ...(variant !== undefined && { variant }),
+    config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' },
+  };
+}
+
+function readConfig(text: string): Omit<ImageConfig, 'rootfs'> {
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch (error) {
+    throw new EngineError('invalid-argument', 'failed to parse image config: it is no JSON', { cause: error });
+  }
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw new EngineError('invalid-argument', 'failed to parse image config: it is no object');
+  return config as ImageConfig;
+}
+
+/** A frontend's own history where it tells of each layer; otherwise what is known of the layers. */
+function historyOf(
+  given: readonly HistoryEntry[],
+  known: readonly HistoryEntry[],
+  layers: number,
+): readonly HistoryEntry[] {
+  const told = (entries: readonly HistoryEntry[]): number =>
+    entries.filter((entry) => entry.empty_layer !== true).length;
+  if (told(given) === layers) return given;
+  if (told(known) === layers) return known;
+  return Array.from({ length: layers }, (): HistoryEntry => ({ created_by: '' }));
+}

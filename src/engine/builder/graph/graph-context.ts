@@ -1,0 +1,112 @@
+import type { AuthConfig } from '../../../api/auth.ts';
+import type { Digest } from '../../../oci/digest.ts';
+import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
+import type { Lease } from '../../../state/leases.ts';
+import type { BuildSession } from '../build-session.ts';
+import type { BuilderParts } from '../builder.ts';
+import { copySelection, digestSelection } from '../../../build/copy-files.ts';
+import type { FilesPlace } from '../copy-step.ts';
+import type { SourceSecrets } from '../sources/source-secrets.ts';
+import type { StepCache } from '../step-cache.ts';
+import type { Views } from '../views.ts';
+import { ActiveFiles } from './active-files.ts';
+import type { GraphVertex } from './graph.ts';
+import { EMPTY, type GraphValue, type LayerStack, stepKey, withRecord } from './layer-stack.ts';
+
+/** What all operations of a build have in common. */
+export interface GraphContext {
+  readonly parts: BuilderParts;
+  readonly cache: StepCache;
+  readonly lease: Lease;
+  readonly views: Views;
+  readonly session: BuildSession | undefined;
+  readonly secrets: SourceSecrets;
+  readonly auth: Readonly<Record<string, AuthConfig>>;
+  readonly signal: AbortSignal;
+  /** Released when nothing of the build is needed any more. */
+  readonly held: AsyncDisposableStack;
+  /** An empty name in the build's own directory. */
+  temporary(): string;
+}
+
+/** What an operation is told besides its inputs. */
+export interface VertexContext extends GraphContext {
+  readonly vertex: GraphVertex;
+  readonly output: (text: string) => void;
+  /** It had to be made: nothing knew it. */
+  readonly onMade: () => void;
+}
+
+/** The record of a step upon `stack`: from the cache, from another build that makes it now, or made. */
+export async function cached(
+  context: VertexContext,
+  stack: LayerStack,
+  { kind, text, inputs }: { readonly kind: string; readonly text: string; readonly inputs: readonly StepInput[] },
+  make: (key: Digest) => Promise<BuildRecord['layer']>,
+): Promise<LayerStack> {
+  const { cache, lease, signal, vertex } = context;
+  const key = stepKey(stack.key, kind, inputs);
+  const slot = `graph ${kind}`;
+  const { record, origin } = await cache.get({
+    key,
+    chain: stack.chain,
+    lease,
+    signal,
+    fresh: vertex.fresh,
+    imports: [],
+    step: { kind, text, inputs, slot, state: stack, createdAt: undefined },
+    onMiss: () => {},
+    make: async () => ({
+      key,
+      parent: stack.key,
+      text,
+      layer: await make(key),
+      createdAt: new Date().toISOString(),
+      usedAt: Date.now(),
+      uses: 0,
+      slot,
+      inputs,
+    }),
+  });
+  if (origin === 'run') context.onMade();
+  return withRecord(stack, record);
+}
+
+/** The files of a value, to be read. */
+export async function placeOf(context: GraphContext, value: GraphValue, name: string): Promise<FilesPlace> {
+  if (value.kind === 'files') return value.place;
+  return { root: await context.views.of(value.chain), ignore: [], keepOwner: true, name };
+}
+
+/** The files of a value as layers, to be built upon. */
+export async function stackOf(context: VertexContext, value: GraphValue): Promise<LayerStack> {
+  if (value.kind === 'layers') return value;
+  const { name, ...files } = value.place;
+  // A layer has files of its own: later steps of the same layer may write into them.
+  const selection = { ...files, steady: undefined, ...WHOLE, sources: ['/'], sourceName: name };
+  const { digest } = await digestSelection(selection, context.signal);
+  const inputs = [{ name: 'files', value: digest }];
+  return cached(context, EMPTY, { kind: 'SOURCE', text: name, inputs }, (key) =>
+    makeLayer(context, EMPTY, key, async (root) => {
+      await copySelection(selection, { root, destination: '/' }, context.signal);
+    }),
+  );
+}
+
+export const WHOLE = { exclude: [], parents: false, unpack: false } as const;
+
+/** A layer upon `stack`: `work` gets its files mounted read-write. Nothing is left of one that fails. */
+export async function makeLayer(
+  context: GraphContext,
+  stack: LayerStack,
+  key: Digest,
+  work: (root: string) => Promise<void>,
+): Promise<BuildRecord['layer']> {
+  const files = await ActiveFiles.open(context, stack, key);
+  try {
+    await work(files.root);
+    return await files.commit();
+  } finally {
+    await files[Symbol.asyncDispose]();
+  }
+}

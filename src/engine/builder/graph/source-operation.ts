@@ -1,0 +1,148 @@
+import { chmod, lchown } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorCode } from '../../../base/errors.ts';
+import { chainIds, sha256 } from '../../../oci/digest.ts';
+import { parseReference } from '../../../oci/reference.ts';
+import type { ImageConfig } from '../../../oci/image.ts';
+import type { ResolvedImage } from '../../containers/parts.ts';
+import { authFor } from '../outputs/deliver.ts';
+import { subdirectoryOf } from '../sources/remote-sources.ts';
+import { withoutPassword } from '../sources/git-address.ts';
+import type { GraphSource } from './graph.ts';
+import type { VertexContext } from './graph-context.ts';
+import { EMPTY, type GraphValue, type LayerStack } from './layer-stack.ts';
+
+/** Brings what comes from elsewhere. Throws `not-found`, `unavailable`, `invalid-argument`. */
+export async function bringSource(context: VertexContext, source: GraphSource): Promise<GraphValue> {
+  switch (source.kind) {
+    case 'image':
+      return imageStack(context, await resolveImage(context, source), source.layers);
+    case 'layout':
+      return layoutStack(context, source);
+    case 'client':
+      return clientFiles(context, source);
+    case 'git':
+      return repository(context, source);
+    case 'http':
+      return webFile(context, source);
+    case 'result': {
+      const { image } = source;
+      if (image.chain) context.lease.add('snapshot', image.chain);
+      const config = JSON.parse(image.configText) as ImageConfig;
+      return stackOfImage(config, image.chain, sha256(`layers ${image.chain ?? ''}`));
+    }
+  }
+}
+
+async function resolveImage(
+  context: VertexContext,
+  source: Extract<GraphSource, { kind: 'image' }>,
+): Promise<ResolvedImage> {
+  const { images } = context.parts;
+  const { vertex, signal, auth } = context;
+  const { platform } = vertex;
+  const reference =
+    source.checksum === undefined || source.reference.includes('@')
+      ? source.reference
+      : `${source.reference}@${source.checksum}`;
+  if (!source.pull) {
+    try {
+      return await images.resolve(reference, platform);
+    } catch (error) {
+      if (errorCode(error) !== 'not-found') throw error;
+    }
+  }
+  const credentials = authFor(auth, parseReference(reference));
+  await images.pull(reference, {
+    signal,
+    onProgress: ({ id, status }) => context.output(`${id === '' ? '' : `${id}: `}${status}\n`),
+    ...(credentials && { auth: credentials }),
+    ...(platform !== undefined && { platform }),
+  });
+  context.onMade();
+  return images.resolve(reference, platform);
+}
+
+async function layoutStack(
+  { parts, lease, signal, vertex, onMade }: VertexContext,
+  { digest, read }: Extract<GraphSource, { kind: 'layout' }>,
+): Promise<LayerStack> {
+  const { configText, chain } = await parts.layout(digest, read, { lease, platform: vertex.platform, signal });
+  onMade();
+  return stackOfImage(JSON.parse(configText) as ImageConfig, chain, sha256(`image ${sha256(configText)}`));
+}
+
+function imageStack(context: VertexContext, image: ResolvedImage, layers: number | undefined): LayerStack {
+  if (image.chain) context.lease.add('snapshot', image.chain);
+  const whole = stackOfImage(image.config, image.chain, sha256(`image ${image.id}`));
+  if (layers === undefined || layers >= whole.diffIds.length) return whole;
+  const diffIds = whole.diffIds.slice(0, layers);
+  return {
+    ...whole,
+    key: sha256(`image ${image.id} ${layers}`),
+    diffIds,
+    chain: chainIds(diffIds).at(-1),
+    history: whole.history.filter((entry) => entry.empty_layer !== true).slice(0, layers),
+  };
+}
+
+function stackOfImage(config: ImageConfig, chain: LayerStack['chain'], key: LayerStack['key']): LayerStack {
+  return {
+    kind: 'layers',
+    key,
+    chain,
+    diffIds: config.rootfs.diff_ids,
+    history: config.history ?? [],
+    createdAt: config.created ?? EMPTY.createdAt,
+  };
+}
+
+async function clientFiles(
+  { parts, held, signal, onMade }: VertexContext,
+  { directory }: Extract<GraphSource, { kind: 'client' }>,
+): Promise<GraphValue> {
+  onMade();
+  const files = held.use(await parts.files.hold(directory, signal));
+  return {
+    kind: 'files',
+    place: {
+      root: files.root,
+      ignore: [],
+      keepOwner: false,
+      name: directory.name,
+      known: files.tree === undefined ? undefined : { list: files.manifest, tree: files.tree },
+    },
+  };
+}
+
+async function repository(
+  context: VertexContext,
+  { address, keepGitDir, checksum }: Extract<GraphSource, { kind: 'git' }>,
+): Promise<GraphValue> {
+  const { parts, secrets, signal } = context;
+  const options = { secrets, keepGitDir, checksum, signal };
+  const commit = await parts.remote.git.resolve(address, options);
+  const directory = context.temporary();
+  await parts.remote.git.checkOut(address, commit, directory, options);
+  context.onMade();
+  const name = withoutPassword(address.remote);
+  const root = await subdirectoryOf(directory, address.subdirectory, name);
+  return { kind: 'files', place: { root, ignore: [], keepOwner: false, name } };
+}
+
+async function webFile(
+  context: VertexContext,
+  { url, checksum, filename, mode, owner }: Extract<GraphSource, { kind: 'http' }>,
+): Promise<GraphValue> {
+  const { parts, secrets, signal } = context;
+  const fetched = await parts.remote.http.fetch(url, context.temporary(), { checksum, name: filename, secrets, signal });
+  context.onMade();
+  const path = join(fetched.directory, fetched.name);
+  await lchown(path, owner.uid, owner.gid);
+  await chmod(path, mode ?? 0o600);
+  return {
+    kind: 'files',
+    place: { root: fetched.directory, ignore: [], keepOwner: true, name: withoutPassword(url) },
+  };
+}
+
