@@ -214,8 +214,7 @@ function isSame(visit: Visit, before: FileStat, to: RootedDirectory, path: reado
   const name = path.at(-1)!;
   if (stat.kind === 'symlink') return readLinkAt(visit.dir, visit.name) === readLinkAt(dir, name);
   if (before.mode !== stat.mode || before.size !== stat.size) return false;
-  if (stat.kind !== 'file')
-    return before.deviceMajor === stat.deviceMajor && before.deviceMinor === stat.deviceMinor;
+  if (stat.kind !== 'file') return before.deviceMajor === stat.deviceMajor && before.deviceMinor === stat.deviceMinor;
   if (stat.mtime % 1_000_000_000n !== 0n) return true;
   const other = { dir, name, stat: before, below: path };
   return digestEntry('', visit, AS_IT_IS, '').equals(digestEntry('', other, AS_IT_IS, ''));

@@ -153,7 +153,7 @@ function remove(
   const removeOne = (one: string): void =>
     at(root, one, (dir, name) => {
       if (!statAt(dir, name) && !allowMissing)
-        throw new EngineError('not-found', `remove ${one}: no such file or directory`);
+        throw new EngineError('not-found', `stat ${one}: no such file or directory`);
       removeTreeAt(dir, name, check);
     });
   for (const one of wildcard ? matching(root, parts) : [`/${parts.join('/')}`]) {
@@ -205,7 +205,7 @@ function at(root: string, path: string, use: (dir: number, name: ByteString) => 
 }
 
 /** Of what the path leads to; undefined when there is nothing. */
-function kindOf(root: string, path: string): FileStat['kind'] {
+function kindOf(root: string, path: string): FileStat['kind'] | undefined {
   let fd: number;
   try {
     fd = openInRoot(root, path, O_PATH);

@@ -25,10 +25,11 @@ export function resultOf(refs: readonly BuiltRef[], multiPlatform: boolean): Mes
   return { result: { case: 'refs', value: { refs: all } }, metadata };
 }
 
-const RESULT = 'gantry-result://';
+/** In front of the id of a result, as a source of a definition. */
+export const RESULT = 'gantry-result://';
 
 /** A ref, and a definition of it: a client that passes it on as an input of another build names the result by that. */
-function named(id: string): { id: string; def: MessageInitShape<typeof DefinitionSchema> } {
+export function named(id: string): { id: string; def: MessageInitShape<typeof DefinitionSchema> } {
   const source = toBinary(
     OpSchema,
     create(OpSchema, { op: { case: 'source', value: { identifier: `${RESULT}${id}` } } }),
@@ -38,13 +39,13 @@ function named(id: string): { id: string; def: MessageInitShape<typeof Definitio
   return { id, def: { def: [source, last], metadata: { [sha256(source)]: {} } } };
 }
 
-/** The result that an input of a build is; undefined for definitions that are none of ours. */
-export function resultOfInput(definition: Definition): string | undefined {
-  for (const bytes of definition.def) {
-    const { op } = fromBinary(OpSchema, bytes);
-    if (op.case === 'source' && op.value.identifier.startsWith(RESULT)) return op.value.identifier.slice(RESULT.length);
-  }
-  return undefined;
+/** The result that an input of a build is; undefined for definitions that have to be solved. */
+export function resultOfInput({ def }: Definition): string | undefined {
+  // More than the result and the line that names it is a graph of operations upon it.
+  if (def.length !== 2) return undefined;
+  const { op } = fromBinary(OpSchema, def[0]!);
+  if (op.case !== 'source' || !op.value.identifier.startsWith(RESULT)) return undefined;
+  return op.value.identifier.slice(RESULT.length);
 }
 
 /** An answer without files: to a question about a Dockerfile. */
@@ -56,18 +57,25 @@ export function answerOf(metadata: Readonly<Record<string, string>>): MessageIni
 }
 
 /** The ids that a frontend gave back, of results it was given before. */
-export function refIds({ result }: Result): string[] {
+export function refIds(result: Result): string[] {
+  return refsOf(result).map(({ id }) => id);
+}
+
+/** The same with their platforms, where there may be several. */
+export function refsOf({ result }: Result): { readonly id: string; readonly platform: string | undefined }[] {
+  const single = (id: string): { id: string; platform: undefined }[] =>
+    id === '' ? [] : [{ id, platform: undefined }];
   switch (result.case) {
     case 'ref':
-      return result.value.id === '' ? [] : [result.value.id];
+      return single(result.value.id);
     case 'refs':
-      return Object.values(result.value.refs)
-        .map(({ id }) => id)
-        .filter((id) => id !== '');
+      return Object.entries(result.value.refs)
+        .map(([platform, { id }]) => ({ id, platform }))
+        .filter(({ id }) => id !== '');
     case 'refDeprecated':
-      return result.value === '' ? [] : [result.value];
+      return single(result.value);
     case 'refsDeprecated':
-      return Object.values(result.value.refs);
+      return Object.entries(result.value.refs).map(([platform, id]) => ({ id, platform }));
     default:
       return [];
   }

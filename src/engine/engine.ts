@@ -58,6 +58,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
 import type { PruneOptions } from './builder/build-cache.ts';
+import type { GraphBuild, GraphBuildOptions } from './builder/graph/graph-build.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
 import type { ClientOutput } from './builder/outputs/deliver.ts';
@@ -448,6 +449,8 @@ export interface BuildService {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
     options?: OperationOptions,
   ): Promise<BuildDescriptionDocument>;
+  /** Opens a place where graphs of operations are solved, for one client: what they give is held until it is disposed. */
+  openGraphs(options: GraphBuildOptions): Promise<GraphBuild>;
   cancel(buildId: string): Promise<void>;
   /** Removes what no build uses now, the longest unused first, down to the limits. Throws `invalid-argument`. */
   prune(options: PruneOptions): Promise<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>;

@@ -6,8 +6,14 @@ import type { BuildCacheRecord } from '../../api/system.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import type { BytesMessage, Control, PruneRequest, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
 import { toResult } from '../result.ts';
-import type { Sessions } from '../session/sessions.ts';
-import { type BuildJob, exportResult, type GatewayParts, type RefResult, runFrontend } from './gateway.ts';
+import {
+  type BuildJob,
+  exportResult,
+  type GatewayParts,
+  type RefResult,
+  runFrontend,
+  solveDefinition,
+} from './gateway.ts';
 import type { BuildHistory } from './history.ts';
 import { Job } from './jobs.ts';
 import { pruneFilters, readCacheFilter } from './cache-filter.ts';
@@ -15,7 +21,6 @@ import { timestamp } from './timestamp.ts';
 import { buildkitVersion, workerRecord } from './worker.ts';
 
 export interface ControlParts extends GatewayParts {
-  readonly sessions: Sessions;
   readonly history: BuildHistory;
 }
 
@@ -67,8 +72,11 @@ async function solve(parts: ControlParts, request: SolveRequest, call: Call): Pr
   let failure: unknown;
   let response: Record<string, string> = {};
   try {
-    const result =
-      request.Frontend === ''
+    const { Definition: definition } = request;
+    const isGraph = request.Frontend === '' && definition !== undefined && definition.def.length > 0;
+    const result = isGraph
+      ? await solveDefinition(parts, job, definition)
+      : request.Frontend === ''
         ? await job.returned.promise
         : toResult(
             await runFrontend(parts, job, {
@@ -77,7 +85,7 @@ async function solve(parts: ControlParts, request: SolveRequest, call: Call): Pr
               inputs: request.FrontendInputs,
             }),
           );
-    response = await exportResult(job, result);
+    response = await exportResult(parts, job, result);
     return response;
   } catch (error) {
     failure = error;
@@ -93,7 +101,6 @@ function refuseUnsupported(request: SolveRequest): void {
   const refuse = (what: string): never => {
     throw new EngineError('unimplemented', `${what} is not supported by this engine`);
   };
-  if (request.Definition && request.Definition.def.length > 0) refuse('a build from an LLB definition');
   if ((request.SourcePolicy?.rules.length ?? 0) > 0 || request.SourcePolicySession !== '') refuse('a source policy');
   if (request.EnableSessionExporter) refuse('an exporter of the session');
   for (const entitlement of request.Entitlements)

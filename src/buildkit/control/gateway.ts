@@ -1,5 +1,6 @@
 import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
+import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
@@ -17,19 +18,31 @@ import type { Call, Handlers } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
 import type { Definition } from '../protocol/ops_pb.ts';
 import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
-import { answerOf, type BuiltRef, refIds, resultOf, resultOfInput, toResult } from '../result.ts';
+import {
+  answerOf,
+  type BuiltRef,
+  named,
+  refIds,
+  refsOf,
+  resultOf as resultOfRefs,
+  resultOfInput,
+  toResult,
+} from '../result.ts';
 import { ClientContent, writeLayout } from '../session/client-content.ts';
 import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
+import type { Sessions } from '../session/sessions.ts';
+import { Definitions, type DeliveredResult } from './definitions.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { ProgressStep } from './progress.ts';
 import { buildCapabilities, frontendCapabilities, type WorkerFacts, workerRecord } from './worker.ts';
 import { readDirectory, readFileOf, statFileOf } from './result-files.ts';
 
-/** A result that a frontend may name: one platform of a build. */
+/** A result that a frontend may name: one platform of a build, or what a definition gave. */
 export interface RefResult {
   readonly ref: BuiltRef;
-  readonly build: PendingBuild;
+  /** The Dockerfile's build that it is of; undefined for definitions. */
+  readonly build: PendingBuild | undefined;
   release(): Promise<void>;
 }
 
@@ -38,6 +51,7 @@ export type BuildJob = Job<RefResult>;
 export interface GatewayParts {
   readonly engine: EngineServices;
   readonly jobs: Jobs<RefResult>;
+  readonly sessions: Sessions;
   readonly worker: () => Promise<WorkerFacts>;
 }
 
@@ -53,7 +67,7 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
       await jobOf(call);
       return {
         FrontendAPICaps: frontendCapabilities(),
-        LLBCaps: buildCapabilities([]),
+        LLBCaps: buildCapabilities(),
         Workers: [workerRecord(await parts.worker())],
       };
     },
@@ -119,12 +133,43 @@ function platformOf(platform: { OS: string; Architecture: string; Variant: strin
 
 async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveRequest): Promise<Result> {
   const { Frontend: frontend, FrontendOpt: attributes, Definition: definition } = request;
-  if (frontend === '' && definition && definition.def.length > 0)
-    throw new EngineError(
-      'unimplemented',
-      'builds from LLB definitions are not supported by this engine: build a Dockerfile (frontend dockerfile.v0)',
-    );
+  if (frontend === '') return solveDefinition(parts, job, definition);
   return toResult(await runFrontend(parts, job, { frontend, attributes, inputs: request.FrontendInputs }));
+}
+
+/** Solves a definition; a job without one has nothing to solve, and its result is empty. */
+export async function solveDefinition(
+  parts: GatewayParts,
+  job: BuildJob,
+  definition: Definition | undefined,
+): Promise<Result> {
+  if (!definition || definition.def.length === 0) return toResult({});
+  const image = await definitionsOf(parts, job).solve(definition);
+  const ref: BuiltRef = { id: newId().slice(0, 25), image };
+  job.results.set(ref.id, { ref, build: undefined, release: async () => {} });
+  return toResult({ result: { case: 'ref', value: named(ref.id) } });
+}
+
+const DEFINITIONS = new WeakMap<BuildJob, Definitions>();
+
+/** Where a build's definitions are solved; there is one from the first on. */
+function definitionsOf({ engine, jobs, sessions }: GatewayParts, job: BuildJob): Definitions {
+  const known = DEFINITIONS.get(job);
+  if (known) return known;
+  const made = job.held.use(
+    new Definitions({
+      engine,
+      session: job.session,
+      sessionOf: (id) => sessions.find(id),
+      resultOf: (id) => resultOf(jobs, id),
+      log: job.log,
+      signal: job.signal,
+      entitlements: job.request.Entitlements,
+      onOutput: (output) => sendToClient(job, output),
+    }),
+  );
+  DEFINITIONS.set(job, made);
+  return made;
 }
 
 export interface FrontendCall {
@@ -133,15 +178,31 @@ export interface FrontendCall {
   readonly inputs: Readonly<Record<string, Definition>>;
 }
 
-/** A result of a build that runs, as the input of another. */
-function inputOf(jobs: Jobs<RefResult>, definition: Definition | undefined): SolvedImage | undefined {
-  const id = definition && resultOfInput(definition);
-  if (id === undefined) return undefined;
+/** A result of a build that runs, by its id. */
+function resultOf(jobs: Jobs<RefResult>, id: string): SolvedImage | undefined {
   for (const job of jobs.running) {
     const result = job.results.get(id);
     if (result) return result.ref.image;
   }
   return undefined;
+}
+
+/** The inputs of a frontend: results of builds that run, or definitions, which are solved now. */
+async function solveInputs(
+  parts: GatewayParts,
+  job: BuildJob,
+  inputs: FrontendCall['inputs'],
+): Promise<Map<string, SolvedImage>> {
+  const solved = new Map<string, SolvedImage>();
+  for (const [name, definition] of Object.entries(inputs)) {
+    const id = resultOfInput(definition);
+    const image =
+      id === undefined
+        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition))
+        : resultOf(parts.jobs, id);
+    if (image) solved.set(name, image);
+  }
+  return solved;
 }
 
 /** Runs a frontend of ours: what it built waits in the job for what becomes of it. */
@@ -158,7 +219,7 @@ export async function runFrontend(
 }
 
 async function dockerfileFrontend(
-  { engine, jobs }: GatewayParts,
+  parts: GatewayParts,
   job: BuildJob,
   { frontend, attributes, inputs }: FrontendCall,
 ): Promise<Parameters<typeof toResult>[0]> {
@@ -173,17 +234,17 @@ async function dockerfileFrontend(
     step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
     step.done();
   }
+  const solvedInputs = await solveInputs(parts, job, inputs);
   const dockerfileParts: DockerfileParts = {
-    engine,
+    engine: parts.engine,
     session: job.session,
     log: job.log,
     ref: job.ref,
     signal: job.signal,
     exporters: exportersOf(job),
     cacheTo: cachesOf(job),
-    inputOf: (name) => inputOf(jobs, inputs[name]),
-    onOutput: ({ kind, index, open }) =>
-      kind === 'cache' ? sendCache(job, index, open) : sendOutput(job, index, open),
+    inputOf: (name) => solvedInputs.get(name),
+    onOutput: (output) => sendToClient(job, output),
   };
   if (options.question !== undefined) {
     const file = await readDockerfile(dockerfileParts, options);
@@ -193,7 +254,11 @@ async function dockerfileFrontend(
   const build = await buildDockerfile(dockerfileParts, options);
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
   for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
-  return resultOf(refs, options.multiPlatform);
+  return resultOfRefs(refs, options.multiPlatform);
+}
+
+function sendToClient(job: BuildJob, { kind, index, open }: ClientOutput): Promise<void> {
+  return kind === 'cache' ? sendCache(job, index, open) : sendOutput(job, index, open);
 }
 
 async function sendOutput(job: BuildJob, index: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
@@ -237,20 +302,47 @@ function attributesOf(type: string, attributes: Readonly<Record<string, string>>
 }
 
 /** Brings what a frontend gave back where the client wants it. */
-export async function exportResult(job: BuildJob, result: Result): Promise<Record<string, string>> {
+export async function exportResult(
+  parts: GatewayParts,
+  job: BuildJob,
+  result: Result,
+): Promise<Record<string, string>> {
   const refs = refIds(result).map((id) => job.result(id));
   const [first] = refs;
   const outputs = exportersOf(job);
-  if (!first || outputs.length === 0) return {};
+  if (outputs.length === 0) return {};
+  // A frontend may give back nothing at all, which is an image without files.
+  const whole = first?.build && refs.every(({ build }) => build === first.build) ? first.build : undefined;
   const step = new ProgressStep(job.log, `${job.ref} export`, `exporting to ${exportName(outputs[0]!.type)}`);
   const built = await step.during(async () => {
-    const delivered = await first.build.deliver(outputs);
+    const delivered = whole
+      ? await whole.deliver(outputs)
+      : await definitionsOf(parts, job).deliver(resultsToDeliver(job, result), outputs);
     if (delivered.descriptor) step.part(`exporting manifest ${delivered.descriptor.digest}`, { done: true });
     step.part(`writing image ${delivered.id}`, { done: true });
     for (const name of delivered.names ?? []) step.part(`naming to ${name}`, { done: true });
     return delivered;
   });
   return { ...exporterResponse(built), ...job.response };
+}
+
+/** The refs of a result, each with the platform and the configuration that its frontend has for it. */
+function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
+  const text = (key: string): string | undefined => {
+    const bytes = result.metadata[key];
+    return bytes && Buffer.from(bytes).toString('utf8');
+  };
+  const refs = refsOf(result);
+  if (refs.length === 0)
+    throw new EngineError('invalid-argument', 'the frontend gave nothing back that could be exported');
+  return refs.map(({ platform, id }): DeliveredResult => {
+    const config = text(platform === undefined ? 'containerimage.config' : `containerimage.config/${platform}`);
+    return {
+      solved: job.result(id).ref.image,
+      ...(platform !== undefined && { platform }),
+      ...(config !== undefined && { config }),
+    };
+  });
 }
 
 function exportName(type: string): string {

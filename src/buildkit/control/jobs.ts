@@ -21,6 +21,8 @@ export class Job<R extends JobResult = JobResult> {
   readonly session: ClientSession;
   readonly log = new StatusLog();
   readonly results = new Map<string, R>();
+  /** What else is given up at its end, after the results. */
+  readonly held = new AsyncDisposableStack();
   /** What the client is told at the end, beside what the outputs say. */
   readonly response: Record<string, string> = {};
   /** What a frontend on the client's side made of it. */
@@ -53,6 +55,7 @@ export class Job<R extends JobResult = JobResult> {
     const results = [...this.results.values()];
     this.results.clear();
     await Promise.allSettled(results.map((result) => result.release()));
+    await this.held.disposeAsync();
     this.log.end();
   }
 }

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { sha256 } from '../../oci/digest.ts';
+import { isDigest, sha256 } from '../../oci/digest.ts';
 import type { VertexSchema, VertexWarningSchema } from '../protocol/control_pb.ts';
 import type { StatusLog } from './status-log.ts';
 import { timestamp } from './timestamp.ts';
@@ -10,11 +10,11 @@ export class ProgressStep {
   readonly #log: StatusLog;
   readonly #vertex: MessageInitShape<typeof VertexSchema> & { readonly digest: string };
 
-  /** @param key unique in its build */
-  constructor(log: StatusLog, key: string, name: string, time = Date.now()) {
+  /** @param key unique in its build; what is a digest already is the one that clients know the work by */
+  constructor(log: StatusLog, key: string, name: string, time = Date.now(), inputs: readonly string[] = []) {
     this.#log = log;
-    this.digest = sha256(key);
-    this.#vertex = { digest: this.digest, name, started: timestamp(time) };
+    this.digest = isDigest(key) ? key : sha256(key);
+    this.#vertex = { digest: this.digest, name, inputs: [...inputs], started: timestamp(time) };
     log.add({ vertexes: [this.#vertex] });
   }
 

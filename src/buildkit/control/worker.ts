@@ -113,6 +113,6 @@ export function frontendCapabilities(): MessageInitShape<typeof APICapSchema>[] 
   return FRONTEND.map((ID) => ({ ID, Enabled: true }));
 }
 
-export function buildCapabilities(extra: readonly string[]): MessageInitShape<typeof APICapSchema>[] {
-  return [...BUILD, ...extra].map((ID) => ({ ID, Enabled: true }));
+export function buildCapabilities(): MessageInitShape<typeof APICapSchema>[] {
+  return BUILD.map((ID) => ({ ID, Enabled: true }));
 }

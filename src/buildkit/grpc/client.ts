@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import { Deframer, frame } from './frames.ts';
 import { drained, SESSION_MEMORY_MB, SESSION_WINDOW, WINDOW } from './server.ts';
-import { GRPC, GrpcError, unescape } from './status.ts';
+import { detailsOf, GRPC, GrpcError, unescape } from './status.ts';
 
 /** Patterns of a context are headers, and may be many. */
 const MAX_HEADERS = 1 << 20;
@@ -114,7 +114,7 @@ export class RawCall {
         if (typeof code !== 'string') return;
         const message = typeof headers['grpc-message'] === 'string' ? unescape(headers['grpc-message']) : '';
         if (code === '0') resolve();
-        else reject(new GrpcError(Number(code), message));
+        else reject(new GrpcError(Number(code), message, { details: detailsOf(headers) }));
         if (!stream.writableEnded) stream.end();
       };
       stream.on('response', read);

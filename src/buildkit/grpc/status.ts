@@ -1,4 +1,4 @@
-import { create, type MessageShape, type DescMessage, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageShape, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { EngineError, type ErrorCode, errorCode, errorMessage } from '../../base/errors.ts';
 import { type Status, StatusSchema } from '../protocol/status_pb.ts';
@@ -73,6 +73,17 @@ export function errorTrailers(error: unknown): Record<string, string> {
     trailers['grpc-status-details-bin'] = Buffer.from(encoded).toString('base64').replace(/=+$/, '');
   }
   return trailers;
+}
+
+/** What trailers say of a status beside its words; nothing where it cannot be read. */
+export function detailsOf(trailers: Readonly<Record<string, unknown>>): Status['details'] {
+  const text = trailers['grpc-status-details-bin'];
+  if (typeof text !== 'string') return [];
+  try {
+    return fromBinary(StatusSchema, Buffer.from(text, 'base64')).details;
+  } catch {
+    return [];
+  }
 }
 
 /** What a message says in the `grpc-message` header: printable ASCII, the rest percent-encoded, of bounded length. */

@@ -98,6 +98,11 @@ export async function cacheFile(
     const index = { schemaVersion: 2, manifests: [{ mediaType, digest, size: manifest.length, annotations: named }] };
     return bytesOf(Buffer.from(JSON.stringify(index)));
   }
+  return layoutFile(content, path);
+}
+
+/** A blob of a layout by its path; undefined when it is not there. */
+export async function layoutFile(content: ClientContent, path: string): Promise<Bytes | undefined> {
   const match = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path);
   if (!match || (await content.size(`sha256:${match[1]}`)) === undefined) return undefined;
   return content.read(`sha256:${match[1]}`);

@@ -22,6 +22,8 @@ const SESSION_HEADERS = {
 export interface FileSelection {
   /** Only these paths and what is below them, links followed; all of the directory without them. */
   readonly follow: readonly string[] | undefined;
+  /** Patterns of what is wanted; without them it is all. */
+  readonly include?: readonly string[] | undefined;
   /** Lines of a .dockerignore. */
   readonly exclude: readonly string[];
 }
@@ -144,12 +146,13 @@ export class ClientSession {
     return this.#grpc.open(service, method, { metadata, signal });
   }
 
-  #openFiles(name: string, { follow, exclude }: FileSelection, signal: AbortSignal | undefined): RawCall {
+  #openFiles(name: string, { follow, include = [], exclude }: FileSelection, signal: AbortSignal | undefined): RawCall {
     this.#needs(FileSync, 'DiffCopy', 'files');
     return this.#grpc.open(FileSync, 'DiffCopy', {
       metadata: headerValues({
         'dir-name': [name],
         ...(follow && { followpaths: follow }),
+        'include-patterns': include,
         'exclude-patterns': exclude,
       }),
       signal,

@@ -30,6 +30,11 @@ export class Sessions {
     return session;
   }
 
+  /** The session of this id, when it is open now. */
+  find(id: string): ClientSession | undefined {
+    return this.#open.get(id);
+  }
+
   /** The session of this id, when it is there or comes soon. Throws `not-found`. */
   async get(id: string, signal: AbortSignal): Promise<ClientSession> {
     const open = this.#open.get(id);

@@ -7,6 +7,7 @@ import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
+import type { LayoutOptions } from '../images/layout.ts';
 import type { attest } from './attest/attest.ts';
 import type { WantedAttestations } from './attest/option.ts';
 import type { BuildCache } from './build-cache.ts';
@@ -51,6 +52,12 @@ export interface BuilderParts {
     open(sources: readonly CacheSource[], options: OpenImportsOptions): Promise<readonly CacheImport[]>;
     send(solved: readonly SolvedBuild[], targets: readonly CacheTarget[], options: ExportCachesOptions): Promise<void>;
   };
+  /** Brings an image of an OCI layout that a client has; its layers are on the lease. */
+  layout(
+    target: Digest,
+    read: (path: string) => Promise<Bytes | undefined>,
+    options: LayoutOptions,
+  ): Promise<{ readonly configText: string; readonly chain: ChainId | undefined }>;
   readonly snapshotter: Snapshotter;
   readonly records: BuildRecords;
   readonly executor: Pick<StepExecutor, 'run'>;
@@ -88,6 +95,15 @@ export interface BuilderParts {
   /** The same layer upon others; made of the one that is there unless it is there already. */
   placeLayer(
     layer: { readonly chain: ChainId; readonly diffId: DiffId; readonly size: number },
+    options: {
+      readonly parent: ChainId | undefined;
+      readonly lease: Lease;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
+  /** A copy of a layer's changes upon others: without those deletions that there is nothing for. */
+  copyLayer(
+    chain: ChainId,
     options: {
       readonly parent: ChainId | undefined;
       readonly lease: Lease;

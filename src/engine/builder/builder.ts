@@ -23,6 +23,7 @@ import type { CacheMountInfo } from './cache-mounts.ts';
 import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
 import { DockerfileInspection } from './dockerfile-inspection.ts';
 import { withEngineSecrets } from './engine-secrets.ts';
+import { type GraphBuild, type GraphBuildOptions, openGraphBuild } from './graph/graph-build.ts';
 import { ImageBuild } from './image-build.ts';
 import { checkOutputs } from './outputs/deliver.ts';
 import { readOutput } from './outputs/output.ts';
@@ -96,6 +97,10 @@ export class Builder implements BuildService {
       await rm(directory, { recursive: true, force: true });
       this.#parts.collectLater();
     }
+  }
+
+  openGraphs(options: GraphBuildOptions): Promise<GraphBuild> {
+    return openGraphBuild(this.#parts, this.#cache, options);
   }
 
   recent(): RecentBuildDocument[] {

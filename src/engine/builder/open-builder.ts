@@ -6,7 +6,8 @@ import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { applyLayer } from '../../snapshot/apply-layer.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Images } from '../images/images.ts';
-import { commitLayer, placeLayer } from '../images/layers.ts';
+import { commitLayer, copyLayer, placeLayer } from '../images/layers.ts';
+import { bringLayout } from '../images/layout.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
 import { BuildCache, type CacheLimits } from './build-cache.ts';
@@ -97,6 +98,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
       open: (sources, options) => openImports(imageParts, sources, options),
       send: (solved, targets, options) => exportCaches(imageParts, solved, targets, options),
     },
+    layout: (target, read, options) => bringLayout(imageParts, target, read, options),
     snapshotter: imageParts.snapshotter,
     records: parts.records,
     executor: new StepExecutor(parts),
@@ -111,6 +113,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     extract,
     commitLayer: (key, options) => commitLayer(imageParts, key, { ...options, sync: false }),
     placeLayer: (layer, options) => placeLayer(imageParts, layer, options),
+    copyLayer: (chain, options) => copyLayer(imageParts, imageParts.snapshotter.changesDir(chain), options),
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
     unmount: async (target) => void (await unmountAside(target)),

@@ -1,3 +1,4 @@
+import { errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
@@ -27,11 +28,27 @@ export interface StepCommand {
   readonly networkMode: string;
   readonly privileged: boolean;
   readonly limits: BuildRequest['limits'];
+  /** Its root cannot be written to. */
+  readonly readOnly?: boolean;
+  /** `buildkitsandbox` when there is none. */
+  readonly hostname?: string | undefined;
   readonly request: Pick<BuildRequest, 'extraHosts' | 'shmSize' | 'ulimits' | 'securityOpt'>;
   /** Directory of the step's own files (hosts, resolv.conf, log), removed by the caller. */
   readonly directory: string;
   readonly onOutput: (text: string) => void;
   readonly signal: AbortSignal | undefined;
+}
+
+/** The exit code of a command; one that is not there fails as in a shell. Throws what `run` throws. */
+export async function runToExitCode(executor: Pick<StepExecutor, 'run'>, command: StepCommand): Promise<number> {
+  try {
+    return await executor.run(command);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== 'no-such-command' && code !== 'not-executable') throw error;
+    command.onOutput(`${errorMessage(error)}\n`);
+    return code === 'no-such-command' ? 127 : 126;
+  }
 }
 
 /** More than any build needs, and less than a host can bear. */
@@ -114,7 +131,7 @@ export class StepExecutor {
       platform: { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch },
       chain: undefined,
       config: {
-        Hostname: 'buildkitsandbox',
+        Hostname: command.hostname ?? 'buildkitsandbox',
         User: command.config.User ?? '',
         Env: [...(command.config.Env ?? []), ...command.env],
         WorkingDir: command.config.WorkingDir ?? '/',
@@ -125,6 +142,7 @@ export class StepExecutor {
         NetworkMode: command.networkMode,
         PidsLimit: MAX_PROCESSES,
         Privileged: command.privileged,
+        ...(command.readOnly && { ReadonlyRootfs: true }),
         ...(command.request.securityOpt?.length && { SecurityOpt: [...command.request.securityOpt] }),
         ExtraHosts: [...(command.request.extraHosts ?? [])],
         ...(command.request.shmSize && { ShmSize: command.request.shmSize }),

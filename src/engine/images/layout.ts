@@ -52,7 +52,10 @@ export async function bringLayout(
   const configText = (await document(config.digest)).toString('utf8');
   const { rootfs } = parseImageConfig(configText);
   if (rootfs.diff_ids.length !== layers.length)
-    throw new EngineError('corrupt', `the image ${target} has ${layers.length} layers, and names ${rootfs.diff_ids.length}`);
+    throw new EngineError(
+      'corrupt',
+      `the image ${target} has ${layers.length} layers, and names ${rootfs.diff_ids.length}`,
+    );
   let chain: ChainId | undefined;
   for (const [index, diffId] of rootfs.diff_ids.entries()) {
     const blob = layers[index]!;

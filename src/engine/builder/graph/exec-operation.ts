@@ -1,6 +1,6 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
+import { EngineError } from '../../../base/errors.ts';
 import { resolveInRoot } from '../../../linux/rooted.ts';
 import type { UserMount } from '../../../runtime/spec/mounts.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
@@ -8,8 +8,8 @@ import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 import { MOUNT_POINTS } from '../../containers/create.ts';
 import { checkEmulation } from '../emulation.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts } from '../run-step.ts';
-import { BuildStepFailed } from '../stage-builder.ts';
-import type { StepCommand } from '../step-executor.ts';
+import { BuildStepFailed } from '../stages/failed-step.ts';
+import { runToExitCode } from '../step-executor.ts';
 import { ActiveFiles } from './active-files.ts';
 import type { ExecFilesystem, ExecOperation } from './graph.ts';
 import { cached, placeOf, stackOf, type VertexContext } from './graph-context.ts';
@@ -30,19 +30,17 @@ export async function runCommand(
   const { parts, session, signal, vertex } = context;
   checkEmulation(vertex.platform);
   const mountParts: RunMountParts = {
-    place: (from) => placeOf(context, inputs[Number(from)]!, vertex.name),
+    place: (from) => placeOf(context, inputs[Number(from)]!),
     temporary: () => context.temporary(),
     caches: parts.caches,
     session,
     signal,
   };
   const writables = await Promise.all(
-    operation.filesystems.map(
-      async (filesystem): Promise<Writable> => ({
-        filesystem,
-        stack: filesystem.input < 0 ? EMPTY : await stackOf(context, inputs[filesystem.input]!),
-      }),
-    ),
+    operation.filesystems.map(async (filesystem): Promise<Writable> => ({
+      filesystem,
+      stack: filesystem.input < 0 ? EMPTY : await stackOf(context, inputs[filesystem.input]!),
+    })),
   );
   const root = writables[0]!;
   const text = operation.args.join(' ');
@@ -58,11 +56,7 @@ export async function runCommand(
   const results: (GraphValue | undefined)[] = [];
   for (const { filesystem, stack } of writables) {
     if (filesystem.output === undefined) continue;
-    const inputsOf = [
-      ...common,
-      { name: 'root', value: root.stack.key },
-      { name: 'result', value: filesystem.target },
-    ];
+    const inputsOf = [...common, { name: 'root', value: root.stack.key }, { name: 'result', value: filesystem.target }];
     results[filesystem.output] = await cached(context, stack, { kind: 'EXEC', text, inputs: inputsOf }, async () => {
       // One run gives all results; a second one only where the first is known and this is not.
       made ??= run(context, operation, writables, mountParts);
@@ -121,14 +115,12 @@ async function run(
     });
     points.push({ path: filesystem.target, kind: isDirectory ? 'directory' : 'file' });
   }
-  const files = active.use(
-    await ActiveFiles.open(context, root!.stack, root!.stack.key, [...MOUNT_POINTS, ...points]),
-  );
+  const files = active.use(await ActiveFiles.open(context, root!.stack, root!.stack.key, [...MOUNT_POINTS, ...points]));
   open.push({ filesystem: root!.filesystem, files });
   const directory = context.temporary();
   await mkdir(directory);
   const { args, env, workingDir, user, hostname, network, proxies, request, validExitCodes } = operation;
-  const code = await exitCode(context, {
+  const code = await runToExitCode(context.parts.executor, {
     rootfs: await selected(files.root, root!.filesystem.selector),
     readOnly: root!.filesystem.readOnly,
     hostname,
@@ -153,18 +145,6 @@ async function run(
   for (const { filesystem, files: changed } of open)
     if (filesystem.output !== undefined) layers.set(filesystem, await changed.commit());
   return layers;
-}
-
-/** A command that is not there fails as in a shell. */
-async function exitCode({ parts }: VertexContext, command: StepCommand): Promise<number> {
-  try {
-    return await parts.executor.run(command);
-  } catch (error) {
-    const code = errorCode(error);
-    if (code !== 'no-such-command' && code !== 'not-executable') throw error;
-    command.onOutput(`${errorMessage(error)}\n`);
-    return code === 'no-such-command' ? 127 : 126;
-  }
 }
 
 async function selected(root: string, selector: string): Promise<string> {

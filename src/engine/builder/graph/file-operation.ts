@@ -73,7 +73,7 @@ export class FileOperation {
     };
     return cached(this.#context, stack, step, (key) =>
       makeLayer(this.#context, stack, key, async (root) => {
-        for (const { apply } of resolved) await apply(root);
+        for (const action of resolved) await action.apply(root);
       }),
     );
   }
@@ -81,8 +81,7 @@ export class FileOperation {
   async #resolve({ change }: FileAction): Promise<ResolvedAction> {
     const { signal } = this.#context;
     if (change.kind === 'copy') return this.#copy(change);
-    const plain: PathChange =
-      change.kind === 'remove' ? change : { ...change, owner: await this.#owner(change.owner) };
+    const plain: PathChange = change.kind === 'remove' ? change : { ...change, owner: await this.#owner(change.owner) };
     const told = plain.kind === 'file' ? { ...plain, data: sha256(plain.data) } : plain;
     return {
       text: `${VERBS[change.kind]} ${change.path}`,
@@ -96,32 +95,30 @@ export class FileOperation {
 
   async #owner(owner: FileOwner | undefined): Promise<Owner | undefined> {
     if (!owner) return undefined;
-    const look = async (name: string | undefined, input: number, group: boolean): Promise<number> => {
-      if (name === undefined) return 0;
-      if (/^\d+$/.test(name)) return Number(name);
-      const stack = await stackOf(this.#context, await this.#value(input));
-      const found = await this.#context.parts.lookUpOwner(
-        () => this.#context.views.of(stack.chain),
-        group ? `0:${name}` : name,
-      );
-      return group ? found.gid : found.uid;
-    };
-    return {
-      uid: await look(owner.user, owner.userInput, false),
-      gid: await look(owner.group, owner.groupInput, true),
-    };
+    const look = async (text: string, input: number): Promise<Owner> =>
+      this.#context.parts.lookUpOwner(async () => {
+        const stack = await stackOf(this.#context, await this.#value(input));
+        return this.#context.views.of(stack.chain);
+      }, text);
+    const { user = '0', group } = owner;
+    // Without a group it is the user's own; of a number, the group of that number.
+    const own = await look(user, owner.userInput);
+    return group === undefined ? own : { uid: own.uid, gid: (await look(`0:${group}`, owner.groupInput)).gid };
   }
 
   async #copy(change: CopyChange): Promise<ResolvedAction> {
-    const { signal, vertex } = this.#context;
-    const { name, ...place } = await placeOf(this.#context, await this.#value(change.from), vertex.name);
+    const { signal } = this.#context;
+    const { name, ...place } = await placeOf(this.#context, await this.#value(change.from));
     const source = change.wildcard ? change.source : escapeWildcards(change.source);
     const selection: CopySelection = {
       ...place,
       // A later action may write into the copy.
       steady: undefined,
       sources: [source],
-      exclude: [...(change.include.length > 0 ? ['**', ...change.include.map((one) => `!${one}`)] : []), ...change.exclude],
+      exclude: [
+        ...(change.include.length > 0 ? ['**', ...change.include.map((one) => `!${one}`)] : []),
+        ...change.exclude,
+      ],
       parents: false,
       owner: await this.#owner(change.owner),
       mode: change.mode,
@@ -130,10 +127,14 @@ export class FileOperation {
       sourceName: name,
       time: change.time === undefined ? undefined : Number(change.time / 1_000_000_000n),
     };
-    const { digest, files } = await digestSelection(selection, signal);
-    const missing = (): EngineError =>
-      new EngineError('not-found', `${JSON.stringify(change.source)}: not found in ${name}`);
-    if (files === 0 && !(change.wildcard && change.allowNothing)) throw missing();
+    const { digest, files } = await digestSelection(selection, signal).catch((error: unknown) => {
+      if (errorCode(error) !== 'not-found') throw error;
+      throw new EngineError('not-found', `failed to calculate checksum of ${name}: "${change.source}": not found`, {
+        cause: error,
+      });
+    });
+    if (files === 0 && !(change.wildcard && change.allowNothing))
+      throw new EngineError('not-found', `${change.source} not found in ${name}`);
     const { destination, contents, makeParents, unpack, time } = change;
     const asIs = contents ? [] : [posix.basename(change.source)];
     return {

@@ -10,7 +10,7 @@ import type { HistoryEntry, ImageConfig } from '../../../oci/image.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../../oci/platform.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildResult } from '../../engine.ts';
-import type { BuilderParts } from '../builder.ts';
+import type { BuilderParts } from '../builder-parts.ts';
 import type { BuildSession } from '../build-session.ts';
 import { BuildContexts } from '../contexts.ts';
 import type { BuiltImage } from '../outputs/built-image.ts';
@@ -60,17 +60,20 @@ export async function openGraphBuild(
   const opened = Promise.withResolvers<OpenGraphBuild>();
   const closed = Promise.withResolvers<void>();
   const directory = join(parts.temporary, `build-${newId().slice(0, 16)}`);
-  const ended = parts
-    .underLease('build', async (lease) => {
-      await mkdir(directory, { recursive: true });
-      await using build = new OpenGraphBuild({ parts, cache, lease, directory, options });
-      opened.resolve(build);
-      await closed.promise;
-    })
-    .finally(async () => {
+  const live = async (): Promise<void> => {
+    try {
+      await parts.underLease('build', async (lease) => {
+        await mkdir(directory, { recursive: true });
+        await using build = new OpenGraphBuild({ parts, cache, lease, directory, options });
+        opened.resolve(build);
+        await closed.promise;
+      });
+    } finally {
       await rm(directory, { recursive: true, force: true });
       parts.collectLater();
-    });
+    }
+  };
+  const ended = live();
   ended.catch((error: unknown) => opened.reject(error));
   const build = await opened.promise;
   return {

@@ -1,17 +1,18 @@
 import type { AuthConfig } from '../../../api/auth.ts';
-import type { Digest } from '../../../oci/digest.ts';
+import { chainIds, type Digest } from '../../../oci/digest.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildSession } from '../build-session.ts';
-import type { BuilderParts } from '../builder.ts';
+import type { BuilderParts } from '../builder-parts.ts';
 import { copySelection, digestSelection } from '../../../build/copy-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
+import { stepKey } from '../stages/stage-state.ts';
 import type { StepCache } from '../step-cache.ts';
 import type { Views } from '../views.ts';
 import { ActiveFiles } from './active-files.ts';
 import type { GraphVertex } from './graph.ts';
-import { EMPTY, type GraphValue, type LayerStack, stepKey, withRecord } from './layer-stack.ts';
+import { EMPTY, type GraphValue, type LayerChanges, type LayerStack, withRecord } from './layer-stack.ts';
 
 /** What all operations of a build have in common. */
 export interface GraphContext {
@@ -73,14 +74,16 @@ export async function cached(
 }
 
 /** The files of a value, to be read. */
-export async function placeOf(context: GraphContext, value: GraphValue, name: string): Promise<FilesPlace> {
+export async function placeOf(context: VertexContext, value: GraphValue): Promise<FilesPlace> {
   if (value.kind === 'files') return value.place;
-  return { root: await context.views.of(value.chain), ignore: [], keepOwner: true, name };
+  const { chain } = await stackOf(context, value);
+  return { root: await context.views.of(chain), ignore: [], keepOwner: true, name: context.vertex.name };
 }
 
 /** The files of a value as layers, to be built upon. */
 export async function stackOf(context: VertexContext, value: GraphValue): Promise<LayerStack> {
   if (value.kind === 'layers') return value;
+  if (value.kind === 'changes') return layersUpon(context, EMPTY, value);
   const { name, ...files } = value.place;
   // A layer has files of its own: later steps of the same layer may write into them.
   const selection = { ...files, steady: undefined, ...WHOLE, sources: ['/'], sourceName: name };
@@ -91,6 +94,28 @@ export async function stackOf(context: VertexContext, value: GraphValue): Promis
       await copySelection(selection, { root, destination: '/' }, context.signal);
     }),
   );
+}
+
+/** Changes upon other layers: what they delete is deleted there, and what is not there is not deleted. */
+export async function layersUpon(
+  context: VertexContext,
+  base: LayerStack,
+  { stack, skip }: Pick<LayerChanges, 'stack' | 'skip'>,
+): Promise<LayerStack> {
+  const { parts, lease, signal } = context;
+  // The history of layers alone, where it tells of each.
+  const told = stack.history.filter((entry) => entry.empty_layer !== true);
+  let result = base;
+  for (const [index, chain] of chainIds(stack.diffIds).entries()) {
+    if (index < skip) continue;
+    const text = (told.length === stack.diffIds.length && told[index]?.created_by) || 'MERGE';
+    const inputs = [{ name: 'layer', value: chain }];
+    const parent = result.chain;
+    result = await cached(context, result, { kind: 'MERGE', text, inputs }, () =>
+      parts.copyLayer(chain, { parent, lease, signal }),
+    );
+  }
+  return result;
 }
 
 export const WHOLE = { exclude: [], parents: false, unpack: false } as const;

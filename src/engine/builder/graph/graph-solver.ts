@@ -5,7 +5,7 @@ import { FileOperation } from './file-operation.ts';
 import type { BuildGraph, GraphEvent, GraphOutput, GraphVertex } from './graph.ts';
 import { type GraphContext, stackOf, type VertexContext } from './graph-context.ts';
 import { EMPTY, type GraphValue, type LayerStack } from './layer-stack.ts';
-import { layersBetween, mergeLayers } from './merge-operation.ts';
+import { changesBetween, mergeLayers } from './merge-operation.ts';
 import { bringSource } from './source-operation.ts';
 
 /** Results of a vertex by their numbers. */
@@ -79,9 +79,7 @@ async function solveVertex(
     readonly onEvent: (event: GraphEvent) => void;
   },
 ): Promise<Values> {
-  const inputs = await Promise.all(
-    vertex.inputs.map(async (input) => valueAt(await values.get(input.vertex)!, input)),
-  );
+  const inputs = await Promise.all(vertex.inputs.map(async (input) => valueAt(await values.get(input.vertex)!, input)));
   context.signal.throwIfAborted();
   onEvent({ type: 'started', vertex, time: Date.now() });
   let made = false;
@@ -115,8 +113,13 @@ async function operate(context: VertexContext, inputs: readonly GraphValue[]): P
     case 'file':
       return new FileOperation(context, operation.actions, inputs).results();
     case 'merge':
-      return [await mergeLayers(context, await Promise.all(operation.inputs.map(stack)))];
+      return [
+        await mergeLayers(
+          context,
+          operation.inputs.map((index) => (index < 0 ? EMPTY : inputs[index]!)),
+        ),
+      ];
     case 'diff':
-      return [await layersBetween(context, await stack(operation.lower), await stack(operation.upper))];
+      return [await changesBetween(context, await stack(operation.lower), await stack(operation.upper))];
   }
 }

@@ -1,7 +1,7 @@
 import { DEFAULT_PATH } from '../../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../../oci/digest.ts';
 import type { HistoryEntry } from '../../../oci/image.ts';
-import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
+import type { BuildRecord } from '../../../state/build-records.ts';
 import type { FilesPlace } from '../copy-step.ts';
 
 /** Files as layers: what an operation gave. */
@@ -22,7 +22,15 @@ export interface PlainFiles {
   readonly place: FilesPlace;
 }
 
-export type GraphValue = LayerStack | PlainFiles;
+/** The upper layers of a stack alone, with what they delete: what they are is seen upon others. */
+export interface LayerChanges {
+  readonly kind: 'changes';
+  readonly stack: LayerStack;
+  /** How many layers of it are no part. */
+  readonly skip: number;
+}
+
+export type GraphValue = LayerStack | PlainFiles | LayerChanges;
 
 export const EMPTY: LayerStack = {
   kind: 'layers',
@@ -32,10 +40,6 @@ export const EMPTY: LayerStack = {
   history: [],
   createdAt: '1970-01-01T00:00:00Z',
 };
-
-export function stepKey(parent: Digest, kind: string, inputs: readonly StepInput[]): Digest {
-  return sha256(JSON.stringify([parent, kind, inputs.map(({ name, value }) => [name, value])]));
-}
 
 /** The stack with the layer of a record upon it. */
 export function withRecord(stack: LayerStack, { key, layer, text, createdAt }: BuildRecord): LayerStack {

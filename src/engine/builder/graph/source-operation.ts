@@ -135,7 +135,12 @@ async function webFile(
   { url, checksum, filename, mode, owner }: Extract<GraphSource, { kind: 'http' }>,
 ): Promise<GraphValue> {
   const { parts, secrets, signal } = context;
-  const fetched = await parts.remote.http.fetch(url, context.temporary(), { checksum, name: filename, secrets, signal });
+  const fetched = await parts.remote.http.fetch(url, context.temporary(), {
+    checksum,
+    name: filename,
+    secrets,
+    signal,
+  });
   context.onMade();
   const path = join(fetched.directory, fetched.name);
   await lchown(path, owner.uid, owner.gid);
@@ -145,4 +150,3 @@ async function webFile(
     place: { root: fetched.directory, ignore: [], keepOwner: true, name: withoutPassword(url) },
   };
 }
-

@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
+import { EngineError } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import type { RunInstruction } from '../../../build/dockerfile/instructions.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
@@ -11,7 +11,7 @@ import { MOUNT_POINTS } from '../../containers/create.ts';
 import type { BuildRequest } from '../../engine.ts';
 import { checkEmulation } from '../emulation.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from '../run-step.ts';
-import type { StepCommand } from '../step-executor.ts';
+import { runToExitCode } from '../step-executor.ts';
 import { BuildStepFailed } from './failed-step.ts';
 import type { FilePlaces } from './file-places.ts';
 import type { Solve } from './solve.ts';
@@ -81,7 +81,7 @@ export class RunInstructions {
       return await this.#results.layer(state, key, [...MOUNT_POINTS, ...prepared.points], async (rootfs) => {
         const own = this.#solve.temporary();
         await mkdir(own);
-        const code = await this.#exitCode({
+        const code = await runToExitCode(parts.executor, {
           rootfs,
           config: state.config,
           args: argv,
@@ -103,18 +103,6 @@ export class RunInstructions {
       });
     });
     return nextState(state, record, state.config);
-  }
-
-  /** A command that is not there fails as in a shell. */
-  async #exitCode(command: StepCommand): Promise<number> {
-    try {
-      return await this.#solve.context.parts.executor.run(command);
-    } catch (error) {
-      const code = errorCode(error);
-      if (code !== 'no-such-command' && code !== 'not-executable') throw error;
-      command.onOutput(`${errorMessage(error)}\n`);
-      return code === 'no-such-command' ? 127 : 126;
-    }
   }
 
   /** What the programs of a stage are for; undefined is this machine. */

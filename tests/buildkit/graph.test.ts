@@ -1,0 +1,468 @@
+/** Builds from definitions ("LLB"): what the engine makes of them is what dockerd's BuildKit made when it was recorded. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { GrpcClient } from '../../src/buildkit/grpc/client.ts';
+import { GRPC } from '../../src/buildkit/grpc/status.ts';
+import { Control, type StatusResponse } from '../../src/buildkit/protocol/control_pb.ts';
+import { LLBBridge } from '../../src/buildkit/protocol/gateway_pb.ts';
+import {
+  type Definition,
+  DefinitionSchema,
+  type ExecOpSchema,
+  MountType,
+  OpSchema,
+} from '../../src/buildkit/protocol/ops_pb.ts';
+import { sha256 } from '../../src/oci/digest.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { GitServer } from '../support/git-server.ts';
+import { leftBehind } from '../support/leak-check.ts';
+import { GRAPH_CASES } from './graph-cases.ts';
+import { copy, Llb, mkfile, type Output } from './llb.ts';
+import { controlClient, openSession, type SessionServices } from './protocol-client.ts';
+import { type GraphResult, runGraph } from './run-graph.ts';
+
+const expected = JSON.parse(readFileSync(new URL('graph-expected.json', import.meta.url), 'utf8')) as Record<
+  string,
+  GraphResult
+>;
+
+/** Where the engine refuses what BuildKit refuses too, in other words, and the one thing that it refuses alone. */
+const OWN_WORDS: Readonly<Record<string, RegExp>> = {
+  'sources: an unknown scheme': /^SourceOp: the scheme "ftp" is not supported/,
+  // BuildKit drops what it does not know.
+  'sources: an attribute that nobody knows': /^SourceOp: the attribute local\.nosuch of local is not supported/,
+  'run: a command that is not there': /exit code: 127$/,
+  'run: the network of the host has to be allowed': /^network\.host is not allowed/,
+  'run: a part that is not there': /nosuch/,
+  'run: an ssh agent that nobody forwards': /ssh.*default/,
+  'copy: a file to a path that is not there': /^failed to stat \/x\/y\/z/,
+  'copy: wildcards that match nothing': /^\/\*\.no not found/,
+  'copy: what is not there': /"\/nosuch": not found/,
+  'refused: a build within the build': /^BuildOp: .* is not supported by this engine/,
+  'refused: an insecure command': /^ExecOp: security mode INSECURE is not supported/,
+};
+
+const directory = mkdtempSync(join(tmpdir(), 'gantry-graph-'));
+const daemon = new DaemonProcess({ directory });
+let web: Server;
+let git: GitServer;
+
+/** A build of a client that is a frontend itself, as buildx is: `work` is done while its Solve waits. */
+async function asFrontend(
+  services: SessionServices,
+  exporter: { readonly Type: string; readonly Attrs: Record<string, string> },
+  work: (client: GrpcClient, metadata: Record<string, string>) => Promise<void>,
+): Promise<Record<string, string>> {
+  const session = await openSession(daemon.socket, services);
+  const client = await controlClient(daemon.socket);
+  const Ref = randomUUID();
+  try {
+    const solving = client.unary(Control, 'solve', { Ref, Session: session.id, Exporters: [exporter] });
+    solving.catch(() => {});
+    const metadata = { 'buildkit-controlapi-buildid': Ref };
+    await work(client, metadata);
+    return (await solving).ExporterResponse;
+  } finally {
+    client.close();
+    session.close();
+  }
+}
+
+async function solve(
+  client: GrpcClient,
+  metadata: Record<string, string>,
+  Definition: Definition,
+): Promise<{ id: string; def: Definition }> {
+  const { result } = await client.unary(LLBBridge, 'solve', { Definition, allowResultReturn: true }, { metadata });
+  assert.equal(result?.result.case, 'ref');
+  const { id, def } = result.result.value as { id: string; def: Definition };
+  return { id, def };
+}
+
+function inspect(name: string): { Config: { Env: string[]; Cmd: string[] | null }; RootFS: { Layers: string[] } } {
+  const text = execFileSync('docker', ['image', 'inspect', name], { env: daemon.clientEnv, encoding: 'utf8' });
+  return (JSON.parse(text) as ReturnType<typeof inspect>[])[0]!;
+}
+
+const docker = (...args: readonly string[]): string =>
+  execFileSync('docker', args, { env: daemon.clientEnv, encoding: 'utf8' }).trim();
+
+const definitionOf = (write: (llb: Llb) => Output): Definition => {
+  const llb = new Llb();
+  return llb.definition(write(llb));
+};
+
+describe('builds from definitions', { concurrency: 1 }, () => {
+  before(async () => {
+    web = createServer((_request, response) => response.end('from the web'));
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    const repository = join(directory, 'repository');
+    execFileSync('git', ['init', '--quiet', '--initial-branch=main', repository]);
+    writeFileSync(join(repository, 'tracked'), 'from git');
+    const commit = ['-c', 'user.name=t', '-c', 'user.email=t@t', 'commit', '--quiet', '--no-gpg-sign', '-m', 'one'];
+    execFileSync('git', ['add', '.'], { cwd: repository });
+    execFileSync('git', commit, { cwd: repository });
+    git = await GitServer.start(directory);
+    await daemon.start();
+    await daemon.importBusybox();
+  });
+  after(async () => {
+    await daemon.stop();
+    web.close();
+    git.close();
+    const left = await leftBehind(daemon);
+    rmSync(directory, { recursive: true, force: true });
+    assert.deepEqual(left, []);
+  });
+
+  describe('as with BuildKit', { concurrency: 3 }, () => {
+    for (const one of GRAPH_CASES)
+      test(one.name, async () => {
+        const result = await runGraph(daemon.socket, one);
+        const words = OWN_WORDS[one.name];
+        if (words) assert.match(result.error ?? JSON.stringify(result), words);
+        else assert.deepEqual(result, expected[one.name]);
+      });
+  });
+
+  test('an image, with the configuration that its frontend gave it', async () => {
+    const config = { architecture: 'amd64', os: 'linux', config: { Env: ['A=1'], Cmd: ['cat', '/note'] } };
+    const response = await asFrontend(
+      {},
+      { Type: 'image', Attrs: { name: 'by-frontend' } },
+      async (client, metadata) => {
+        const definition = definitionOf((llb) => llb.file(llb.image(), [mkfile('/note', 'noted')]));
+        const { id } = await solve(client, metadata, definition);
+        const { Data } = await client.unary(LLBBridge, 'readFile', { Ref: id, FilePath: '/note' }, { metadata });
+        assert.equal(Buffer.from(Data).toString(), 'noted');
+        const { entries } = await client.unary(LLBBridge, 'readDir', { Ref: id, DirPath: '/' }, { metadata });
+        assert.ok(entries.some(({ path }) => path === 'note'));
+        const result = {
+          result: { case: 'ref', value: { id } },
+          metadata: { 'containerimage.config': Buffer.from(JSON.stringify(config)) },
+        } as const;
+        await client.unary(LLBBridge, 'return', { result }, { metadata });
+      },
+    );
+    assert.match(response['containerimage.config.digest'] ?? '', /^sha256:/);
+    const { Config, RootFS } = inspect('by-frontend');
+    assert.deepEqual([Config.Env, Config.Cmd, RootFS.Layers.length], [['A=1'], ['cat', '/note'], 2]);
+    assert.equal(docker('run', '--rm', '--network=none', 'by-frontend'), 'noted');
+  });
+
+  test('an image without a configuration, and its history', async () => {
+    const session = await openSession(daemon.socket, {});
+    const client = await controlClient(daemon.socket);
+    const Definition = definitionOf((llb) => llb.run(llb.image(), 'echo made >/made')());
+    const Exporters = [{ Type: 'image', Attrs: { name: 'by-definition' } }];
+    await client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition, Exporters });
+    assert.equal(docker('run', '--rm', '--network=none', 'by-definition', 'cat', '/made'), 'made');
+    assert.match(docker('history', '--no-trunc', '--format', '{{.CreatedBy}}', 'by-definition'), /echo made >\/made/);
+    client.close();
+    session.close();
+  });
+
+  test('several platforms, each from a definition of its own, become an index', async () => {
+    const parts: Buffer[] = [];
+    const platforms = ['linux/amd64', 'linux/arm64'];
+    const onOutput = (bytes: Buffer): void => void parts.push(bytes);
+    await asFrontend({ onOutput }, { Type: 'oci', Attrs: {} }, async (client, metadata) => {
+      const refs: Record<string, { id: string }> = {};
+      for (const platform of platforms) {
+        const { id } = await solve(
+          client,
+          metadata,
+          definitionOf((llb) => llb.file(undefined, [mkfile('/p', platform)])),
+        );
+        refs[platform] = { id };
+      }
+      const configs = platforms.map((platform) => {
+        const [os, architecture] = platform.split('/');
+        return [`containerimage.config/${platform}`, Buffer.from(JSON.stringify({ os, architecture }))] as const;
+      });
+      const result = { result: { case: 'refs', value: { refs } }, metadata: Object.fromEntries(configs) } as const;
+      await client.unary(LLBBridge, 'return', { result }, { metadata });
+    });
+    const archive = Buffer.concat(parts).toString('latin1');
+    for (const platform of ['amd64', 'arm64']) assert.match(archive, new RegExp(`"platform":\\{[^}]*"${platform}"`));
+  });
+
+  test('what one definition gave is a source of the next, and an input of a Dockerfile', async () => {
+    const directories = {
+      dockerfile: { Dockerfile: 'FROM base\nCOPY --from=more /more /\nRUN cat /note /more >/both\n' },
+    };
+    const wanted = { Type: 'image', Attrs: { name: 'by-both' } };
+    await asFrontend({ directories }, wanted, async (client, metadata) => {
+      const first = await solve(
+        client,
+        metadata,
+        definitionOf((llb) => llb.image()),
+      );
+      const llb = new Llb();
+      const [source] = first.def.def;
+      const { op } = fromBinary(OpSchema, source!);
+      assert.equal(op.case, 'source');
+      const upon = llb.file(llb.source((op.value as { identifier: string }).identifier), [mkfile('/note', 'one ')]);
+      const base = await solve(client, metadata, llb.definition(upon));
+      const { result } = await client.unary(
+        LLBBridge,
+        'solve',
+        {
+          Frontend: 'dockerfile.v0',
+          FrontendOpt: { 'context:base': 'input:base', 'context:more': 'input:more' },
+          FrontendInputs: {
+            base: base.def,
+            more: definitionOf((other) => other.file(undefined, [mkfile('/more', 'two')])),
+          },
+        },
+        { metadata },
+      );
+      await client.unary(LLBBridge, 'return', { result }, { metadata });
+    });
+    assert.equal(docker('run', '--rm', '--network=none', 'by-both', 'cat', '/both'), 'one two');
+  });
+
+  test('what is known is not made again, and what has to be is', async () => {
+    const events = async (text: string): Promise<Map<string, boolean>> => {
+      const session = await openSession(daemon.socket, { directories: { context: { 'a.txt': text } } });
+      const client = await controlClient(daemon.socket);
+      const Ref = randomUUID();
+      const Definition = definitionOf((llb) =>
+        llb.run(
+          llb.file(
+            llb.run(llb.image(), 'echo base >/base')(),
+            [copy('/a.txt', '/a.txt')],
+            [llb.source('local://context')],
+          ),
+          'cat /a.txt >/b.txt',
+        )(),
+      );
+      await client.unary(Control, 'solve', { Ref, Session: session.id, Definition });
+      const status = client.open(Control, 'Status', {});
+      const { input, output } = Control.method.status;
+      await status.send(toBinary(input, create(input, { Ref })));
+      status.end();
+      const cached = new Map<string, boolean>();
+      for await (const bytes of status.messages())
+        for (const vertex of (fromBinary(output, bytes) as StatusResponse).vertexes)
+          if (vertex.completed) cached.set(vertex.name.replace(/^\/bin\/sh -c /, ''), vertex.cached);
+      client.close();
+      session.close();
+      return cached;
+    };
+    await events('one');
+    const again = await events('one');
+    assert.deepEqual(
+      ['echo base >/base', 'copy /a.txt /a.txt', 'cat /a.txt >/b.txt'].map((name) => again.get(name)),
+      [true, true, true],
+    );
+    const changed = await events('two');
+    assert.deepEqual(
+      ['echo base >/base', 'copy /a.txt /a.txt', 'cat /a.txt >/b.txt'].map((name) => changed.get(name)),
+      [true, false, false],
+    );
+  });
+
+  test('a failed operation is shown with the lines that its definition has for it', async () => {
+    const session = await openSession(daemon.socket, {});
+    const client = await controlClient(daemon.socket);
+    const llb = new Llb();
+    const failing = llb.run(llb.image(), 'exit 3')();
+    const ranges = [{ start: { line: 2 }, end: { line: 2 } }];
+    const { def, metadata } = llb.definition(failing);
+    const Definition = create(DefinitionSchema, {
+      def,
+      metadata,
+      Source: {
+        infos: [{ filename: 'build.star', data: Buffer.from('a\nrun(x)\n'), language: 'Starlark' }],
+        locations: { [failing.digest]: { locations: [{ sourceIndex: 0, ranges }] } },
+      },
+    });
+    await assert.rejects(
+      client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition }),
+      (error: { message: string; details?: readonly { typeUrl: string; value: Uint8Array }[] }) => {
+        assert.match(error.message, /exit code: 3/);
+        const [detail] = error.details ?? [];
+        return detail?.typeUrl === 'errdefs.Source' && Buffer.from(detail.value).includes('build.star');
+      },
+    );
+    client.close();
+    session.close();
+  });
+
+  test('sources of the web, of git, and of a layout that the client has', async () => {
+    const url = `http://127.0.0.1:${(web.address() as AddressInfo).port}/file`;
+    const http = await runGraph(daemon.socket, {
+      name: 'http',
+      definition: () =>
+        definitionOf((llb) =>
+          llb.source(url, { 'http.filename': 'got', 'http.perm': '0640', 'http.uid': '5', 'http.gid': '6' }),
+        ),
+    });
+    assert.deepEqual(http.files, ['got file 640 5:6 "from the web"']);
+    const wrong = await runGraph(daemon.socket, {
+      name: 'http',
+      definition: () => definitionOf((llb) => llb.source(url, { 'http.checksum': sha256('other') })),
+    });
+    assert.match(wrong.error ?? '', /digest mismatch/);
+
+    const repository = `${git.url}/repository/.git`;
+    const cloned = await runGraph(daemon.socket, {
+      name: 'git',
+      definition: () =>
+        definitionOf((llb) =>
+          llb.source(`git://${repository.replace(/^http:\/\//, '')}#main`, { 'git.fullurl': repository }),
+        ),
+    });
+    assert.deepEqual(cloned.files, ['tracked file 644 0:0 "from git"']);
+
+    const { blobs, digest } = await layoutOf((llb) => llb.file(undefined, [mkfile('/in-layout', 'here')]));
+    const layout = await runGraph(daemon.socket, {
+      name: 'layout',
+      blobs: { 'oci:store': blobs },
+      definition: () => definitionOf((llb) => llb.source(`oci-layout://x/store@${digest}`, { 'oci.store': 'store' })),
+    });
+    assert.deepEqual(layout.files, ['in-layout file 644 0:0 "here"']);
+    const absent = await runGraph(daemon.socket, {
+      name: 'layout',
+      definition: () => definitionOf((llb) => llb.source(`oci-layout://x/store@${digest}`)),
+    });
+    assert.match(absent.error ?? '', /not found in the layout/);
+  });
+
+  /** The blobs of an image of the engine's own, as a client would have them in a directory. */
+  async function layoutOf(
+    write: (llb: Llb) => Output,
+  ): Promise<{ readonly blobs: Record<string, Uint8Array>; readonly digest: string }> {
+    let archive: Buffer = Buffer.alloc(0);
+    const session = await openSession(daemon.socket, { onOutput: (bytes) => (archive = bytes) });
+    const client = await controlClient(daemon.socket);
+    const Exporters = [{ Type: 'oci', Attrs: {} }];
+    const Definition = definitionOf(write);
+    const { ExporterResponse } = await client.unary(Control, 'solve', {
+      Ref: randomUUID(),
+      Session: session.id,
+      Definition,
+      Exporters,
+    });
+    client.close();
+    session.close();
+    const place = mkdtempSync(join(directory, 'layout-'));
+    execFileSync('tar', ['-x', '-C', place], { input: archive });
+    const names = readdirSync(join(place, 'blobs/sha256'));
+    const blobs = names.map((name) => [`sha256:${name}`, readFileSync(join(place, 'blobs/sha256', name))] as const);
+    return { blobs: Object.fromEntries(blobs), digest: ExporterResponse['containerimage.digest']! };
+  }
+
+  test('patterns of a directory reach the client', async () => {
+    const asked: Record<string, unknown>[] = [];
+    await runGraph(daemon.socket, {
+      name: 'patterns',
+      onFiles: (metadata) => asked.push(metadata),
+      definition: () =>
+        definitionOf((llb) =>
+          llb.source('local://context', {
+            'local.includepattern': '["a","ü"]',
+            'local.excludepatterns': '["b"]',
+            'local.followpaths': '["c"]',
+          }),
+        ),
+    });
+    assert.deepEqual(
+      ['dir-name', 'include-patterns', 'include-patterns-encoded', 'exclude-patterns', 'followpaths'].map(
+        (name) => asked[0]?.[name],
+      ),
+      ['context', 'a, %C3%BC', '1', 'b', 'c'],
+    );
+  });
+
+  describe('definitions that make no sense, or too much', { concurrency: 1 }, () => {
+    const last = (input: { digest: string; index: bigint }): Uint8Array =>
+      toBinary(OpSchema, create(OpSchema, { inputs: [input] }));
+    const op = (init: MessageInitShape<typeof OpSchema>): Uint8Array => toBinary(OpSchema, create(OpSchema, init));
+    const definition = (...def: readonly Uint8Array[]): Definition => ({ def, metadata: {} }) as unknown as Definition;
+    const image = op({ op: { case: 'source', value: { identifier: 'docker-image://busybox' } } });
+    const imageOutput = { digest: sha256(image), index: 0n };
+    const exec = (mounts: MessageInitShape<typeof ExecOpSchema>['mounts']): Uint8Array =>
+      op({ inputs: [imageOutput], op: { case: 'exec', value: { meta: { args: ['x'], cwd: '/' }, mounts } } });
+    /** With a field that no version has. */
+    const unknown = Buffer.concat([image, Buffer.from([0xf8, 0x7f, 0x01])]);
+    const cases: Readonly<Record<string, readonly [Definition, number, RegExp]>> = {
+      garbage: [definition(Buffer.from('garbage'), last(imageOutput)), GRPC.invalidArgument, /not a pb\.Op/],
+      'an input that is not there': [definition(last(imageOutput)), GRPC.invalidArgument, /is missing/],
+      'an input behind its operation': [
+        definition(exec([{ dest: '/', output: 0n }]), image, last(imageOutput)),
+        GRPC.invalidArgument,
+        /not in front of it/,
+      ],
+      'no result': [definition(image), GRPC.invalidArgument, /last operation is no result/],
+      'a result of a number that the operation has not': [
+        definition(image, last({ ...imageOutput, index: 3n })),
+        GRPC.unknown,
+        /has no result 3/,
+      ],
+      'a command without a root': [
+        definition(image, exec([{ dest: '/x', mountType: MountType.TMPFS }]), last(imageOutput)),
+        GRPC.invalidArgument,
+        /ExecOp: it has no root/,
+      ],
+      'a mount of an input that is not there': [
+        definition(image, exec([{ dest: '/', input: 5n }]), last(imageOutput)),
+        GRPC.invalidArgument,
+        /ExecOp: a mount names input 5/,
+      ],
+      'a field that nobody knows': [
+        definition(unknown, last({ digest: sha256(unknown), index: 0n })),
+        GRPC.unimplemented,
+        /SourceOp: field/,
+      ],
+      'actions that go in a circle': [
+        definition(
+          op({
+            op: {
+              case: 'file',
+              value: {
+                actions: [{ input: 0n, secondaryInput: -1n, output: 0n, action: mkfile('/x', 'x') }],
+              },
+            },
+          }),
+          last(imageOutput),
+        ),
+        GRPC.invalidArgument,
+        /FileOp: an action names input 0/,
+      ],
+    };
+    for (const [name, [Definition, status, message]] of Object.entries(cases))
+      test(name, async () => {
+        const session = await openSession(daemon.socket, {});
+        const client = await controlClient(daemon.socket);
+        await assert.rejects(
+          client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition }),
+          (error: { status: number; message: string }) => {
+            assert.match(error.message, message);
+            return error.status === status;
+          },
+        );
+        client.close();
+        session.close();
+      });
+
+    test('ten thousand operations, one upon the other', async () => {
+      const llb = new Llb();
+      // All of them are read; what the result does not need is not made.
+      let output = llb.file(undefined, [mkfile('/x', '0')]);
+      const wanted = output;
+      for (let n = 1; n < 10_000; n++) output = llb.file(output, [mkfile('/x', String(n))]);
+      const result = await runGraph(daemon.socket, { name: 'huge', definition: () => llb.definition(wanted) });
+      assert.deepEqual(result.files, ['x file 644 0:0 "0"']);
+    });
+  });
+});
