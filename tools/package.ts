@@ -73,8 +73,21 @@ try {
   for (const name of ['koffi', `@koromix/koffi-linux-${process.arch}`]) {
     cpSync(realpathSync(join(root, 'node_modules', name)), join(tree, 'node_modules', name), { recursive: true });
   }
-  for (const name of ['src', 'vendor', 'doc'])
+  for (const name of ['lib', 'vendor', 'doc'])
     rmSync(join(tree, 'node_modules/koffi', name), { recursive: true, force: true });
+  // Its JavaScript lies beside the sources of its binary.
+  run('find', [
+    join(tree, 'node_modules/koffi/src'),
+    '-type',
+    'f',
+    '!',
+    '-name',
+    '*.js',
+    '!',
+    '-name',
+    '*.cjs',
+    '-delete',
+  ]);
   cpSync(realpathSync(process.execPath), join(tree, 'node'));
   spawnSync('strip', ['--strip-unneeded', join(tree, 'node')], { stdio: 'ignore' }); // where there are binutils: 15 MB less
   cpSync(join(root, 'tools/launcher-packaged.sh'), join(tree, 'gantry'));
@@ -109,7 +122,8 @@ function selfExtractor(id: string): string {
   const text = `#!/bin/sh
 # Gantry ${VERSION}: a container engine in one file. It unpacks itself at its first start, into a cache.
 set -eu
-if [ "$(id -u)" = 0 ]; then base=/var/cache/gantry; else base=\${XDG_CACHE_HOME:-$HOME/.cache}/gantry; fi
+if [ "$(id -u)" = 0 ]; then base=/var/cache/gantry; else base=\${XDG_CACHE_HOME:-\${HOME:-/}/.cache}/gantry; fi
+base=\${GANTRY_UNPACK_DIR:-$base}
 at=$base/${VERSION}-${id}
 if [ ! -x "$at/gantry" ]; then
   umask 022

@@ -15,7 +15,13 @@ export interface CliOptions {
   /** Global flags that were written. */
   readonly given: ReadonlySet<string>;
   /** The words that start this same program, for the daemon and for completion. */
-  readonly self: { readonly node: string; readonly daemon: string; readonly launcher: string };
+  readonly self: {
+    readonly node: string;
+    readonly daemon: string;
+    readonly launcher: string;
+    /** Where the package lies: its labs and examples. */
+    readonly home: string;
+  };
   readonly root: boolean;
   /** Runs another command line of this program, with the same settings. */
   readonly again: (words: readonly string[]) => Promise<number>;

@@ -1,5 +1,5 @@
 /** The `gantry` command: reads the process, runs one command line, exits. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -10,6 +10,8 @@ if (bundled) enableCompileCache(join(dirname(here), 'cache'));
 
 const [{ runProgram }, { processIo }] = await Promise.all([import('./program.ts'), import('./io.ts')]);
 
+const home = findHome(here);
+
 const code = await runProgram(process.argv.slice(2), {
   io: processIo(),
   env: process.env,
@@ -17,16 +19,22 @@ const code = await runProgram(process.argv.slice(2), {
   self: {
     node: process.execPath,
     daemon: join(dirname(here), 'daemon', bundled ? 'main.js' : 'main.ts'),
-    launcher: findLauncher(here) ?? join(dirname(dirname(here)), 'gantry'),
+    launcher: launcherIn(home) || join(home, 'gantry'),
+    home,
   },
 });
 process.exit(code);
 
-/** The nearest `gantry` above: a bundle is in `dist` of the package, or in a directory of its own below the checkout's `.gantry`. */
-function findLauncher(from: string): string | undefined {
+/** The package's directory: a bundle is in its `dist`, or in a directory of its own below the checkout's `.gantry`. */
+function findHome(from: string): string {
   for (let at = from; at !== dirname(at); at = dirname(at)) {
-    const path = join(at, 'gantry');
-    if (existsSync(path)) return path;
+    if (existsSync(join(at, 'package.json')) && launcherIn(at) !== '') return at;
   }
-  return undefined;
+  return dirname(dirname(from));
+}
+
+/** What starts this program: a checkout's and a Debian package's script, or what npm links to. */
+function launcherIn(directory: string): string {
+  const found = ['gantry', 'bin/gantry.mjs'].map((name) => join(directory, name));
+  return found.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true) ?? '';
 }

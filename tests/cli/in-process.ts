@@ -28,7 +28,7 @@ export async function runInProcess(
     io,
     env: options.env,
     root: true,
-    self: { node: process.execPath, daemon: '/nowhere/main.ts', launcher: '/nowhere/gantry' },
+    self: { node: process.execPath, daemon: '/nowhere/main.ts', launcher: '/nowhere/gantry', home: '/nowhere' },
   });
   return { code, stdout: stdout.text, stderr: stderr.text };
 }

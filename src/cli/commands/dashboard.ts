@@ -23,7 +23,7 @@ gantry -H ssh://root@server dashboard      # of another machine's engine`,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
-    const page = pageDirectory(cli.self.launcher);
+    const page = pageDirectory(cli.self.home);
     const client = await cli.client();
     await client.apiVersion(); // an engine that does not answer is told here
     using remote = new Remote(cli);
@@ -47,13 +47,9 @@ gantry -H ssh://root@server dashboard      # of another machine's engine`,
 });
 
 /** Where the bundle put the page: beside the installed command, or in `dist` of a checkout. */
-function pageDirectory(launcher: string): string {
+function pageDirectory(home: string): string {
   const bundled = join(dirname(dirname(import.meta.dirname)), 'dashboard');
-  for (const directory of [
-    join(dirname(import.meta.dirname), 'dashboard'),
-    bundled,
-    join(dirname(launcher), 'dist/dashboard'),
-  ]) {
+  for (const directory of [join(dirname(import.meta.dirname), 'dashboard'), bundled, join(home, 'dist/dashboard')]) {
     if (existsSync(join(directory, 'main.js'))) return directory;
   }
   throw new CommandError('the page of the dashboard is not built: run node tools/bundle.ts');

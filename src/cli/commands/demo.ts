@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cli } from '../cli.ts';
 import { command, CommandError } from '../command.ts';
@@ -27,7 +27,7 @@ is needed. It is kept for the next time, as ${BASE}.`,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
-    const tour = new Tour(cli, join(dirname(cli.self.launcher), 'examples', 'docker-demo'));
+    const tour = new Tour(cli, join(cli.self.home, 'examples', 'docker-demo'));
     const door = flags.offline ? undefined : await openRegistryDoor(cli.env);
     try {
       await tour.prepare(door);

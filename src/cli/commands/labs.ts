@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Cli } from '../cli.ts';
 import { command, CommandError } from '../command.ts';
@@ -27,11 +27,11 @@ gantry labs run --yes 1 2   # without stopping; fails when something is not as t
     const verb = words.find((word) => !word.startsWith('-'));
     if (verb === undefined) return Object.entries(about).map(([word, text]) => ({ word, about: text }));
     if (verb === 'ls') return [];
-    const all = readLabs(join(dirname(cli.self.launcher), 'labs'));
+    const all = readLabs(join(cli.self.home, 'labs'));
     return all.map(({ number, title }) => ({ word: String(number), about: title }));
   },
   async run(cli, { flags, args }) {
-    const all = readLabs(join(dirname(cli.self.launcher), 'labs'));
+    const all = readLabs(join(cli.self.home, 'labs'));
     const [verb = 'ls', ...names] = args;
     if (verb === 'ls' && names.length === 0) {
       cli.io.stdout.write(
