@@ -156,3 +156,48 @@ test('without logins, pushes are for this machine alone', async () => {
   assert.equal(refused.status, 403);
   assert.match(await refused.text(), /give it users, or set openPush/);
 });
+
+test('the engine’s collection leaves alone what is pushed beside it, and what is pulled ends', async () => {
+  await using here = await Serving.open();
+  let pushing = true;
+  let collections = 0;
+  const collecting = (async () => {
+    for (; pushing; collections++) {
+      await here.images.parts.collector.collectAll();
+      await new Promise(setImmediate);
+    }
+  })();
+  const images = await Promise.all(['a', 'b', 'c'].map((name) => sampleImage(name)));
+  const push = async (index: number): Promise<void> => {
+    for (let round = 0; round < 4; round++) {
+      const { config, layer, id } = images[(index + round) % images.length]!;
+      const repository = `team/app${index}`;
+      const manifest = await pushParts(here.host, repository, config, layer);
+      const put = await fetch(`http://${here.host}/v2/${repository}/manifests/r${round}`, {
+        method: 'PUT',
+        headers: { 'content-type': MANIFEST },
+        body: manifest,
+      });
+      assert.equal(put.status, 201, await put.text());
+      const { digest } = (JSON.parse(manifest) as { layers: { digest: string }[] }).layers[0]!;
+      const pulling = fetch(`http://${here.host}/v2/${repository}/blobs/${digest}`);
+      assert.equal((await here.images.images.inspect(`${repository}:r${round}`)).Id, id);
+      // Its image goes while the layer is on its way.
+      const [pulled] = await Promise.all([pulling, here.images.images.remove(`${repository}:r${round}`)]);
+      if (pulled.status === 200) assert.ok(Buffer.from(await pulled.arrayBuffer()).equals(layer));
+      else assert.equal(pulled.status, 404, await pulled.text());
+    }
+    const { config, layer } = images[index]!;
+    const kept = await pushParts(here.host, `team/app${index}`, config, layer);
+    assert.equal((await put(here.host, `team/app${index}/manifests/kept`, kept)).status, 201);
+  };
+  await Promise.all(images.keys().map(push));
+  pushing = false;
+  await collecting;
+  assert.ok(collections > 0);
+  await using there = await Serving.open();
+  for (const [index, { id }] of images.entries()) {
+    await there.images.images.pull(`${here.host}/team/app${index}:kept`);
+    assert.equal((await there.images.images.inspect(`${here.host}/team/app${index}:kept`)).Id, id);
+  }
+});

@@ -32,6 +32,7 @@ export class EngineLinks implements RepositoryLinks {
   readonly #described = new Map<Digest, ManifestRecord>();
 
   readonly #admitted: (manifest: Digest) => Digest | undefined;
+  readonly #admit: (path: string, manifest: ManifestRecord, tags: readonly string[]) => Promise<void>;
 
   constructor(options: {
     parts: ImageParts;
@@ -39,11 +40,14 @@ export class EngineLinks implements RepositoryLinks {
     own: ReadonlySet<string>;
     /** The image that a manifest or index was just made. */
     admitted: (manifest: Digest) => Digest | undefined;
+    /** Makes it once more. */
+    admit: (path: string, manifest: ManifestRecord, tags: readonly string[]) => Promise<void>;
   }) {
     this.#parts = options.parts;
     this.#roots = options.roots;
     this.#own = options.own;
     this.#admitted = options.admitted;
+    this.#admit = options.admit;
   }
 
   async repositories(): Promise<string[]> {
@@ -91,6 +95,10 @@ export class EngineLinks implements RepositoryLinks {
     if (once && (await this.tag(path, tag)) !== undefined) return false;
     const repository = canonicalRepository(path);
     const row = this.#records.manifest(repository, digest);
+    // Its last other name may have been taken away meanwhile, and the image with it; what it is made of is held.
+    for (let tries = 0; row && this.#isLost(this.#admitted(digest)) && tries < 3; tries++) {
+      await this.#admit(path, JSON.parse(row.document) as ManifestRecord, [tag]);
+    }
     const image = this.#admitted(digest);
     if (!row || image === undefined || !this.#parts.images.get(image)) {
       await this.#untag(path, tag);
@@ -209,6 +217,10 @@ export class EngineLinks implements RepositoryLinks {
       if (record?.children.includes(digest)) return true;
     }
     return false;
+  }
+
+  #isLost(image: Digest | undefined): boolean {
+    return image !== undefined && !this.#parts.images.get(image);
   }
 
   get #records(): RegistryRoots['records'] {

@@ -44,6 +44,7 @@ export class EngineRegistry {
       roots: this.#roots,
       own,
       admitted: (manifest) => store.admitted(manifest),
+      admit: (path, manifest, tags) => store.admit(path, manifest, tags),
     });
     const repositories = new Repositories(this.#parts.content, links, {
       ...repositoryPolicy(settings),

@@ -46,7 +46,7 @@ export class EngineStore implements SharedStore {
 
   /** Unpacks the image that a tag is put on; an index is the one of its images that fits this machine. */
   async admit(_repository: string, manifest: ManifestRecord, tags: readonly string[]): Promise<void> {
-    this.#admitted.delete(manifest.digest);
+    // What another push of the same made stays: it says the same.
     if (tags.length === 0) return;
     const chosen = await this.#choose(manifest);
     if (!chosen || !(await this.#parts.content.has(chosen))) return;

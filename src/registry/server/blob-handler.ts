@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { Digest } from '../../oci/digest.ts';
 import { type Call, wrongMethod } from './call.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { sendBlob } from './send-file.ts';
+import { sendBlob, sendPart } from './send-file.ts';
 
 /** A file up to this size is read at once: a stream would cost more than its content. */
 const SMALL_BYTES = 64 << 10;
@@ -45,15 +45,32 @@ export async function handleBlob(
   }
   const range = parseRange(request.headers.range, blob.size);
   const { start, end } = range ?? { start: 0, end: blob.size - 1 };
-  response.writeHead(range ? 206 : 200, {
-    'content-length': end - start + 1,
-    ...(range && { 'content-range': `bytes ${start}-${end}/${blob.size}` }),
-  });
-  if (flight) return flight.send(response, { start, end });
+  const head = [
+    range ? 206 : 200,
+    {
+      'content-length': end - start + 1,
+      ...(range && { 'content-range': `bytes ${start}-${end}/${blob.size}` }),
+    },
+  ] as const;
+  if (flight) return flight.send(response.writeHead(...head), { start, end });
   const { content } = repositories;
+  // It is open before anything is promised: one that was deleted this very moment is unknown, and no answer that breaks off.
   if (content.path && blob.size <= SMALL_BYTES) {
-    response.end((await readFile(content.path(digest))).subarray(start, end + 1));
-  } else await sendBlob(response, content, digest, { start, end });
+    const bytes = await readFile(content.path(digest)).catch(unknownWhenGone);
+    response.writeHead(...head).end(bytes.subarray(start, end + 1));
+  } else if (content.path) {
+    await using file = await open(content.path(digest), 'r').catch(unknownWhenGone);
+    response.writeHead(...head);
+    await sendPart(response, file, { start, end });
+    response.end();
+  } else {
+    response.writeHead(...head);
+    await sendBlob(response, content, digest, { start, end });
+  }
+}
+
+function unknownWhenGone(error: unknown): never {
+  throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? unknown() : error;
 }
 
 function blobHeaders(digest: Digest): Record<string, string> {
