@@ -4,8 +4,8 @@ import { workerUrl } from './worker-url.ts';
 
 /** So many threads start as soon as somebody wants one. */
 const AT_ONCE = Math.max(2, availableParallelism());
-/** When no thread came free for so long, one more is started, and then the next. */
-const PATIENCE_MS = 25;
+/** When no thread came free for so long, and none is starting, one more is started. */
+const PATIENCE_MS = 40;
 /** Idle threads that are kept, and for how long: one that has its code answers in 1 ms, a new one takes 30 to 50 of a core. */
 const KEEP = Math.max(4, availableParallelism());
 const KEEP_MS = 10_000;
@@ -19,6 +19,7 @@ export class JobThreads {
   readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = [];
   readonly #waiting: ((worker: Worker) => void)[] = [];
   #busy = 0;
+  #starting = 0;
   #growth: NodeJS.Timeout | undefined;
 
   /** A thread for one job, soon. */
@@ -70,7 +71,17 @@ export class JobThreads {
     // A small young generation is looked through often: what it holds outside of the heap, chunks of bytes, goes sooner.
     const resourceLimits = { maxYoungGenerationSizeMb: 8 };
     const worker = new Worker(workerUrl('base/job-thread'), { resourceLimits });
-    worker.on('exit', () => this.#forget(worker));
+    this.#starting++;
+    const started = (): void => {
+      if (starting) this.#starting--;
+      starting = false;
+    };
+    let starting = true;
+    worker.once('online', started);
+    worker.on('exit', () => {
+      started();
+      this.#forget(worker);
+    });
     return worker.on('error', () => {}); // the job reports it
   }
 
@@ -83,7 +94,8 @@ export class JobThreads {
   #growLater(): NodeJS.Timeout {
     return setTimeout(() => {
       this.#growth = undefined;
-      this.#waiting.shift()?.(this.#begin());
+      // On a busy machine a thread takes long to start, and the next would only make that longer.
+      if (this.#waiting.length > 0 && this.#starting === 0) this.#waiting.shift()!(this.#begin());
       if (this.#waiting.length > 0) this.#growth = this.#growLater();
     }, PATIENCE_MS);
   }

@@ -42,6 +42,10 @@ export interface Collected {
 export class Collector {
   readonly #parts: CollectorParts;
   #running: Promise<unknown> = Promise.resolve();
+  /** The sweep that begins when the one that runs now is over: whoever comes until then adds to it. */
+  #next:
+    | { readonly candidates: { blobs: Set<string>; snapshots: Set<string> }; readonly swept: Promise<Collected> }
+    | undefined;
 
   constructor(parts: CollectorParts) {
     this.#parts = parts;
@@ -63,9 +67,23 @@ export class Collector {
     });
   }
 
-  /** Deletes those of the candidates that nothing refers to, and the blobs of the layers among them. */
-  collect(candidates: Candidates): Promise<Collected> {
-    return this.#alone(() => this.#sweep(candidates));
+  /**
+   * Deletes those of the candidates that nothing refers to, and the blobs of the layers among them. Of many at once only two
+   * sweeps come: each answers with what the whole of its own deleted.
+   */
+  async collect(candidates: Candidates): Promise<Collected> {
+    if (!this.#next) {
+      const all = { blobs: new Set<string>(), snapshots: new Set<string>() };
+      const swept = this.#alone(() => {
+        this.#next = undefined;
+        return this.#sweep(all);
+      });
+      this.#next = { candidates: all, swept };
+    }
+    const { candidates: all, swept } = this.#next;
+    for (const blob of candidates.blobs) all.blobs.add(blob);
+    for (const snapshot of candidates.snapshots) all.snapshots.add(snapshot);
+    return swept;
   }
 
   /** Deletes active snapshots that `isOwned` does not know: half-made layers and containers of an engine that died. For the start. */
@@ -79,7 +97,7 @@ export class Collector {
   reachable(): { readonly blobs: Set<string>; readonly snapshots: Set<string>; readonly layers: Set<string> } {
     const { images, layers, leases, snapshotter, otherBlobs, otherChains } = this.#parts;
     const kept = { blobs: leases.names('blob'), snapshots: leases.names('snapshot'), layers: new Set<string>() };
-    for (const image of images.list()) {
+    for (const image of images.roots()) {
       kept.blobs.add(image.id);
       if (image.manifest) kept.blobs.add(image.manifest.digest);
       for (const diffId of image.config.rootfs.diff_ids) kept.layers.add(diffId);
@@ -116,7 +134,8 @@ export class Collector {
     let snapshots = 0;
     const blobs = new Set(candidates.blobs);
     // One look at all, since most are wanted; what seems unwanted is looked at again when it goes.
-    const marked = this.reachable().snapshots;
+    const { blobs: markedBlobs, snapshots: marked } = this.reachable();
+    for (const digest of blobs) if (markedBlobs.has(digest)) blobs.delete(digest);
     // Children first: a snapshot with children refuses to go.
     for (const name of deepestFirst(snapshotter, candidates.snapshots)) {
       const snapshot = snapshotter.stat(name);
@@ -146,6 +165,7 @@ export class Collector {
       const blob = isDigest(digest) ? await content.stat(digest) : undefined;
       if (blob) found.set(blob.digest, blob.size);
     }
+    if (found.size === 0) return { blobs: 0, bytes: 0 };
     const kept = this.reachable();
     const deletions: Promise<void>[] = [];
     for (const [digest, size] of found) {

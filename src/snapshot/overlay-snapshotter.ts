@@ -33,6 +33,9 @@ export class OverlaySnapshotter implements Snapshotter {
   #unsyncedFeatures: readonly string[] = [];
   /** Committed, and perhaps not on the disk yet. */
   readonly #unsynced = new Set<string>();
+  /** A wait for the disk that has not begun: it serves all who come until then. */
+  #nextSync: Promise<void> | undefined;
+  #lastSync: Promise<void> = Promise.resolve();
 
   private constructor(root: string, records: SnapshotRecords, next: number) {
     this.#root = root;
@@ -126,10 +129,16 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async sync(chainIds: readonly ChainId[]): Promise<void> {
-    const waiting = [...this.#unsynced];
     if (!chainIds.some((chainId) => this.#unsynced.has(chainId))) return;
-    await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#root } });
-    for (const chainId of waiting) this.#unsynced.delete(chainId);
+    this.#nextSync ??= this.#lastSync.then(async () => {
+      this.#nextSync = undefined;
+      const waiting = [...this.#unsynced];
+      const synced = filesystemWorker.run<void>({ job: 'sync', parameters: { directory: this.#root } });
+      this.#lastSync = synced.catch(() => {}); // told to those who wait for it
+      await synced;
+      for (const chainId of waiting) this.#unsynced.delete(chainId);
+    });
+    await this.#nextSync;
   }
 
   async mounts(name: string, { unsynced = false }: { readonly unsynced?: boolean } = {}): Promise<readonly Mount[]> {

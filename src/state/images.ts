@@ -58,6 +58,15 @@ export class ImageStore {
     return this.#db.all('SELECT * FROM images').map((row) => this.#record(row));
   }
 
+  /** What each image keeps, without its documents: for marking, which looks at all of them often. */
+  roots(): Pick<ImageRecord, 'id' | 'config' | 'manifest'>[] {
+    return this.#db.all('SELECT id, manifest FROM images').map((row) => {
+      const id = row['id'] as Digest;
+      const config = this.#configs.get(id) ?? this.get(id)!.config;
+      return { id, config, manifest: descriptorOf(row['manifest']) };
+    });
+  }
+
   get size(): number {
     return Number(this.#db.get('SELECT COUNT(*) AS count FROM images')!['count']);
   }

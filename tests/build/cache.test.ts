@@ -119,6 +119,21 @@ test('a step that two builds want at once runs once', async () => {
   });
 });
 
+test('builds without a cache run a step once when they want it at the same time, and again afterwards', async () => {
+  await withEngine(async (engine) => {
+    const files = { Dockerfile: 'FROM busybox\nRUN sleep 2; cat /proc/sys/kernel/random/uuid >/id\nRUN echo x >/x\n' };
+    const fresh = { noCache: true };
+    const before = await build(engine, files);
+    const [one, two] = await Promise.all([build(engine, files, fresh), build(engine, files, fresh)]);
+    assert.equal(one.id, two.id);
+    assert.notEqual(one.id, before.id, 'what was there before is not used');
+    assert.match(one.log + two.log, /Shared with another build/);
+    const later = await build(engine, files, fresh);
+    assert.notEqual(later.id, one.id);
+    assert.doesNotMatch(later.log, /Shared|Using cache/);
+  });
+});
+
 test('a build whose client went away ends at once, and the one that waited for its step goes on', async () => {
   await withEngine(async (engine) => {
     const files = { Dockerfile: 'FROM busybox\nRUN sleep 2; echo done >/done\n' };

@@ -147,12 +147,14 @@ export class ImageBuild {
       warn: (message) => this.#announce(`[Warning] ${message}\n`),
       readFile: options.onInput,
     });
+    using turn = this.#cache.begin();
     const builder = new StageBuilder({
       parts: this.#parts,
       request: { ...request, noCache: fresh, ...(asked !== undefined && { platform: asked }) },
       plan,
       directory: own,
       cache: this.#cache,
+      turn,
       imports,
       onEvent: (event) => {
         this.#report.add(event);

@@ -40,12 +40,19 @@ export interface WantedStep {
   readonly lease: Lease;
   readonly step: ImportedStep;
   readonly signal: AbortSignal;
-  /** Make it, whatever is known. */
+  /** What was known before the build began is not to be used. */
   readonly fresh: boolean;
+  readonly turn: CacheTurn;
   readonly imports: readonly CacheImport[];
   /** Called when it has to be made, before it is. */
   readonly onMiss: () => void;
   readonly make: () => Promise<BuildRecord>;
+}
+
+/** A time in which one build uses the cache. */
+export interface CacheTurn extends Disposable {
+  /** When it began, in the cache's own count. */
+  readonly since: number;
 }
 
 export interface StepResult {
@@ -59,22 +66,41 @@ export class StepCache {
   readonly #snapshotter: Pick<Snapshotter, 'stat' | 'sync'>;
   /** Made, and not written yet: their layers may not be on the disk. */
   readonly #pending = new Map<Digest, BuildRecord>();
-  readonly #running = new Map<string, Promise<BuildRecord>>();
+  readonly #running = new Map<string, { readonly work: Promise<BuildRecord>; readonly fresh: boolean }>();
+  /** Results that builds which still run may share though they want nothing older than themselves. */
+  readonly #fresh = new Map<string, { readonly record: BuildRecord; readonly began: number }>();
+  readonly #turns = new Set<CacheTurn>();
+  #count = 0;
 
   constructor(records: BuildRecords, snapshotter: Pick<Snapshotter, 'stat' | 'sync'>) {
     this.records = records;
     this.#snapshotter = snapshotter;
   }
 
-  /** The record of a step: kept, imported, from another build that makes it now, or made. */
+  /** To be had for as long as a build asks for steps. */
+  begin(): CacheTurn {
+    const turn: CacheTurn = { since: ++this.#count, [Symbol.dispose]: () => this.#end(turn) };
+    this.#turns.add(turn);
+    return turn;
+  }
+
+  /**
+   * The record of a step: kept, imported, from another build that makes it now, or made. Builds without a cache share
+   * what they make at the same time too: it is run once, and is as new as all of them.
+   */
   async get(wanted: WantedStep): Promise<StepResult> {
-    const { key, chain, fresh, signal } = wanted;
-    if (!fresh) {
+    const { key, chain, fresh, signal, turn } = wanted;
+    const place = `${key} ${chain ?? ''}`;
+    if (fresh) {
+      const made = this.#fresh.get(place);
+      if (made && made.began > turn.since && this.#fits(made.record, wanted))
+        return { record: made.record, origin: 'shared' };
+    } else {
       const record = this.#find(key);
       if (record && this.#fits(record, wanted)) return { record, origin: 'cached' };
     }
-    const place = `${key} ${chain ?? ''}`;
-    const other = fresh ? undefined : this.#running.get(place);
+    const running = this.#running.get(place);
+    const other = fresh && running?.fresh !== true ? undefined : running?.work;
     if (other) {
       // Its failure is its own: an abort of that build is none of this one.
       const record = await Promise.race([other.catch(() => undefined), aborted(signal)]);
@@ -83,6 +109,7 @@ export class StepCache {
       // Of all that waited, one makes it; the rest wait again.
       if (this.#running.has(place)) return this.get(wanted);
     }
+    const began = ++this.#count;
     let origin: StepOrigin = 'run';
     const work = (async (): Promise<BuildRecord> => {
       if (!fresh) {
@@ -99,12 +126,21 @@ export class StepCache {
       this.#pending.set(key, record);
       return record;
     })();
-    this.#running.set(place, work);
+    this.#running.set(place, { work, fresh });
     try {
-      return { record: await work, origin };
+      const record = await work;
+      if (fresh && [...this.#turns].some(({ since }) => since < began)) this.#fresh.set(place, { record, began });
+      return { record, origin };
     } finally {
-      if (this.#running.get(place) === work) this.#running.delete(place);
+      if (this.#running.get(place)?.work === work) this.#running.delete(place);
     }
+  }
+
+  #end(turn: CacheTurn): void {
+    this.#turns.delete(turn);
+    // What began before all that still run is too old for each of them.
+    const oldest = Math.min(...[...this.#turns].map(({ since }) => since));
+    for (const [place, { began }] of this.#fresh) if (began < oldest) this.#fresh.delete(place);
   }
 
   /**

@@ -7,7 +7,7 @@ import type { BuildEvent, BuildVertex, StepOrigin } from '../build-event.ts';
 import type { NamedContext } from '../contexts.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
-import type { CacheImport, StepCache } from '../step-cache.ts';
+import type { CacheImport, CacheTurn, StepCache } from '../step-cache.ts';
 
 /** What the stages of one solve have in common. */
 export interface StageContext {
@@ -18,6 +18,8 @@ export interface StageContext {
   readonly directory: string;
   /** Of the whole engine. */
   readonly cache: StepCache;
+  /** This solve's time with it. */
+  readonly turn: CacheTurn;
   /** Other places that may know a step. */
   readonly imports: readonly CacheImport[];
   readonly onEvent: (event: BuildEvent) => void;

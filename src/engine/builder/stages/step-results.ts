@@ -24,7 +24,7 @@ export class StepResults {
     { kind, text, inputs, run }: Step,
     make: (key: Digest) => Promise<BuildRecord['layer']>,
   ): Promise<BuildRecord> {
-    const { request, lease, cache, imports, epoch } = this.#solve.context;
+    const { request, lease, cache, turn, imports, epoch } = this.#solve.context;
     const { records, snapshotter } = this.#solve.context.parts;
     const times = epoch === undefined ? [] : [{ name: 'SOURCE_DATE_EPOCH', value: String(epoch) }];
     const key = stepKey(state.key, kind, [...inputs, ...times]);
@@ -42,6 +42,7 @@ export class StepResults {
       lease,
       signal: this.#solve.signal,
       fresh,
+      turn,
       imports,
       step: { kind, text, inputs, slot, state, createdAt },
       onMiss: () => {
