@@ -17,7 +17,7 @@ import type { BuiltImage } from '../outputs/built-image.ts';
 import { checkOutputs, type ClientOutput } from '../outputs/deliver.ts';
 import { type BuildOutputRequest, readOutput } from '../outputs/output.ts';
 import type { SolvedImage } from '../solved-build.ts';
-import type { StepCache } from '../step-cache.ts';
+import type { CacheTurn, StepCache } from '../step-cache.ts';
 import { Views } from '../views.ts';
 import type { BuildGraph, GraphEvent } from './graph.ts';
 import type { GraphContext } from './graph-context.ts';
@@ -99,12 +99,14 @@ class OpenGraphBuild implements AsyncDisposable {
   readonly #views: Views;
   readonly #contexts: BuildContexts;
   readonly #held = new AsyncDisposableStack();
+  readonly #turn: CacheTurn;
   readonly #running = new Set<Promise<unknown>>();
   #names = 0;
 
   constructor(own: OpenParts) {
     const { parts, directory, options } = own;
     this.#own = own;
+    this.#turn = this.#held.use(own.cache.begin());
     this.#views = new Views({
       directory,
       mount: (chain, target) => parts.mountView(chain, target),
@@ -181,6 +183,7 @@ class OpenGraphBuild implements AsyncDisposable {
     return {
       parts,
       cache,
+      turn: this.#turn,
       lease,
       views: this.#views,
       session: options.session,

@@ -8,7 +8,7 @@ import { copySelection, digestSelection } from '../../../build/copy-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
 import { stepKey } from '../stages/stage-state.ts';
-import type { StepCache } from '../step-cache.ts';
+import type { CacheTurn, StepCache } from '../step-cache.ts';
 import type { Views } from '../views.ts';
 import { ActiveFiles } from './active-files.ts';
 import type { GraphVertex } from './graph.ts';
@@ -18,6 +18,8 @@ import { EMPTY, type GraphValue, type LayerChanges, type LayerStack, withRecord 
 export interface GraphContext {
   readonly parts: BuilderParts;
   readonly cache: StepCache;
+  /** This client's time with it. */
+  readonly turn: CacheTurn;
   readonly lease: Lease;
   readonly views: Views;
   readonly session: BuildSession | undefined;
@@ -45,7 +47,7 @@ export async function cached(
   { kind, text, inputs }: { readonly kind: string; readonly text: string; readonly inputs: readonly StepInput[] },
   make: (key: Digest) => Promise<BuildRecord['layer']>,
 ): Promise<LayerStack> {
-  const { cache, lease, signal, vertex } = context;
+  const { cache, turn, lease, signal, vertex } = context;
   const key = stepKey(stack.key, kind, inputs);
   const slot = `graph ${kind}`;
   const { record, origin } = await cache.get({
@@ -54,6 +56,7 @@ export async function cached(
     lease,
     signal,
     fresh: vertex.fresh,
+    turn,
     imports: [],
     step: { kind, text, inputs, slot, state: stack, createdAt: undefined },
     onMiss: () => {},
