@@ -3,7 +3,7 @@
  * and, at the end, that nothing is left. Used by the test suite with few kills and by `npm run test:faults` with many.
  */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -139,6 +139,8 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
       for (const line of listed.out.trim().split('\n')) {
         if (/ (removing|dead)$/.test(line)) failures.push(`kill ${kill}: half-made: ${line}`);
       }
+      // what dead clients left
+      if (kill % 5 === 0) for (const kind of ['network', 'container']) await docker(kind, 'prune', '-f');
       if (kill % 4 === 0) failures.push(...(await killMonitor(daemon, `kill ${kill}`)));
       if (kill % 10 === 0)
         say(`${kill} kills, ${failures.length} failures, longest start ${longestStartMs.toFixed(0)} ms`);
@@ -183,6 +185,13 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
   return { kills: options.kills, seed: options.seed, operations, longestStartMs: Math.round(longestStartMs), failures };
 }
 
+const BASE = randomInt(20);
+
+/** Networks that dead clients leave are not to take up the host's pools, which are for everybody on it. */
+function subnet(from: number, kill: number): string {
+  return `10.${from + BASE}.${kill % 256}.0/24`;
+}
+
 /** How many of them work at a time. */
 const CLIENTS = 6;
 const GANTRY = new URL('../../gantry', import.meta.url).pathname;
@@ -198,9 +207,9 @@ const WORK = (kill: number, directory: string, registry: string): string[] => [
   `docker build -t built-${kill}:x --build-arg n=${kill} ${directory}/context; docker rmi built-${kill}:x`,
   `docker tag busybox ${registry}/app:${kill}; docker push ${registry}/app:${kill}; docker rmi ${registry}/app:${kill}; docker pull ${registry}/app:${kill}`,
   `docker cp ${directory}/context quiet:/tmp/copied-${kill}; docker cp quiet:/tmp/copied-${kill} - >/dev/null`,
-  `docker network create net-${kill} && docker run --rm --network net-${kill} -p 80 busybox true; docker network connect net-${kill} quiet; docker network disconnect net-${kill} quiet; docker network rm net-${kill}`,
+  `docker network create --subnet ${subnet(60, kill)} net-${kill} && docker run --rm --network net-${kill} -p 80 busybox true; docker network connect net-${kill} quiet; docker network disconnect net-${kill} quiet; docker network rm net-${kill}`,
   `docker volume create vol-${kill} && docker run --rm -v vol-${kill}:/v -v vol-${kill}-etc:/etc busybox sh -c "echo x >/v/f"; docker volume rm vol-${kill} vol-${kill}-etc`,
-  `${GANTRY} compose -p project-${kill} -f ${directory}/compose.yaml up -d; ${GANTRY} compose -p project-${kill} -f ${directory}/compose.yaml down -v`,
+  `export SUBNET=${subnet(80, kill)}; ${GANTRY} compose -p project-${kill} -f ${directory}/compose.yaml up -d; ${GANTRY} compose -p project-${kill} -f ${directory}/compose.yaml down -v`,
 ];
 
 /** Files that clients use. */
@@ -213,7 +222,7 @@ function prepare(directory: string): void {
     `  ${name}:\n    image: busybox\n    command: sleep 1000\n    stop_grace_period: 0s\n${more}`;
   writeFileSync(
     join(directory, 'compose.yaml'),
-    `services:\n${service('web', '    depends_on: [db]\n    ports: ["80"]\n')}${service('db', '    volumes: ["data:/data"]\n')}volumes:\n  data: {}\n`,
+    `services:\n${service('web', '    depends_on: [db]\n    ports: ["80"]\n')}${service('db', '    volumes: ["data:/data"]\n')}volumes:\n  data: {}\nnetworks:\n  default: {ipam: {config: [{subnet: "\${SUBNET}"}]}}\n`,
   );
 }
 

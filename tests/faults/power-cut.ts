@@ -5,27 +5,15 @@
  * way may be there or not, but never half.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
-import { bind, check } from '../../src/linux/libc.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { leftBehind } from '../support/leak-check.ts';
+import { LoopDisk } from './loop-disk.ts';
+import { type Kind, KINDS, missing, shell, VERBS } from './operations.ts';
 import { generator } from './random.ts';
 
 export interface PowerCutReport {
@@ -42,45 +30,6 @@ export interface PowerCutOptions {
   readonly seed: number;
   readonly report?: (line: string) => void;
 }
-
-const KINDS = ['container', 'volume', 'filled', 'network', 'tag', 'image'] as const;
-type Kind = (typeof KINDS)[number];
-
-/** How a thing of each kind is made, taken away and listed. */
-const VERBS: Readonly<
-  Record<Kind, { make: (name: string) => string; remove: (name: string) => string; list: string }>
-> = {
-  container: {
-    make: (name) => `docker create --name ${name} --network none busybox true`,
-    remove: (name) => `docker rm ${name}`,
-    list: "docker ps -a --format '{{.Names}}'",
-  },
-  volume: {
-    make: (name) => `docker volume create ${name}`,
-    remove: (name) => `docker volume rm ${name}`,
-    list: 'docker volume ls -q',
-  },
-  filled: {
-    make: (name) => `docker run --rm --network none -v ${name}:/etc busybox true`,
-    remove: (name) => `docker volume rm ${name}`,
-    list: 'docker volume ls -q',
-  },
-  network: {
-    make: (name) => `docker network create ${name}`,
-    remove: (name) => `docker network rm ${name}`,
-    list: "docker network ls --format '{{.Name}}'",
-  },
-  tag: {
-    make: (name) => `docker tag busybox ${name}`,
-    remove: (name) => `docker rmi ${name}`,
-    list: "docker images --format '{{.Repository}}'",
-  },
-  image: {
-    make: (name) => `docker commit made ${name}`,
-    remove: (name) => `docker rmi ${name}`,
-    list: "docker images --format '{{.Repository}}'",
-  },
-};
 
 /** Why there can be no such test here; undefined when there can. */
 export function cannotCutPower(): string | undefined {
@@ -103,7 +52,7 @@ export async function cutPower({ cuts, seed, report }: PowerCutOptions): Promise
 
 async function cutPowerHere(options: PowerCutOptions): Promise<PowerCutReport> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-power-'));
-  const disk = new Disk(join(directory, 'disk'), join(directory, 'data'));
+  const disk = new LoopDisk(join(directory, 'disk'), join(directory, 'data'));
   const daemon = new DaemonProcess({ directory });
   const run = new Run(daemon, disk, options);
   try {
@@ -130,7 +79,7 @@ class Run {
   readonly failures: string[] = [];
   acknowledged = 0;
   readonly #daemon: DaemonProcess;
-  readonly #disk: Disk;
+  readonly #disk: LoopDisk;
   readonly #options: PowerCutOptions;
   readonly #random: () => number;
   /** What is there, by name: clients were told. */
@@ -139,7 +88,7 @@ class Run {
   readonly #gone = new Map<string, Kind>();
   #next = 0;
 
-  constructor(daemon: DaemonProcess, disk: Disk, options: PowerCutOptions) {
+  constructor(daemon: DaemonProcess, disk: LoopDisk, options: PowerCutOptions) {
     this.#daemon = daemon;
     this.#disk = disk;
     this.#options = options;
@@ -208,42 +157,15 @@ class Run {
   }
 
   async verify(when: string): Promise<void> {
-    const lists = new Map<string, Set<string>>();
-    for (const { list } of Object.values(VERBS)) {
-      if (lists.has(list)) continue;
-      const { code, output } = await this.#shell(list);
-      if (code !== 0) this.failures.push(`${when}: ${list}: ${output}`);
-      lists.set(list, new Set(output.trim().split('\n')));
-    }
-    for (const [name, kind] of this.#there) {
-      if (!lists.get(VERBS[kind].list)!.has(name)) this.failures.push(`${when}: undone: ${name}`);
-      else if (kind === 'filled') this.#checkFilled(when, name);
-    }
-    for (const [name, kind] of this.#gone) {
-      if (lists.get(VERBS[kind].list)!.has(name)) this.failures.push(`${when}: resurrected: ${name}`);
-    }
-    const checked = await this.#shell(`${GANTRY} system fsck`);
-    if (checked.code !== 0) this.failures.push(`${when}: damaged: ${checked.output}`);
-  }
-
-  /** A volume that was filled from the image has all of it. */
-  #checkFilled(when: string, name: string): void {
-    const file = join(this.#daemon.directory, 'data/volumes', name, '_data/passwd');
-    if (!existsSync(file) || statSync(file).size === 0) this.failures.push(`${when}: half filled: ${name}`);
+    this.failures.push(...(await missing(this.#daemon, when, this.#there, this.#gone)));
   }
 
   async clear(): Promise<void> {
     await this.#shell('docker ps -aq | xargs -r docker rm -f; docker network prune -f; docker volume prune -af');
   }
 
-  async #shell(script: string): Promise<{ code: number; output: string }> {
-    const child = spawn('sh', ['-c', script], { env: this.#daemon.clientEnv, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (data: string) => (output += data));
-    }
-    const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 137)));
-    return { code, output };
+  #shell(script: string): Promise<{ code: number; output: string }> {
+    return shell(this.#daemon, script);
   }
 }
 
@@ -266,66 +188,6 @@ async function removeCgroups(parent: string): Promise<void> {
     }
     await setTimeout(20);
   }
-}
-
-const GANTRY = new URL('../../gantry', import.meta.url).pathname;
-const SIZE = 512 * 1024 * 1024;
-const EXT4_IOC_SHUTDOWN = 0x8004587d;
-/** Not even the journal is written any more. */
-const NO_LOG_FLUSH = Uint32Array.of(2);
-const ioctl = bind<(fd: number, request: number, argument: Uint32Array) => number>(
-  'int ioctl(int fd, unsigned long request, void *argument)',
-);
-
-/** A filesystem in a file, mounted by a loop device. */
-class Disk {
-  readonly #file: string;
-  readonly #target: string;
-
-  constructor(file: string, target: string) {
-    this.#file = file;
-    this.#target = target;
-  }
-
-  make(): void {
-    writeFileSync(this.#file, '');
-    truncateSync(this.#file, SIZE);
-    must('mkfs.ext4', '-q', '-F', this.#file);
-    mkdirSync(this.#target);
-    this.#mount();
-  }
-
-  #mount(): void {
-    must('mount', '-o', 'loop', this.#file, this.#target);
-  }
-
-  cut(): void {
-    const fd = openSync(this.#target, 'r');
-    try {
-      check(ioctl(fd, EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH), 'ioctl', 'shutdown');
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  async remount(): Promise<void> {
-    await this.unmount();
-    this.#mount();
-  }
-
-  /** The last process of the engine, in whose namespace it is mounted too, takes its time to end. Idempotent. */
-  async unmount(): Promise<void> {
-    for (const end = Date.now() + 60_000; Date.now() < end; await setTimeout(50)) {
-      if (spawnSync('mountpoint', ['-q', this.#target]).status === 0) spawnSync('umount', [this.#target]);
-      if (spawnSync('losetup', ['-j', this.#file], { encoding: 'utf8' }).stdout === '') return;
-    }
-    throw new Error(`${this.#target} is still in use`);
-  }
-}
-
-function must(program: string, ...words: string[]): void {
-  const { status, stderr } = spawnSync(program, words, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${program} ${words.join(' ')}: ${stderr}`);
 }
 
 if (import.meta.main) {
