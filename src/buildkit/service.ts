@@ -2,10 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { EngineServices } from '../engine/engine.ts';
 import { contentHandlers } from './control/content.ts';
-import { controlHandlers } from './control/control.ts';
+import { controlHandlers, type ControlParts } from './control/control.ts';
 import { gatewayHandlers, type RefResult } from './control/gateway.ts';
 import { BuildHistory } from './control/history.ts';
 import { Jobs } from './control/jobs.ts';
+import { type RequestedBuild, runRequestedBuild } from './control/requested-build.ts';
 import type { WorkerFacts } from './control/worker.ts';
 import { GrpcServer } from './grpc/server.ts';
 import { Content } from './protocol/content_pb.ts';
@@ -25,6 +26,7 @@ export interface BuildkitServiceOptions {
 export class BuildkitService {
   readonly #server: GrpcServer;
   readonly #sessions = new Sessions();
+  readonly #parts: ControlParts;
 
   constructor({ engine, history: directory, report }: BuildkitServiceOptions) {
     const jobs = new Jobs<RefResult>();
@@ -33,6 +35,7 @@ export class BuildkitService {
     // They do not change while the engine runs, and clients ask several times a build.
     const worker = (): Promise<WorkerFacts> => (facts ??= workerFacts(engine));
     const parts = { engine, jobs, sessions: this.#sessions, history, worker };
+    this.#parts = parts;
     this.#server = new GrpcServer(report)
       .add(Control, controlHandlers(parts))
       .add(LLBBridge, gatewayHandlers(parts))
@@ -42,6 +45,11 @@ export class BuildkitService {
   /** Serves a client on this connection, which speaks HTTP/2 from its first byte on. */
   accept(socket: Duplex): void {
     this.#server.accept(socket);
+  }
+
+  /** A build of a client that asked for it over HTTP. Throws what Control's Solve throws. */
+  build(build: RequestedBuild): Promise<Record<string, string>> {
+    return runRequestedBuild(this.#parts, build);
   }
 
   /** Throws for headers of a session that cannot be opened; called before the connection changes its protocol. */

@@ -63,10 +63,20 @@ export function controlHandlers(parts: ControlParts): Handlers<typeof Control> {
   };
 }
 
-async function solve(parts: ControlParts, request: SolveRequest, call: Call): Promise<Record<string, string>> {
+/**
+ * A build from its request to its end.
+ * @param archive the context, for clients that do not have it in their session
+ */
+export async function solve(
+  parts: ControlParts,
+  request: SolveRequest,
+  call: Call,
+  archive?: AsyncIterable<Uint8Array>,
+): Promise<Record<string, string>> {
   refuseUnsupported(request);
-  const session = await parts.sessions.get(request.Session, call.signal);
-  const job: BuildJob = new Job<RefResult>(request, session, call.signal);
+  const session =
+    request.Session === '' ? parts.sessions.none() : await parts.sessions.get(request.Session, call.signal);
+  const job: BuildJob = new Job<RefResult>(request, session, call.signal, archive);
   parts.jobs.begin(job);
   const record = request.Internal ? undefined : parts.history.begin(job);
   let failure: unknown;

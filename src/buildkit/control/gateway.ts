@@ -238,6 +238,7 @@ async function dockerfileFrontend(
   const dockerfileParts: DockerfileParts = {
     engine: parts.engine,
     session: job.session,
+    archive: job.archive,
     log: job.log,
     ref: job.ref,
     signal: job.signal,

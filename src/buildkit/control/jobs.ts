@@ -31,7 +31,11 @@ export class Job<R extends JobResult = JobResult> {
   /** Fires when the build is over, for whatever reason. */
   readonly signal: AbortSignal;
 
-  constructor(request: SolveRequest, session: ClientSession, signal: AbortSignal) {
+  /** The context, where the client's session does not have it. */
+  readonly archive: AsyncIterable<Uint8Array> | undefined;
+
+  constructor(request: SolveRequest, session: ClientSession, signal: AbortSignal, archive?: AsyncIterable<Uint8Array>) {
+    this.archive = archive;
     this.request = request;
     this.session = session;
     this.signal = AbortSignal.any([this.#stop.signal, signal, session.closed]);

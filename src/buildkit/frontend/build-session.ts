@@ -17,17 +17,21 @@ export class SessionForBuild implements BuildSession {
   readonly #session: ClientSession;
   readonly #directories: ReadonlyMap<string, OfferedDirectory>;
 
-  readonly #upload: string | undefined;
+  readonly #upload: (() => AsyncIterable<Uint8Array>) | undefined;
 
-  /** @param upload path of a context that the client has as a stream */
-  constructor(session: ClientSession, directories: ReadonlyMap<string, OfferedDirectory>, upload?: string) {
+  /** @param upload opens a context that the client has as a stream */
+  constructor(
+    session: ClientSession,
+    directories: ReadonlyMap<string, OfferedDirectory>,
+    upload?: () => AsyncIterable<Uint8Array>,
+  ) {
     this.#session = session;
     this.#directories = directories;
     this.#upload = upload;
   }
 
   archive(): AsyncIterable<Uint8Array> | undefined {
-    return this.#upload === undefined ? undefined : this.#session.upload(this.#upload, undefined);
+    return this.#upload?.();
   }
 
   secret(id: string, signal: AbortSignal): Promise<Uint8Array | undefined> {

@@ -26,6 +26,8 @@ export interface CacheEntry {
 export interface DockerfileParts {
   readonly engine: EngineServices;
   readonly session: ClientSession;
+  /** The context, where it came another way than by the session. */
+  readonly archive: AsyncIterable<Uint8Array> | undefined;
   readonly log: StatusLog;
   /** Of the build, in front of its steps' digests. */
   readonly ref: string;
@@ -97,12 +99,14 @@ async function solve(
   options: FrontendOptions,
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
-  const { engine, session, log, ref, signal, onOutput, inputOf, cacheTo, exporters } = parts;
+  const { engine, session, archive, log, ref, signal, onOutput, inputOf, cacheTo, exporters } = parts;
   // One that comes with its context is read by the engine.
   const { stages, directives } = file ? readFile(file.text) : { stages: [], directives: {} };
   checkFrontend(directives['syntax']);
   const { remote } = options;
-  const upload = remote === undefined ? undefined : UPLOAD.exec(remote)?.[1];
+  const path = remote === undefined ? undefined : UPLOAD.exec(remote)?.[1];
+  const upload =
+    path === undefined ? undefined : (): AsyncIterable<Uint8Array> => archive ?? session.upload(path, undefined);
   const follow = file && remote === undefined ? await followedPaths(engine, stages) : [];
   const directories = new Map<string, OfferedDirectory>();
   // Nothing is asked of a client that nothing is taken from.

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
+import { newId } from '../../base/ids.ts';
 import { ClientSession, sessionId } from './client-session.ts';
 
 /** How long a build waits for its client's session: both are opened at the same time. */
@@ -33,6 +34,12 @@ export class Sessions {
   /** The session of this id, when it is open now. */
   find(id: string): ClientSession | undefined {
     return this.#open.get(id);
+  }
+
+  /** A session of a client that offers nothing: of builds that need nobody. It ends with its user. */
+  none(): ClientSession {
+    const [ours] = duplexPair();
+    return new ClientSession({ 'x-docker-expose-session-uuid': newId() }, ours);
   }
 
   /** The session of this id, when it is there or comes soon. Throws `not-found`. */

@@ -13,21 +13,33 @@ import {
 } from '../../api/gantry.ts';
 import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
+import type { BuildkitService } from '../../buildkit/service.ts';
 import { BuildDoor } from '../build-door.ts';
+import { outputs, ulimits } from '../build-query.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
-import { bool, int64, list, map, nullable, string, struct } from '../json/shape.ts';
+import { bool, list, map, nullable, string, struct } from '../json/shape.ts';
 import { InputTickets, OutputTickets } from '../build-tickets.ts';
 import { answerWithProgress } from '../progress.ts';
+import { SessionBuilds } from '../session-builds.ts';
 import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
 import type { Route } from '../router.ts';
 
 /** `/build`, with the classic builder's wire format. */
-export function buildRoutes(engine: EngineServices): Route[] {
+export function buildRoutes(engine: EngineServices, buildkit?: BuildkitService): Route[] {
   const tickets = { outputs: new OutputTickets(), inputs: new InputTickets() };
   const door = new BuildDoor();
+  const sessionBuilds = buildkit && new SessionBuilds(buildkit);
   return [
-    { method: 'POST', path: '/build', handle: (exchange) => build({ engine, tickets }, exchange) },
+    {
+      method: 'POST',
+      path: '/build',
+      handle: async (exchange) => {
+        // The same path has two builders behind it, and clients of some years that choose by its version.
+        if (sessionBuilds && exchange.query.text('version') === '2') await sessionBuilds.handle(exchange);
+        else await build({ engine, tickets }, exchange);
+      },
+    },
     { method: 'POST', path: BUILD_PATH, handle: (exchange) => buildAsking({ engine, tickets }, door, exchange) },
     {
       method: 'POST',
@@ -92,6 +104,7 @@ export function buildRoutes(engine: EngineServices): Route[] {
         const id = exchange.query.text('id');
         if (id === undefined) throw new EngineError('invalid-argument', 'build ID not provided');
         await engine.builder.cancel(id);
+        sessionBuilds?.cancel(id);
         exchange.empty(200);
       },
     },
@@ -228,35 +241,12 @@ class Tail {
 
 const TAIL_CHARACTERS = 256 << 10;
 
-const ulimits = list(
-  struct<{ Name: string; Soft: number; Hard: number }>('units.Ulimit', { Name: string, Soft: int64, Hard: int64 }),
-);
-
-const outputs = list(
-  struct<{ Type: string; Attrs?: Record<string, string> }>('types.ImageBuildOutput', {
-    Type: string,
-    Attrs: map(string),
-  }),
-);
-
 function buildRequest(exchange: Exchange): BuildRequest {
   const { query } = exchange;
   const version = query.text('version') ?? '1';
-  if (version === '2') {
-    throw new EngineError(
-      'unimplemented',
-      'BuildKit builds (version=2) are not supported by this engine: build with the classic builder (DOCKER_BUILDKIT=0)',
-    );
-  }
   if (version !== '1') throw new EngineError('invalid-argument', `invalid version "${version}"`);
-  for (const name of ['session']) {
-    if (query.text(name) !== undefined) {
-      throw new EngineError(
-        'unimplemented',
-        `the build option ${name} needs BuildKit, which this engine does not speak`,
-      );
-    }
-  }
+  if (query.text('session') !== undefined)
+    throw new EngineError('invalid-argument', 'a build with a session is one of BuildKit: ask for version=2');
   const isolation = query.text('isolation') ?? '';
   if (isolation !== '' && isolation !== 'default')
     throw new EngineError('invalid-argument', `Invalid isolation: ${JSON.stringify(isolation)}`);

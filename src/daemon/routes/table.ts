@@ -22,7 +22,7 @@ export function routeTable(engine: EngineServices, buildkit?: BuildkitService): 
     ...archiveRoutes(engine),
     ...execRoutes(engine),
     ...imageRoutes(engine),
-    ...buildRoutes(engine),
+    ...buildRoutes(engine, buildkit),
     ...(buildkit ? buildkitRoutes(buildkit) : []),
     ...networkRoutes(engine),
     ...volumeRoutes(engine),
