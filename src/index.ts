@@ -19,6 +19,7 @@ import type {
   RegistryService,
   SecretService,
   SystemService,
+  TrashService,
   VolumeService,
 } from './engine/engine.ts';
 import type { EngineOptions } from './engine/config.ts';
@@ -40,6 +41,8 @@ export class Engine implements EngineServices {
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
+  /** What was removed, while it can be brought back; empty unless `trash` is configured. */
+  readonly trash: TrashService;
   /** The images of this engine, served to others. */
   readonly registry: RegistryService;
   readonly #services: EngineServices;
@@ -56,6 +59,7 @@ export class Engine implements EngineServices {
       builder: this.builder,
       system: this.system,
       events: this.events,
+      trash: this.trash,
       registry: this.registry,
     } = services);
   }

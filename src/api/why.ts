@@ -34,7 +34,8 @@ export type FactKind =
   | 'connected'
   | 'disconnected'
   | 'taken-over'
-  | 'removed';
+  | 'removed'
+  | 'restored';
 
 /** What happened to a container. */
 export interface ContainerFact {

@@ -10,6 +10,8 @@ export interface Caller {
   readonly address?: string;
   /** Of a connection by a unix socket: the process at its other end, while it could be seen. */
   readonly process?: { readonly pid: number; readonly uid: number; readonly command?: string };
+  /** False: nothing that it removes goes into the trash. */
+  readonly trash?: boolean;
 }
 
 const callers = new AsyncLocalStorage<() => Caller>();

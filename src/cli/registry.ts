@@ -127,6 +127,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/container/rename.ts')).rename,
   },
   {
+    paths: ['system undo', 'undo'],
+    summary: 'Bring back what was removed',
+    load: async () => (await import('./commands/system/undo.ts')).undo,
+  },
+  {
     paths: ['container why', 'why'],
     summary: 'Tell why a container stopped, restarts, is unhealthy or cannot be reached',
     load: async () => (await import('./commands/container/why.ts')).why,

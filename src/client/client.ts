@@ -1,3 +1,4 @@
+import { TRASH_HEADER } from '../api/trash.ts';
 import { BuilderClient } from './builder.ts';
 import { ContainersClient } from './containers.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -8,6 +9,7 @@ import { RegistriesClient } from './registries.ts';
 import { type ClientOptions, Requester } from './requester.ts';
 import { SecretsClient } from './secrets.ts';
 import { SystemClient } from './system.ts';
+import { TrashClient } from './trash.ts';
 import { VolumesClient } from './volumes.ts';
 
 /** Speaks the Docker Engine API with one engine. Throws `ResponseError` for what the engine refuses, `EngineError` otherwise. */
@@ -23,6 +25,7 @@ export class Client {
   readonly registries: RegistriesClient;
   readonly builder: BuilderClient;
   readonly system: SystemClient;
+  readonly trash: TrashClient;
 
   constructor(options: ClientOptions) {
     const requester = new Requester(options);
@@ -37,11 +40,18 @@ export class Client {
     this.registries = new RegistriesClient(requester);
     this.builder = new BuilderClient(requester);
     this.system = new SystemClient(requester);
+    this.trash = new TrashClient(requester);
   }
 
   /** The API version spoken with this engine: the older of its newest and ours. Asked once. */
   apiVersion(): Promise<string> {
     return this.requester.apiVersion();
+  }
+
+  /** What is removed from now on is gone, and not in the trash. */
+  withoutTrash(): this {
+    this.requester.setHeader(TRASH_HEADER, 'off');
+    return this;
   }
 
   /** Lets go of idle connections. */

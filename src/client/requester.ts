@@ -47,6 +47,7 @@ export interface HijackedStream {
 export class Requester {
   readonly endpoint: Endpoint;
   readonly #options: ClientOptions;
+  readonly #more = new Map<string, string>();
   readonly #idle: HttpConnection[] = [];
   #version: Promise<string> | undefined;
 
@@ -54,6 +55,11 @@ export class Requester {
     this.endpoint = options.endpoint;
     this.#options = options;
     if (options.apiVersion !== undefined) this.#version = Promise.resolve(options.apiVersion.replace(/^v/, ''));
+  }
+
+  /** Sent with every request from now on. */
+  setHeader(name: string, value: string): void {
+    this.#more.set(name, value);
   }
 
   /** The API version spoken with this engine: the older of its newest and ours. Asked once. */
@@ -169,6 +175,7 @@ export class Requester {
       ['Host', host],
       ['User-Agent', this.#options.userAgent ?? 'gantry-client'],
       ...Object.entries(this.#options.headers ?? {}),
+      ...this.#more,
       ...Object.entries(options.headers ?? {}),
     ]);
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { TRASH_HEADER } from '../api/trash.ts';
 import type { Caller } from '../base/caller.ts';
 import { peerProcess } from '../linux/peer-process.ts';
 
@@ -15,6 +16,7 @@ export function callerOf(request: IncomingMessage): Caller {
     ...(agent !== undefined && { agent }),
     ...(address !== undefined && { address }),
     ...(peer && { process: peer }),
+    ...(headers[TRASH_HEADER] === 'off' && { trash: false }),
   };
 }
 

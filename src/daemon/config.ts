@@ -174,8 +174,9 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     seccompProfile: settings['seccomp-profile'],
     secretKeyFile: settings['secret-key-file'],
     diskBudget: sizeSetting(settings['disk-budget']),
-    diskUnusedForMs: durationSetting(settings['disk-unused-for']),
+    diskUnusedForMs: durationSetting('disk-unused-for', settings['disk-unused-for']),
     diskKeepLast: countSetting(settings['disk-keep-last']),
+    trash: trashPolicy(settings),
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     imagePolicy: settings['image-policy'],
@@ -267,14 +268,30 @@ function sizeSetting(text: string | undefined): number | undefined {
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3600_000, d: 86_400_000 };
 
-function durationSetting(text: string | undefined): number | undefined {
+function durationSetting(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
   const sum = parts.reduce((total, [, count, unit]) => total + Number(count) * UNIT_MS[unit!]!, 0);
   if (parts.map(([whole]) => whole).join('') === text && sum > 0) return sum;
+  throw new EngineError('invalid-argument', `invalid ${name} ${JSON.stringify(text)}: give a duration, as 168h`);
+}
+
+/** A person who removes something may want it back: a day, and a tenth of the disk. */
+const TRASH_AGE_MS = 86_400_000;
+const TRASH_SHARE = 0.1;
+
+function trashPolicy(settings: Settings): EngineOptions['trash'] {
+  const { trash = true, 'trash-size': size } = settings;
+  const maxAgeMs = durationSetting('trash-age', settings['trash-age']) ?? TRASH_AGE_MS;
+  if (!trash) return undefined;
+  if (size === undefined) return { maxAgeMs, maxSize: { share: TRASH_SHARE } };
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(size)?.[1];
+  if (percent !== undefined && Number(percent) <= 100) return { maxAgeMs, maxSize: { share: Number(percent) / 100 } };
+  const bytes = parseSize(size);
+  if (bytes !== undefined) return { maxAgeMs, maxSize: { bytes } };
   throw new EngineError(
     'invalid-argument',
-    `invalid disk-unused-for ${JSON.stringify(text)}: give a duration, as 168h`,
+    `invalid trash-size ${JSON.stringify(size)}: give a size, as 20GB, or a part of the disk, as 10%`,
   );
 }
 

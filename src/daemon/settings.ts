@@ -45,6 +45,9 @@ export interface Settings {
   'disk-budget'?: string;
   'disk-unused-for'?: string;
   'disk-keep-last'?: number;
+  trash?: boolean;
+  'trash-age'?: string;
+  'trash-size'?: string;
   init?: boolean;
   'init-path'?: string;
   'log-driver'?: string;
@@ -118,6 +121,9 @@ const fields: Fields<Settings> = {
   'disk-budget': string,
   'disk-unused-for': string,
   'disk-keep-last': int,
+  trash: bool,
+  'trash-age': string,
+  'trash-size': string,
   init: bool,
   'init-path': string,
   'log-driver': string,
@@ -277,6 +283,9 @@ export const FLAGS: readonly Flag[] = [
   flag('disk-budget', 'disk-budget', text, 'SIZE', 'What images, cache, containers and logs may use of the disk'),
   flag('disk-unused-for', 'disk-unused-for', text, 'DURATION', 'Remove images and cache unused for so long, as 168h'),
   flag('disk-keep-last', 'disk-keep-last', number, 'COUNT', 'Newest images of each repository that stay (default 1)'),
+  flag('trash', 'trash', truth, undefined, 'Keep what is removed for a while, for gantry undo (default true)'),
+  flag('trash-age', 'trash-age', text, 'DURATION', 'How long (default 24h)'),
+  flag('trash-size', 'trash-size', text, 'SIZE', 'How much: a size, or a part of the disk (default 10%)'),
   flag(
     'secret-key-file',
     'secret-key-file',

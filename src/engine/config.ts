@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
+import type { TrashPolicy } from './trash/trash.ts';
 import type { CacheLimits } from './builder/build-cache.ts';
 import { checkLogConfig } from '../runtime/spec/validate-log.ts';
 
@@ -79,6 +80,8 @@ export interface EngineConfig {
   readonly diskUnusedForMs: number | undefined;
   /** So many of the newest images of each repository stay whatever the budget. */
   readonly diskKeepLast: number;
+  /** How long what was removed can be brought back; undefined: not at all. */
+  readonly trash: TrashPolicy | undefined;
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -129,6 +132,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     diskBudget: undefined,
     diskUnusedForMs: undefined,
     diskKeepLast: 1,
+    trash: undefined,
     debug: false,
     report: () => {},
     ...withoutUndefined(options),

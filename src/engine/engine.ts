@@ -49,6 +49,7 @@ import type {
 } from '../api/secret.ts';
 import type { BuildCacheRecord, DiskUsage, EngineEvent, SystemInfo, SystemVersion } from '../api/system.ts';
 import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListResponse } from '../api/volume.ts';
+import type { TrashDocument, TrashEmptyReport, TrashRestoreReport, TrashRestoreRequest } from '../api/trash.ts';
 import type { WhyDocument } from '../api/why.ts';
 import type { VolumeCopyRequest } from '../api/gantry.ts';
 import type { OperationOptions } from '../base/operation.ts';
@@ -79,9 +80,19 @@ export interface EngineServices extends AsyncDisposable {
   readonly builder: BuildService;
   readonly system: SystemService;
   readonly events: EventService;
+  readonly trash: TrashService;
   readonly registry: RegistryService;
   /** Lets go of everything; containers go on running. */
   close(): Promise<void>;
+}
+
+/** What was removed, while it can be brought back. Empty where `trash` is not configured. */
+export interface TrashService {
+  list(): Promise<TrashDocument>;
+  /** By operation or name; none is the last operation. What cannot be brought back stays, and is told. Throws `not-found`. */
+  restore(request: TrashRestoreRequest): Promise<TrashRestoreReport>;
+  /** Deletes for good; without ids all of it. Throws `not-found`. */
+  empty(ids?: readonly string[]): Promise<TrashEmptyReport>;
 }
 
 export interface ContainerService {

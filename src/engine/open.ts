@@ -21,6 +21,7 @@ import { DiskReserve } from '../state/disk-reserve.ts';
 import { Database } from '../state/database.ts';
 import { ImageUses } from '../state/image-uses.ts';
 import { SecretStore } from '../state/secrets.ts';
+import { TrashRecords } from '../state/trash-records.ts';
 import { VolumeStore } from '../state/volumes.ts';
 import { LocalDriver } from '../volume/local-driver.ts';
 import { BackgroundWork } from './background.ts';
@@ -28,6 +29,7 @@ import { openBuilder } from './builder/open-builder.ts';
 import { type EngineConfig, type EngineOptions, engineConfig } from './config.ts';
 import { Containers } from './containers/containers.ts';
 import { type ContainerContext, findContainer } from './containers/context.ts';
+import { ContainerShelf } from './containers/trash-shelf.ts';
 import { StoredContainers } from './containers/directory.ts';
 import { SnapshotFiles } from './containers/files.ts';
 import { LiveContainers } from './containers/live.ts';
@@ -40,6 +42,7 @@ import type { EngineServices } from './engine.ts';
 import { EventLog } from './events.ts';
 import { Execs } from './execs/execs.ts';
 import { imageOnDisk } from './images/on-disk.ts';
+import { chainsBelow, ImageShelf, trashedBlobs, trashedChains } from './images/trash-shelf.ts';
 import { openImages } from './images/open.ts';
 import { RemoteImages } from './images/remote-images.ts';
 import { lockDataRoot } from './lock.ts';
@@ -55,6 +58,7 @@ import { KeyFile } from './secrets/key-file.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 import { Secrets } from './secrets/secrets.ts';
 import { openDiskKeeper } from './system/open-disk-keeper.ts';
+import { Trash, type TrashShelves } from './trash/trash.ts';
 import { System } from './system/system.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
@@ -107,6 +111,15 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const buildRecords = new BuildRecords(db);
   opened.defer(() => buildRecords.close());
   const mountedImages = new MountedImages(containerStore);
+  const trashRecords = new TrashRecords(db);
+  const trash = new Trash({
+    records: trashRecords,
+    policy: config.trash,
+    place: dataRoot,
+    shelves: () => shelves,
+    report,
+  });
+  opened.defer(() => trash.close());
 
   // content and layers
   const snapshotter = await OverlaySnapshotter.open(join(dataRoot, 'snapshots'), db);
@@ -132,9 +145,14 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
         const images = new Set([imageId, ...mounts.flatMap(({ image }) => image?.id ?? [])]);
         return [...images].map((used) => ({ id, imageId: used, running: hasProcess(state) }));
       }),
-    otherChains: () => [...buildRecords.chains(), ...mountedImages.chains()],
-    otherBlobs: () => registryRoots.blobs(),
-    admit: () => diskKeeper.admit(),
+    otherChains: () => [...buildRecords.chains(), ...mountedImages.chains(), ...trashedChains(trashRecords)],
+    otherBlobs: () => [...registryRoots.blobs(), ...trashedBlobs(trashRecords)],
+    otherActive: () => trashRecords.containerIds(),
+    trash,
+    admit: () => {
+      trash.changed(); // room may be short
+      diskKeeper.admit();
+    },
     used: (id) => imageUses.mark(id),
   });
   const diskKeeper = openDiskKeeper({
@@ -142,6 +160,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     images: imageParts,
     uses: imageUses,
     builds: () => builder,
+    trash,
     publish: (action, attributes) => events.publish('daemon', `disk-${action}`, '', attributes),
   });
   opened.defer(() => diskKeeper.close());
@@ -161,6 +180,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     driver,
     runMounts,
     events,
+    trash,
     usage: async (directory, signal) => (await diskUsage(directory, { signal })).bytes,
   });
   const containerVolumes = new EngineContainerVolumes({
@@ -194,6 +214,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     config,
     containers: new StoredContainers(containerStore, config),
     publishEvent: publish('network'),
+    trash,
   });
   const { networks, networking } = network;
   opened.defer(() => network.close());
@@ -224,6 +245,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const context: ContainerContext = {
     config,
     store: containerStore,
+    trash,
     live: new LiveContainers(),
     locks: new KeyedMutex(),
     background,
@@ -256,6 +278,33 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     await background.settled();
   });
 
+  const restoreVolumes = async (names: readonly string[]): Promise<void> => {
+    for (const { seq, content } of trashRecords.list('volume').toReversed()) {
+      if (content.kind !== 'volume' || !names.includes(content.record.name)) continue;
+      if (volumeStore.get(content.record.name)) continue;
+      await volumes.restore(content.record, content.place, () => trashRecords.delete(seq));
+    }
+  };
+  const shelves: TrashShelves = {
+    container: new ContainerShelf(context, {
+      restoreVolumes,
+      collect: async (chain) => {
+        await imageParts.collector.collect({ blobs: [], snapshots: chainsBelow(snapshotter, chain) });
+      },
+    }),
+    image: new ImageShelf(imageParts),
+    volume: {
+      size: async ({ place }) => (await diskUsage(driver.discardedPath(place))).bytes,
+      dispose: ({ place }) => driver.removeDiscarded(place),
+      restore: ({ record, place }, taken) => volumes.restore(record, place, taken),
+    },
+    network: {
+      size: async () => 0,
+      dispose: async () => {},
+      restore: ({ record }, taken) => networks.restore(record, taken),
+    },
+  };
+
   const builder = openBuilder({
     tasks,
     specs,
@@ -285,11 +334,15 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     authenticate: (credentials) => remoteImages.login(credentials),
   });
 
-  await reconcile(context);
+  // a crash came between a network's being back and the end of its entry
+  for (const { seq, content } of trashRecords.list('network'))
+    if (networks.has(content.record.id)) trashRecords.delete(seq);
+  await reconcile(context, trashRecords.containerIds());
   containerVolumes.recover();
   await volumes.recover();
   secrets.recover();
   diskKeeper.changed();
+  trash.recover();
   removeCgroupParent();
   startByPolicy(context);
 
@@ -312,6 +365,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     builder,
     system,
     events,
+    trash,
     registry,
     close,
     [Symbol.asyncDispose]: close,

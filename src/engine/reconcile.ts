@@ -18,10 +18,10 @@ import { ended, hasProcess, paused, resumed } from './containers/state.ts';
 /**
  * Makes host and database agree after a start, whatever the engine before was doing when it ended:
  * runs that go on are taken over, those that ended get their code and time, and what nobody knows is swept.
- * Nothing is started yet: `startByPolicy` does that once every part has recovered.
+ * The files of those in the trash stay. Nothing is started yet: `startByPolicy` does that once every part has recovered.
  */
-export async function reconcile(context: ContainerContext): Promise<void> {
-  const known = new Set(context.store.list().map((record) => record.id));
+export async function reconcile(context: ContainerContext, inTrash: readonly string[] = []): Promise<void> {
+  const known = new Set([...context.store.list().map((record) => record.id), ...inTrash]);
   await sweepTasks(context);
   await Promise.all(context.store.list().map((record) => recoverOrEnd(context, record)));
   await context.networking.recovered();

@@ -150,6 +150,16 @@ export class ContainerStore {
     this.#keep(record);
   }
 
+  /** It was removed, and is back; `also` is done in the same transaction. Throws `already-exists`. */
+  restore(record: ContainerRecord, also: () => void): void {
+    this.#db.transaction(() => {
+      this.#documents.insert(record);
+      this.departed.delete(record.id);
+      also();
+    });
+    this.#keep(record);
+  }
+
   /** Throws `already-exists` when its new name is taken, `not-found` when it is gone. */
   update(record: ContainerRecord): void {
     this.#write(record, () => this.#documents.update(record));
@@ -167,14 +177,15 @@ export class ContainerStore {
     this.#keep(record);
   }
 
-  /** Deletes it, and remembers as much of it as tells why. Idempotent. */
-  remove(record: ContainerRecord): void {
+  /** Deletes it, and remembers as much of it as tells why; `also` is done in the same transaction. Idempotent. */
+  remove(record: ContainerRecord, also?: () => void): void {
     const { id } = record;
     if (!this.#byId.has(id)) return;
     this.#write(record, () =>
       this.#db.transaction(() => {
         this.#documents.delete(id);
         this.departed.add(record);
+        also?.();
       }),
     );
     this.#byId.delete(id);

@@ -47,6 +47,11 @@ export class DepartedContainers {
     this.#db.run('DELETE FROM departed_containers WHERE seq <= (SELECT max(seq) FROM departed_containers) - ?', KEPT);
   }
 
+  /** It is back. Idempotent. */
+  delete(id: string): void {
+    this.#db.run('DELETE FROM departed_containers WHERE id = ?', id);
+  }
+
   /** By id, a prefix of it, or name; the newest of several. */
   find(nameOrId: string): DepartedContainer | undefined {
     const name = nameOrId.startsWith('/') ? nameOrId.slice(1) : nameOrId;

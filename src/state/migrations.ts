@@ -77,4 +77,9 @@ export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE departed_containers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, name TEXT NOT NULL, doc TEXT NOT NULL
   ) STRICT;`,
+  // what was removed, and can be brought back; "removed" is milliseconds since the epoch
+  `CREATE TABLE trash (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL,
+    removed INTEGER NOT NULL, size INTEGER, doc TEXT NOT NULL
+  ) STRICT;`,
 ];

@@ -31,10 +31,12 @@ export interface NetworkRecord {
 
 /** The networks of the database, kept in memory as well. Writing is durable when the call returns. */
 export class NetworkStore {
+  readonly #db: Database;
   readonly #documents: Documents<NetworkRecord>;
   readonly #byId = new Map<string, NetworkRecord>();
 
   constructor(db: Database) {
+    this.#db = db;
     this.#documents = new Documents(db, 'networks');
     for (const record of this.#documents.list()) this.#byId.set(record.id, record);
   }
@@ -67,9 +69,12 @@ export class NetworkStore {
     this.#byId.set(record.id, record);
   }
 
-  /** Idempotent. */
-  delete(id: string): void {
-    this.#documents.delete(id);
+  /** `also` is done in the same transaction. Idempotent. */
+  delete(id: string, also?: () => void): void {
+    this.#db.transaction(() => {
+      this.#documents.delete(id);
+      also?.();
+    });
     this.#byId.delete(id);
   }
 }

@@ -1,3 +1,4 @@
+import type { FactAuthor } from '../api/why.ts';
 import type { Database } from './database.ts';
 import { Documents } from './documents.ts';
 
@@ -19,6 +20,10 @@ export interface VolumeRecord {
   readonly filling?: true;
   /** Its directory is about to have, or has, this name: the next start finishes it. */
   readonly renamingTo?: string;
+  /** With `removing`: it goes into the trash, its directory to this place there. */
+  readonly trashing?: { readonly place: string; readonly operation: string; readonly by: FactAuthor };
+  /** It is being brought back from that place in the trash; after a crash it is there again. */
+  readonly restoringFrom?: string;
 }
 
 /** Docker's mark of a volume that nobody named. */
@@ -55,9 +60,12 @@ export class VolumeStore {
     this.#byName.set(record.name, record);
   }
 
-  /** Throws `not-found` when it is gone. */
-  update(record: VolumeRecord): void {
-    this.#documents.update(record);
+  /** `also` is done in the same transaction. Throws `not-found` when it is gone. */
+  update(record: VolumeRecord, also?: () => void): void {
+    this.#db.transaction(() => {
+      this.#documents.update(record);
+      also?.();
+    });
     this.#byName.set(record.name, record);
   }
 
@@ -71,9 +79,12 @@ export class VolumeStore {
     this.#byName.set(record.name, record);
   }
 
-  /** Idempotent. */
-  delete(name: string): void {
-    this.#documents.delete(name);
+  /** `also` is done in the same transaction. Idempotent. */
+  delete(name: string, also?: () => void): void {
+    this.#db.transaction(() => {
+      this.#documents.delete(name);
+      also?.();
+    });
     this.#byName.delete(name);
   }
 }

@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { mount, splitOptions, unmount } from '../linux/mount.ts';
 import { mountOf, readMounts } from '../linux/mountinfo.ts';
 import { localMount } from './local-options.ts';
+
+/** Among the volumes, so that they are on one filesystem; no volume can have the name. */
+const TRASH = '.trash';
 
 /** Volumes as directories of this host, `<root>/<name>/_data`; with options, as what is mounted there while it is used. */
 export class LocalDriver {
@@ -56,6 +59,46 @@ export class LocalDriver {
     await rm(join(this.#root, name), { recursive: true, force: true });
     // were it there again after a power cut, the next volume of this name would have its files
     if (existsSync(this.#root)) await syncDirectory(this.#root);
+  }
+
+  /** Its directory goes to this place in the trash: the name is free, the files are kept. Idempotent. Throws `conflict` while something is mounted. */
+  async discard(name: string, place: string): Promise<void> {
+    if (this.isMounted(name)) throw new EngineError('conflict', `remove ${name}: ${this.dataPath(name)} is mounted`);
+    await mkdir(join(this.#root, TRASH), { recursive: true, mode: 0o700 });
+    await this.#move(join(this.#root, name), this.discardedPath(place));
+  }
+
+  /** As `name` again, which is free. Idempotent. Throws `conflict` when something is in the way. */
+  async restore(place: string, name: string): Promise<void> {
+    const target = join(this.#root, name);
+    if (existsSync(this.discardedPath(place)) && existsSync(target)) {
+      throw new EngineError(
+        'conflict',
+        `restore ${name}: ${target} is in the way, and of no volume: move it elsewhere`,
+      );
+    }
+    await this.#move(this.discardedPath(place), target);
+  }
+
+  discardedPath(place: string): string {
+    return join(this.#root, TRASH, place);
+  }
+
+  /** Places in the trash. */
+  async discarded(): Promise<string[]> {
+    return readdir(join(this.#root, TRASH)).catch(() => []);
+  }
+
+  /** Idempotent. */
+  async removeDiscarded(place: string): Promise<void> {
+    await rm(this.discardedPath(place), { recursive: true, force: true });
+  }
+
+  async #move(from: string, to: string): Promise<void> {
+    if (!existsSync(from)) return;
+    await rename(from, to);
+    await syncDirectory(join(this.#root, TRASH));
+    await syncDirectory(this.#root);
   }
 
   /** Mounts what the options say, unless it is mounted already. Throws `invalid-argument` in Docker's words. */

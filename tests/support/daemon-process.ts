@@ -13,6 +13,8 @@ export interface DaemonOptions {
   /** Everything of this daemon is below it. */
   readonly directory: string;
   readonly args?: readonly string[];
+  /** Keeps what is removed for undo; otherwise it is gone at once, so that what is left behind shows. */
+  readonly trash?: boolean;
 }
 
 /** A daemon of its own for a test: private roots, socket, bridge and cgroup parent, so that many run side by side. */
@@ -41,6 +43,7 @@ export class DaemonProcess {
       ['--bridge', this.bridge],
       ['--bip', `10.${200 + (number % 50)}.${randomInt(0, 255)}.1/24`],
       ['--cgroup-parent', `/${this.cgroupParent}`],
+      options.trash ? [] : ['--trash=false'],
       options.args ?? [],
     ].flat();
   }

@@ -4,7 +4,11 @@ import { fileURLToPath } from 'node:url';
 import type { EngineOptions } from '../../src/engine/config.ts';
 
 /** `['containers', 'start', 'web']` */
-export type Call = readonly [service: 'containers' | 'images' | 'volumes', verb: string, ...args: unknown[]];
+export type Call = readonly [
+  service: 'containers' | 'images' | 'volumes' | 'networks' | 'trash',
+  verb: string,
+  ...args: unknown[],
+];
 
 /** Runs the calls in an engine of another process, and kills that with SIGKILL: when they are done, or `afterMs` after it opened. */
 export async function killedEngine(

@@ -1,6 +1,7 @@
 /** The shapes of the smaller requests. */
 import type { AuthConfig } from '../../api/auth.ts';
 import type { ExecCreateRequest, ExecStartRequest } from '../../api/exec.ts';
+import type { TrashRestoreRequest } from '../../api/trash.ts';
 import type { VolumeCreateRequest } from '../../api/volume.ts';
 import { execSecret } from './secret.ts';
 import { anything, bool, list, map, pair, string, struct, uint } from './shape.ts';
@@ -25,6 +26,8 @@ export const execStart = struct<ExecStartRequest>('container.ExecStartOptions', 
   Tty: bool,
   ConsoleSize: pair(uint),
 });
+
+export const trashRestore = struct<TrashRestoreRequest>('trash.RestoreRequest', { Ids: list(string) });
 
 export const volumeCreate = struct<VolumeCreateRequest>('volume.CreateOptions', {
   Name: string,

@@ -12,6 +12,7 @@ import { networkRoutes } from './networks.ts';
 import { registryRoutes } from './registries.ts';
 import { secretRoutes } from './secrets.ts';
 import { systemRoutes } from './system.ts';
+import { trashRoutes } from './trash.ts';
 import { volumeRoutes } from './volumes.ts';
 
 /** Every route of the API. */
@@ -27,6 +28,7 @@ export function routeTable(engine: EngineServices, buildkit?: BuildkitService): 
     ...networkRoutes(engine),
     ...volumeRoutes(engine),
     ...secretRoutes(engine),
+    ...trashRoutes(engine),
     ...registryRoutes(engine),
     ...absentRoutes(),
   ];

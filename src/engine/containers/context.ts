@@ -8,6 +8,7 @@ import type { BackgroundWork } from '../background.ts';
 import type { EngineConfig } from '../config.ts';
 import type { EventService } from '../engine.ts';
 import type { Networking } from '../networks/networking.ts';
+import type { Trash } from '../trash/trash.ts';
 import type { LiveContainers } from './live.ts';
 import type {
   ContainerCommitter,
@@ -34,6 +35,8 @@ export interface ContainerContext {
   readonly roots: ContainerRoots;
   readonly volumes: ContainerVolumes;
   readonly secrets: ContainerSecrets;
+  /** Where removed ones go. */
+  readonly trash: Pick<Trash, 'ticket' | 'put'>;
   readonly networking: Networking;
   /** By name or id; undefined when there is none. */
   readonly findNetwork: (

@@ -102,6 +102,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       runEnded: async () => {},
       committed: async () => {},
     },
+    trash: { ticket: () => undefined, put: () => {} },
     findNetwork: async () => undefined,
     networking: {
       check: () => [],

@@ -9,6 +9,7 @@ import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oc
 import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
 import type { ContainerMount, ContainerRecord } from '../../state/containers.ts';
 import type { PreparedNetwork } from '../networks/networking.ts';
+import type { TrashTicket } from '../trash/trash.ts';
 
 /**
  * What the life of a container needs of the other parts of the engine, and no more than that.
@@ -36,7 +37,10 @@ export interface ContainerVolumes {
   /** After every run, or a failed start: undoes what `prepare` mounted on the host. Idempotent. */
   unmount(record: ContainerRecord): Promise<void>;
   /** The container is gone: nothing keeps its volumes any more; the anonymous ones are deleted when asked. */
-  release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void>;
+  release(
+    record: ContainerRecord,
+    options: { readonly anonymous: boolean; readonly ticket?: TrashTicket | undefined },
+  ): Promise<void>;
 }
 
 export interface ContainerSecrets {

@@ -6,6 +6,7 @@ import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, currentRecord, findContainer, publishContainerEvent } from './context.ts';
 import { endTask } from './kill.ts';
 import { presentAuthor, withFact } from './facts.ts';
+import type { TrashTicket } from '../trash/trash.ts';
 import type { Outcome } from './live.ts';
 import { containerDirectory } from './networked.ts';
 import { countsAsRunning, hasProcess, restartCancelled } from './state.ts';
@@ -21,6 +22,7 @@ export async function removeContainer(
     return;
   }
   const by = presentAuthor();
+  const ticket = context.trash.ticket();
   const { id, name } = findContainer(context, nameOrId);
   const live = context.live.of(id);
   if (live.removing) throw new EngineError('conflict', `removal of container ${nameOrId} is already in progress`);
@@ -32,7 +34,7 @@ export async function removeContainer(
       const record = context.store.get(id);
       if (!record) return; // auto-removed by the end of its run
       await live.cleanup;
-      const drop = { volumes: options.volumes === true, by };
+      const drop = { volumes: options.volumes === true, by, ticket };
       await dropContainer(context, record, drop, { exitCode: record.state.exitCode });
     });
   } catch (error) {
@@ -89,20 +91,23 @@ async function killIfRunning(context: ContainerContext, id: string, by: FactAuth
 export async function dropContainer(
   context: ContainerContext,
   record: ContainerRecord,
-  options: { volumes: boolean; by: FactAuthor },
+  options: { volumes: boolean; by: FactAuthor; ticket?: TrashTicket | undefined },
   outcome: Outcome,
 ): Promise<void> {
   const { id } = record;
   const live = context.live.of(id);
+  // one that goes at its end is not missed
+  const ticket = record.hostConfig.AutoRemove ? undefined : options.ticket;
   live.removing = true;
   clearTimeout(live.restartTimer);
   live.health?.stop();
   // anonymous volumes are known by this record alone: they go before it does
   if (record.mounts.some((mount) => mount.point.Type === 'volume')) {
     await live.cleanup;
-    await context.volumes.release(record, { anonymous: options.volumes });
+    await context.volumes.release(record, { anonymous: options.volumes, ticket });
   }
-  context.store.remove(withFact(record, { Kind: 'removed', By: options.by }));
+  const removed = withFact(record, { Kind: 'removed', By: options.by });
+  context.store.remove(removed, ticket && (() => context.trash.put(ticket, { kind: 'container', record: removed })));
   publishContainerEvent(context, record, 'destroy');
   // why its last run failed is told to who waits for that, not for the removal
   live.removed.tell({ exitCode: outcome.exitCode });
@@ -111,6 +116,7 @@ export async function dropContainer(
   context.live.forget(id);
   void context.background.run(`container ${id}: removal of its files`, async () => {
     await cleanup;
+    if (ticket) return;
     await context.snapshots.remove(id);
     // when the engine closes before they are done, the next one sweeps
     if (!(await live.readers.empty(context.closing).then(yes, no))) return;

@@ -70,9 +70,10 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
   }
 
   async remove(name: string, options: RemoveOptions & { platforms?: string[] } = {}): Promise<ImageDeleteItem[]> {
+    const ticket = this.#parts.trash?.ticket();
     // An image is of one platform here: another one is not there to be removed.
     for (const platform of options.platforms ?? []) this.record(name, platform);
-    return removeImage(this.#parts, name, options);
+    return removeImage(this.#parts, name, { ...options, ticket });
   }
 
   prune(filters: Filters): Promise<PruneImagesReport> {

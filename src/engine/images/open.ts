@@ -22,6 +22,9 @@ export interface OpenImagesOptions extends Pick<
   /** A policy file, which need not be there. */
   readonly policyFile?: string | undefined;
   readonly admit?: () => void;
+  readonly trash?: ImageParts['trash'];
+  /** Active snapshots that are somebody's besides containers'. */
+  readonly otherActive?: () => Iterable<string>;
   readonly used?: (id: string) => void;
   /** As `CollectorParts` has them. */
   readonly otherChains?: () => Iterable<ChainId>;
@@ -49,13 +52,13 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
     leases: new Leases(),
     content: await FileContentStore.open(root),
   };
-  const { otherBlobs, otherChains, admit, used } = others;
+  const { otherBlobs, otherChains, otherActive, admit, used, trash } = others;
   const collector = new Collector({
     ...stores,
     ...(otherBlobs && { otherBlobs }),
     ...(otherChains && { otherChains }),
   });
-  const owned = new Set(Array.from(containers(), (container) => container.id));
+  const owned = new Set([...Array.from(containers(), (container) => container.id), ...(otherActive?.() ?? [])]);
   await collector.collectActive((key) => owned.has(key));
   await collector.collectAll();
   const signatures = new ImageSignatureStore(db);
@@ -65,6 +68,7 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
     collector,
     ...(admit && { admit }),
     ...(used && { used }),
+    trash,
     publish,
     containers,
     registry,

@@ -6,6 +6,7 @@ import type { ImageStore } from '../../state/images.ts';
 import type { LayerStore } from '../../state/layers.ts';
 import type { Leases } from '../../state/leases.ts';
 import type { Collector } from '../gc.ts';
+import type { Trash } from '../trash/trash.ts';
 import type { ImagePolicy } from '../policy/image-policy.ts';
 import type { RegistryAccess } from './registry-access.ts';
 
@@ -22,6 +23,8 @@ export interface ImageParts {
   readonly publish: (action: string, id: string, attributes: Record<string, string>) => void;
   /** Before something is made that takes room. Throws `no-space`. */
   readonly admit?: () => void;
+  /** Where removed ones go; undefined: nowhere. */
+  readonly trash?: Pick<Trash, 'ticket' | 'put'> | undefined;
   /** Told of each image that is about to be used. */
   readonly used?: (id: string) => void;
   /** Every container, running or not, with the image it was made from. */

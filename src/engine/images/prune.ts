@@ -3,6 +3,7 @@ import type { ImageDeleteItem, PruneImagesReport } from '../../api/image.ts';
 import { errorCode } from '../../base/errors.ts';
 import type { ImageRecord } from '../../state/images.ts';
 import { booleanFilter, createdNanos, untilFilter } from './list.ts';
+import type { TrashTicket } from '../trash/trash.ts';
 import type { ImageParts } from './parts.ts';
 import { removeImage } from './remove.ts';
 import { memberImages } from './targets.ts';
@@ -16,6 +17,7 @@ export async function pruneImages(
   filters: Filters,
   signal?: AbortSignal,
 ): Promise<PruneImagesReport> {
+  const ticket = parts.trash?.ticket();
   checkFilters(filters, ['dangling', 'label', 'label!', 'until']);
   const danglingOnly = booleanFilter(filters, 'dangling') ?? true;
   const until = untilFilter(filters, BigInt(Date.now()) * 1_000_000n);
@@ -31,9 +33,9 @@ export async function pruneImages(
     if (names.length === 0) {
       // One platform of an image that has a name.
       if (members.has(image.id)) continue;
-      if (parts.images.children(image.id).length === 0) deleted.push(...(await tryRemove(parts, image.id)));
+      if (parts.images.children(image.id).length === 0) deleted.push(...(await tryRemove(parts, image.id, ticket)));
     } else if (!danglingOnly || names.every((name) => name.includes('@'))) {
-      for (const name of names) deleted.push(...(await tryRemove(parts, name)));
+      for (const name of names) deleted.push(...(await tryRemove(parts, name, ticket)));
     }
   }
   const reclaimed = deleted.reduce((sum, item) => sum + (sizes.get(item.Deleted ?? '') ?? 0), 0);
@@ -47,9 +49,9 @@ function isWanted(image: ImageRecord, filters: Filters, until: bigint | undefine
   return matchesLabels(filters, labels) && !(filters.get('label!') ?? []).some((label) => hasLabel(labels, label));
 }
 
-async function tryRemove(parts: ImageParts, name: string): Promise<ImageDeleteItem[]> {
+async function tryRemove(parts: ImageParts, name: string, ticket: TrashTicket | undefined): Promise<ImageDeleteItem[]> {
   try {
-    return await removeImage(parts, name);
+    return await removeImage(parts, name, { ticket });
   } catch (error) {
     const code = errorCode(error);
     if (code === 'conflict' || code === 'not-found') return [];

@@ -3,9 +3,12 @@ import { EngineError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { familiar, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import type { ImageTarget } from '../../state/image-targets.ts';
 import type { ImageRecord, ImageReference } from '../../state/images.ts';
+import type { TrashedImage } from '../../state/trash-records.ts';
 import { chainsOf } from '../gc.ts';
 import { eventAttributes } from './names.ts';
+import type { TrashTicket } from '../trash/trash.ts';
 import type { ImageParts } from './parts.ts';
 import { isIdOf, lookupName, resolveImage } from './resolve.ts';
 import { forgetTarget } from './targets.ts';
@@ -14,6 +17,8 @@ export interface RemoveOptions {
   readonly force?: boolean;
   /** Keeps parents that have no name. */
   readonly noPrune?: boolean;
+  /** It goes into the trash. */
+  readonly ticket?: TrashTicket | undefined;
 }
 
 /**
@@ -26,7 +31,10 @@ export async function removeImage(
   options: RemoveOptions = {},
 ): Promise<ImageDeleteItem[]> {
   const removal = new Removal(parts, options);
-  parts.db.transaction(() => removal.remove(name));
+  parts.db.transaction(() => {
+    removal.remove(name);
+    if (options.ticket) parts.trash?.put(options.ticket, { kind: 'image', record: removal.taken(name) });
+  });
   for (const event of removal.events) event();
   await parts.collector.collect(removal.garbage);
   return removal.items;
@@ -37,6 +45,7 @@ class Removal {
   readonly items: ImageDeleteItem[] = [];
   readonly events: (() => void)[] = [];
   readonly garbage = { blobs: [] as string[], snapshots: [] as string[] };
+  readonly #taken = { images: [] as ImageRecord[], references: [] as ImageReference[], targets: [] as ImageTarget[] };
   readonly #parts: ImageParts;
   readonly #options: RemoveOptions;
 
@@ -64,6 +73,20 @@ class Removal {
     if (remaining.length === 0) this.#delete(image, { quiet: true, force: this.#options.force ?? false });
   }
 
+  /** All that it took away. */
+  taken(name: string): TrashedImage {
+    const { images, references, targets } = this.#taken;
+    const [first] = references;
+    return {
+      id: images[0]?.id ?? first?.image ?? name,
+      name: first ? familiar(first.reference) : shortId(images[0]?.id ?? name),
+      images: images.map(({ config: _, lastTaggedAt: __, ...image }) => image),
+      references,
+      targets,
+      blobs: this.garbage.blobs,
+    };
+  }
+
   #refuseLastName(image: ImageRecord, name: string): void {
     for (const container of this.#parts.containers()) {
       if (container.imageId !== image.id) continue;
@@ -88,6 +111,7 @@ class Removal {
 
   #untag(image: ImageRecord, reference: ImageReference): void {
     const name = familiar(reference.reference);
+    this.#taken.references.push(reference);
     this.#parts.images.deleteReference(reference.reference);
     if (reference.target) this.#forgetTarget(image, reference.target.digest);
     this.items.push({ Untagged: name });
@@ -95,9 +119,11 @@ class Removal {
   }
 
   #forgetTarget(image: ImageRecord, digest: Digest): void {
-    const blobs = this.#parts.images.targets.get(digest)?.blobs ?? [];
+    const target = this.#parts.images.targets.get(digest);
+    const blobs = target?.blobs ?? [];
     this.garbage.blobs.push(digest, ...blobs);
     for (const member of forgetTarget(this.#parts, digest, { except: image.id })) this.#gone(member);
+    if (target && !this.#parts.images.targets.get(digest)) this.#taken.targets.push(target);
   }
 
   /** Quiet: the request is done already (a name was taken away, a child deleted), so what forbids this is no error. */
@@ -125,6 +151,7 @@ class Removal {
   /** The image's row is gone: what of its content nothing else has goes too. */
   #gone(image: ImageRecord): void {
     const { collector, snapshotter, publish } = this.#parts;
+    this.#taken.images.push(image);
     this.items.push({ Deleted: image.id });
     this.events.push(() => publish('delete', image.id, { name: image.id }));
     this.garbage.blobs.push(image.id);

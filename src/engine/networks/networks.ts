@@ -11,8 +11,10 @@ import type {
 import { EngineError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { nowNanos, parseTime } from '../../base/time.ts';
+import { parseCidr } from '../../network/address.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import type { NetworkService } from '../engine.ts';
+import type { Trash } from '../trash/trash.ts';
 import { withConfiguration } from './configuration-network.ts';
 import type { ContainerNames } from './container-names.ts';
 import type { LiveNetworks } from './live-networks.ts';
@@ -30,6 +32,8 @@ export interface NetworksOptions {
   /** That new networks get when they do not name them, by driver. */
   readonly options: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
+  /** Where removed ones go; undefined: nowhere. */
+  readonly trash?: Pick<Trash, 'ticket' | 'put'> | undefined;
 }
 
 /** Networks as people name them. */
@@ -41,6 +45,7 @@ export class Networks implements NetworkService {
   readonly #containers: ContainerDirectory;
   readonly #options: NetworksOptions['options'];
   readonly #publishEvent: NetworksOptions['publishEvent'];
+  readonly #trash: NetworksOptions['trash'];
   readonly #locks = new KeyedMutex();
 
   constructor(options: NetworksOptions) {
@@ -51,6 +56,7 @@ export class Networks implements NetworkService {
     this.#containers = options.containers;
     this.#options = options.options;
     this.#publishEvent = options.publishEvent;
+    this.#trash = options.trash;
   }
 
   async create(request: NetworkCreateRequest): Promise<NetworkCreateResponse> {
@@ -140,6 +146,7 @@ export class Networks implements NetworkService {
   }
 
   async remove(id: string): Promise<void> {
+    const ticket = this.#trash?.ticket();
     const record = this.#registry.resolve(id);
     await this.#locks.run(record.id, async () => {
       if (isPredefined(record)) {
@@ -159,9 +166,42 @@ export class Networks implements NetworkService {
         );
       }
       await this.#registry.withdraw(record);
-      this.#registry.store.delete(record.id);
+      const keep = ticket && this.#trash && (() => this.#trash?.put(ticket, { kind: 'network', record }));
+      this.#registry.store.delete(record.id, keep);
     });
     this.#publishEvent('destroy', record.id, { name: record.name, type: record.driver });
+  }
+
+  /** It was removed, and comes back as it was. `taken` is called when it is there. Throws `conflict`, `invalid-argument` (its subnet is another's by now). */
+  async restore(record: NetworkRecord, taken: () => void): Promise<void> {
+    await this.#locks.run(record.id, async () => {
+      if (this.#registry.store.byName(record.name)) {
+        throw new EngineError('conflict', `network with name ${record.name} already exists`);
+      }
+      const { subnets } = this.#registry;
+      const ipam = record.ipam.map((config) => {
+        const { subnet } = parseCidr(config.Subnet!);
+        // one that nobody asked for may be another's by now
+        if (!record.ownSubnet && subnets.isTaken(subnet)) return subnets.free(subnet.family);
+        subnets.check(subnet);
+        return config;
+      });
+      this.#registry.checkInterface(record);
+      this.#registry.store.insert({ ...record, ipam });
+      try {
+        if (!record.configOnly && record.driver !== 'macvlan') await this.#registry.ensure(record.id);
+      } catch (error) {
+        await this.#registry.withdraw(record).catch(() => undefined);
+        this.#registry.store.delete(record.id);
+        throw error;
+      }
+      taken();
+    });
+    this.#publishEvent('create', record.id, { name: record.name, type: record.driver });
+  }
+
+  has(id: string): boolean {
+    return this.#registry.store.get(id) !== undefined;
   }
 
   /** Whether other networks are made of it. */

@@ -12,7 +12,6 @@ import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
 import { NetworkStore } from '../../state/networks.ts';
 import type { EngineConfig } from '../config.ts';
-import type { NetworkService } from '../engine.ts';
 import type { FileDefaults } from './container-files.ts';
 import { ContainerNames } from './container-names.ts';
 import { ContainerNetworking } from './container-networking.ts';
@@ -21,7 +20,7 @@ import { gatewayMode, publishAddress, trustedInterfaces } from './network-option
 import { NetworkRegistry } from './network-registry.ts';
 import { uniqueLocalPool } from './network-request.ts';
 import type { ContainerDirectory, Networking } from './networking.ts';
-import { Networks } from './networks.ts';
+import { Networks, type NetworksOptions } from './networks.ts';
 import { PublishedPorts } from './published-ports.ts';
 import { RunNetworks } from './run-networks.ts';
 
@@ -44,10 +43,11 @@ export interface OpenNetworksOptions {
   >;
   readonly containers: ContainerDirectory;
   readonly publishEvent: (action: string, networkId: string, attributes: Record<string, string>) => void;
+  readonly trash?: NetworksOptions['trash'];
 }
 
 export interface OpenedNetworks {
-  readonly networks: NetworkService;
+  readonly networks: Networks;
   readonly networking: Networking;
   /** Running containers keep their networks. When there are none, the host is left without a trace of this engine. */
   close(): Promise<void>;
@@ -119,6 +119,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
       live: new LiveNetworks(parts),
       options: config.networkOptions,
       publishEvent,
+      trash: options.trash,
     }),
     networking: new ContainerNetworking({
       ...parts,

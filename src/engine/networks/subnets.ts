@@ -37,9 +37,14 @@ export class Subnets {
 
   /** Throws `forbidden`, as Docker does, when a network of ours overlaps. */
   check(subnet: Subnet): void {
-    if (this.#own().some((other) => overlaps(other, subnet))) {
+    if (this.isTaken(subnet)) {
       throw new EngineError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space');
     }
+  }
+
+  /** Whether a network of ours overlaps. */
+  isTaken(subnet: Subnet): boolean {
+    return this.#own().some((other) => overlaps(other, subnet));
   }
 
   /** The network's subnet that the host has a route into; undefined when there is none. */

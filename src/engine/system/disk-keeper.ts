@@ -27,6 +27,8 @@ export interface DiskKeeperParts {
   readonly policy: DiskPolicy;
   /** Bytes of the data root without volumes. */
   readonly measure: (signal: AbortSignal) => Promise<number>;
+  /** Deletes of what was removed the oldest, until so many bytes are free. Gives the bytes freed. */
+  readonly emptyTrash?: (bytes: number) => Promise<number>;
   /** Images that no container has. */
   readonly unusedImages: () => readonly KeptImage[];
   /** By name, or by id when it has none. False when something still needs it. */
@@ -48,8 +50,8 @@ const IDLE_MS = 3600_000;
 const SHARE = 20;
 
 /**
- * Keeps the engine within its disk budget by itself: after whatever makes images, and every hour. First goes what the build
- * cache can make again, then images that no container has, the longest unused first. Containers, their images and volumes
+ * Keeps the engine within its disk budget by itself: after whatever makes images, and every hour. First goes what was
+ * removed already and is in the trash, then what the build cache can make again, then images that no container has, the longest unused first. Containers, their images and volumes
  * are never touched; when that is not enough, what would need more room is refused.
  */
 export class DiskKeeper {
@@ -138,6 +140,9 @@ export class DiskKeeper {
     if (policy.budget === undefined) return;
     let used = await this.#parts.measure(signal);
     const budget = policy.budget;
+    if (used > budget && this.#parts.emptyTrash && (await this.#parts.emptyTrash(used - budget)) > 0) {
+      used = await this.#parts.measure(signal);
+    }
     if (used > budget) {
       await this.#parts.pruneBuilds({ bytes: used - budget });
       used = await this.#parts.measure(signal);

@@ -9,6 +9,7 @@ import type { BuildService } from '../engine.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { removeImage } from '../images/remove.ts';
 import { memberImages } from '../images/targets.ts';
+import type { Trash } from '../trash/trash.ts';
 import { DiskKeeper, type KeptImage } from './disk-keeper.ts';
 
 export interface OpenDiskKeeperParts {
@@ -17,6 +18,8 @@ export interface OpenDiskKeeperParts {
   readonly uses: ImageUses;
   /** What builds keep for later ones. */
   readonly builds: () => Pick<BuildService, 'prune' | 'diskUsage'>;
+  /** What was removed, and goes first. */
+  readonly trash: Pick<Trash, 'free' | 'volumeBytes'>;
   readonly publish: (action: string, attributes: Record<string, string>) => void;
 }
 
@@ -24,7 +27,7 @@ export interface OpenDiskKeeperParts {
 const OUTSIDE = new Set(['volumes', 'exec', 'reserve', 'lock']);
 
 /** The keeper on the engine's own parts. */
-export function openDiskKeeper({ config, images, uses, builds, publish }: OpenDiskKeeperParts): DiskKeeper {
+export function openDiskKeeper({ config, images, uses, builds, trash, publish }: OpenDiskKeeperParts): DiskKeeper {
   const { dataRoot, execRoot, diskBudget, diskUnusedForMs, diskKeepLast, report } = config;
   return new DiskKeeper({
     policy: { budget: diskBudget, unusedForMs: diskUnusedForMs, keepLast: diskKeepLast },
@@ -35,8 +38,9 @@ export function openDiskKeeper({ config, images, uses, builds, publish }: OpenDi
         if (entry.isDirectory() && !OUTSIDE.has(entry.name) && path !== execRoot)
           bytes += (await diskUsage(path, { signal })).bytes;
       }
-      return bytes;
+      return bytes + (await trash.volumeBytes());
     },
+    emptyTrash: (bytes) => trash.free(bytes),
     unusedImages: () => unusedImages(images, uses),
     removeImage: async ({ id, names }) => {
       try {

@@ -22,6 +22,7 @@ import type {
 } from '../containers/parts.ts';
 import { checkBindSource, requireBindSource } from './bind-source.ts';
 import type { MountedImages } from './mounted-images.ts';
+import type { TrashTicket } from '../trash/trash.ts';
 import type { RunMounts } from './run-mounts.ts';
 import type { Volumes } from './volumes.ts';
 
@@ -130,13 +131,16 @@ export class EngineContainerVolumes implements ContainerVolumes {
     }
   }
 
-  async release(record: ContainerRecord, options: { readonly anonymous: boolean }): Promise<void> {
+  async release(
+    record: ContainerRecord,
+    options: { readonly anonymous: boolean; readonly ticket?: TrashTicket | undefined },
+  ): Promise<void> {
     this.#unreserve(record.id);
     const made = this.#containers.get(record.id) !== undefined;
     if (!made) await this.#volumes.removePending(record.id);
     for (const { point, anonymous } of record.mounts) {
       if (point.Type !== 'volume' || point.Name === undefined) continue;
-      if (options.anonymous && anonymous) await this.#volumes.removeAnonymous(point.Name, record.id);
+      if (options.anonymous && anonymous) await this.#volumes.removeAnonymous(point.Name, record.id, options.ticket);
       else if (made) this.#volumes.settle(point.Name);
     }
   }

@@ -9,11 +9,13 @@ import type { OperationOptions } from '../../base/operation.ts';
 import { formatNanos, nowNanos } from '../../base/time.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ContainerRecord, ContainerStore } from '../../state/containers.ts';
+import type { TrashContent } from '../../state/trash-records.ts';
 import { ANONYMOUS_LABEL, isAnonymous, type VolumeRecord, type VolumeStore } from '../../state/volumes.ts';
 import type { LocalDriver } from '../../volume/local-driver.ts';
 import { checkLocalOptions } from '../../volume/local-options.ts';
 import { checkVolumeName } from '../../volume/volume-name.ts';
 import type { EventService, VolumeService } from '../engine.ts';
+import type { Trash, TrashTicket } from '../trash/trash.ts';
 import {
   cloneVolume,
   type CopyParts,
@@ -32,6 +34,8 @@ export interface VolumesOptions {
   readonly driver: LocalDriver;
   readonly runMounts: Pick<RunMounts, 'view' | 'release'>;
   readonly events: Pick<EventService, 'publish'>;
+  /** Where removed ones go; undefined: nowhere. */
+  readonly trash?: Pick<Trash, 'ticket' | 'put' | 'records'>;
   /** Bytes below a directory. */
   readonly usage: (directory: string, signal?: AbortSignal) => Promise<number>;
 }
@@ -46,6 +50,7 @@ export class Volumes implements VolumeService {
   readonly #driver: LocalDriver;
   readonly #events: Pick<EventService, 'publish'>;
   readonly #usage: VolumesOptions['usage'];
+  readonly #trash: VolumesOptions['trash'];
   readonly #copyParts: CopyParts;
   readonly #locks = new KeyedMutex();
   /** Volume → containers whose create has named it, and whose record is not written yet. */
@@ -57,6 +62,7 @@ export class Volumes implements VolumeService {
     this.#driver = options.driver;
     this.#events = options.events;
     this.#usage = options.usage;
+    this.#trash = options.trash;
     this.#copyParts = {
       driver: options.driver,
       runMounts: options.runMounts,
@@ -127,6 +133,7 @@ export class Volumes implements VolumeService {
 
   /** Throws `conflict` while a container has it (`volume is in use - [id]`). */
   async remove(name: string, options: { force?: boolean } = {}): Promise<void> {
+    const ticket = this.#trash?.ticket();
     if (options.force === true && !this.#store.get(name)) return;
     this.#get(name);
     await this.#locks.run(name, async () => {
@@ -135,12 +142,13 @@ export class Volumes implements VolumeService {
       if (users.length > 0) {
         throw new EngineError('conflict', `remove ${name}: volume is in use - [${users.join(', ')}]`);
       }
-      await this.#delete(record);
+      await this.#delete(record, ticket);
     });
   }
 
   /** Without `all=1` only volumes that nobody named. */
   async prune(filters: Filters): Promise<PruneVolumesReport> {
+    const ticket = this.#trash?.ticket();
     checkFilters(filters, ['all', 'label', 'label!']);
     const all = truthFilter(filters, 'all') ?? false;
     const deleted: string[] = [];
@@ -156,7 +164,7 @@ export class Volumes implements VolumeService {
         const bytes = await this.#usage(this.#driver.dataPath(name));
         // the walk took its time: a container may have been created with it
         if (this.usersOf(name).length > 0) return;
-        await this.#delete(record);
+        await this.#delete(record, ticket);
         deleted.push(name);
         reclaimed += bytes;
       });
@@ -266,10 +274,11 @@ export class Volumes implements VolumeService {
   }
 
   /** Removes an anonymous volume that nobody but `containerId` has. Idempotent. */
-  async removeAnonymous(name: string, containerId: string): Promise<void> {
+  async removeAnonymous(name: string, containerId: string, ticket?: TrashTicket): Promise<void> {
     await this.#locks.run(name, async () => {
       const record = this.#store.get(name);
-      if (record && isAnonymous(record) && this.usersOf(name, containerId).length === 0) await this.#delete(record);
+      if (record && isAnonymous(record) && this.usersOf(name, containerId).length === 0)
+        await this.#delete(record, ticket);
     });
   }
 
@@ -290,10 +299,38 @@ export class Volumes implements VolumeService {
   async recover(): Promise<void> {
     const used = this.#usedNames();
     for (const record of this.#store.list()) {
-      if (isHidden(record) || (record.pendingFor !== undefined && !used.has(record.name))) await this.#delete(record);
+      if (record.restoringFrom !== undefined) await this.#undoRestore(record, record.restoringFrom);
+      else if (isHidden(record) || (record.pendingFor !== undefined && !used.has(record.name)))
+        await this.#delete(record);
       else if (record.renamingTo !== undefined) await this.#finishRename(record, record.renamingTo);
       else if (!this.#driver.isMounted(record.name)) await this.#driver.create(record.name);
     }
+    const kept = new Set(this.#trash?.records.list('volume').map(({ content }) => placeOf(content)));
+    for (const place of await this.#driver.discarded()) if (!kept.has(place)) await this.#driver.removeDiscarded(place);
+  }
+
+  /** It was removed, and comes back with all that was in it. `taken` is called in the transaction that ends it. Throws `conflict`. */
+  async restore(record: VolumeRecord, place: string, taken: () => void): Promise<void> {
+    const { name } = record;
+    await this.#locks.run(name, async () => {
+      if (this.#store.get(name)) throw new EngineError('conflict', `a volume named ${name} exists: rename it first`);
+      this.#store.insert({ ...record, restoringFrom: place });
+      try {
+        await this.#driver.restore(place, name);
+      } catch (error) {
+        this.#store.delete(name);
+        throw error;
+      }
+      // one with options has no files of its own to begin with
+      await this.#driver.create(name);
+      this.#store.update(record, taken);
+    });
+    this.#events.publish('volume', 'create', name, { driver: 'local' });
+  }
+
+  async #undoRestore(record: VolumeRecord, place: string): Promise<void> {
+    await this.#driver.discard(record.name, place);
+    this.#store.delete(record.name);
   }
 
   #get(name: string): VolumeRecord {
@@ -372,12 +409,28 @@ export class Volumes implements VolumeService {
   }
 
   /** Its intent first: a crash in between leaves a volume that the next start goes on removing. */
-  async #delete(record: VolumeRecord): Promise<void> {
+  async #delete(record: VolumeRecord, ticket?: TrashTicket): Promise<void> {
     if (this.#driver.isMounted(record.name)) this.#driver.unmount(record.name);
-    this.#store.update({ ...record, removing: true });
-    await this.#driver.remove(record.name);
-    this.#store.delete(record.name);
+    const trashing = record.trashing ?? (ticket && { ...ticket, place: newId().slice(0, 16) });
+    if (trashing && this.#trash) await this.#discard(record, trashing, this.#trash);
+    else {
+      this.#store.update({ ...record, removing: true });
+      await this.#driver.remove(record.name);
+      this.#store.delete(record.name);
+    }
     this.#events.publish('volume', 'destroy', record.name, { driver: 'local' });
+  }
+
+  async #discard(
+    record: VolumeRecord,
+    trashing: NonNullable<VolumeRecord['trashing']>,
+    trash: Pick<Trash, 'put'>,
+  ): Promise<void> {
+    const { removing: _, trashing: __, pendingFor: ___, ...kept } = record;
+    const { place, ...ticket } = trashing;
+    this.#store.update({ ...record, removing: true, trashing });
+    await this.#driver.discard(record.name, place);
+    this.#store.delete(record.name, () => trash.put(ticket, { kind: 'volume', record: kept, place }));
   }
 
   #reserve(name: string, containerId: string): void {
@@ -423,7 +476,11 @@ function checkDriver(name: string, driver: string | undefined): void {
 
 /** Half made, or half removed. */
 function isHidden(record: VolumeRecord): boolean {
-  return record.removing === true || record.filling === true;
+  return record.removing === true || record.filling === true || record.restoringFrom !== undefined;
+}
+
+function placeOf(content: TrashContent): string | undefined {
+  return content.kind === 'volume' ? content.place : undefined;
 }
 
 function matches(record: VolumeRecord, filters: Filters): boolean {

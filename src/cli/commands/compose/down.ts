@@ -2,6 +2,7 @@ import { asDict, textOf } from '../../../compose/model/value.ts';
 import { down } from '../../../compose/project/down.ts';
 import { CommandError } from '../../command.ts';
 import { bool, int, string } from '../../flag.ts';
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { composeCommand } from './context.ts';
 
 export const downCommand = composeCommand({
@@ -12,6 +13,7 @@ export const downCommand = composeCommand({
       'Remove images used by services. "local" remove only images that don\'t have a custom tag ("local"|"all")',
       { complete: ['local', 'all'] },
     ),
+    ...TRASH_FLAG,
     timeout: int('Specify a shutdown timeout in seconds', { short: 't' }),
     volumes: bool(
       'Remove named volumes declared in the "volumes" section of the Compose file and anonymous volumes attached to containers',
@@ -28,7 +30,7 @@ export const downCommand = composeCommand({
     const external = Object.values(asDict(project?.model['volumes']))
       .map(asDict)
       .filter((volume) => volume['external'] === true);
-    await down(await compose.client(), {
+    await down(await clientOf(() => compose.client(), flags), {
       project: name,
       services: project?.services,
       named: args.length === 0 ? undefined : new Set(args),

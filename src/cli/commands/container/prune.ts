@@ -1,3 +1,4 @@
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command } from '../../command.ts';
 import { confirmPrune } from '../../confirm.ts';
 import { bool, filters } from '../../flag.ts';
@@ -9,11 +10,12 @@ export const prune = command({
   flags: {
     filter: filters('Provide filter values (e.g. "until=<timestamp>")'),
     force: bool('Do not prompt for confirmation', { short: 'f' }),
+    ...TRASH_FLAG,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
     if (!(await confirmPrune(cli, flags.force, 'WARNING! This will remove all stopped containers.'))) return 0;
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     const report = await client.containers.prune(pruneFilters(cli, flags.filter));
     printPruned(cli, 'Deleted Containers:', report.ContainersDeleted ?? [], report.SpaceReclaimed);
     return 0;

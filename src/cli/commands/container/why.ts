@@ -1,7 +1,8 @@
-import type { ContainerFact, FactAuthor, WhyDocument } from '../../../api/why.ts';
+import type { ContainerFact, WhyDocument } from '../../../api/why.ts';
 import { command, CommandError } from '../../command.ts';
 import type { Cli } from '../../cli.ts';
 import { bool, string } from '../../flag.ts';
+import { authorOf } from '../../output/author.ts';
 import { escapeControls } from '../../output/escape.ts';
 
 const SHOWN = 8;
@@ -51,7 +52,7 @@ function printText(cli: Cli, document: WhyDocument, all: boolean): void {
 }
 
 function factLine(fact: ContainerFact): string {
-  const by = fact.By ? ` by ${author(fact.By)}` : '';
+  const by = fact.By ? ` by ${authorOf(fact.By)}` : '';
   switch (fact.Kind) {
     case 'ended': {
       const oom = fact.OOMKilled ? ', out of memory' : '';
@@ -71,10 +72,4 @@ function factLine(fact: ContainerFact): string {
     default:
       return `${fact.Kind}${by}`;
   }
-}
-
-function author(by: FactAuthor): string {
-  if (by.Kind === 'engine') return `the engine (${by.Reason ?? 'by itself'})`;
-  if (by.Kind === 'program') return 'the program with the engine';
-  return by.Command ?? `${by.Agent ?? 'a client'}${by.Address === undefined ? '' : ` at ${by.Address}`}`;
 }

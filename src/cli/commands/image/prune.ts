@@ -1,3 +1,4 @@
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command } from '../../command.ts';
 import { confirmPrune } from '../../confirm.ts';
 import { bool, filters } from '../../flag.ts';
@@ -11,12 +12,13 @@ export const prune = command({
     all: bool('Remove all unused images, not just dangling ones', { short: 'a' }),
     filter: filters('Provide filter values (e.g. "until=<timestamp>")'),
     force: bool('Do not prompt for confirmation', { short: 'f' }),
+    ...TRASH_FLAG,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
     const what = flags.all ? 'all images without at least one container associated to them.' : 'all dangling images.';
     if (!(await confirmPrune(cli, flags.force, `WARNING! This will remove ${what}`))) return 0;
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     const report = await client.images.prune(
       new Map([...pruneFilters(cli, flags.filter), ['dangling', [String(!flags.all)]]]),
     );

@@ -1,4 +1,5 @@
 import { ResponseError } from '../../../client/response-error.ts';
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command, CommandError } from '../../command.ts';
 import { describeError } from '../../describe-error.ts';
 import { bool, strings } from '../../flag.ts';
@@ -12,11 +13,12 @@ export const rm = command({
     platform: strings(
       'Remove only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")',
     ),
+    ...TRASH_FLAG,
   },
   args: { min: 1 },
   complete: 'image',
   async run(cli, { flags, args }) {
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     const failures: string[] = [];
     let fatal = false;
     for (const name of args) {

@@ -1,15 +1,16 @@
 import { ResponseError } from '../../../client/response-error.ts';
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command } from '../../command.ts';
 import { describeError } from '../../describe-error.ts';
 import { bool } from '../../flag.ts';
 
 export const rm = command({
   usage: 'NETWORK [NETWORK...]',
-  flags: { force: bool('Do not error if the network does not exist', { short: 'f' }) },
+  flags: { force: bool('Do not error if the network does not exist', { short: 'f' }), ...TRASH_FLAG },
   args: { min: 1 },
   complete: 'network',
   async run(cli, { flags, args }) {
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     let code = 0;
     for (const name of args) {
       try {

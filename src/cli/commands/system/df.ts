@@ -1,4 +1,7 @@
 import type { DiskUsage } from '../../../api/system.ts';
+import type { TrashDocument } from '../../../api/trash.ts';
+import { errorCode } from '../../../base/errors.ts';
+import type { Client } from '../../../client/client.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { CONTAINER_FORMAT, containerRow } from '../../output/container-row.ts';
@@ -20,6 +23,7 @@ export const df = command({
       throw new CommandError('the format and verbose flags conflict');
     const client = await cli.client();
     const usage = await client.system.diskUsage();
+    const trash = await trashOf(client);
     if (flags.verbose) {
       cli.io.stdout.write(cli.clean(details(usage)));
       return 0;
@@ -31,12 +35,33 @@ export const df = command({
         headers: { TotalCount: 'TOTAL' },
         typeName: '*formatter.diskUsageContext',
       },
-      [imagesRow(usage), containersRow(usage), volumesRow(usage), cacheRow(usage)],
+      [
+        imagesRow(usage),
+        containersRow(usage),
+        volumesRow(usage),
+        cacheRow(usage),
+        ...(trash && trash.Operations.length > 0 ? [trashRow(trash)] : []),
+      ],
       { template: flags.format },
     );
     return 0;
   },
 });
+
+/** Undefined with an engine that has none. */
+async function trashOf(client: Client): Promise<TrashDocument | undefined> {
+  try {
+    return await client.trash.list();
+  } catch (error) {
+    if (errorCode(error) === 'not-found') return undefined;
+    throw error;
+  }
+}
+
+function trashRow({ Operations, Size }: TrashDocument): Row {
+  const total = Operations.reduce((sum, { Items }) => sum + Items.length, 0);
+  return summary('Trash', total, 0, Size, Size);
+}
 
 function summary(
   Type: string,

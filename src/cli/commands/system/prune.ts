@@ -1,3 +1,4 @@
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command, CommandError } from '../../command.ts';
 import { confirmPrune } from '../../confirm.ts';
 import { bool, filters } from '../../flag.ts';
@@ -12,6 +13,7 @@ export const prune = command({
     filter: filters('Provide filter values (e.g. "label=<key>=<value>")'),
     force: bool('Do not prompt for confirmation', { short: 'f' }),
     volumes: bool('Prune anonymous volumes'),
+    ...TRASH_FLAG,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
@@ -31,7 +33,7 @@ export const prune = command({
         : `\n  Items to be pruned will be filtered with:\n${[...filter].flatMap(([key, values]) => values.map((value) => `  - ${key}=${value}\n`)).join('')}`;
     const warning = `WARNING! This will remove:\n${losses.map((item) => `  - ${item}\n`).join('')}${filterText}`;
     if (!(await confirmPrune(cli, flags.force, warning))) return 0;
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     let bytes = 0;
     const containers = await client.containers.prune(filter);
     bytes += containers.SpaceReclaimed;

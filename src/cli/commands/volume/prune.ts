@@ -1,3 +1,4 @@
+import { clientOf, TRASH_FLAG } from '../../options/trash.ts';
 import { command } from '../../command.ts';
 import { confirmPrune } from '../../confirm.ts';
 import { bool, filters } from '../../flag.ts';
@@ -10,6 +11,7 @@ export const prune = command({
     all: bool('Remove all unused volumes, not just anonymous ones', { short: 'a' }),
     filter: filters('Provide filter values (e.g. "label=<label>")'),
     force: bool('Do not prompt for confirmation', { short: 'f' }),
+    ...TRASH_FLAG,
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
@@ -19,7 +21,7 @@ export const prune = command({
     if (!(await confirmPrune(cli, flags.force, `WARNING! This will remove ${what}`))) return 0;
     const filter = pruneFilters(cli, flags.filter);
     if (flags.all) filter.set('all', ['true']);
-    const client = await cli.client();
+    const client = await clientOf(() => cli.client(), flags);
     const report = await client.volumes.prune(filter);
     printPruned(cli, 'Deleted Volumes:', report.VolumesDeleted ?? [], report.SpaceReclaimed);
     return 0;
