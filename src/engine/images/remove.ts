@@ -80,7 +80,10 @@ class Removal {
     return {
       id: images[0]?.id ?? first?.image ?? name,
       name: first ? familiar(first.reference) : shortId(images[0]?.id ?? name),
-      images: images.map(({ config: _, lastTaggedAt: __, ...image }) => image),
+      images: images.map((image) => {
+        const { config: _, lastTaggedAt: __, ...kept } = image;
+        return kept;
+      }),
       references,
       targets,
       blobs: this.garbage.blobs,
