@@ -56,6 +56,8 @@ export interface ContainerFact {
   readonly What?: string;
   /** Of `signal`: the container did not end in time after the first. */
   readonly TimedOut?: boolean;
+  /** Of `ended`, of a container that is removed then: what its output says. */
+  readonly Hints?: readonly Finding[];
   /** Of `start-failed`, and of `ended` when the run was lost. */
   readonly Error?: string;
 }

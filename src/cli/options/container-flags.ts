@@ -145,6 +145,9 @@ export const CONTAINER_FLAGS = {
   rm: bool('Automatically remove the container and its associated anonymous volumes when it exits'),
   runtime: string('Runtime to use for this container'),
   'security-opt': list('Security Options'),
+  hardened: bool(
+    'Drop every capability, no new privileges, a read-only root with /tmp and /run in memory, at most 512 processes',
+  ),
   'shm-size': bytes('Size of /dev/shm'),
   'stop-signal': string('Signal to stop the container'),
   'stop-timeout': int('Timeout (in seconds) to stop a container'),

@@ -104,7 +104,7 @@ function hostConfig(flags: ContainerFlags, given: ReadonlySet<string>, env: Envi
   if (flags.privileged) host.Privileged = true;
   if (flags['publish-all']) host.PublishAllPorts = true;
   if (flags['read-only']) host.ReadonlyRootfs = true;
-  const security = parseSecurityOptions(flags['security-opt']);
+  const security = parseSecurityOptions([...(flags.hardened ? ['hardened=true'] : []), ...flags['security-opt']]);
   if (security.options.length > 0) host.SecurityOpt = security.options;
   if (security.unconfinedPaths) Object.assign(host, { MaskedPaths: [], ReadonlyPaths: [] });
   if (flags['storage-opt'].length > 0) {

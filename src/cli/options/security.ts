@@ -17,7 +17,8 @@ export function parseSecurityOptions(given: readonly string[]): SecurityOptions 
       continue;
     }
     const match = /^([^=:]+)[=:](.*)$/s.exec(option);
-    if (!match && option !== 'no-new-privileges') throw new Error(`Invalid --security-opt: ${JSON.stringify(option)}`);
+    if (!match && option !== 'no-new-privileges' && option !== 'hardened')
+      throw new Error(`Invalid --security-opt: ${JSON.stringify(option)}`);
     if (match?.[1] === 'seccomp' && !['unconfined', 'builtin'].includes(match[2]!)) {
       options.push(`seccomp=${readProfile(match[2]!)}`);
       continue;

@@ -5,12 +5,13 @@ import type {
   ContainerCreateResponse,
   HostConfig,
 } from '../../api/container.ts';
-import { EngineError, errorMessage } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId, shortId } from '../../base/ids.ts';
-import { now } from '../../base/time.ts';
+import { now, within } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import type { ScaffoldEntry } from '../../snapshot/scaffold.ts';
 import { type ContainerMount, type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
+import { harden } from '../../runtime/spec/hardened.ts';
 import { DEFAULT_READONLY_PATHS, defaultMaskedPaths } from '../../runtime/spec/mounts.ts';
 import { checkLogConfig } from '../../runtime/spec/validate-log.ts';
 import type { EngineConfig } from '../config.ts';
@@ -42,8 +43,9 @@ export async function createContainer(
   if ((config.Entrypoint ?? []).length === 0 && (config.Cmd ?? []).length === 0) {
     throw new EngineError('invalid-argument', 'no command specified');
   }
+  const hardened = harden(config, hostConfig);
   if (hostConfig.Secrets?.length) hostConfig.Secrets = context.secrets.plan(hostConfig.Secrets);
-  const warnings = [...context.specs.check({ ...config, Hostname: asked.Hostname ?? '' }, hostConfig)];
+  const warnings = [...hardened, ...context.specs.check({ ...config, Hostname: asked.Hostname ?? '' }, hostConfig)];
   let record: ContainerRecord = {
     id,
     name: name ?? generateName((candidate) => store.byName(candidate) !== undefined),
@@ -67,7 +69,7 @@ export async function createContainer(
   record = { ...record, mounts };
   let prepared = false;
   try {
-    await snapshots.prepare(id, image.chain, { scaffold: MOUNT_POINTS });
+    await onceFreed(context, () => snapshots.prepare(id, image.chain, { scaffold: MOUNT_POINTS }));
     prepared = true;
     insert(context, record, name !== undefined);
   } catch (error) {
@@ -78,6 +80,20 @@ export async function createContainer(
   publishContainerEvent(context, record, 'create');
   return { Id: id, Warnings: warnings };
 }
+
+/** What is being removed just now may be what the disk is full of: waited for, and tried once more. */
+async function onceFreed(context: ContainerContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (errorCode(error) !== 'no-space') throw error;
+    await within(REMOVALS_MS, context.background.settled());
+    await within(REMOVALS_MS, context.snapshots.settled());
+    await work();
+  }
+}
+
+const REMOVALS_MS = 5000;
 
 /** Namespaces of another container are joined by its id: its name may change. Throws `invalid-argument`: of a 404 clients think that the image is missing. */
 function joinById(context: Pick<ContainerContext, 'store'>, hostConfig: HostConfig): void {

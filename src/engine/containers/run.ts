@@ -12,6 +12,8 @@ import { shouldRestart } from './restart-policy.ts';
 import { setUpRun, startExitCode, tearDown } from './set-up.ts';
 import { ended, hasProcess, running, startFailed } from './state.ts';
 import { runIsUnhealthy } from './unwell.ts';
+import { lastOutput } from './why/last-output.ts';
+import { outputFindings } from './why/output.ts';
 import { publishVolumesMounted, publishVolumesUnmounted } from './volume-events.ts';
 
 /**
@@ -104,9 +106,12 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
     (live.unwell || shouldRestart(before.hostConfig.RestartPolicy, { ...before, exitCode: exit.exitCode }));
   const state = ended(before.state, exit, restart ? 'restarting' : 'exited');
   const restartAfterMs = restart ? live.backoff.next(Math.max(0, ranMs(state))) : undefined;
-  const record = withFact({ ...before, attachment: undefined, state }, endFact(exit, restartAfterMs));
-  const outcome: Outcome = { exitCode: exit.exitCode, ...(record.state.error && { error: record.state.error }) };
   const removeNow = !restart && before.hostConfig.AutoRemove === true && !live.removing && !live.keep;
+  // its output goes with it
+  const hints = removeNow && exit.exitCode !== 0 ? outputFindings(await lastOutput(context, before), before) : [];
+  const fact = { ...endFact(exit, restartAfterMs), ...(hints.length > 0 && { Hints: hints }) };
+  const record = withFact({ ...before, attachment: undefined, state }, fact);
+  const outcome: Outcome = { exitCode: exit.exitCode, ...(record.state.error && { error: record.state.error }) };
   // a container that goes at once is not written once more: the next start would find its exit file and remove it too
   if (removeNow) store.updateInMemory(record);
   else keep(context, record);

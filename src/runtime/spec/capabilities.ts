@@ -9,6 +9,10 @@ const DEFAULT_CAPABILITIES: readonly string[] = (
   .split(' ')
   .map((name) => `CAP_${name}`);
 
+export function defaultCapabilities(): readonly string[] {
+  return DEFAULT_CAPABILITIES;
+}
+
 export interface CapabilityRequest {
   readonly add: readonly string[];
   readonly drop: readonly string[];

@@ -12,6 +12,10 @@ export interface SecurityOptions {
   readonly systemPathsUnconfined: boolean;
   /** The container may write to its own cgroups. */
   readonly writableCgroups: boolean;
+  /** `no-new-privileges=false`: against what the engine's configuration may say. */
+  readonly privilegesAllowed: boolean;
+  /** See hardened.ts. */
+  readonly hardened: boolean;
 }
 
 /** Throws `invalid-argument` in Docker's words. */
@@ -23,10 +27,16 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
     labels: [] as string[],
     systemPathsUnconfined: false,
     writableCgroups: false,
+    privilegesAllowed: false,
+    hardened: false,
   };
   for (const option of options) {
     if (option === 'no-new-privileges') {
       result.noNewPrivileges = true;
+      continue;
+    }
+    if (option === 'hardened') {
+      result.hardened = true;
       continue;
     }
     if (option === 'disable') {
@@ -49,6 +59,10 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
         break;
       case 'no-new-privileges':
         result.noNewPrivileges = truth(value, option);
+        result.privilegesAllowed = !result.noNewPrivileges;
+        break;
+      case 'hardened':
+        result.hardened = truth(value, option);
         break;
       case 'writable-cgroups':
         result.writableCgroups = truth(value, option);

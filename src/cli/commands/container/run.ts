@@ -18,6 +18,9 @@ gantry run -it --rm busybox sh
 # A web server in the background, its port 80 on the host's 8080
 gantry run -d --name web -p 8080:80 nginx:1.23
 
+# With as few rights as it can do with; when that is not enough it says what is missing
+gantry run --rm --hardened --user 1000 myapp:1.0
+
 # With settings from outside, a volume, and no more memory than it needs
 gantry run -d -e DB_HOST=db -v data:/var/lib/data -m 256m myapp:1.0`,
   flags: {
@@ -47,13 +50,27 @@ gantry run -d -e DB_HOST=db -v data:/var/lib/data -m 256m myapp:1.0`,
       cli.print(id);
       return 0;
     }
-    return attachAndStart(cli, client, id, request, {
+    const code = await attachAndStart(cli, client, id, request, {
       detachKeys: flags['detach-keys'],
       remove: flags.rm,
       proxy: flags['sig-proxy'],
     });
+    if (code !== 0 && flags.hardened) await tellNeeds(cli, client, id);
+    return code;
   },
 });
+
+/** What a hardened container lacked, as far as its end shows it. */
+async function tellNeeds(cli: Cli, client: Client, id: string): Promise<void> {
+  const findings = await client.containers.why(id).then(
+    ({ Findings }) => Findings,
+    () => [],
+  );
+  for (const { Kind, Text, Hint } of findings) {
+    if (!['read-only', 'capability-missing', 'permission-denied'].includes(Kind)) continue;
+    cli.warn(cli.clean(`hardened: ${Text}${Hint === undefined ? '' : ` → ${Hint}`}`));
+  }
+}
 
 /** Attached and waiting before the start, so that no byte and no exit is missed. Gives the container's exit code. */
 async function attachAndStart(

@@ -1,5 +1,8 @@
 import type { Finding } from '../../../api/why.ts';
+import { CAPABILITY_NAMES } from '../../../linux/host-facts.ts';
+import { defaultCapabilities } from '../../../runtime/spec/capabilities.ts';
 import type { ContainerRecord } from '../../../state/containers.ts';
+import { neededCapabilities } from './capability-needs.ts';
 
 /** What programs say of a lack that the container's own settings explain. The first that fits a line, the last line first. */
 export function outputFindings(lines: readonly string[], { config, hostConfig }: ContainerRecord): Finding[] {
@@ -32,6 +35,16 @@ export function outputFindings(lines: readonly string[], { config, hostConfig }:
     });
   }
   const denied = line(/permission denied|operation not permitted|EACCES|EPERM/i);
+  const granted = grantedCapabilities(hostConfig);
+  const needed = denied === undefined ? [] : neededCapabilities(denied, granted);
+  if (denied !== undefined && needed.length > 0 && readOnly === undefined) {
+    found.push({
+      Kind: 'capability-missing',
+      Text: `it was denied what takes ${needed.map((name) => `CAP_${name}`).join(' and ')}: ${denied.trim()}`,
+      Hint: `if it must: ${needed.map((name) => `--cap-add ${name}`).join(' ')}`,
+    });
+    return found;
+  }
   if (denied !== undefined && readOnly === undefined) {
     const user = config.User ?? '';
     const path = pathIn(denied);
@@ -74,6 +87,17 @@ export function outputFindings(lines: readonly string[], { config, hostConfig }:
   }
   return found;
 }
+
+/** Without `CAP_`. */
+function grantedCapabilities({ CapAdd, CapDrop, Privileged }: ContainerRecord['hostConfig']): ReadonlySet<string> {
+  const plain = (names: readonly string[] | null | undefined): string[] =>
+    (names ?? []).map((name) => name.toUpperCase().replace(/^CAP_/, ''));
+  const [added, dropped] = [plain(CapAdd), plain(CapDrop)];
+  const base = dropped.includes('ALL') ? [] : plain(defaultCapabilities()).filter((name) => !dropped.includes(name));
+  return new Set(Privileged || added.includes('ALL') ? EVERYTHING : [...base, ...added]);
+}
+
+const EVERYTHING: readonly string[] = CAPABILITY_NAMES.map((name) => name.replace(/^CAP_/, ''));
 
 /** The first absolute path that a line names. */
 function pathIn(line: string): string | undefined {

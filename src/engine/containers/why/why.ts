@@ -4,7 +4,7 @@ import { listeningSockets } from '../../../linux/listening-sockets.ts';
 import type { ContainerRecord } from '../../../state/containers.ts';
 import type { DepartedContainer } from '../../../state/departed-containers.ts';
 import { type ContainerContext, findContainer } from '../context.ts';
-import { readOutput } from '../logs.ts';
+import { lastOutput } from './last-output.ts';
 import { hasProcess } from '../state.ts';
 import { endingFinding } from './ending.ts';
 import { failedStart } from './failed-start.ts';
@@ -14,9 +14,6 @@ import { outputFindings } from './output.ts';
 import { reachFindings } from './reach.ts';
 import { restartFindings } from './restarts.ts';
 import { authorName, span } from './words.ts';
-
-const OUTPUT_LINES = 10;
-const LINE_LENGTH = 400;
 
 /** Why a container is as it is, one that was removed lately too. Throws `not-found`, `invalid-argument` (several). */
 export async function whyContainer(context: ContainerContext, nameOrId: string): Promise<WhyDocument> {
@@ -128,6 +125,7 @@ function departedDocument(departed: DepartedContainer): WhyDocument {
         ...(!auto && { Hint: 'gantry undo --list shows what can be brought back' }),
       },
       ...(failed ? notStarted(before, state.error) : ran ? [endOf({ state, hostConfig }, before)] : []),
+      ...(lastOf(before, ['ended'])?.Hints ?? []),
     ],
     Facts: facts,
     Output: [],
@@ -136,23 +134,4 @@ function departedDocument(departed: DepartedContainer): WhyDocument {
 
 function lastOf(facts: readonly ContainerFact[], kinds: readonly ContainerFact['Kind'][]): ContainerFact | undefined {
   return facts.findLast(({ Kind }) => kinds.includes(Kind));
-}
-
-/** What the log holds at its end; nothing when it cannot be read. */
-async function lastOutput(context: ContainerContext, record: ContainerRecord): Promise<string[]> {
-  if (record.hostConfig.LogConfig?.Type === 'none') return [];
-  let text = '';
-  try {
-    const options = { stdout: true, stderr: true, tail: OUTPUT_LINES };
-    for await (const { data } of readOutput(context, record, options)) {
-      text = (text + Buffer.from(data).toString('utf8')).slice(-OUTPUT_LINES * LINE_LENGTH * 4);
-    }
-  } catch {
-    return [];
-  }
-  return text
-    .split(/\r?\n/)
-    .filter((line) => line.trim() !== '')
-    .slice(-OUTPUT_LINES)
-    .map((line) => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH)}…` : line));
 }
