@@ -16,6 +16,7 @@ export class Database implements Disposable {
   readonly #statements = new Map<string, StatementSync>();
   readonly #reserve: DiskReserve | undefined;
   #depth = 0;
+  #frugal = false;
 
   private constructor(db: DatabaseSync, reserve: DiskReserve | undefined) {
     this.#db = db;
@@ -71,7 +72,7 @@ export class Database implements Disposable {
       return result;
     } catch (error) {
       if (!isFull(error)) throw error;
-      if (this.#depth === 0 && this.#reserve?.release()) return this.#withRoom(write);
+      if (this.#depth === 0 && !this.#frugal && this.#reserve?.release()) return this.#withRoom(write);
       throw new EngineError('no-space', 'the disk of the data root is full: free space on it and try again', {
         cause: error,
       });
@@ -104,6 +105,16 @@ export class Database implements Disposable {
       return this.transaction(work);
     } finally {
       this.#db.exec('PRAGMA synchronous=FULL');
+    }
+  }
+
+  /** As `relaxedTransaction`, for what is worth none of the reserve: fails with `no-space` when the disk is full. */
+  optionalTransaction<T>(work: () => T): T {
+    this.#frugal = true;
+    try {
+      return this.relaxedTransaction(work);
+    } finally {
+      this.#frugal = false;
     }
   }
 

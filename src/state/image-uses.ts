@@ -43,7 +43,7 @@ export class ImageUses {
     const images = [...this.#unwritten];
     this.#unwritten.clear();
     try {
-      this.#db.relaxedTransaction(() => {
+      this.#db.optionalTransaction(() => {
         for (const image of images)
           this.#db.run(
             'INSERT INTO image_uses (image, used) VALUES (?, ?) ON CONFLICT (image) DO UPDATE SET used = excluded.used',

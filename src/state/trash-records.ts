@@ -87,7 +87,7 @@ export class TrashRecords {
   }
 
   setSize(seq: number, bytes: number): void {
-    this.#db.relaxedTransaction(() => this.#db.run('UPDATE trash SET size = ? WHERE seq = ?', bytes, seq));
+    this.#db.optionalTransaction(() => this.#db.run('UPDATE trash SET size = ? WHERE seq = ?', bytes, seq));
   }
 
   /** Idempotent. */

@@ -32,10 +32,8 @@ test('a full data root: clear errors, nothing stuck, recovery by itself', { time
     // What it printed while there was no room is not in its log: the log is on that disk too.
     assert.equal(filled.code, 1, filled.err);
 
-    assert.equal(
-      docker(...run, '-d', '--name', 'filler', 'busybox', 'sh', '-c', 'cat /dev/zero >/f; sleep 1000').code,
-      0,
-    );
+    const filler = docker(...run, '-d', '--name', 'filler', 'busybox', 'sh', '-c', 'cat /dev/zero >/f; sleep 1000');
+    assert.equal(filler.code, 0, `${filler.err}\n${daemon.log}`);
     for (let tries = 0; tries < 100 && !/100%/.test(spawnSync('df', [data], { encoding: 'utf8' }).stdout); tries++) {
       spawnSync('sleep', ['0.05']);
     }

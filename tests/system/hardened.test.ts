@@ -50,7 +50,9 @@ describe(
       // what was asked for wins where it does not take back what hardened gives
       const own = await run(
         `${STATUS}; mount | grep " /tmp " | grep -c size=1024k`,
-        ...['--cap-add', 'CHOWN', '--tmpfs', '/tmp:size=1m', '--pids-limit', '7'],
+        '--cap-add=CHOWN',
+        '--tmpfs=/tmp:size=1m',
+        '--pids-limit=7',
       );
       assert.match(own.stdout, /CapEff:0{15}1 .* 1\n$/);
     });

@@ -239,7 +239,11 @@ export class Trash {
       } catch {
         continue; // it went meanwhile
       }
-      this.#parts.records.setSize(seq, bytes);
+      try {
+        this.#parts.records.setSize(seq, bytes);
+      } catch {
+        return; // the disk is full: room comes first
+      }
     }
   }
 
