@@ -281,6 +281,39 @@ export interface BuildDirectoryDocument {
 
 export interface BuildMessage extends ProgressMessage {
   readonly ask?: BuildQuestion;
+  /** Instead of the steps' lines, when the query has `events=1`. */
+  readonly event?: BuildEventDocument;
+}
+
+/** A step of a build as it begins, prints and ends. Times are milliseconds since the epoch. */
+export interface BuildEventDocument {
+  readonly Type: 'started' | 'output' | 'done' | 'failed' | 'warning';
+  readonly Time?: number;
+  readonly Vertex?: BuildVertexDocument;
+  /** Of `done`: how the step got its result. */
+  readonly Origin?: 'cached' | 'shared' | 'run';
+  /** What was printed, what failed, what is warned of. */
+  readonly Message?: string;
+  /** Of `warning`. */
+  readonly Rule?: string;
+  readonly Line?: number;
+}
+
+export interface BuildVertexDocument {
+  /** Unique for its platform in its build. */
+  readonly Id: string;
+  /** The instruction as written. */
+  readonly Text: string;
+  /** Index of its stage, and its name where it has one. */
+  readonly Stage: number;
+  readonly StageName?: string;
+  /** Where a build is for several. */
+  readonly Platform?: string;
+  /** In its stage, from 0, and how many there are. */
+  readonly Position: number;
+  readonly Total: number;
+  /** Of the Dockerfile, from 1. */
+  readonly Line: number;
 }
 
 export interface BuildQuestion {

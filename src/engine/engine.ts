@@ -410,6 +410,8 @@ export interface BuildRequest {
 export interface BuildOptions extends OperationOptions {
   /** Every step as it begins, speaks and ends. Never awaited. */
   readonly onEvent?: ((event: BuildEvent) => void) | undefined;
+  /** Steps are told by events alone, not by lines of progress too. */
+  readonly eventsOnly?: boolean | undefined;
   /** The client's secrets, ssh agent and directories. */
   readonly session?: BuildSession | undefined;
   /** What another build made that runs now, by the name that `contexts` has for it as `input:name`. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { BuildMessage, BuildVertexDocument } from '../../api/gantry.ts';
 import type { ProgressMessage } from '../../api/progress.ts';
+import type { CommandError } from '../command.ts';
 import type { Io } from '../io.ts';
 import { portsText } from './container-row.ts';
 import { escapeControls } from './escape.ts';
@@ -8,6 +10,7 @@ import { indentJson } from './json.ts';
 import { compareNatural } from './order.ts';
 import { progressText, showProgress } from './progress.ts';
 import { formatRows, type RowFormat } from './rows.ts';
+import { showSteps, StepRows } from './step-rows.ts';
 import { fitRows, layOut } from './table.ts';
 import { TaskRows } from './task-rows.ts';
 import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
@@ -242,4 +245,58 @@ test('tasks in rows: redrawn in place, begun anew below what others write', () =
   text = '';
   rows.show({ kind: 'Container', name: 'a-web-1\x1b[2J', status: 'Error' });
   assert.match(text, /^\x1b\[2K\[\+\] Running 1\/1\n\x1b\[2K ✘ Container a-web-1\S+ +Error +1\.5s\n\x1b\[J$/); // oxlint-disable-line no-control-regex
+});
+
+test('steps in rows: stages side by side, the end of what they print, all of it when one fails', async () => {
+  let text = '';
+  let now = 0;
+  const output = {
+    isTTY: true,
+    columns: 60,
+    rows: 12,
+    write: (data: string | Uint8Array) => void (text += String(data)),
+  };
+  const io = { holdScreen: () => {} } as unknown as Io;
+  const rows = new StepRows({ io, output, colour: false, now: () => now });
+  const vertex = (Stage: number, Position: number, Text: string): BuildVertexDocument => ({
+    Id: `${Stage}.${Position}`,
+    Text,
+    Stage,
+    StageName: ['one', 'two'][Stage]!,
+    Position,
+    Total: 3,
+    Line: 1,
+  });
+  const aux: unknown[] = [];
+  async function* messages(): AsyncGenerator<BuildMessage> {
+    yield { event: { Type: 'started', Vertex: vertex(0, 0, 'FROM a AS one') } };
+    yield { event: { Type: 'done', Vertex: vertex(0, 0, 'FROM a AS one'), Origin: 'cached' } };
+    yield { event: { Type: 'started', Vertex: vertex(0, 1, 'ENV A=1') } };
+    yield { event: { Type: 'done', Vertex: vertex(0, 1, 'ENV A=1'), Origin: 'run' } };
+    yield { event: { Type: 'started', Vertex: vertex(0, 2, 'RUN make') } };
+    yield { event: { Type: 'started', Vertex: vertex(1, 0, 'FROM b AS two') } };
+    yield { aux: { ID: 'x' } };
+    for (let i = 1; i <= 50; i++)
+      yield { event: { Type: 'output', Vertex: vertex(0, 2, 'RUN make'), Message: `line ${i}\n` } };
+    now = 2000;
+    text = '';
+    yield { event: { Type: 'done', Vertex: vertex(1, 0, 'FROM b AS two'), Origin: 'run' } };
+    assert.match(text, /\[\+\] Building 2\.0s \(3\/6\)\n/);
+    assert.match(text, /✔ \[one 1\/3\] FROM a AS one +CACHED\n/);
+    assert.match(text, /. \[one 3\/3\] RUN make +2\.0s\n\S+ +line 46\n(?:.*\n){3}.* line 50\n/);
+    assert.match(text, /✔ \[two 1\/3\] FROM b AS two +2\.0s\n/);
+    assert.doesNotMatch(text, /ENV A|line 45/);
+    text = '';
+    yield { event: { Type: 'failed', Vertex: vertex(0, 2, 'RUN make'), Message: 'it failed' } };
+    yield { error: 'it failed', errorDetail: { message: 'it failed', code: 9, excerpt: '>>> RUN make\n' } };
+  }
+  await assert.rejects(
+    showSteps(rows, output, messages(), (item) => aux.push(item)),
+    (error: CommandError) => error.code === 9 && error.message === 'it failed',
+  );
+  assert.deepEqual(aux, [{ ID: 'x' }]);
+  assert.match(
+    text,
+    /✘ \[one 3\/3\] RUN make[^]*------\n > \[one 3\/3\] RUN make:\nline 1\nline 2\n(?:line \d+\n){48}------\n>>> RUN make\n$/,
+  );
 });

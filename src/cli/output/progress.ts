@@ -31,17 +31,24 @@ export async function showProgress(
 ): Promise<void> {
   const rows = new ProgressRows(output, options.now);
   for await (const message of messages) {
-    const error = message.errorDetail?.message ?? message.error;
     if (options.json === true) output.write(`${JSON.stringify(message)}\n`);
-    if (error !== undefined) {
-      const code = options.stepCode === true ? message.errorDetail?.code : undefined;
-      const excerpt = message.errorDetail?.excerpt;
-      if (options.stepCode === true && excerpt !== undefined) rows.show({ stream: excerpt });
-      throw new CommandError(`${options.errorPrefix ?? ''}${error}`, code || (options.errorCode ?? 1));
-    }
+    throwFailure(message, { ...options, excerpt: (text) => rows.show({ stream: text }) });
     if (message.aux !== undefined) options.onAux?.(message.aux);
     if (options.json !== true) rows.show(message);
   }
+}
+
+/** Throws the CommandError that a message brings; of a build step with its own exit code, its place in the Dockerfile shown before. */
+export function throwFailure(
+  message: ProgressMessage,
+  options: { errorCode?: number; errorPrefix?: string; stepCode?: boolean; excerpt: (text: string) => void },
+): void {
+  const error = message.errorDetail?.message ?? message.error;
+  if (error === undefined) return;
+  const code = options.stepCode === true ? message.errorDetail?.code : undefined;
+  const excerpt = message.errorDetail?.excerpt;
+  if (options.stepCode === true && excerpt !== undefined) options.excerpt(excerpt);
+  throw new CommandError(`${options.errorPrefix ?? ''}${error}`, code || (options.errorCode ?? 1));
 }
 
 class ProgressRows {

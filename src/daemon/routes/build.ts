@@ -9,9 +9,10 @@ import {
   RECENT_BUILDS_PATH,
   type BuildDirectoryDocument,
   type BuildDocument,
+  type BuildEventDocument,
   type BuildMessage,
 } from '../../api/gantry.ts';
-import type { BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
+import type { BuildEvent, BuildOptions, BuildRequest, EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { BuildkitService } from '../../buildkit/service.ts';
 import { BuildDoor } from '../build-door.ts';
@@ -168,8 +169,33 @@ async function buildAsking(parts: BuildRouteParts, door: BuildDoor, exchange: Ex
   };
   await answerWithProgress(exchange, async (options, send) => {
     using session = door.open(document, send, exchange.signal);
-    await run(parts, { context: undefined, request, options: { ...options, session }, send });
+    const tell: (message: BuildMessage) => void = send;
+    const events = exchange.query.flag('events')
+      ? { eventsOnly: true, onEvent: (event: BuildEvent) => tell({ event: eventDocument(event) }) }
+      : {};
+    await run(parts, { context: undefined, request, options: { ...options, session, ...events }, send });
   });
+}
+
+function eventDocument(event: BuildEvent): BuildEventDocument {
+  if (event.type === 'warning') return { Type: 'warning', Rule: event.rule, Message: event.message, Line: event.line };
+  const { id, text, stage, position, total, line } = event.vertex;
+  return {
+    Type: event.type,
+    Time: event.time,
+    Vertex: {
+      Id: id,
+      Text: text,
+      Stage: stage.index,
+      ...(stage.name !== undefined && { StageName: stage.name }),
+      Position: position,
+      Total: total,
+      Line: line,
+    },
+    ...(event.type === 'done' && { Origin: event.origin }),
+    ...(event.type === 'output' && { Message: event.text }),
+    ...(event.type === 'failed' && { Message: event.message }),
+  };
 }
 
 const buildDocument = struct<BuildDocument>('gantry.BuildDocument', {

@@ -172,7 +172,7 @@ export class ImageBuild {
       buildArgs,
       platformArgs,
       lease,
-      announce: (text) => this.#announce(text),
+      announce: options.eventsOnly === true ? () => {} : (text) => this.#announce(text),
       options,
     });
     const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);

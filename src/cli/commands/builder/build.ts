@@ -21,6 +21,7 @@ import { toRecord } from '../../options/environment.ts';
 import { parseUlimit } from '../../options/resource.ts';
 import { readStream } from '../../output/file.ts';
 import { showProgress } from '../../output/progress.ts';
+import { showSteps, StepRows } from '../../output/step-rows.ts';
 import { humanSize } from '../../output/units.ts';
 
 export const build = command({
@@ -111,6 +112,7 @@ gantry build --ssh default .`,
     if (!['auto', 'plain', 'tty', 'quiet', 'json', 'rawjson'].includes(progress))
       throw new CommandError(`invalid progress type ${JSON.stringify(progress)}: use auto, plain, tty, quiet or json`);
     const quiet = flags.quiet || progress === 'quiet';
+    const json = progress === 'json' || progress === 'rawjson';
     const place = args[0]!;
     const remote = isRemote(place);
     const call = flags.check ? { method: 'check', json: false } : readCall(flags.call);
@@ -125,6 +127,14 @@ gantry build --ssh default .`,
     const pins = flags.locked ? await locksOf(cli, place, flags) : undefined;
     const attests = attestationsOf(flags);
     const outputs = outputsOf(flags);
+    // What goes to stdout is alone there.
+    const screen = outputs.some(({ dest }) => dest === '-') ? cli.io.stderr : cli.io.stdout;
+    const redrawn = progress === 'tty' || (progress === 'auto' && screen.isTTY && cli.env['TERM'] !== 'dumb');
+    // Explanations are lines that stay.
+    const rows =
+      redrawn && !quiet && !flags.explain
+        ? new StepRows({ io: cli.io, output: screen, colour: screen.isTTY && !cli.env['NO_COLOR'] })
+        : undefined;
     checkDestinations(cli, outputs);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
     for (const secret of secrets) checkSecret(secret);
@@ -186,6 +196,7 @@ gantry build --ssh default .`,
           ? undefined
           : JSON.stringify(Object.fromEntries(engineSecrets.map(({ id, engine }) => [id, engine]))),
       pins: pins && JSON.stringify(Object.fromEntries(pins)),
+      events: json || rows !== undefined || undefined,
       version: '1',
     };
     let id = '';
@@ -205,7 +216,9 @@ gantry build --ssh default .`,
       named: new Map([...named].flatMap(([name, { tree }]) => (tree ? [[name, { tree, label: name }]] : []))),
       ssh: flags.ssh.map((text) => parseSsh(text, cli.env).id),
       compress: flags.compress,
-      sending: sending(cli, quiet),
+      sending: rows
+        ? (bytes) => rows.detail(`Sending build context to the engine  ${humanSize(bytes)}`)
+        : sending(cli, quiet),
       registryConfig:
         Object.keys(credentials).length === 0
           ? undefined
@@ -222,10 +235,8 @@ gantry build --ssh default .`,
       if (report) reports.push(report);
       receiver.onAux(aux);
     };
-    // What goes to stdout is alone there.
-    const screen = outputs.some(({ dest }) => dest === '-') ? cli.io.stderr : cli.io.stdout;
     const show = async (): Promise<number> => {
-      if (progress === 'json' || progress === 'rawjson') {
+      if (json) {
         for await (const message of messages) {
           cli.print(JSON.stringify(message));
           if (message.aux !== undefined) onAux(message.aux);
@@ -245,6 +256,8 @@ gantry build --ssh default .`,
         });
         id ||= log.trim();
         if (screen === cli.io.stdout) cli.print(id);
+      } else if (rows) {
+        await showSteps(rows, screen, messages, onAux);
       } else {
         await showProgress(screen, messages, { onAux, stepCode: true });
       }
