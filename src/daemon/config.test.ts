@@ -26,6 +26,7 @@ test('flags and file make one configuration', async () => {
     ...words('--data-root=/d --exec-root /e -H unix:///x.sock -H tcp://127.0.0.1:1'),
     ...words('--bridge b0 --bip 10.1.2.3/24 --mtu 1400 --icc=false --dns 1.1.1.1,9.9.9.9 -D --add-runtime x=/bin/x'),
     ...words('--default-address-pool base=10.5.0.0/16,size=24 --ip 127.0.0.1 --init=false'),
+    ...words('--registry-min-rate 0 --registry-stall-timeout 5'),
   );
   assert.deepEqual(config.hosts, [
     { kind: 'unix', path: '/x.sock' },
@@ -33,6 +34,8 @@ test('flags and file make one configuration', async () => {
   ]);
   assert.equal(config.log.level, 'debug');
   assert.deepEqual(config.engine.bridge, { name: 'b0', cidr: '10.1.2.3/24', mtu: 1400, icc: false });
+  assert.equal(config.engine.registryMinRate, 0);
+  assert.equal(config.engine.registryStallMs, 5000);
   assert.deepEqual(config.engine.dns, ['1.1.1.1', '9.9.9.9']);
   assert.deepEqual(config.engine.labels, ['a=b']);
   assert.deepEqual({ ...config.engine.logOptions }, { 'max-size': '5m' });
@@ -86,6 +89,8 @@ test('what is wrong is said in Docker’s words', async (t) => {
     ['{}', ['--add-runtime', 'foo'], /invalid runtime argument: foo$/],
     ['{}', ['--mtu', 'x'], /^invalid argument "x" for "--mtu" flag: strconv\.ParseInt: parsing "x": invalid syntax$/],
     ['{}', ['--tls=x'], /^invalid argument "x" for "--tls" flag: strconv\.ParseBool: parsing "x": invalid syntax$/],
+    ['{"registry-min-rate":-1}', [], /invalid registry-min-rate -1/],
+    ['{}', ['--registry-stall-timeout', '0'], /invalid registry-stall-timeout 0: it takes 1 to 86400 seconds/],
     ['{}', ['--shutdown-timeout'], /^flag needs an argument: --shutdown-timeout$/],
     ['{}', ['--log-driver', 'foo'], /plugin "foo" not found/],
     ['{}', ['--default-runtime', 'foo'], /foo is not among the runtimes/],

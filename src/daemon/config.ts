@@ -175,11 +175,13 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     secretKeyFile: settings['secret-key-file'],
     diskBudget: sizeSetting(settings['disk-budget']),
     diskUnusedForMs: durationSetting('disk-unused-for', settings['disk-unused-for']),
-    diskKeepLast: countSetting(settings['disk-keep-last']),
+    diskKeepLast: countSetting('disk-keep-last', settings['disk-keep-last']),
     trash: trashPolicy(settings),
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     imagePolicy: settings['image-policy'],
+    registryMinRate: countSetting('registry-min-rate', settings['registry-min-rate']),
+    registryStallMs: secondsSetting('registry-stall-timeout', settings['registry-stall-timeout']),
     registryConfigDirectories: settings['registry-config-dirs'],
     debug,
   };
@@ -295,7 +297,14 @@ function trashPolicy(settings: Settings): EngineOptions['trash'] {
   );
 }
 
-function countSetting(count: number | undefined): number | undefined {
+function countSetting(name: string, count: number | undefined): number | undefined {
   if (count === undefined || count >= 0) return count;
-  throw new EngineError('invalid-argument', `invalid disk-keep-last ${count}`);
+  throw new EngineError('invalid-argument', `invalid ${name} ${count}`);
+}
+
+/** Milliseconds. */
+function secondsSetting(name: string, seconds: number | undefined): number | undefined {
+  if (seconds === undefined) return undefined;
+  if (seconds >= 1 && seconds <= 86_400) return seconds * 1000;
+  throw new EngineError('invalid-argument', `invalid ${name} ${seconds}: it takes 1 to 86400 seconds`);
 }

@@ -6,6 +6,7 @@ import { VERSION } from '../base/version.ts';
 import { enterOwnNamespace } from '../engine/own-namespace.ts';
 import { type CommandLine, helpText, parseCommandLine } from './command-line.ts';
 import { type DaemonConfig, loadConfig } from './config.ts';
+import { keepMemoryTight } from '../linux/allocator.ts';
 import { keepOpenAcrossExec } from '../linux/keep-open.ts';
 import { inheritedSockets } from './inherited-sockets.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -42,6 +43,7 @@ async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger):
   for (const { fd } of inheritedSockets(process.env, process.pid)) keepOpenAcrossExec(fd);
   log.debug(enterOwnNamespace({ dataRoot, execRoot, env: { ...process.env, NODE_OPTIONS: nodeOptions() } }));
 
+  keepMemoryTight();
   const { Daemon } = await import('./daemon.ts');
   const daemon = new Daemon({ commandLine, config, log, env: process.env });
   let ending = false;

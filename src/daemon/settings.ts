@@ -29,6 +29,8 @@ export interface Settings {
   'insecure-registries'?: string[];
   'registry-mirrors'?: string[];
   'registry-config-dirs'?: string[];
+  'registry-min-rate'?: number;
+  'registry-stall-timeout'?: number;
   'image-policy'?: string;
   registry?: string;
   'registry-config'?: string;
@@ -105,6 +107,8 @@ const fields: Fields<Settings> = {
   'insecure-registries': list(string),
   'registry-mirrors': list(string),
   'registry-config-dirs': list(string),
+  'registry-min-rate': int,
+  'registry-stall-timeout': int,
   'image-policy': string,
   registry: string,
   'registry-config': string,
@@ -268,6 +272,20 @@ export const FLAGS: readonly Flag[] = [
     append,
     'DIR',
     'Directory with HOST/hosts.toml and certificates (default "/etc/gantry/certs.d" and "/etc/docker/certs.d")',
+  ),
+  flag(
+    'registry-min-rate',
+    'registry-min-rate',
+    number,
+    'BYTES',
+    'Give up a connection to a registry that moves fewer bytes a second (default 1024; 0 waits for ever)',
+  ),
+  flag(
+    'registry-stall-timeout',
+    'registry-stall-timeout',
+    number,
+    'SECONDS',
+    'Give up a connection to a registry on which nothing moves for so long; the time that rates are measured over (default 60)',
   ),
   flag('registry', 'registry', text, 'ADDRESS:PORT', 'Serve the images of this engine as a registry'),
   flag('registry-config', 'registry-config', text, 'FILE', 'Settings of that registry: TLS, logins, limits (JSON)'),

@@ -66,6 +66,10 @@ export interface EngineConfig {
   /** Hosts of registries that may be spoken to without TLS. */
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];
+  /** Bytes a second; a registry that moves fewer is given up. Undefined is the client's default, 0 none. */
+  readonly registryMinRate: number | undefined;
+  /** Over what time that is measured, and how long nothing at all may move. */
+  readonly registryStallMs: number | undefined;
   /** What may be pulled, run and built upon (docs/supply-chain.md); need not be there. */
   readonly imagePolicy: string;
   /** Each may have `<host>/hosts.toml` and certificates, best first. */
@@ -125,6 +129,8 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     buildCache: {},
     insecureRegistries: [],
     registryMirrors: [],
+    registryMinRate: undefined,
+    registryStallMs: undefined,
     imagePolicy: '/etc/gantry/policy.json',
     // Ours and Docker's place.
     registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],

@@ -127,6 +127,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const registries = new RegistryClient({
     insecure: config.insecureRegistries,
     mirrors: config.registryMirrors,
+    minBytesPerSecond: config.registryMinRate,
+    stallMs: config.registryStallMs,
     certificateDirectories: config.registryConfigDirectories,
   });
   opened.defer(() => registries.close());

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
+import { readdirSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RemoteImages } from '../../src/engine/images/remote-images.ts';
+import type { PaceLimits } from '../../src/registry/client/pace.ts';
 import { RegistryClient } from '../../src/registry/client/registry-client.ts';
+import { streamOf, tarOf } from '../images/archive.ts';
 import { NOTHING, TestImages } from '../images/image-store.ts';
 import { type Answer, MisbehavingRegistry } from './misbehaving-registry.ts';
 
-/** Images of an engine whose registry client waits for nothing. */
-async function openImages(root?: string, stallMs?: number): Promise<TestImages & AsyncDisposable> {
-  const client = new RegistryClient({ retryDelayMs: 1, ...(stallMs !== undefined && { stallMs }) });
+/** Images of an engine whose registry client waits for nothing, or as long as `pace` says. */
+async function openImages(root?: string, pace: PaceLimits = {}): Promise<TestImages & AsyncDisposable> {
+  const client = new RegistryClient({ retryDelayMs: 1, ...pace });
   const images = await TestImages.open({ registry: new RemoteImages(client), ...(root === undefined ? {} : { root }) });
   const close = images.close.bind(images);
   images.close = async () => {
@@ -263,7 +268,7 @@ test('a layer that breaks off goes on where it was, also in the next engine', as
 
 test('a registry that stalls in the middle of a layer is given up, and asked for the rest', async () => {
   await using registry = await MisbehavingRegistry.open({ file: randomBytes(100_000).toString('base64') });
-  await using images = await openImages(undefined, 500);
+  await using images = await openImages(undefined, { stallMs: 500 });
   let stalls = 0;
   registry.answer = (request, response) => {
     if (!isLayer(registry, request.url) || stalls === 2) return false;
@@ -283,6 +288,123 @@ test('a registry that stalls in the middle of a layer is given up, and asked for
     [undefined, 'bytes=20000-', 'bytes=40000-'],
   );
 });
+
+/** Sends `bytes` one by one, every 20 ms, for as long as anybody listens; `done` when all are sent. */
+function dribble(response: ServerResponse, bytes: Buffer, done = (): void => {}): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    if (at === bytes.length) return done();
+    response.write(bytes.subarray(at, ++at));
+  }, 20);
+  response.once('close', () => clearInterval(timer));
+}
+
+test('a registry that sends a byte now and then is given up, asked for the rest, and given up for good', async () => {
+  await using registry = await MisbehavingRegistry.open({ file: randomBytes(100_000).toString('base64') });
+  await using images = await openImages(undefined, { stallMs: 1000, minBytesPerSecond: 20_000 });
+  let slow = 2;
+  const length = registry.layer.length;
+  registry.answer = (request, response) => {
+    if (!isLayer(registry, request.url) || slow-- <= 0) return false;
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': length - start,
+      ...(start > 0 && { 'content-range': `bytes ${start}-${length - 1}/${length}` }),
+    });
+    // A good beginning, so that it must be the average that counts.
+    response.write(registry.layer.subarray(start, start + 30_000));
+    dribble(response, registry.layer.subarray(start + 30_000));
+    return true;
+  };
+  await images.images.pull(`${registry.host}/app:1`);
+  const ranges = registry.layerRequests.map(({ headers }) =>
+    Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0),
+  );
+  assert.ok(ranges.length >= 3, String(ranges));
+  assert.ok(ranges[0] === 0 && ranges[1]! >= 30_000 && ranges[2]! >= 60_000, String(ranges));
+  await images.images.remove(`${registry.host}/app:1`);
+
+  slow = Infinity;
+  registry.requests.length = 0;
+  const pulled = images.images.pull(`${registry.host}/app:1`);
+  await assert.rejects(pulled, {
+    code: 'unavailable',
+    message: /the registry sends less than 20000 bytes a second \(measured over 1 s; the setting registry-min-rate\)$/,
+  });
+  assert.ok(registry.layerRequests.length >= 3);
+});
+
+test('a manifest, and the head of an answer, that come byte by byte end as well', async () => {
+  await using registry = await MisbehavingRegistry.open();
+  await using images = await openImages(undefined, { stallMs: 300, minBytesPerSecond: 10_000 });
+  registry.answer = (request, response) => {
+    if (!isManifest(request.url) || request.method === 'HEAD') return false;
+    response.writeHead(200, { 'content-type': registry.manifestType });
+    dribble(response, Buffer.alloc(1_000_000, ' '));
+    return true;
+  };
+  await assert.rejects(images.images.pull(`${registry.host}/app:1`), {
+    code: 'unavailable',
+    message: /less than 10000/,
+  });
+  registry.answer = (request, response) => {
+    if (!isManifest(request.url)) return false;
+    const socket = request.socket;
+    socket.write('HTTP/1.1 200 OK\r\nx-long: ');
+    const timer = setInterval(() => socket.write('x'), 20);
+    response.once('close', () => clearInterval(timer));
+    return true;
+  };
+  await assert.rejects(images.images.pull(`${registry.host}/app:1`), {
+    code: 'unavailable',
+    message: /the registry stalls/,
+  });
+});
+
+test('a disk of ours that is slow is not held against the registry', async () => {
+  await using registry = await MisbehavingRegistry.open({ file: randomBytes(600_000).toString('base64') });
+  const client = new RegistryClient({ retryDelayMs: 1, stallMs: 500, minBytesPerSecond: 10_000_000 });
+  const repository = await client.repository({ domain: registry.host, path: 'app' });
+  const target = { digest: registry.layerDigest, size: registry.layer.length };
+  let size = 0;
+  for await (const chunk of repository.stream(target)) {
+    size += chunk.byteLength;
+    await sleep(200);
+  }
+  client.close();
+  assert.equal(size, target.size);
+});
+
+for (const [name, read] of [
+  ['reads nothing', () => {}],
+  ['reads a little now and then', (request: IncomingMessage) => void setInterval(() => request.read(1), 20).unref()],
+] as const) {
+  test(`a push to a registry that ${name} ends`, async () => {
+    await using registry = await MisbehavingRegistry.open();
+    await using images = await openImages(undefined, { stallMs: 300, minBytesPerSecond: 500_000 });
+    let uploads = 0;
+    registry.answer = (request, response) => {
+      if (!request.url!.includes('/blobs/uploads/')) return false;
+      if (request.method === 'POST' || request.method === 'DELETE') {
+        request.resume();
+        response.writeHead(202, { location: '/v2/app/blobs/uploads/1' }).end();
+        return true;
+      }
+      uploads++;
+      read(request);
+      return true;
+    };
+    // More than the buffers of two sockets have room for.
+    const layer = await tarOf({ file: randomBytes(16 << 20) });
+    await images.images.import(streamOf(layer), { repository: `${registry.host}/app`, tag: '2' });
+    await assert.rejects(images.images.push(`${registry.host}/app:2`), {
+      code: 'unavailable',
+      message: /the registry (?:stalls|takes less than 500000 bytes a second)/,
+    });
+    assert.ok(uploads > 1 && uploads <= 7, String(uploads));
+    assert.deepEqual(readdirSync(join(images.root, 'ingest')), []);
+  });
+}
 
 test('the same layer for two pulls comes once', async () => {
   await using registry = await MisbehavingRegistry.open();

@@ -12,7 +12,7 @@ export async function readAll({ body, url }: HttpResponse, limit: number): Promi
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of body) {
       size += chunk.byteLength;
       if (size > limit)
         throw new EngineError('too-large', `${url.origin}${url.pathname} is larger than ${limit} bytes`);
@@ -29,7 +29,7 @@ export async function readAll({ body, url }: HttpResponse, limit: number): Promi
 export async function discard({ body }: HttpResponse): Promise<void> {
   let size = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) if ((size += chunk.byteLength) > MAX_ERROR_BYTES) break;
+    for await (const chunk of body) if ((size += chunk.byteLength) > MAX_ERROR_BYTES) break;
   } catch {
     // Of an answer that nobody wants.
   }
@@ -51,7 +51,7 @@ export async function answerError(response: HttpResponse): Promise<RegistryError
   const message =
     entries.length > 0
       ? entries.map(entryText).join('; ')
-      : `received unexpected HTTP status: ${status} ${response.body.statusMessage ?? ''}`.trimEnd();
+      : `received unexpected HTTP status: ${status} ${response.statusMessage}`.trimEnd();
   return new RegistryError(message, {
     status,
     registryCode: entries[0]?.code,

@@ -10,9 +10,8 @@ import { EngineError, errorCode } from '../../base/errors.ts';
 import { releaseBytes } from '../../base/release-bytes.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { isLinkLocal } from './addresses.ts';
+import { type Pace, type PaceLimits, paceLimits, ResponseBody, TooSlowError } from './pace.ts';
 
-/** Nothing moved in either direction for so long: the other side is gone, or as good as gone. */
-const STALL_MS = 60_000;
 const MAX_REDIRECTS = 5;
 
 export interface TlsTrust {
@@ -39,21 +38,22 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number;
+  readonly statusMessage: string;
   readonly headers: IncomingHttpHeaders;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
   /** To be read or destroyed by the caller. */
-  readonly body: IncomingMessage;
+  readonly body: ResponseBody;
 }
 
 /** HTTP to one registry and to where it redirects: kept connections, limits in time, no credentials to others. */
 export class HttpTransport {
-  readonly #stallMs: number;
+  readonly #pace: Pace;
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
-  constructor(trust: TlsTrust, options: { maxSockets?: number; stallMs?: number | undefined } = {}) {
-    this.#stallMs = options.stallMs ?? STALL_MS;
+  constructor(trust: TlsTrust, options: PaceLimits & { readonly maxSockets?: number } = {}) {
+    this.#pace = paceLimits(options);
     const agent = {
       keepAlive: true,
       maxSockets: options.maxSockets ?? 16,
@@ -74,9 +74,11 @@ export class HttpTransport {
   async send(request: HttpRequest): Promise<HttpResponse> {
     let { url, headers = {} } = request;
     for (let redirects = 0; ; redirects++) {
-      const body = await this.#once({ ...request, url, headers });
-      const response = { status: body.statusCode!, headers: body.headers, url, body };
-      const { location } = body.headers;
+      const message = await this.#once({ ...request, url, headers });
+      const body = new ResponseBody(message, this.#pace, words({ ...request, url }));
+      const { statusCode, statusMessage = '' } = message;
+      const response = { status: statusCode!, statusMessage, headers: message.headers, url, body };
+      const { location } = message.headers;
       const follow = request.method === 'GET' || request.method === 'HEAD';
       if (!follow || !isRedirect(response.status) || location === undefined) return response;
       body.destroy();
@@ -94,8 +96,29 @@ export class HttpTransport {
     this.#https.destroy();
   }
 
+  /** Sends a body at the pace of the connection. Ends quietly once there is an answer: that says what became of it. */
+  async #sendBody(body: Bytes, message: ClientRequest, request: HttpRequest): Promise<void> {
+    const { stallMs, minBytesPerSecond } = this.#pace;
+    for await (const chunk of body) {
+      if (message.destroyed) return;
+      // Each piece has the time that it takes at the slowest.
+      const longest = Math.max(stallMs, (chunk.byteLength / minBytesPerSecond) * 1000);
+      const tooSlow = (): void => void message.destroy(new TooSlowError(words(request), 'takes', this.#pace));
+      const timer = minBytesPerSecond > 0 ? setTimeout(tooSlow, longest) : undefined;
+      try {
+        await new Promise<void>((resolve, reject) => {
+          message.write(chunk, (error) => (error ? reject(error) : resolve()));
+        });
+      } finally {
+        clearTimeout(timer);
+      }
+      if (request.releaseBody === true) releaseBytes(chunk);
+    }
+    await new Promise<void>((resolve) => message.end(resolve));
+  }
+
   async #once(request: HttpRequest): Promise<IncomingMessage> {
-    const { method, url, headers, body, signal } = request;
+    const { method, url, headers, body, signal, timeoutMs = this.#pace.stallMs } = request;
     signal?.throwIfAborted();
     if (isLinkLocal(url.hostname)) {
       throw new EngineError('forbidden', `${words(request)}: addresses of the local link are not spoken to`);
@@ -106,12 +129,13 @@ export class HttpTransport {
       method,
       agent: secure ? this.#https : this.#http,
       headers: { 'user-agent': 'gantry', ...headers, ...(fixed && { 'content-length': String(fixed.byteLength) }) },
-      timeout: request.timeoutMs ?? this.#stallMs,
+      timeout: timeoutMs,
       signal,
     });
-    message.on('timeout', () =>
-      message.destroy(new EngineError('unavailable', `${words(request)}: the registry stalls`)),
-    );
+    const stalled = (): void =>
+      void message.destroy(new EngineError('unavailable', `${words(request)}: the registry stalls`));
+    message.on('timeout', stalled);
+    let patience: NodeJS.Timeout | undefined;
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       message.once('response', resolve);
       message.once('error', reject);
@@ -120,27 +144,19 @@ export class HttpTransport {
     answered.catch(() => {});
     try {
       if (body === undefined || body instanceof Uint8Array) message.end(body);
-      else await Promise.race([answered, sendBody(body, message, request.releaseBody === true)]);
+      else await Promise.race([answered, this.#sendBody(body, message, request)]);
+      // A head that comes byte by byte is activity as well.
+      patience = setTimeout(stalled, timeoutMs);
       const response = await answered;
-      message.setTimeout(this.#stallMs);
+      message.setTimeout(this.#pace.stallMs);
       return response;
     } catch (error) {
       message.destroy();
       throw requestError(error, request);
+    } finally {
+      clearTimeout(patience);
     }
   }
-}
-
-/** Sends a body at the pace of the connection. Ends quietly once there is an answer: that says what became of it. */
-async function sendBody(body: Bytes, message: ClientRequest, release: boolean): Promise<void> {
-  for await (const chunk of body) {
-    if (message.destroyed) return;
-    await new Promise<void>((resolve, reject) => {
-      message.write(chunk, (error) => (error ? reject(error) : resolve()));
-    });
-    if (release) releaseBytes(chunk);
-  }
-  await new Promise<void>((resolve) => message.end(resolve));
 }
 
 function isRedirect(status: number): boolean {

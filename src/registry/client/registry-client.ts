@@ -4,14 +4,13 @@ import { errorCode } from '../../base/errors.ts';
 import type { RegistryCredentials } from './authorizer.ts';
 import { type RegistryHost, RegistryHosts, type RegistryHostsOptions } from './hosts.ts';
 import type { Capability } from './hosts-file.ts';
+import type { PaceLimits } from './pace.ts';
 import { RemoteRepository } from './remote-repository.ts';
 import { RegistrySession } from './session.ts';
 
-export interface RegistryClientOptions extends RegistryHostsOptions {
+export interface RegistryClientOptions extends RegistryHostsOptions, PaceLimits {
   /** Before a request is tried again; default 500 ms, longer each time. */
   readonly retryDelayMs?: number;
-  /** A connection on which nothing moves for so long is given up; default a minute. */
-  readonly stallMs?: number;
 }
 
 export interface OpenOptions {
@@ -98,7 +97,7 @@ export class RegistryClient {
 
   /** A session that nobody else uses, for credentials that are yet to be tried. The caller closes it. */
   async freshSession(domain: string, credentials: RegistryCredentials): Promise<RegistrySession> {
-    return RegistrySession.open(await this.#hosts.origins(domain), credentials, { stallMs: this.#options.stallMs });
+    return RegistrySession.open(await this.#hosts.origins(domain), credentials, this.#pace());
   }
 
   /** Names of the repositories of a registry that tells them, at most `limit`. */
@@ -128,6 +127,10 @@ export class RegistryClient {
     this.#known.clear();
   }
 
+  #pace(): PaceLimits {
+    return { stallMs: this.#options.stallMs, minBytesPerSecond: this.#options.minBytesPerSecond };
+  }
+
   #repository(session: RegistrySession, path: string): RemoteRepository {
     return new RemoteRepository(session, path, { firstDelayMs: this.#options.retryDelayMs });
   }
@@ -150,7 +153,7 @@ export class RegistryClient {
     }
     // Without a signal: others may wait for the same.
     const entry = {
-      session: RegistrySession.open(hosts, credentials, { stallMs: this.#options.stallMs }),
+      session: RegistrySession.open(hosts, credentials, this.#pace()),
       until: Infinity,
     };
     this.#known.set(key, entry);

@@ -6,6 +6,7 @@ import { type Digest, hasherFor, isDigest, sha256 } from '../../oci/digest.ts';
 import { RegistryError } from '../registry-error.ts';
 import { answerError, discard, readAll } from './answers.ts';
 import { type HttpResponse, redirectTarget } from './http.ts';
+import { TooSlowError } from './pace.ts';
 import { isTransient, pause, type RetryOptions, withRetry } from './retry.ts';
 import type { RegistrySession, SessionRequest } from './session.ts';
 
@@ -31,6 +32,9 @@ const ACCEPT = [
 ].join(', ');
 const SCHEMA_1 = /^application\/(?:vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)|json)\b/;
 const MAX_TAG_PAGES = 1000;
+/** Connections in a row that were given up because too little came by them; one that brought so much is not of these. */
+const MAX_SLOW_READS = 3;
+const GOOD_BYTES = 1 << 20;
 /** Pieces that a connection may break a blob into without any of them getting further. */
 const MAX_EMPTY_READS = 5;
 
@@ -127,6 +131,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
     { offset = 0, signal }: { offset?: number; signal?: AbortSignal | undefined } = {},
   ): Bytes {
     let position = offset;
+    let slow = 0;
     for (let failures = 0; position < target.size || target.size === 0;) {
       const before = position;
       let failure: unknown;
@@ -143,7 +148,9 @@ export class RemoteRepository implements ContentSource, ContentSink {
       }
       if (position >= target.size) return;
       failures = position > before ? 1 : failures + 1;
-      if (failures >= MAX_EMPTY_READS) {
+      if (position - before >= GOOD_BYTES) slow = 0;
+      if (failure instanceof TooSlowError) slow++;
+      if (failures >= MAX_EMPTY_READS || slow >= MAX_SLOW_READS) {
         if (failure instanceof EngineError) throw failure;
         const words = `${target.digest}: the registry ended it at ${position} of ${target.size} bytes`;
         throw new EngineError('unavailable', words, { cause: failure });
@@ -340,7 +347,7 @@ export class RemoteRepository implements ContentSource, ContentSink {
       response.body.destroy();
       throw sizeError(target, String(Number(length) + start));
     }
-    return start === position ? (response.body as Bytes) : skip(response.body as Bytes, position);
+    return start === position ? response.body : skip(response.body, position);
   }
 
   async #upload(

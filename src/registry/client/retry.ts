@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineError } from '../../base/errors.ts';
+import { TooSlowError } from './pace.ts';
 import { RegistryError } from '../registry-error.ts';
+
+/** A registry that was too slow so often will be so again. */
+const MAX_SLOW_ATTEMPTS = 3;
 
 export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
@@ -15,11 +19,14 @@ export interface RetryOptions {
 /** Tries again what may go better the next time: broken connections, busy and limited registries. */
 export async function withRetry<T>(work: () => Promise<T>, options: RetryOptions = {}): Promise<T> {
   const { attempts = 5, retries = isTransient } = options;
+  let slow = 0;
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (attempt >= attempts || !retries(error) || options.signal?.aborted) throw error;
+      if (error instanceof TooSlowError) slow++;
+      const isLast = attempt >= attempts || slow >= MAX_SLOW_ATTEMPTS;
+      if (isLast || !retries(error) || options.signal?.aborted) throw error;
       await pause(attempt, error, options);
     }
   }

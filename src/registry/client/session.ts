@@ -1,4 +1,5 @@
 import { EngineError, errorCode } from '../../base/errors.ts';
+import type { PaceLimits } from './pace.ts';
 import { RegistryError } from '../registry-error.ts';
 import { answerError, discard } from './answers.ts';
 import { Authorizer, type RegistryCredentials } from './authorizer.ts';
@@ -32,11 +33,11 @@ export class RegistrySession {
   static async open(
     hosts: readonly RegistryHost[],
     credentials: RegistryCredentials,
-    { signal, stallMs }: { signal?: AbortSignal | undefined; stallMs?: number | undefined } = {},
+    { signal, ...pace }: PaceLimits & { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<RegistrySession> {
     let first: unknown;
     for (const host of hosts) {
-      const transport = new HttpTransport(host.trust, { stallMs });
+      const transport = new HttpTransport(host.trust, pace);
       // A mirror is someone else's: our password for the registry is not for it.
       const authorizer = new Authorizer(transport, host.base, host.mirror ? {} : credentials);
       const session = new RegistrySession(host, transport, authorizer);

@@ -67,7 +67,7 @@ export class S3Client {
       await discard(response);
       throw new EngineError('not-found', `the bucket has no ${key}`);
     }
-    yield* response.body as Bytes;
+    yield* response.body;
   }
 
   async text(key: string): Promise<string | undefined> {
@@ -76,7 +76,7 @@ export class S3Client {
       await discard(response);
       return undefined;
     }
-    return (await collect(response.body as Bytes, MAX_TEXT, key)).toString('utf8');
+    return (await collect(response.body, MAX_TEXT, key)).toString('utf8');
   }
 
   /** With `once`, false where there is one already. */
@@ -106,7 +106,7 @@ export class S3Client {
         ...(token !== undefined && { 'continuation-token': token }),
       };
       const response = await this.#send('GET', undefined, { query });
-      const xml = (await collect(response.body as Bytes, MAX_XML, 'the listing')).toString('utf8');
+      const xml = (await collect(response.body, MAX_XML, 'the listing')).toString('utf8');
       for (const [, item] of xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
         yield {
           key: this.#own(element(item!, 'Key')),
@@ -125,7 +125,7 @@ export class S3Client {
   /** Begins an object in parts. */
   async beginParts(key: string): Promise<string> {
     const response = await this.#send('POST', key, { query: { uploads: '' } });
-    return element((await collect(response.body as Bytes, MAX_XML, key)).toString('utf8'), 'UploadId');
+    return element((await collect(response.body, MAX_XML, key)).toString('utf8'), 'UploadId');
   }
 
   /** Gives the part's tag, for `endParts`. Parts are of 5 MiB at least, save the last. */
@@ -145,7 +145,7 @@ export class S3Client {
       if (await this.head(key)) return;
       throw new EngineError('unavailable', `the object store forgot the parts of ${key}`);
     }
-    const xml = (await collect(response.body as Bytes, MAX_XML, key)).toString('utf8');
+    const xml = (await collect(response.body, MAX_XML, key)).toString('utf8');
     // An error may come behind a status of 200.
     if (!xml.includes('<CompleteMultipartUploadResult')) {
       throw new EngineError('unavailable', `the object store did not put ${key} together: ${element(xml, 'Message')}`);
@@ -161,7 +161,7 @@ export class S3Client {
     for (let after: Record<string, string> | undefined = {}; after;) {
       const query = { uploads: '', prefix: this.#options.prefix, ...after };
       const response = await this.#send('GET', undefined, { query });
-      const xml = (await collect(response.body as Bytes, MAX_XML, 'the listing')).toString('utf8');
+      const xml = (await collect(response.body, MAX_XML, 'the listing')).toString('utf8');
       for (const [, item] of xml.matchAll(/<Upload>(.*?)<\/Upload>/gs)) {
         yield {
           key: this.#own(element(item!, 'Key')),
@@ -182,7 +182,7 @@ export class S3Client {
     const source = { 'x-amz-copy-source': encodeS3(`/${this.#options.bucket}/${this.#options.prefix}${from}`, true) };
     if (size <= MAX_COPY) {
       const response = await this.#send('PUT', to, { headers: source });
-      const xml = (await collect(response.body as Bytes, MAX_XML, to)).toString('utf8');
+      const xml = (await collect(response.body, MAX_XML, to)).toString('utf8');
       if (!xml.includes('<CopyObjectResult'))
         throw new EngineError('unavailable', `the object store did not copy ${to}`);
       return;
@@ -194,7 +194,7 @@ export class S3Client {
         const range = { 'x-amz-copy-source-range': `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}` };
         const query = { partNumber: String(tags.length + 1), uploadId: upload };
         const response = await this.#send('PUT', to, { query, headers: { ...source, ...range } });
-        const xml = (await collect(response.body as Bytes, MAX_XML, to)).toString('utf8');
+        const xml = (await collect(response.body, MAX_XML, to)).toString('utf8');
         if (!xml.includes('<CopyPartResult'))
           throw new EngineError(
             'unavailable',
@@ -237,8 +237,7 @@ export class S3Client {
         const signed = signedHeaders({ method, url, headers, payloadHash }, this.#context());
         const response = await this.#transport.send({ method, url, headers: signed, body });
         if ((response.status >= 200 && response.status < 300) || accept.includes(response.status)) return response;
-        const words =
-          method === 'HEAD' ? '' : (await collect(response.body as Bytes, MAX_XML, 'its answer')).toString('utf8');
+        const words = method === 'HEAD' ? '' : (await collect(response.body, MAX_XML, 'its answer')).toString('utf8');
         if (method === 'HEAD') await discard(response);
         const code = response.status === 403 ? 'forbidden' : response.status === 404 ? 'not-found' : 'unavailable';
         const said = element(words, 'Message') || element(words, 'Code');
