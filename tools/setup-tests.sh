@@ -9,6 +9,7 @@ missing=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need skopeo skopeo
 need umoci umoci
+need podman podman
 need curl curl
 need openssl openssl
 need ssh-agent openssh-client
@@ -43,6 +44,15 @@ if ! command -v docker-registry >/dev/null 2>&1 && [ ! -x .gantry/docker-registr
   rm -rf .gantry/registry-deb && mkdir .gantry/registry-deb
   (cd .gantry/registry-deb && apt-get -qq download docker-registry && dpkg -x ./*.deb ../docker-registry) || say "no docker-registry to be had: its tests are left out"
   rm -rf .gantry/registry-deb
+fi
+
+# Docker's daemon, for round trips of images with it: unpacked too, and only ever started by a test.
+if [ ! -x .gantry/dockerd/usr/sbin/dockerd ]; then
+  say "unpacking Debian's dockerd"
+  rm -rf .gantry/dockerd-deb .gantry/dockerd.new && mkdir .gantry/dockerd-deb
+  (cd .gantry/dockerd-deb && apt-get -qq -o APT::Sandbox::User=root download docker.io containerd && for package in ./*.deb; do dpkg -x "$package" ../dockerd.new; done) >&2 || say "no dockerd to be had: its tests are left out"
+  rm -rf .gantry/dockerd-deb
+  [ ! -d .gantry/dockerd.new ] || mv .gantry/dockerd.new .gantry/dockerd
 fi
 
 # buildx and Compose v2: Debian's stable release has neither, so they come from its newest suite, unpacked beside the

@@ -18,6 +18,8 @@ const KEEP_MS = 10_000;
 export class JobThreads {
   readonly #idle: { readonly worker: Worker; readonly timer: NodeJS.Timeout }[] = [];
   readonly #waiting: ((worker: Worker) => void)[] = [];
+  /** Called when the last idle thread ended. */
+  onRest = (): void => {};
   #busy = 0;
   #starting = 0;
   #growth: NodeJS.Timeout | undefined;
@@ -54,7 +56,9 @@ export class JobThreads {
     worker.unref();
     const timer = setTimeout(() => {
       this.#forget(worker);
-      void worker.terminate();
+      void worker.terminate().then(() => {
+        if (this.#idle.length === 0 && this.#busy === 0) this.onRest();
+      });
     }, KEEP_MS);
     timer.unref();
     this.#idle.push({ worker, timer });

@@ -43,6 +43,11 @@ export const WINDOW = 2 << 20;
 /** All kinds of jobs share them: a build's go through four of them one after the other. */
 const threads = new JobThreads();
 
+/** Calls `work` whenever threads end because there was nothing to do for a while: what jobs moved through this process is over then. */
+export function whenThreadsRest(work: () => void): void {
+  threads.onRest = work;
+}
+
 /** The jobs of `<name>.worker.ts`, in worker threads. They hold no process open, and idle threads end by themselves. */
 export class WorkerThreads {
   readonly #module: string;

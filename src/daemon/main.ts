@@ -3,10 +3,11 @@ import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
+import { whenThreadsRest } from '../base/worker-job.ts';
 import { enterOwnNamespace } from '../engine/own-namespace.ts';
 import { type CommandLine, helpText, parseCommandLine } from './command-line.ts';
 import { type DaemonConfig, loadConfig } from './config.ts';
-import { keepMemoryTight } from '../linux/allocator.ts';
+import { giveMemoryBack, keepMemoryTight } from '../linux/allocator.ts';
 import { keepOpenAcrossExec } from '../linux/keep-open.ts';
 import { inheritedSockets } from './inherited-sockets.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -44,6 +45,7 @@ async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger):
   log.debug(enterOwnNamespace({ dataRoot, execRoot, env: { ...process.env, NODE_OPTIONS: nodeOptions() } }));
 
   keepMemoryTight();
+  whenThreadsRest(giveMemoryBack);
   const { Daemon } = await import('./daemon.ts');
   const daemon = new Daemon({ commandLine, config, log, env: process.env });
   let ending = false;
