@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readdirSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { ByteString } from '../base/byte-string.ts';
-import { bind, check, lastErrno, SystemCallError } from './libc.ts';
+import { bind, bindAside, check, lastErrno, SystemCallError } from './libc.ts';
 
 /**
  * Files by directory descriptor and single name, synchronously: what walks that must never follow a foreign symlink are
@@ -14,6 +14,7 @@ const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
 const AT_EMPTY_PATH = 0x1000;
+const SYNC_FILE_RANGE_WRITE = 2;
 const STATX_BASIC_STATS = 0x7ff;
 
 const openat = bind<(dir: number, name: Buffer, flags: number, mode: number) => number>(
@@ -53,6 +54,9 @@ const statx = bind<(dir: number, name: Buffer, flags: number, mask: number, resu
 );
 const ioctl = bind<(fd: number, request: number, argument: Int32Array) => number>(
   'int ioctl(int fd, unsigned long request, void *argument)',
+);
+const syncFileRangeAside = bindAside<[fd: number, offset: number, length: number, flags: number]>(
+  'int sync_file_range(int fd, long offset, long length, unsigned int flags)',
 );
 const syncfs = bind<(fd: number) => number>('int syncfs(int fd)');
 
@@ -205,6 +209,15 @@ export function statFd(fd: number): FileStat {
 /** Names in an open directory (O_PATH will do), in byte order. */
 export function namesIn(dir: number): ByteString[] {
   return (readdirSync(`/proc/self/fd/${dir}`, { encoding: 'latin1' }) as ByteString[]).sort();
+}
+
+/**
+ * Begins to write a part of a file to the disk, without holding up this thread; resolves when it is on its way, which is
+ * not there yet. A hint, so that a later sync finds less to do: where the filesystem cannot, nothing happens. The file must
+ * stay open until then.
+ */
+export async function beginWriteback(fd: number, offset: number, length: number): Promise<void> {
+  await syncFileRangeAside(fd, offset, length, SYNC_FILE_RANGE_WRITE);
 }
 
 /** Writes everything that waits for the disk on the filesystem of `fd`, and blocks until it is there. */

@@ -4,6 +4,7 @@ import { changesJob } from './changes-job.ts';
 import { compressJob } from './compress-layer-job.ts';
 import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archive-job.ts';
 import { archiveJob, digestJob } from './diff-layer-job.ts';
+import { syncTreesJob } from './sync-trees-job.ts';
 import { removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
 export const jobs: Jobs = {
@@ -17,6 +18,7 @@ export const jobs: Jobs = {
   digest: digestJob,
   remove: removeJob,
   sync: syncJob,
+  'sync-trees': syncTreesJob,
   tree: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: false }, context),
   usage: usageJob,
 };

@@ -133,8 +133,12 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#nextSync ??= this.#lastSync.then(async () => {
       this.#nextSync = undefined;
       const waiting = [...this.#unsynced];
-      const synced = filesystemWorker.run<void>({ job: 'sync', parameters: { directory: this.#root } });
-      this.#lastSync = synced.catch(() => {}); // told to those who wait for it
+      const trees = waiting.flatMap((chainId) => this.#records.get(chainId) ?? []).map((record) => this.#fs(record));
+      const synced = filesystemWorker.run({ job: 'sync-trees', parameters: { trees, top: this.#root } });
+      this.#lastSync = synced.then(
+        () => {},
+        () => {},
+      ); // told to those who wait for it
       await synced;
       for (const chainId of waiting) this.#unsynced.delete(chainId);
     });

@@ -17,6 +17,7 @@ import {
   symlinkAt,
   unlinkAt,
 } from '../../../linux/files.ts';
+import { Writeback } from '../../../linux/writeback.ts';
 import { removeTreeAt } from '../../../snapshot/remove-tree.ts';
 import { RootedDirectory } from '../../../snapshot/rooted-directory.ts';
 import type { Plan, Received } from './client-files.ts';
@@ -204,12 +205,18 @@ class ClientTree {
   }
 
   async #content(frames: FrameReader, fd: number, size: number, hash: Hash): Promise<void> {
-    for (let left = size; left > 0;) {
-      const piece = await frames.some(left);
-      hash.update(piece);
-      for (let done = 0; done < piece.length;) done += writeSync(fd, piece, done);
-      left -= piece.length;
-      this.received += piece.length;
+    const writeback = new Writeback(fd);
+    try {
+      for (let left = size; left > 0;) {
+        const piece = await frames.some(left);
+        hash.update(piece);
+        for (let done = 0; done < piece.length;) done += writeSync(fd, piece, done);
+        writeback.wrote(piece.length);
+        left -= piece.length;
+        this.received += piece.length;
+      }
+    } finally {
+      await writeback.end();
     }
   }
 
