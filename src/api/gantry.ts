@@ -40,6 +40,15 @@ export interface RegistryListenerDocument {
   readonly Error?: string;
 }
 
+/** `GET /gantry/system/disk`: what the files of the data root take, by what they are for. Answers `DiskPart[]`. */
+export const DISK_PATH = '/gantry/system/disk';
+
+export interface DiskPart {
+  /** `layers`, `blobs`, `containers`, `logs and files`, `volumes`, `build cache`, `reserve`, `other` */
+  readonly Name: string;
+  readonly Bytes: number;
+}
+
 /** The body of a bootstrap: what `BootstrapRequest` of the engine is, on the wire. */
 export interface BootstrapRequestDocument {
   /** `debian:bookworm-slim`, `debian:trixie`, `ubuntu:noble`. */

@@ -1,5 +1,6 @@
 import type { AuthConfig } from '../api/auth.ts';
 import type { Filters } from '../api/filters.ts';
+import { DISK_PATH, type DiskPart } from '../api/gantry.ts';
 import type { DiskUsage, SystemVersion } from '../api/system.ts';
 import { filtersQuery } from './query.ts';
 import type { Requester } from './requester.ts';
@@ -30,6 +31,11 @@ export class SystemClient {
 
   info(): Promise<Record<string, unknown>> {
     return this.#requester.json('GET', '/info');
+  }
+
+  /** Only a Gantry engine has this. */
+  onDisk(): Promise<DiskPart[]> {
+    return this.#requester.json('GET', DISK_PATH);
   }
 
   diskUsage(): Promise<DiskUsage> {

@@ -10,6 +10,7 @@ import type {
   BuildCheckDocument,
   BuildDescriptionDocument,
   CacheMountDocument,
+  DiskPart,
   RecentBuildDocument,
   RegistryListenerDocument,
   VolumeFilesDocument,
@@ -490,6 +491,8 @@ export interface SystemService {
   version(): Promise<SystemVersion>;
   info(): Promise<SystemInfo>;
   diskUsage(options?: { types?: readonly string[]; signal?: AbortSignal }): Promise<DiskUsage>;
+  /** What the files of the data root take, by what they are for. Walks all of them: not cheap. */
+  onDisk(signal?: AbortSignal): Promise<readonly DiskPart[]>;
   /** Tries credentials against a registry. */
   auth(config: AuthConfig): Promise<{ Status: string; IdentityToken: string }>;
 }

@@ -45,6 +45,7 @@ import { imageOnDisk } from './images/on-disk.ts';
 import { chainsBelow, ImageShelf, trashedBlobs, trashedChains } from './images/trash-shelf.ts';
 import { openImages } from './images/open.ts';
 import { RemoteImages } from './images/remote-images.ts';
+import { chainsOf } from './gc.ts';
 import { lockDataRoot } from './lock.ts';
 import { openNetworks } from './networks/open.ts';
 import { findPrograms } from './programs.ts';
@@ -58,8 +59,9 @@ import { KeyFile } from './secrets/key-file.ts';
 import { SecretFiles } from './secrets/secret-files.ts';
 import { Secrets } from './secrets/secrets.ts';
 import { openDiskKeeper } from './system/open-disk-keeper.ts';
-import { Trash, type TrashShelves } from './trash/trash.ts';
+import { partsOnDisk } from './system/on-disk.ts';
 import { System } from './system/system.ts';
+import { Trash, type TrashShelves } from './trash/trash.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
 import { RunMounts } from './volumes/run-mounts.ts';
@@ -332,6 +334,15 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     listenerCount: () => events.listeners,
     runtimes: programs.runtimes,
     services: { containers, images: imageService, volumes, builder },
+    onDisk: (signal) =>
+      partsOnDisk(
+        {
+          dataRoot,
+          snapshots: snapshotter,
+          imageChains: () => new Set(imageParts.images.list().flatMap((image) => chainsOf(image.config))),
+        },
+        signal,
+      ),
     components: programs.components,
     authenticate: (credentials) => remoteImages.login(credentials),
   });

@@ -1,3 +1,4 @@
+import { DISK_PATH } from '../../api/gantry.ts';
 import type { EngineServices } from '../../engine/engine.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -11,6 +12,11 @@ export function systemRoutes(engine: EngineServices): Route[] {
     { method: 'GET', path: '/_ping', handle: ping },
     { method: 'HEAD', path: '/_ping', handle: ping },
     { method: 'GET', path: '/version', handle: async (exchange) => exchange.json(await engine.system.version()) },
+    {
+      method: 'GET',
+      path: DISK_PATH,
+      handle: async (exchange) => exchange.json(await engine.system.onDisk(exchange.signal)),
+    },
     {
       method: 'GET',
       path: '/info',

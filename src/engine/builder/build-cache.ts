@@ -142,12 +142,14 @@ export class BuildCache {
 
   async #remove(entries: readonly CacheEntry[], bytes: number): Promise<PrunedCache> {
     const deleted: string[] = [];
-    let reclaimed = 0;
+    let [removed, reclaimed] = [0, 0];
     for (const entry of entries.toSorted((a, b) => a.usedAt - b.usedAt)) {
-      if (reclaimed >= bytes) break;
+      if (removed >= bytes) break;
       if (entry.document.InUse || !(await entry.remove())) continue;
       deleted.push(entry.document.ID);
-      reclaimed += entry.document.Size;
+      removed += entry.document.Size;
+      // what images have too stays on the disk
+      if (!entry.document.Shared) reclaimed += entry.document.Size;
     }
     if (deleted.length > 0) await this.#parts.collect();
     return { deleted, reclaimed };

@@ -1,5 +1,6 @@
 import { release } from 'node:os';
 import type { AuthConfig } from '../../api/auth.ts';
+import type { DiskPart } from '../../api/gantry.ts';
 import type { DiskUsage, SystemInfo, SystemVersion } from '../../api/system.ts';
 import type { Volume } from '../../api/volume.ts';
 import { EngineError } from '../../base/errors.ts';
@@ -19,6 +20,7 @@ export interface SystemParts extends InfoParts {
     readonly volumes: { diskUsage(signal?: AbortSignal): Promise<Volume[]> };
     readonly builder: BuildService;
   };
+  readonly onDisk: (signal?: AbortSignal) => Promise<readonly DiskPart[]>;
   /** Programs that do a part of the work, with their versions. */
   readonly components: () => Promise<readonly { readonly name: string; readonly version: string }[]>;
   /** Undefined without a registry client. */
@@ -79,6 +81,10 @@ export class System implements SystemService {
       Volumes: volumeList,
       BuildCache: buildCache,
     };
+  }
+
+  async onDisk(signal?: AbortSignal): Promise<readonly DiskPart[]> {
+    return await this.#parts.onDisk(signal);
   }
 
   async auth(config: AuthConfig): Promise<{ Status: string; IdentityToken: string }> {

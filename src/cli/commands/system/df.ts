@@ -1,7 +1,9 @@
+import type { DiskPart } from '../../../api/gantry.ts';
 import type { DiskUsage } from '../../../api/system.ts';
 import type { TrashDocument } from '../../../api/trash.ts';
 import { errorCode } from '../../../base/errors.ts';
 import type { Client } from '../../../client/client.ts';
+import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { CONTAINER_FORMAT, containerRow } from '../../output/container-row.ts';
@@ -15,13 +17,19 @@ export const df = command({
   usage: '[OPTIONS]',
   flags: {
     format: string(FORMAT_HELP),
+    'on-disk': bool('Show what the files of the engine take, by what they are for: together all that du finds'),
     verbose: bool('Show detailed information on space usage', { short: 'v' }),
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
     if (flags.verbose && flags.format !== '' && flags.format !== 'json' && flags.format !== 'table')
       throw new CommandError('the format and verbose flags conflict');
+    if (flags.verbose && flags['on-disk']) throw new CommandError('the on-disk and verbose flags conflict');
     const client = await cli.client();
+    if (flags['on-disk']) {
+      printOnDisk(cli, await client.system.onDisk(), flags.format);
+      return 0;
+    }
     const usage = await client.system.diskUsage();
     const trash = await trashOf(client);
     if (flags.verbose) {
@@ -61,6 +69,18 @@ async function trashOf(client: Client): Promise<TrashDocument | undefined> {
 function trashRow({ Operations, Size }: TrashDocument): Row {
   const total = Operations.reduce((sum, { Items }) => sum + Items.length, 0);
   return summary('Trash', total, 0, Size, Size);
+}
+
+function printOnDisk(cli: Cli, parts: readonly DiskPart[], format: string): void {
+  const total = parts.reduce((sum, { Bytes }) => sum + Bytes, 0);
+  const rows = [...parts, { Name: 'total', Bytes: total }].map(({ Name, Bytes }) => ({
+    Part: Name,
+    Size: humanSize(Bytes),
+    Bytes: String(Bytes),
+  }));
+  printRows(cli, { columns: ['Part', 'Size', 'Bytes'], headers: {}, typeName: '*formatter.onDiskContext' }, rows, {
+    template: format,
+  });
 }
 
 function summary(
