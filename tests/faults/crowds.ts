@@ -8,6 +8,7 @@
  *     npm run test:crowds -- host=unix:///run/docker.sock the same clients on another engine, which is not restarted
  */
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -350,7 +351,7 @@ class Crowd {
         for await (const part of tar) void part;
       },
       async (n) => {
-        const { Id } = await client.networks.create({ Name: `passing-${n}` });
+        const { Id } = await client.networks.create({ Name: `passing-${n}`, IPAM: { Config: [{ Subnet: subnetOf(n) }] } });
         await client.networks.remove(Id);
       },
     ];
@@ -430,6 +431,13 @@ function cgroupsOf(parent: string): number {
     }
   }
   return count;
+}
+
+const BASE = randomInt(30, 50);
+
+/** Not of the host's pools, which are for everybody on it. */
+function subnetOf(n: number): string {
+  return `10.${BASE}.${n % 256}.0/24`;
 }
 
 function numbers(count: number): number[] {
