@@ -351,7 +351,10 @@ class Crowd {
         for await (const part of tar) void part;
       },
       async (n) => {
-        const { Id } = await client.networks.create({ Name: `passing-${n}`, IPAM: { Config: [{ Subnet: subnetOf(n) }] } });
+        const { Id } = await client.networks.create({
+          Name: `passing-${n}`,
+          IPAM: { Config: [{ Subnet: subnetOf(n) }] },
+        });
         await client.networks.remove(Id);
       },
     ];
