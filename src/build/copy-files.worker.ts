@@ -503,11 +503,17 @@ function copyEntry(
   const { stat } = visit;
   const { uid, gid } = ownerOf(stat, selection);
   if (path.length === 0) return; // the root itself
-  const parent = parentFor(to, path, selection.owner);
+  const parent = parentFor(to, path, selection);
   const name = path.at(-1)!;
   const before = statAt(parent, name);
   if (stat.kind === 'directory') {
-    if (before?.kind === 'directory' || (before?.kind === 'symlink' && visit.below.length === 0)) return;
+    if (before?.kind === 'symlink' && visit.below.length === 0) return;
+    if (before?.kind === 'directory') {
+      // One that was there becomes as the one that is put over it, except that which all is copied into.
+      if (visit.below.length > 0)
+        setDirectory(parent, name, { uid, gid, mode: changeMode(stat.mode, selection.mode, true) });
+      return;
+    }
     if (before)
       throw new EngineError(
         'invalid-argument',
@@ -518,9 +524,9 @@ function copyEntry(
     makeDirectoryAt(parent, name, 0o755);
     if (!isTarget) changeOwnerAt(parent, name, uid, gid);
     else if (selection.owner) changeOwnerAt(parent, name, selection.owner.uid, selection.owner.gid);
-    const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    chmodFd(fd, changeMode(isTarget ? 0o755 : stat.mode, selection.mode, true));
-    closeFd(fd);
+    // Of a change in words only its contents take part.
+    const change = isTarget && typeof selection.mode === 'object' ? undefined : selection.mode;
+    setDirectory(parent, name, { mode: changeMode(isTarget ? 0o755 : stat.mode, change, true) });
     return;
   }
   if (before?.kind === 'directory')
@@ -571,6 +577,20 @@ function copyEntry(
   }
 }
 
+function setDirectory(
+  parent: number,
+  name: ByteString,
+  { uid, gid, mode }: { readonly uid?: number; readonly gid?: number; readonly mode: number },
+): void {
+  const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    if (uid !== undefined && gid !== undefined) changeOwnerAt(parent, name, uid, gid);
+    chmodFd(fd, mode);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /**
  * Another name for a file instead of a copy, where both would be the same in content, mode, owner and time. Only once for
  * each file: two names of one file in a layer would be a hard link in its archive.
@@ -605,8 +625,12 @@ function timeOf(stat: FileStat, selection: CopySelection): bigint {
   return selection.time === undefined ? stat.mtime : BigInt(selection.time) * 1_000_000_000n;
 }
 
-/** The directory that `path` goes into; missing ones are made, the copy's owner's. Throws `invalid-argument` when a file is in the way. */
-function parentFor(to: RootedDirectory, path: readonly ByteString[], owner: CopySelection['owner']): number {
+/** The directory that `path` goes into; missing ones are made, with the owner and the mode that the copy gives to all. Throws `invalid-argument` when a file is in the way. */
+function parentFor(
+  to: RootedDirectory,
+  path: readonly ByteString[],
+  { owner, mode }: Pick<CopySelection, 'owner' | 'mode'>,
+): number {
   return to.directory(path.slice(0, -1), {
     follow: true,
     make: (parent, name) => {
@@ -614,6 +638,7 @@ function parentFor(to: RootedDirectory, path: readonly ByteString[], owner: Copy
         throw new EngineError('invalid-argument', `COPY failed: ${textOf(name)} in the destination is not a directory`);
       makeImpliedDirectory(parent, name);
       if (owner) changeOwnerAt(parent, name, owner.uid, owner.gid);
+      if (typeof mode === 'number') setDirectory(parent, name, { mode });
       return true;
     },
   });

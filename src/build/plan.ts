@@ -17,6 +17,8 @@ export interface PlannedStage {
 }
 
 export interface BuildPlan {
+  /** Every stage of the file, also those that the target does not need: a trigger of a base may. */
+  readonly planned: readonly PlannedStage[];
   /** Every stage of the file, for names. */
   readonly all: readonly Stage[];
   /** What has to be built for the target, in an order in which each finds what it needs; the target is the last. */
@@ -74,7 +76,7 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
     needed.add(index);
   };
   visit(target);
-  return { all: dockerfile.stages, stages: [...needed].map((index) => planned[index]!), globalArgs };
+  return { all: dockerfile.stages, planned, stages: [...needed].map((index) => planned[index]!), globalArgs };
 }
 
 /** Every image that a file names, of all stages: FROM, COPY --from, RUN --mount=from. In their order, each once. */
@@ -131,7 +133,16 @@ function sourcesOf(instruction: Instruction): string[] {
       : instruction.kind === 'COPY'
         ? [instruction.from]
         : [];
-  return names.filter((name) => name !== undefined);
+  return names.filter((name) => name !== undefined).map((name) => checkFrom(name, instruction.range.start));
+}
+
+/** What files are taken from has its name as written: the graph is made before any variable has a value. Throws `invalid-argument`. */
+export function checkFrom(name: string, line: number): string {
+  if (!name.includes('$')) return name;
+  throw new EngineError(
+    'invalid-argument',
+    `dockerfile line ${line}: variable expansion is not allowed in from (${name}): define a stage with it, as in FROM ${name} AS other, and an ARG in front of the first FROM`,
+  );
 }
 
 /** The stage in front of stage `before` that a name or number means; undefined when it is an image's. Throws `invalid-argument`. */

@@ -11,3 +11,10 @@ export const PROXY_ARGS: ReadonlySet<string> = new Set([
   'ALL_PROXY',
   'all_proxy',
 ]);
+
+/** The proxies among a build's arguments as variables of its steps: programs look for either spelling. */
+export function proxyVariables(buildArgs: ReadonlyMap<string, string>): string[] {
+  return [...buildArgs]
+    .filter(([name]) => PROXY_ARGS.has(name))
+    .flatMap(([name, value]) => [`${name.toUpperCase()}=${value}`, `${name.toLowerCase()}=${value}`]);
+}

@@ -93,7 +93,7 @@ export function parseRunMount(text: string, workingDir: string): RunMount {
   };
   if (type === 'secret') {
     const id = first('id') ?? (given === undefined ? '' : posix.basename(given));
-    if (id === '') throw fail('secret mount needs an id or a target');
+    if (id === '') throw fail('a secret mount must have an id or a target');
     const variable = first('env');
     if (variable !== undefined && (variable === '' || variable.includes('=')))
       throw fail(`invalid env ${JSON.stringify(variable)}`);

@@ -32,6 +32,8 @@ class Expander {
   readonly #raw: boolean;
   readonly #onUnset: ((name: string) => void) | undefined;
   #at = 0;
+  /** Escapes stay, for a pattern to read. */
+  #keepsEscapes = false;
 
   constructor(text: string, lookup: Lookup, options: ExpandOptions) {
     this.#text = text;
@@ -66,6 +68,7 @@ class Expander {
       } else if (char === "'") out += this.#single();
       else if (char === '"') out += this.#double();
       else if (char === this.#escape) {
+        if (this.#keepsEscapes) out += char;
         this.#at++;
         if (this.#at < this.#text.length) out += this.#text[this.#at++]!;
       } else {
@@ -98,7 +101,7 @@ class Expander {
       else if (char === this.#escape) {
         const next = this.#text[this.#at + 1];
         if (next === '"' || next === '$' || next === this.#escape) {
-          out += next;
+          out += this.#keepsEscapes ? char + next : next;
           this.#at += 2;
         } else {
           out += char;
@@ -142,9 +145,14 @@ class Expander {
     const modify = MODIFIERS[operator];
     if (!modify) throw new EngineError('invalid-argument', `unsupported modifier (${operator}) in substitution`);
     const replaces = operator.startsWith('/');
+    const before = this.#keepsEscapes;
+    this.#keepsEscapes = /^[#%/]/.test(operator);
     const word = this.#read((char) => char === '}' || (replaces && char === '/'));
+    this.#keepsEscapes = before;
     let replacement = '';
-    if (replaces && this.#text[this.#at] === '/') {
+    if (replaces) {
+      if (this.#text[this.#at] !== '/')
+        throw new EngineError('invalid-argument', `syntax error: missing replacement in \${${name}${operator}${word}}`);
       this.#at++;
       replacement = this.#read((char) => char === '}');
     }

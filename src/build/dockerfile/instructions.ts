@@ -253,7 +253,10 @@ function readRun(node: Node): RunInstruction {
   if (security !== 'sandbox' && security !== 'insecure')
     throw fail(node, `security ${JSON.stringify(security)} is not valid`);
   if (flagValues(node, 'device').length > 0)
-    throw new EngineError('unimplemented', `dockerfile line ${node.range.start}: RUN --device is not supported`);
+    throw new EngineError(
+      'unimplemented',
+      `dockerfile line ${node.range.start}: unsupported flag: RUN --device (this engine gives no CDI devices to builds)`,
+    );
   return {
     kind: 'RUN',
     range: node.range,
@@ -324,10 +327,12 @@ function jsonWords(text: string): string[] | undefined {
   if (!text.trimStart().startsWith('[')) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined;
+    if (!Array.isArray(value)) return undefined;
+    if (value.every((item) => typeof item === 'string')) return value;
   } catch {
     return undefined;
   }
+  throw new EngineError('invalid-argument', `a list must be of strings only: ${text}`);
 }
 
 function splitWords(text: string): string[] {

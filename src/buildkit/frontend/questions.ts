@@ -2,6 +2,7 @@ import { EngineError } from '../../base/errors.ts';
 import { readStages, type Stage } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { planBuild } from '../../build/plan.ts';
+import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
 import { create } from '@bufbuild/protobuf';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
@@ -75,29 +76,6 @@ export function answerQuestion(parts: QuestionParts): Record<string, string> {
   }
 }
 
-/** Rules that BuildKit's linter has on. */
-const RULES = new Set([
-  'StageNameCasing',
-  'FromAsCasing',
-  'NoEmptyContinuation',
-  'ConsistentInstructionCasing',
-  'DuplicateStageName',
-  'ReservedStageName',
-  'JSONArgsRecommended',
-  'MaintainerDeprecated',
-  'UndefinedArgInFrom',
-  'WorkdirRelativePath',
-  'UndefinedVar',
-  'MultipleInstructionsDisallowed',
-  'LegacyKeyValueFormat',
-  'RedundantTargetPlatform',
-  'SecretsUsedInArgOrEnv',
-  'InvalidDefaultArgInFrom',
-  'FromPlatformFlagConstDisallowed',
-  'ExposeProtoCasing',
-  'ExposeInvalidFormat',
-]);
-
 function lint({ file, options, platformArgs, environmentOf }: QuestionParts): Record<string, string> {
   const source = { filename: options.filename, language: 'Dockerfile', data: base64(file.text) };
   let warnings: ReturnType<typeof lintDockerfile>['warnings'] = [];
@@ -105,7 +83,7 @@ function lint({ file, options, platformArgs, environmentOf }: QuestionParts): Re
   try {
     ({ warnings } = lintDockerfile(parseDockerfile(file.text), { ignore: file.ignore, platformArgs, environmentOf }));
     // Rules of our own are for our own command: scripts that ask buildx take any warning for a failure.
-    warnings = warnings.filter(({ rule }) => RULES.has(rule));
+    warnings = warnings.filter(({ rule }) => BUILDKIT_RULES.has(rule));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     const line = Number(/line (\d+)/.exec(error.message)?.[1] ?? 1);

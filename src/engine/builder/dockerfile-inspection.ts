@@ -10,8 +10,9 @@ import {
   type TargetDescription,
 } from '../../build/describe.ts';
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
-import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { parseDockerfile, type ParsedDockerfile } from '../../build/dockerfile/parse.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
+import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
 import { namedImages } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
@@ -99,6 +100,23 @@ export class DockerfileInspection {
     } finally {
       await rm(root, { recursive: true, force: true });
     }
+  }
+
+  /** What BuildKit's rules find in a file that takes warnings for errors (`# check=error=true`); nothing in any other. */
+  async violations(
+    parsed: ParsedDockerfile,
+    { ignore, platform }: { readonly ignore: readonly string[]; readonly platform: string | undefined },
+  ): Promise<readonly string[]> {
+    if (!/error\s*=\s*true/i.test(parsed.directives['check'] ?? '')) return [];
+    const bases = await this.#bases(readStages(parsed));
+    const { warnings, fails } = lintDockerfile(parsed, {
+      ignore,
+      platformArgs: platformArguments(platformsOf(platform)[0]),
+      environmentOf: (reference) => bases.get(reference)?.environment,
+      platformOf: (reference) => bases.get(reference)?.platform,
+    });
+    const rules = fails ? warnings.map(({ rule }) => rule).filter((rule) => BUILDKIT_RULES.has(rule)) : [];
+    return [...new Set(rules)].sort();
   }
 
   /** Environments and platforms of those base images that are here. */

@@ -17,6 +17,7 @@ import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.t
 import { BuildContexts } from './contexts.ts';
 import type { FilesPlace } from './copy-step.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
+import { DockerfileInspection } from './dockerfile-inspection.ts';
 import { checkOutputs, type Delivered } from './outputs/deliver.ts';
 import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
 import { platformArguments, platformsOf, targetPlatform } from './platforms.ts';
@@ -96,6 +97,15 @@ export class ImageBuild {
         Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
       );
       const dockerfile = readStages(parsed);
+      const check = buildArgs.get('BUILDKIT_DOCKERFILE_CHECK');
+      const judged = check === undefined ? parsed : { ...parsed, directives: { ...parsed.directives, check } };
+      const { platform } = request;
+      const violations = await new DockerfileInspection(parts).violations(judged, { ignore, platform });
+      if (violations.length > 0)
+        throw new EngineError(
+          'invalid-argument',
+          `lint violation found for rules: ${violations.join(', ')} (see build --check; the file says check=error=true)`,
+        );
       const epoch = sourceDateEpoch(buildArgs);
       // With a time of its own the build cannot have files that others share, and of two builds neither can.
       const alone = platformsOf(request.platform).length === 1 && request.verify !== true;

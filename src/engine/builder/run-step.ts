@@ -105,6 +105,9 @@ export class PreparedRunMounts implements AsyncDisposable {
   async #ssh(one: SshRunMount, index: number): Promise<void> {
     const { session, signal } = this.#parts;
     const first = await session?.sshAgent(one.id, signal);
+    const target = sessionTarget(one, index)!;
+    // As with BuildKit also where there is no agent: a step asks the socket, not the variable.
+    this.env.push(`SSH_AUTH_SOCK=${target}`);
     if (!first) {
       if (one.required) throw new EngineError('not-found', `unset ssh forward key ${one.id}`);
       return;
@@ -115,9 +118,7 @@ export class PreparedRunMounts implements AsyncDisposable {
     );
     await chown(agent.path, one.uid, one.gid);
     await chmod(agent.path, one.mode);
-    const target = sessionTarget(one, index)!;
     this.#bind(target, agent.path, false);
-    this.env.push(`SSH_AUTH_SOCK=${target}`);
   }
 
   /** A directory in memory: what is in it is never on a disk. */

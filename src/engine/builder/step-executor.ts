@@ -1,6 +1,7 @@
 import { errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
+import { withVariable } from '../../build/stage-config.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
@@ -133,7 +134,7 @@ export class StepExecutor {
       config: {
         Hostname: command.hostname ?? 'buildkitsandbox',
         User: command.config.User ?? '',
-        Env: [...(command.config.Env ?? []), ...command.env],
+        Env: environment(command),
         WorkingDir: command.config.WorkingDir ?? '/',
         Entrypoint: null,
         Cmd: [...command.args],
@@ -164,4 +165,15 @@ export class StepExecutor {
       stoppedByHand: false,
     };
   }
+}
+
+/** Each variable once: what the step brings takes the place of the image's. */
+function environment({ config, env }: StepCommand): string[] {
+  return env.reduce<string[]>(
+    (before, line) => {
+      const cut = line.indexOf('=');
+      return withVariable(before, line.slice(0, cut), line.slice(cut + 1));
+    },
+    [...(config.Env ?? [])],
+  );
 }

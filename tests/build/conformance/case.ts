@@ -44,6 +44,11 @@ const COMMON: Readonly<Record<string, ContextFile>> = {
 
 export const BASE = 'gantry-base:1';
 
+/** Whether what it makes has the files of `base`: those are then not told of. */
+export function standsOnBase({ dockerfile }: BuildCase): boolean {
+  return /\bbase\b/.test(dockerfile) && !/^FROM scratch/im.test(dockerfile);
+}
+
 /** Writes the context of a case into an empty directory. */
 export async function writeContext(directory: string, one: BuildCase): Promise<void> {
   const files = {

@@ -1,5 +1,6 @@
 import type { BuildCase } from './case.ts';
 import { MORE_CASES } from './more-cases.ts';
+import { REFERENCE_CASES } from './reference-cases.ts';
 
 /** Cases by name. Those with files have them besides the ones of every context (case.ts). */
 export const CASES: Readonly<Record<string, BuildCase>> = {
@@ -972,4 +973,5 @@ export const CASES: Readonly<Record<string, BuildCase>> = {
   'given arg in from': { dockerfile: 'ARG T=nope\nFROM gantry-base:$T\nENV A=1\n', args: { T: '1' } },
   'default in from': { dockerfile: 'FROM gantry-base:${T:-1}\nENV A=1\n' },
   ...MORE_CASES,
+  ...REFERENCE_CASES,
 };

@@ -8,7 +8,7 @@ import type { Bytes } from '../../../src/content/content-store.ts';
 import { errorMessage } from '../../../src/base/errors.ts';
 import { Engine } from '../../../src/index.ts';
 import { type PrivateRoots, privateRoots } from '../../support/private-engine.ts';
-import { BASE, type BuildCase, writeContext } from './case.ts';
+import { BASE, type BuildCase, standsOnBase, writeContext } from './case.ts';
 import { CASES } from './cases.ts';
 import { type BuildResult, changedFiles, describeConfig, describeFiles, errorClass } from './result.ts';
 
@@ -65,7 +65,7 @@ async function build(engine: Engine, one: BuildCase, base: ReadonlyMap<string, s
   const { Config } = await engine.images.inspect(id);
   const files = await rootFiles(engine, id);
   return {
-    files: changedFiles(files, /^FROM scratch/m.test(one.dockerfile) ? new Map() : base),
+    files: changedFiles(files, standsOnBase(one) ? base : new Map()),
     config: describeConfig(Config ?? {}),
   };
 }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ImageRunConfig } from '../../../src/oci/image.ts';
-import { BASE, type BuildCase, writeContext } from './case.ts';
+import { BASE, type BuildCase, standsOnBase, writeContext } from './case.ts';
 import { CASES } from './cases.ts';
 import { type BuildResult, changedFiles, describeConfig, describeFiles, errorClass } from './result.ts';
 
@@ -42,10 +42,7 @@ async function record(one: BuildCase): Promise<BuildResult> {
     const failure =
       (await build(directory, one, ['-o', `type=tar,dest=${tar}`])) ?? (await build(directory, one, ['-t', tag]));
     if (failure !== undefined) return { error: errorClass(failure) };
-    const files = changedFiles(
-      await describeFiles(createReadStream(tar)),
-      /^FROM scratch/m.test(one.dockerfile) ? new Map() : base,
-    );
+    const files = changedFiles(await describeFiles(createReadStream(tar)), standsOnBase(one) ? base : new Map());
     const inspected = await docker(['image', 'inspect', '-f', '{{json .Config}}', tag]);
     await docker(['rmi', '-f', tag]);
     return { files, config: describeConfig(JSON.parse(inspected) as ImageRunConfig) };

@@ -87,10 +87,11 @@ const KNOWN = new Set([
 ]);
 
 const CLASSES: readonly (readonly [name: string, pattern: RegExp])[] = [
+  ['lint', /lint violation/],
   ['exit code', /exit code: \d+|non-zero code/],
   [
     'syntax',
-    /unterminated|must have|no instructions|no stages|only one|no target|: needed|parse error|unknown instruction|unknown flag|requires|syntax error|unexpected|must be|invalid field|can't|cannot be blank|should not be blank|failed to process|no build stage|bad substitution|not allowed|isn't allowed|missing|Unknown type|unsupported|invalid|empty|duplicate|unset/i,
+    /unterminated|must have|no instructions|no stages|only one|no target|: needed|parse error|unknown instruction|unknown flag|requires|syntax error|unexpected|must be|invalid field|can't|cannot be blank|should not be blank|failed to process|no build stage|bad substitution|not allowed|isn't allowed|missing|Unknown type|unsupported|invalid|empty|duplicate|unset|variable expansion/i,
   ],
   [
     'not found',

@@ -1,5 +1,5 @@
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
-import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
+import type { Lookup } from '../../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../../build/dockerfile/instructions.ts';
 import { resolveCopy } from '../copy-step.ts';
 import type { FilePlaces } from './file-places.ts';
@@ -28,8 +28,7 @@ export class CopyInstructions {
     const { parts, escape } = this.#solve.context;
     const copy = await resolveCopy(
       {
-        place: (from) =>
-          this.#places.find(from && expandWord(from, lookup, { escape }), { run, line: instruction.range.start }),
+        place: (from) => this.#places.find(from, { run, line: instruction.range.start }),
         owner: (text) => parts.lookUpOwner(() => this.#solve.views.of(state.chain), text),
         temporary: () => this.#solve.temporary(),
         unpack: (archive, rootfs, destination, owner) =>

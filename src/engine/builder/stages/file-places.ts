@@ -1,4 +1,4 @@
-import { namedContext, stageOf } from '../../../build/plan.ts';
+import { checkFrom, namedContext, stageOf } from '../../../build/plan.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { BaseImages } from './base-images.ts';
 import type { Solve } from './solve.ts';
@@ -21,6 +21,7 @@ export class FilePlaces {
   ): Promise<FilesPlace> {
     const { plan, main, named } = this.#solve.context;
     if (from === undefined) return main;
+    checkFrom(from, line);
     const context = namedContext(named, from);
     const found = context === undefined ? undefined : await this.#solve.context.context(context);
     if (found?.kind === 'files') return found.place;

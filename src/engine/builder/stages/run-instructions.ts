@@ -3,7 +3,7 @@ import { EngineError } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import type { RunInstruction } from '../../../build/dockerfile/instructions.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
-import { PROXY_ARGS } from '../../../build/proxy-args.ts';
+import { proxyVariables } from '../../../build/proxy-args.ts';
 import { parseRunMount } from '../../../build/run-mount.ts';
 import { commandArgv } from '../../../build/stage-config.ts';
 import type { StepInput } from '../../../state/build-records.ts';
@@ -16,7 +16,7 @@ import { BuildStepFailed } from './failed-step.ts';
 import type { FilePlaces } from './file-places.ts';
 import type { Solve } from './solve.ts';
 import type { StageRun } from './stage-context.ts';
-import { nextState, ownVariable, type StageState } from './stage-state.ts';
+import { nextState, type StageState } from './stage-state.ts';
 import type { StepResults } from './step-results.ts';
 
 /** RUN: a command over the files of a stage. */
@@ -49,11 +49,11 @@ export class RunInstructions {
     checkEmulation(this.#platformOf(run.planned));
     const { command, script } = withHeredocs(instruction);
     const argv = commandArgv(command, state.config);
-    const args = [...run.args].filter(([name]) => ownVariable(state, name) === undefined);
+    const args = [...state.args];
     const env = args.map(([name, value]) => `${name}=${value}`);
-    const proxies = [...buildArgs]
-      .filter(([name]) => PROXY_ARGS.has(name) && !run.args.has(name))
-      .map(([name, value]) => `${name}=${value}`);
+    const proxies = proxyVariables(buildArgs);
+    const hostname = buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
+    const namespace = buildArgs.get('BUILDKIT_CACHE_MOUNT_NS');
     const mountParts: RunMountParts = {
       place: (from) => this.#places.find(from, { run, line: instruction.range.start }),
       temporary: () => this.#solve.temporary(),
@@ -61,15 +61,17 @@ export class RunInstructions {
       session: this.#solve.context.options.session,
       signal: this.#solve.signal,
     };
-    const mounts = instruction.mounts.map((text) =>
-      parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/'),
-    );
+    const mounts = instruction.mounts.map((text) => {
+      const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/');
+      return one.type === 'cache' && namespace ? { ...one, id: `${namespace}/${one.id}` } : one;
+    });
     const inputs: StepInput[] = [
       { name: 'command', value: JSON.stringify(argv) },
       ...(script ? [{ name: 'script', value: script.content }] : []),
       ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
       ...(await mountInputs(mountParts, mounts)),
       ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+      ...(hostname ? [{ name: 'hostname', value: hostname }] : []),
       ...surroundings(request, instruction.network),
       ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
     ];
@@ -92,6 +94,7 @@ export class RunInstructions {
           limits: request.limits,
           request,
           directory: own,
+          hostname: hostname || undefined,
           onOutput: run.announce,
           signal: this.#solve.signal,
         });

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { EngineError } from '../../../base/errors.ts';
 import type { ResolvedSource, SolvedStep } from '../solved-build.ts';
 import { Views } from '../views.ts';
 import type { StageContext } from './stage-context.ts';
@@ -17,6 +18,9 @@ export class Solve implements AsyncDisposable {
   readonly sources = new Map<string, ResolvedSource>();
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #stop = new AbortController();
+  #onDemand: (index: number) => Promise<StageState> = async (index) => {
+    throw new EngineError('internal', `stage ${index} is not part of this build`);
+  };
   #names = 0;
 
   constructor(context: StageContext) {
@@ -34,9 +38,16 @@ export class Solve implements AsyncDisposable {
     this.#stages.set(index, work);
   }
 
-  /** A stage of the plan, when it is done. */
+  /** A stage, when it is done; one that only a trigger wants is begun now. */
   async stage(index: number): Promise<StageState> {
-    return this.#stages.get(index)!;
+    let work = this.#stages.get(index);
+    if (!work) this.#stages.set(index, (work = this.#onDemand(index)));
+    return work;
+  }
+
+  /** Says how stages are built that the plan has no place for. */
+  onDemand(build: (index: number) => Promise<StageState>): void {
+    this.#onDemand = build;
   }
 
   /** Ends what still runs. */

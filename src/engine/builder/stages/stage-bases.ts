@@ -55,6 +55,7 @@ export class StageBases {
         history: image.config.history ?? [],
         createdAt: image.config.created ?? SCRATCH_TIME,
         author: image.config.author,
+        args: NOTHING.args,
         key: sha256(`image ${image.id}`),
         imageId: image.id,
       },
@@ -74,6 +75,7 @@ export class StageBases {
       history: image.history ?? [],
       createdAt: image.created ?? SCRATCH_TIME,
       author: image.author,
+      args: NOTHING.args,
       key: sha256(`image ${sha256(configText)}`),
       imageId: undefined,
     };

@@ -3,7 +3,7 @@ import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import { type Instruction, readInstruction } from '../../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../../build/dockerfile/parse.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
-import { changeConfig, variable } from '../../../build/stage-config.ts';
+import { changeConfig } from '../../../build/stage-config.ts';
 import type { BuildEvent, BuildVertex } from '../build-event.ts';
 import { OrderedOutput } from '../ordered-output.ts';
 import type { SolvedBuild } from '../solved-build.ts';
@@ -15,7 +15,7 @@ import { RunInstructions } from './run-instructions.ts';
 import { Solve } from './solve.ts';
 import { StageBases } from './stage-bases.ts';
 import type { StageContext, StageRun } from './stage-context.ts';
-import { nextState, ownVariable, shownState, type StageState } from './stage-state.ts';
+import { nextState, shownState, type StageState, visibleVariable } from './stage-state.ts';
 import { StepResults } from './step-results.ts';
 
 /**
@@ -49,6 +49,7 @@ export class StageBuilder {
     await using solve = this.#solve;
     const { stages } = solve.context.plan;
     let first: { readonly error: unknown } | undefined;
+    solve.onDemand((index) => this.#stage(solve.context.plan.planned[index]!, undefined, this.#steps));
     const works = stages.map((planned, slot) => {
       const work = Promise.resolve().then(() => this.#stage(planned, slot, stepsBefore(stages, slot)));
       solve.begin(planned.index, work);
@@ -72,8 +73,10 @@ export class StageBuilder {
     return { target, stages: states, steps: solve.steps, sources: [...solve.sources.values()] };
   }
 
-  async #stage(planned: PlannedStage, slot: number, before: number): Promise<StageState> {
-    const announce = (text: string): void => this.#output.write(slot, text);
+  /** One without a slot for its output speaks at once. */
+  async #stage(planned: PlannedStage, slot: number | undefined, before: number): Promise<StageState> {
+    const announce = (text: string): void =>
+      slot === undefined ? this.#solve.context.announce(text) : this.#output.write(slot, text);
     let number = before;
     const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
     const { stage, index } = planned;
@@ -93,7 +96,6 @@ export class StageBuilder {
         announce(text);
         this.#event({ type: 'output', vertex: run.vertex, time: Date.now(), text });
       },
-      args: new Map(),
       position: 0,
       ownCmd: false,
       last: undefined,
@@ -164,24 +166,26 @@ export class StageBuilder {
   }
 
   async #apply(state: StageState, instruction: Instruction, run: StageRun): Promise<StageState> {
-    const { args } = run;
     const escape = this.#solve.context.escape;
-    const lookup: Lookup = (name) => ownVariable(state, name) ?? args.get(name) ?? variable(state.config, name);
+    const lookup: Lookup = (name) => visibleVariable(state, name);
     switch (instruction.kind) {
       case 'ARG': {
+        const args = new Map(state.args);
+        const own: Lookup = (name) => visibleVariable({ config: state.config, args }, name);
         for (const { name, value } of instruction.args) {
           const { buildArgs, platformArgs, plan } = this.#solve.context;
           const given =
             buildArgs.get(name) ??
             (value === undefined
               ? (plan.globalArgs.get(name) ?? platformArgs.get(name))
-              : expandWord(value, lookup, { escape }));
+              : expandWord(value, own, { escape }));
           if (given !== undefined) args.set(name, given);
         }
         const text = `ARG ${instruction.args.map(({ name }) => (args.has(name) ? `${name}=${args.get(name)}` : name)).join(' ')}`;
         // The key does not change: an ARG counts where it is used, in the RUN steps that see it.
         return {
           ...state,
+          args,
           history: [...state.history, { created: state.createdAt, created_by: text, empty_layer: true }],
         };
       }
@@ -212,7 +216,8 @@ export class StageBuilder {
         const step = { kind: instruction.kind, text: change.text, inputs, run };
         const record = await this.#results.of(state, step, async () => undefined);
         const author = instruction.kind === 'MAINTAINER' ? instruction.text : state.author;
-        return { ...nextState(state, record, change.config), author };
+        const args = instruction.kind === 'ENV' ? withoutNames(state.args, instruction, lookup, escape) : state.args;
+        return { ...nextState(state, record, change.config), author, args };
       }
     }
   }
@@ -227,6 +232,17 @@ export class StageBuilder {
       return { uid: 0, gid: 0 };
     }
   }
+}
+
+/** The ARGs that the names of an ENV leave. */
+function withoutNames(
+  args: ReadonlyMap<string, string>,
+  { pairs }: { readonly pairs: readonly { readonly key: string }[] },
+  lookup: Lookup,
+  escape: string,
+): ReadonlyMap<string, string> {
+  const names = new Set(pairs.map(({ key }) => expandWord(key, lookup, { escape })));
+  return new Map([...args].filter(([name]) => !names.has(name)));
 }
 
 function stepsBefore(stages: readonly PlannedStage[], slot: number): number {

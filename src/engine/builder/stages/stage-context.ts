@@ -47,8 +47,6 @@ export interface StageRun {
   readonly announce: (text: string) => void;
   /** For the classic stream alone: events say the same in their own way. */
   readonly note: (text: string) => void;
-  /** Values of the ARGs so far. */
-  readonly args: Map<string, string>;
   /** Of the instruction that is under way, triggers counted. */
   position: number;
   /** Whether it has had a CMD. */

@@ -1,4 +1,4 @@
-import { DEFAULT_PATH } from '../../../build/stage-config.ts';
+import { DEFAULT_PATH, variable } from '../../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../../oci/digest.ts';
 import type { HistoryEntry, ImageRunConfig } from '../../../oci/image.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
@@ -14,6 +14,8 @@ export interface StageState {
   /** Hash of everything that led here. */
   readonly key: Digest;
   readonly author: string | undefined;
+  /** Values of ARGs, of this stage and of those that it begins with, which no later ENV has taken the place of. */
+  readonly args: ReadonlyMap<string, string>;
   /** The base image, when nothing was done on it yet. */
   readonly imageId: Digest | undefined;
 }
@@ -29,6 +31,7 @@ export const NOTHING: StageState = {
   history: [],
   createdAt: SCRATCH_TIME,
   author: undefined,
+  args: new Map(),
   key: sha256('scratch'),
   imageId: undefined,
 };
@@ -50,9 +53,12 @@ export function shownState(state: StageState): string {
   return (state.imageId ?? state.key).replace('sha256:', '').slice(0, 12);
 }
 
-/** A variable that the image's configuration sets itself. */
-export function ownVariable({ config }: StageState, name: string): string | undefined {
-  return (config.Env ?? []).find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
+/** A variable as instructions see it: of ARG and ENV the later one counts. */
+export function visibleVariable(
+  { config, args }: Pick<StageState, 'config' | 'args'>,
+  name: string,
+): string | undefined {
+  return args.get(name) ?? variable(config, name);
 }
 
 /** The state after a step that left `record`. */
@@ -68,6 +74,7 @@ export function nextState(state: StageState, record: BuildRecord, config: ImageR
     createdAt: record.createdAt,
     key: record.key,
     author: state.author,
+    args: state.args,
     imageId: undefined,
   };
 }
