@@ -257,7 +257,7 @@ RUN [ ! -e /run/secrets/token ] && [ ! -e /etc/tok ] && [ -z "$TOKEN" ]
         Dockerfile: `FROM busybox
 RUN --mount=type=ssh,uid=9,mode=0640 [ -S "$SSH_AUTH_SOCK" ] && stat -c "%a %u" "$SSH_AUTH_SOCK"
 RUN --mount=type=ssh,target=/here [ "$SSH_AUTH_SOCK" = /here ] && [ -S /here ]
-RUN --mount=type=ssh,id=other [ -z "$SSH_AUTH_SOCK" ]
+RUN --mount=type=ssh,id=other [ -n "$SSH_AUTH_SOCK" ] && [ ! -e "$SSH_AUTH_SOCK" ]
 `,
       });
       assert.match((await built(engine, client(folder, { sshAgent: toAgent }))).log, /640 9/);
