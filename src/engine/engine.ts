@@ -65,6 +65,7 @@ import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
 import type { ClientOutput } from './builder/outputs/deliver.ts';
 import type { SolvedImage } from './builder/solved-build.ts';
+import type { SourceRules } from './builder/sources/source-rules.ts';
 import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
 export type { BuildEvent } from './builder/build-event.ts';
@@ -417,6 +418,8 @@ export interface BuildOptions extends OperationOptions {
   readonly session?: BuildSession | undefined;
   /** What another build made that runs now, by the name that `contexts` has for it as `input:name`. */
   readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
+  /** What the build may take from elsewhere; anything without them. */
+  readonly sourceRules?: SourceRules | undefined;
   /** Reads a file of the directory of the client that `cacheFrom[index]` means; undefined when it is not there. */
   readonly onInput?: ((index: number, path: string) => Promise<Bytes | undefined>) | undefined;
   /**

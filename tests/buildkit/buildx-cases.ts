@@ -443,6 +443,38 @@ also(
 );
 also('history inspect of nothing', `docker buildx history inspect nosuchref >/dev/null 2>&1; rc`);
 it('a frontend image', `${from('# syntax=nosuch.invalid/frontend:1', 'FROM busybox')}b . >/dev/null; rc`);
+/** A policy of its own for the builds of a case, as buildx takes it. */
+const policy = (...rules: string[]): string =>
+  `cat >$T/policy.json <<'P'\n{"rules":[${rules.join(',')}]}\nP\nexport EXPERIMENTAL_BUILDKIT_SOURCE_POLICY=$T/policy.json\n`;
+const rule = (action: string, identifier: string, more = ''): string =>
+  `{"action":"${action}","selector":{"identifier":"${identifier}"}${more}}`;
+const BUSYBOX = 'docker-image://docker.io/library/busybox:latest';
+it('a source policy that denies an image', `${policy(rule('DENY', BUSYBOX))}${from('FROM busybox')}b -t $N .; rc`);
+also(
+  'a source policy that allows what it denied before',
+  `${policy(rule('DENY', '*'), rule('ALLOW', 'local://*'), rule('ALLOW', BUSYBOX))}${COPY}b -t $N .; rc; tree $N /data/a.txt`,
+);
+it(
+  'a source policy that converts an image',
+  `${policy(rule('CONVERT', 'docker-image://docker.io/library/nosuch:*', `,"updates":{"identifier":"${BUSYBOX}"}`))}${from('FROM nosuch:1', 'RUN echo x >/x')}b -t $N .; rc; tree $N /x`,
+);
+also(
+  'a source policy about a file of the web',
+  `${policy(rule('DENY', 'https://*'))}${from('FROM scratch', 'ADD https://nosuch.invalid/x /x')}b .; rc`,
+);
+also('a source policy about the context', `${policy(rule('DENY', 'local://context'))}${COPY}b .; rc`);
+also(
+  'a source policy that is none',
+  `echo '{"rules":3}' >$T/p; ${from('FROM busybox')}EXPERIMENTAL_BUILDKIT_SOURCE_POLICY=$T/p docker buildx build . >/dev/null 2>&1; rc`,
+);
+it(
+  'a layout as a named context',
+  `mkdir $T/l; docker save busybox | tar x -C $T/l; ${from('FROM base', 'COPY --from=base /bin/busybox /bb', 'RUN test -s /bb')}b --build-context base=oci-layout://$T/l -t $N .; rc; config $N`,
+);
+also(
+  'a layout that is not there',
+  `${from('FROM base')}b --build-context base=oci-layout://$T/nosuch . >/dev/null; rc`,
+);
 also('two builds at once', `${COPY}b -t $N:1 . & b -t $N:2 .; wait; docker images -q $N | sort -u | wc -l`);
 
 export const BUILDX_CASES: readonly Case[] = cases;

@@ -113,6 +113,8 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     git = await GitServer.start(directory);
     await daemon.start();
     await daemon.importBusybox();
+    // The first command of an engine makes what later ones share.
+    execFileSync('docker', ['run', '--rm', '--network=none', 'busybox', 'true'], { env: daemon.clientEnv });
   });
   after(async () => {
     await daemon.stop();

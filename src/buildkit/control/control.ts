@@ -11,6 +11,7 @@ import {
   exportResult,
   type GatewayParts,
   type RefResult,
+  rulesOf,
   runFrontend,
   solveDefinition,
 } from './gateway.ts';
@@ -93,6 +94,7 @@ export async function solve(
               frontend: request.Frontend,
               attributes: request.FrontendAttrs,
               inputs: request.FrontendInputs,
+              rules: rulesOf(job),
             }),
           );
     response = await exportResult(parts, job, result);
@@ -111,7 +113,7 @@ function refuseUnsupported(request: SolveRequest): void {
   const refuse = (what: string): never => {
     throw new EngineError('unimplemented', `${what} is not supported by this engine`);
   };
-  if ((request.SourcePolicy?.rules.length ?? 0) > 0 || request.SourcePolicySession !== '') refuse('a source policy');
+  if (request.SourcePolicySession !== '') refuse('a source policy that a session decides');
   if (request.EnableSessionExporter) refuse('an exporter of the session');
   for (const entitlement of request.Entitlements)
     if (entitlement !== 'network.host') refuse(`the entitlement ${entitlement}`);

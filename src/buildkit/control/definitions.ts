@@ -6,7 +6,9 @@ import type { GraphBuild, SolvedGraph } from '../../engine/builder/graph/graph-b
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import type { SourceRules } from '../../engine/builder/sources/source-rules.ts';
 import { imagesOf, readDefinition } from '../definition/definition.ts';
+import { readLayout } from '../definition/sources.ts';
 import { buildFailure } from '../frontend/build-failure.ts';
 import { SessionForBuild } from '../frontend/build-session.ts';
 import { registryAuth } from '../frontend/registry-auth.ts';
@@ -46,9 +48,10 @@ export class Definitions implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  async solve(definition: Definition): Promise<SolvedGraph> {
+  /** @param rules of the client about what may be taken */
+  async solve(definition: Definition, rules: SourceRules | undefined): Promise<SolvedGraph> {
     const { session, signal } = this.#parts;
-    const graph = readDefinition(this.#parts, definition);
+    const graph = readDefinition({ ...this.#parts, rules }, definition);
     const auth = await registryAuth(session, imagesOf(graph), signal);
     const build = await this.#open();
     const failed: string[] = [];
@@ -60,6 +63,12 @@ export class Definitions implements AsyncDisposable {
     } finally {
       forget();
     }
+  }
+
+  /** An image in a directory of the client, by what names it there: `name[:tag]@digest`. Throws `invalid-argument`. */
+  async layout(reference: string, platform: string | undefined): Promise<SolvedImage> {
+    const source = readLayout(this.#parts, reference);
+    return (await this.#open()).bring(source, platform);
   }
 
   async deliver(results: readonly DeliveredResult[], outputs: readonly BuildOutputRequest[]): Promise<BuildResult> {

@@ -16,6 +16,9 @@ import { buildFailure } from '../frontend/build-failure.ts';
 import { answerQuestion } from '../frontend/questions.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
+import { ruledImage, type SourceRules } from '../../engine/builder/sources/source-rules.ts';
+import { SourcePolicy } from '../policy/source-policy.ts';
+import type { Policy } from '../protocol/policy_pb.ts';
 import type { Definition } from '../protocol/ops_pb.ts';
 import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
 import {
@@ -104,15 +107,42 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
       return { stat: await statFileOf(await ref.image.root(), Path) };
     },
     async resolveImageConfig(request, call) {
-      await jobOf(call);
+      const rules = rulesOf(await jobOf(call), request.SourcePolicies);
+      if (request.ResolverType !== 0)
+        throw new GrpcError(GRPC.unimplemented, 'images of a layout are resolved by ResolveSourceMeta');
       const { os, architecture, variant } = platformOf(request.Platform);
       const platform = os === '' ? undefined : [os, architecture, variant].filter((part) => part !== '').join('/');
-      const found = await parts.engine.builder.imageConfig(request.Ref, {
+      const found = await parts.engine.builder.imageConfig(ruledImage(rules, request.Ref), {
         pull: request.ResolveMode === 'pull',
         signal: call.signal,
         ...(platform !== undefined && { platform }),
       });
       return { Ref: found.reference, Digest: found.digest, Config: Buffer.from(found.config) };
+    },
+    async resolveSourceMeta(request, call) {
+      const job = await jobOf(call);
+      const { identifier = '', attrs = {} } = request.Source ?? {};
+      const rules = rulesOf(job, request.SourcePolicies);
+      const decided = rules?.decide({ identifier, attributes: attrs }) ?? { identifier, attributes: attrs };
+      const Source = { identifier: decided.identifier, attrs: { ...decided.attributes } };
+      const { os, architecture, variant } = platformOf(request.Platform);
+      const platform = os === '' ? undefined : [os, architecture, variant].filter((part) => part !== '').join('/');
+      const [, scheme, rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(decided.identifier) ?? [];
+      if (scheme === 'docker-image') {
+        const found = await parts.engine.builder.imageConfig(rest, {
+          pull: request.ResolveMode === 'pull',
+          signal: call.signal,
+          ...(platform !== undefined && { platform }),
+        });
+        return { Source, Image: { Digest: found.digest, Config: Buffer.from(found.config) } };
+      }
+      if (scheme === 'oci-layout') {
+        const { configText } = await definitionsOf(parts, job).layout(rest, platform);
+        return { Source, Image: { Digest: rest.slice(rest.indexOf('@') + 1), Config: Buffer.from(configText) } };
+      }
+      if (scheme === undefined || !['local', 'git', 'http', 'https'].includes(scheme))
+        throw new GrpcError(GRPC.unimplemented, `the source ${identifier} is not supported by this engine`);
+      return { Source };
     },
     async warn(warning, call) {
       const job = await jobOf(call);
@@ -133,8 +163,9 @@ function platformOf(platform: { OS: string; Architecture: string; Variant: strin
 
 async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveRequest): Promise<Result> {
   const { Frontend: frontend, FrontendOpt: attributes, Definition: definition } = request;
-  if (frontend === '') return solveDefinition(parts, job, definition);
-  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs: request.FrontendInputs }));
+  const rules = rulesOf(job, request.SourcePolicies);
+  if (frontend === '') return solveDefinition(parts, job, definition, rules);
+  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs: request.FrontendInputs, rules }));
 }
 
 /** Solves a definition; a job without one has nothing to solve, and its result is empty. */
@@ -142,9 +173,10 @@ export async function solveDefinition(
   parts: GatewayParts,
   job: BuildJob,
   definition: Definition | undefined,
+  rules: SourceRules | undefined = rulesOf(job),
 ): Promise<Result> {
   if (!definition || definition.def.length === 0) return toResult({});
-  const image = await definitionsOf(parts, job).solve(definition);
+  const image = await definitionsOf(parts, job).solve(definition, rules);
   const ref: BuiltRef = { id: newId().slice(0, 25), image };
   job.results.set(ref.id, { ref, build: undefined, release: async () => {} });
   return toResult({ result: { case: 'ref', value: named(ref.id) } });
@@ -172,7 +204,13 @@ function definitionsOf({ engine, jobs, sessions }: GatewayParts, job: BuildJob):
   return made;
 }
 
+/** What a build of the client may take: its own rules, then those of a call. */
+export function rulesOf(job: BuildJob, policies: readonly Policy[] = []): SourcePolicy | undefined {
+  return SourcePolicy.of([job.request.SourcePolicy, ...policies]);
+}
+
 export interface FrontendCall {
+  readonly rules: SourceRules | undefined;
   readonly frontend: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly inputs: Readonly<Record<string, Definition>>;
@@ -191,14 +229,14 @@ function resultOf(jobs: Jobs<RefResult>, id: string): SolvedImage | undefined {
 async function solveInputs(
   parts: GatewayParts,
   job: BuildJob,
-  inputs: FrontendCall['inputs'],
+  { inputs, rules }: FrontendCall,
 ): Promise<Map<string, SolvedImage>> {
   const solved = new Map<string, SolvedImage>();
   for (const [name, definition] of Object.entries(inputs)) {
     const id = resultOfInput(definition);
     const image =
       id === undefined
-        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition))
+        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition, rules))
         : resultOf(parts.jobs, id);
     if (image) solved.set(name, image);
   }
@@ -221,8 +259,9 @@ export async function runFrontend(
 async function dockerfileFrontend(
   parts: GatewayParts,
   job: BuildJob,
-  { frontend, attributes, inputs }: FrontendCall,
+  call: FrontendCall,
 ): Promise<Parameters<typeof toResult>[0]> {
+  const { frontend, attributes, rules } = call;
   if (frontend !== 'dockerfile.v0') {
     const named =
       frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
@@ -234,7 +273,17 @@ async function dockerfileFrontend(
     step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
     step.done();
   }
-  const solvedInputs = await solveInputs(parts, job, inputs);
+  const solvedInputs = await solveInputs(parts, job, call);
+  // An image of a layout is an input like another, as soon as it is here.
+  const contexts: Record<string, string> = { ...options.contexts };
+  for (const [name, value] of Object.entries(contexts)) {
+    const layout = /^oci-layout:\/\/(.+)$/.exec(value)?.[1];
+    if (layout === undefined) continue;
+    rules?.decide({ identifier: value, attributes: {} });
+    const input = `layout ${layout}`;
+    solvedInputs.set(input, await definitionsOf(parts, job).layout(layout, options.platforms[0]));
+    contexts[name] = `input:${input}`;
+  }
   const dockerfileParts: DockerfileParts = {
     engine: parts.engine,
     session: job.session,
@@ -244,6 +293,7 @@ async function dockerfileFrontend(
     signal: job.signal,
     exporters: exportersOf(job),
     cacheTo: cachesOf(job),
+    rules,
     inputOf: (name) => solvedInputs.get(name),
     onOutput: (output) => sendToClient(job, output),
   };
@@ -252,7 +302,7 @@ async function dockerfileFrontend(
     const platformArgs = new Map([['TARGETPLATFORM', options.platforms[0] ?? `linux/${process.arch}`]]);
     return answerOf(answerQuestion({ file, options, platformArgs, environmentOf: () => undefined }));
   }
-  const build = await buildDockerfile(dockerfileParts, options);
+  const build = await buildDockerfile(dockerfileParts, { ...options, contexts });
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
   for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
   return resultOfRefs(refs, options.multiPlatform);

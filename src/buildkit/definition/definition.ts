@@ -1,14 +1,24 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { BuildGraph, GraphOperation, GraphOutput, GraphVertex } from '../../engine/builder/graph/graph.ts';
+import type { SourceRules } from '../../engine/builder/sources/source-rules.ts';
 import { type Digest, isDigest, sha256 } from '../../oci/digest.ts';
-import { type Definition, type Op, OpSchema, type OpMetadata, type Platform } from '../protocol/ops_pb.ts';
+import {
+  type Definition,
+  type Op,
+  OpSchema,
+  type OpMetadata,
+  type Platform,
+  type SourceOp,
+} from '../protocol/ops_pb.ts';
 import { buildCapabilities } from '../control/worker.ts';
+import { RESULT } from '../result.ts';
 import { readExec } from './exec.ts';
 import { readFileActions } from './files.ts';
 import { readSource, type SourceParts, type SourceVertex } from './sources.ts';
 import { malformed, refuseUnknownFields, unsupported } from './unsupported.ts';
 
 export interface DefinitionParts extends SourceParts {
+  readonly rules: SourceRules | undefined;
   readonly entitlements: readonly string[];
 }
 
@@ -72,7 +82,7 @@ function readOperation(parts: DefinitionParts, op: Op, vertex: SourceVertex): Gr
   refuseUnknownFields(op.op.case === undefined ? 'Op' : NAMES[op.op.case], op);
   switch (op.op.case) {
     case 'source':
-      return { kind: 'source', source: readSource(parts, op.op.value, vertex) };
+      return { kind: 'source', source: readSource(parts, ruled(parts.rules, op.op.value), vertex) };
     case 'exec':
       return readExec(op.op.value, { inputs, entitlements: parts.entitlements });
     case 'file':
@@ -88,6 +98,13 @@ function readOperation(parts: DefinitionParts, op: Op, vertex: SourceVertex): Gr
     case undefined:
       throw malformed('definition', `${vertex.digest} is no operation`);
   }
+}
+
+/** The source that is taken in place of this one. Results of ours are nothing from elsewhere. */
+function ruled(rules: SourceRules | undefined, source: SourceOp): SourceOp {
+  if (!rules || source.identifier.startsWith(RESULT)) return source;
+  const { identifier, attributes } = rules.decide({ identifier: source.identifier, attributes: source.attrs });
+  return { ...source, identifier, attrs: { ...attributes } };
 }
 
 const NAMES = {

@@ -126,7 +126,10 @@ function read(parts: SourceParts, address: Address, attributes: Attributes): Gra
         owner: { uid: attributes.number('http.uid') ?? 0, gid: attributes.number('http.gid') ?? 0 },
       };
     case 'oci-layout':
-      return readLayout(parts, address, attributes);
+      return readLayout(parts, rest, {
+        session: attributes.take('oci.session'),
+        store: attributes.take('oci.store'),
+      });
     default:
       throw unsupported('SourceOp', `the scheme ${JSON.stringify(scheme)}`);
   }
@@ -174,17 +177,25 @@ function readGit({ rest }: Address, attributes: Attributes): GraphSource {
   };
 }
 
-function readLayout(parts: SourceParts, { rest }: Address, attributes: Attributes): GraphSource {
-  const session = sessionOf(parts, attributes.take('oci.session'));
+/** An image of a layout that the client has, by `name[:tag]@digest`. Throws INVALID_ARGUMENT. */
+export function readLayout(
+  parts: Pick<SourceParts, 'session' | 'sessionOf' | 'signal'>,
+  rest: string,
+  { session: id, store: own }: { readonly session?: string | undefined; readonly store?: string | undefined } = {},
+): Extract<GraphSource, { kind: 'layout' }> {
+  const session = sessionOf(parts, id);
   const digest = rest.slice(rest.indexOf('@') + 1);
   if (!isDigest(digest)) throw malformed('SourceOp', `oci-layout://${rest} has no digest`);
   const name = rest.slice(0, rest.indexOf('@')).replace(/:[^:/]*$/, '');
-  const store = attributes.take('oci.store') ?? name.replace(/^[^/]+\//, '');
+  const store = own ?? name;
   const content = new ClientContent(session, `oci:${store}`, parts.signal);
   return { kind: 'layout', digest, read: (path) => layoutFile(content, path) };
 }
 
-function sessionOf({ session, sessionOf: find }: SourceParts, id: string | undefined): ClientSession {
+function sessionOf(
+  { session, sessionOf: find }: Pick<SourceParts, 'session' | 'sessionOf'>,
+  id: string | undefined,
+): ClientSession {
   // As with BuildKit, a session that is not there any more leaves the one that asks.
   return id === undefined ? session : (find(id) ?? session);
 }

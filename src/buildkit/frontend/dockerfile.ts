@@ -1,10 +1,11 @@
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode } from '../../base/errors.ts';
 import { readStages, type Stage } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import { checkDirectory, ruledImage, type SourceRules } from '../../engine/builder/sources/source-rules.ts';
 import { ProgressStep } from '../control/progress.ts';
 import type { StatusLog } from '../control/status-log.ts';
 import { cacheFile, ClientContent } from '../session/client-content.ts';
@@ -35,6 +36,8 @@ export interface DockerfileParts {
   /** What is asked for and known before the build begins. */
   readonly exporters: readonly BuildOutputRequest[];
   readonly cacheTo: readonly CacheEntry[];
+  /** What may be taken from elsewhere. */
+  readonly rules: SourceRules | undefined;
   /** Results of other builds that this one begins with. */
   readonly inputOf: (name: string) => SolvedImage | undefined;
   /** Takes an output that is a stream to the client. */
@@ -61,7 +64,8 @@ const UPLOAD = /^http:\/\/buildkit-session(\/.*)$/;
 
 /** Reads the Dockerfile, and the .dockerignore that counts for it. */
 export async function readDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<ClientDockerfile> {
-  const { session, log, ref, signal } = parts;
+  const { session, log, ref, signal, rules } = parts;
+  checkDirectory(rules, options.dockerfileName);
   const { filename, dockerfileName, contextName } = options;
   const own = `${filename}.dockerignore`;
   const step = new ProgressStep(log, `${ref} definition`, `[internal] load build definition from ${filename}`);
@@ -150,6 +154,7 @@ async function solve(
       onEvent: (event) => progress.onEvent(event),
       onOutput,
       inputOf,
+      sourceRules: parts.rules,
       onInput: async (index, path) => {
         const { attributes } = options.cacheImports[index]!;
         const { src = '', digest = '', tag = 'latest' } = attributes;
@@ -223,7 +228,7 @@ async function offerContexts(
 
 /** The images that registries have to be asked about. */
 async function remoteImages(
-  { engine, exporters, cacheTo }: DockerfileParts,
+  { engine, exporters, cacheTo, rules }: DockerfileParts,
   options: FrontendOptions,
   stages: readonly Stage[],
 ): Promise<string[]> {
@@ -241,10 +246,22 @@ async function remoteImages(
     (name) => name !== '' && name !== 'scratch' && !names.has(name),
   );
   const missing: string[] = [];
-  for (const base of bases)
+  for (const name of bases) {
+    const base = ruled(rules, name);
     if (options.request.pull === true || !(await engine.images.inspect(base).catch(() => undefined)))
       missing.push(base);
+  }
   return [...pushed, ...caches, ...missing].filter((name) => name !== '');
+}
+
+/** The image that is taken for a name; a name with variables is resolved when they have values. Throws `forbidden`. */
+function ruled(rules: SourceRules | undefined, name: string): string {
+  try {
+    return ruledImage(rules, name);
+  } catch (error) {
+    if (errorCode(error) === 'invalid-argument') return name;
+    throw error;
+  }
 }
 
 /** What is to be said beside the images; what a client wants only where it fits goes only to registries and archives. */

@@ -7,6 +7,8 @@ import type { ClientFiles } from './client-files/client-files.ts';
 import type { FilesPlace } from './copy-step.ts';
 import type { ResolvedSource, SolvedImage } from './solved-build.ts';
 import type { RemoteSources } from './sources/remote-sources.ts';
+import { readGitAddress, withoutPassword } from './sources/git-address.ts';
+import { checkDirectory, checkRepository, ruledFile, type SourceRules } from './sources/source-rules.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
 import { SshAgentSocket } from './ssh-agent-socket.ts';
 
@@ -19,6 +21,7 @@ export interface ContextsParts {
   readonly signal: AbortSignal | undefined;
   /** Unpacks a tar, compressed or not, from a client that is not trusted. */
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
+  readonly rules?: SourceRules | undefined;
   readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
   readonly onSource: (source: ResolvedSource) => void;
   /** Contexts with a name: `local` for a directory of the client, `docker-image://…`, or an address. */
@@ -90,7 +93,7 @@ export class BuildContexts implements AsyncDisposable {
     if (/^(oci-layout|target):/.test(value))
       throw new EngineError(
         'unimplemented',
-        `the context ${name} (${value}) is of a kind that is not supported: load it as an image and use docker-image://`,
+        `the context ${name} (${value}) is of a kind that this way of building has not: load it as an image and use docker-image://`,
       );
     const place = await this.remote(value);
     return { kind: 'files', place: { ...place, name: `context ${name}` } };
@@ -99,7 +102,10 @@ export class BuildContexts implements AsyncDisposable {
   /** An address: a git repository, an archive or a Dockerfile on a web server. */
   remote(address: string): Promise<FilesPlace & { readonly isDockerfile: boolean }> {
     return this.#once(`remote ${address}`, async () => {
-      const { remote, directory, signal, onSource } = this.#parts;
+      const { remote, directory, signal, onSource, rules } = this.#parts;
+      if (readGitAddress(address)) checkRepository(rules, address);
+      else if (ruledFile(rules, address, undefined).url !== address)
+        throw new EngineError('unimplemented', `a source policy that converts the context ${withoutPassword(address)}`);
       const place = join(directory, `remote-${this.#places.size}`);
       const { root, source, isDockerfile } = await remote.context(address, place, { secrets: this.secrets, signal });
       onSource(source);
@@ -130,6 +136,7 @@ export class BuildContexts implements AsyncDisposable {
   /** A directory of the client: `context`, or one with a name. Throws `not-found`. */
   client(name: string): Promise<FilesPlace> {
     return this.#once(`client ${name}`, async () => {
+      checkDirectory(this.#parts.rules, name);
       const source = this.#parts.session?.directory?.(name);
       if (!source)
         throw new EngineError('not-found', `the client of this build has no directory ${JSON.stringify(name)}`);

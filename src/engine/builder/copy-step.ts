@@ -12,6 +12,7 @@ import type { ResolvedSource } from './solved-build.ts';
 import { type GitAddress, readGitAddress, withoutPassword } from './sources/git-address.ts';
 import type { GitOptions } from './sources/git-repositories.ts';
 import { type RemoteSources, subdirectoryOf } from './sources/remote-sources.ts';
+import { checkRepository, ruledFile, type SourceRules } from './sources/source-rules.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
 
 /** Where files come from: the context, a stage, an image. */
@@ -45,6 +46,7 @@ export interface CopyStepParts {
   readonly contextTime: number;
   readonly remote: RemoteSources;
   readonly secrets: SourceSecrets;
+  readonly rules: SourceRules | undefined;
   readonly onSource: (source: ResolvedSource) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -103,6 +105,7 @@ export async function resolveCopy(
   for (const url of sources.filter((source) => !local.includes(source))) {
     const address = readGitAddress(url);
     if (address) {
+      checkRepository(parts.rules, url);
       const options = {
         secrets: parts.secrets,
         keepGitDir: address.keepGitDir ?? instruction.keepGitDir,
@@ -115,12 +118,13 @@ export async function resolveCopy(
       continue;
     }
     const name = isDirectory ? undefined : posix.basename(destination);
-    const checksum = instruction.checksum === undefined ? undefined : expand(instruction.checksum);
+    const asked = instruction.checksum === undefined ? undefined : expand(instruction.checksum);
+    const { url: taken, checksum } = ruledFile(parts.rules, url, asked);
     const { secrets, signal } = parts;
-    const fetched = await parts.remote.http.fetch(url, parts.temporary(), { checksum, name, secrets, signal });
-    parts.onSource({ kind: 'http', name: withoutPassword(url), digest: fetched.digest });
+    const fetched = await parts.remote.http.fetch(taken, parts.temporary(), { checksum, name, secrets, signal });
+    parts.onSource({ kind: 'http', name: withoutPassword(taken), digest: fetched.digest });
     const unpack = instruction.unpack === true;
-    selections.push({ ...made, root: fetched.directory, sources: [fetched.name], unpack, sourceName: url });
+    selections.push({ ...made, root: fetched.directory, sources: [fetched.name], unpack, sourceName: taken });
   }
   const digests = await Promise.all(selections.map((selection) => digestSelection(selection, parts.signal)));
   const commits = repositories.map(({ address, commit, options }) => ({

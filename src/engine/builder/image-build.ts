@@ -81,6 +81,7 @@ export class ImageBuild {
       signal,
       extract: (archive, to, stop) => parts.extract(archive, to, stop),
       inputOf: options.inputOf,
+      rules: options.sourceRules,
       onSource: (source) => sources.push(source),
       named: request.contexts ?? {},
     });

@@ -19,7 +19,7 @@ import { type BuildOutputRequest, readOutput } from '../outputs/output.ts';
 import type { SolvedImage } from '../solved-build.ts';
 import type { CacheTurn, StepCache } from '../step-cache.ts';
 import { Views } from '../views.ts';
-import type { BuildGraph, GraphEvent } from './graph.ts';
+import type { BuildGraph, GraphEvent, GraphSource } from './graph.ts';
 import type { GraphContext } from './graph-context.ts';
 import { solveGraph } from './graph-solver.ts';
 import type { LayerStack } from './layer-stack.ts';
@@ -43,6 +43,8 @@ export interface GraphBuild extends AsyncDisposable {
     graph: BuildGraph,
     options?: { readonly auth?: Readonly<Record<string, AuthConfig>>; readonly platform?: string | undefined },
   ): Promise<SolvedGraph>;
+  /** An image of a layout that the client has, with its configuration. Throws `not-found`, `corrupt`. */
+  bring(source: Extract<GraphSource, { kind: 'layout' }>, platform: string | undefined): Promise<SolvedImage>;
   /** Brings results where they were asked for, each with the configuration that its frontend made, or with none but its platform. */
   deliver(
     images: readonly { readonly solved: SolvedImage; readonly platform?: string; readonly config?: string }[],
@@ -78,6 +80,7 @@ export async function openGraphBuild(
   const build = await opened.promise;
   return {
     solve: (graph, how) => build.solve(graph, how),
+    bring: (source, platform) => build.bring(source, platform),
     deliver: (images, outputs, auth) => build.deliver(images, outputs, auth),
     [Symbol.asyncDispose]: async () => {
       closed.resolve();
@@ -141,6 +144,16 @@ class OpenGraphBuild implements AsyncDisposable {
         // What operations gave is written down also when a later one failed.
         await cache.flush();
       }
+    });
+  }
+
+  bring(...[{ digest, read }, platform]: Parameters<GraphBuild['bring']>): Promise<SolvedImage> {
+    return this.#run(async () => {
+      const { parts, lease, options } = this.#own;
+      const { configText, chain } = await parts.layout(digest, read, { lease, platform, signal: options.signal });
+      const { os, architecture, variant } = JSON.parse(configText) as ImageConfig;
+      const own = formatPlatform({ os, architecture, ...(variant !== undefined && { variant }) });
+      return { platform: own, configText, chain, root: () => this.#views.of(chain) };
     });
   }
 

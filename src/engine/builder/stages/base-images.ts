@@ -2,6 +2,7 @@ import { EngineError } from '../../../base/errors.ts';
 import { familiarName, parseReference, withDefaultTag } from '../../../oci/reference.ts';
 import type { ResolvedImage } from '../../containers/parts.ts';
 import { authFor } from '../outputs/deliver.ts';
+import { ruledImage } from '../sources/source-rules.ts';
 import type { Solve } from './solve.ts';
 
 /** Images that a build begins with, or takes files from. */
@@ -23,7 +24,8 @@ export class BaseImages {
   async #find(name: string, platform: string | undefined): Promise<ResolvedImage> {
     const { images } = this.#solve.context.parts;
     const { options, request } = this.#solve.context;
-    const reference = request.pins ? pinnedName(name, request.pins) : name;
+    const ruled = ruledImage(options.sourceRules, name);
+    const reference = request.pins ? pinnedName(ruled, request.pins) : ruled;
     const wanted = platform ?? request.platform;
     if (request.pull !== true) {
       try {

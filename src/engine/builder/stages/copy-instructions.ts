@@ -35,6 +35,7 @@ export class CopyInstructions {
           parts.unpack(archive, rootfs, { destination, owner, signal: this.#solve.signal }),
         remote: parts.remote,
         secrets: this.#solve.context.secrets,
+        rules: this.#solve.context.options.sourceRules,
         onSource: (source) => this.#solve.sources.set(`${source.kind} ${source.name}`, source),
         contextTime: this.#solve.context.epoch ?? CONTEXT_TIME,
         signal: this.#solve.signal,
