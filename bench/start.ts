@@ -4,7 +4,7 @@ import { median, record } from './measure.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const commands: readonly [name: string, command: string, args: readonly string[]][] = [
-  ['gantry', process.execPath, [`${root}dist/cli/main.js`, '--version']],
+  ['gantry', process.execPath, [`${root}dist/cli/main.cjs`, '--version']],
   ['launcher', `${root}gantry`, ['--version']],
   ['node', process.execPath, ['-e', '0']],
   ['docker', 'docker', ['--version']],

@@ -17,5 +17,5 @@ if (process.argv[2] === 'daemon') {
   process.argv.splice(2, 1);
   await import('../dist/registry/main.js');
 } else {
-  await import('../dist/cli/main.js');
+  await import('../dist/cli/main.cjs');
 }

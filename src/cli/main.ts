@@ -1,29 +1,34 @@
-/** The `gantry` command: reads the process, runs one command line, exits. */
+/**
+ * The `gantry` command: reads the process, runs one command line, exits. Bundled as CommonJS, which Node starts a fifth
+ * faster, so nothing is awaited at the top.
+ */
 import { existsSync, statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const here = import.meta.dirname;
-const bundled = import.meta.filename.endsWith('.js');
+const bundled = !import.meta.filename.endsWith('.ts');
 // Beside the bundle, where only its owner writes: what is cached there is run.
 if (bundled) enableCompileCache(join(dirname(here), 'cache'));
 
-const [{ runProgram }, { processIo }] = await Promise.all([import('./program.ts'), import('./io.ts')]);
+void main();
 
-const home = findHome(here);
-
-const code = await runProgram(process.argv.slice(2), {
-  io: processIo(),
-  env: process.env,
-  root: process.getuid?.() === 0,
-  self: {
-    node: process.execPath,
-    daemon: join(dirname(here), 'daemon', bundled ? 'main.js' : 'main.ts'),
-    launcher: launcherIn(home) || join(home, 'gantry'),
-    home,
-  },
-});
-process.exit(code);
+async function main(): Promise<never> {
+  const [{ runProgram }, { processIo }] = await Promise.all([import('./program.ts'), import('./io.ts')]);
+  const home = findHome(here);
+  const code = await runProgram(process.argv.slice(2), {
+    io: processIo(),
+    env: process.env,
+    root: process.getuid?.() === 0,
+    self: {
+      node: process.execPath,
+      daemon: join(dirname(here), 'daemon', bundled ? 'main.js' : 'main.ts'),
+      launcher: launcherIn(home) || join(home, 'gantry'),
+      home,
+    },
+  });
+  process.exit(code);
+}
 
 /** The package's directory: a bundle is in its `dist`, or in a directory of its own below the checkout's `.gantry`. */
 function findHome(from: string): string {

@@ -2,7 +2,6 @@ import { command, CommandError, UsageError } from '../../command.ts';
 import { nearest } from '../../suggest.ts';
 import { parseLine } from '../../parse.ts';
 import type { Entry } from '../../registry.ts';
-import { composeCandidates } from './candidates.ts';
 import { Compose, type ComposeCommand, PROJECT_FLAGS } from './context.ts';
 
 interface Sub {
@@ -95,11 +94,13 @@ export const compose = command({
   flags: PROJECT_FLAGS,
   args: { min: 0 },
   interspersed: false,
-  candidates: (cli, words, last) => composeCandidates(cli, SUBCOMMANDS, words, last),
+  candidates: async (cli, words, last) =>
+    (await import('./candidates.ts')).composeCandidates(cli, SUBCOMMANDS, words, last),
   async run(cli, { flags, given, args }) {
     const [name, ...line] = args;
-    const { commandHelp, usageOf } = await import('../../help.ts');
+    const help = (): Promise<typeof import('../../help.ts')> => import('../../help.ts');
     if (name === undefined || name === 'help') {
+      const { commandHelp } = await help();
       const entry: Entry = { paths: ['compose'], summary: '', load: async () => compose };
       cli.io.stdout.write(commandHelp(entry, compose, 'compose', cli.io.stdout.columns));
       return 0;
@@ -121,6 +122,7 @@ export const compose = command({
     try {
       const parsed = parseLine(spec.flags, line, { interspersed: spec.interspersed !== false, shortHelp: true });
       if (parsed.help) {
+        const { commandHelp } = await help();
         const entry: Entry = { paths: [path], summary: sub.summary, load: async () => shown };
         cli.io.stdout.write(commandHelp(entry, shown, path, cli.io.stdout.columns));
         return 0;
@@ -138,6 +140,7 @@ export const compose = command({
       );
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
+      const { usageOf } = await help();
       throw new CommandError(
         `${error.message}\n\nUsage:  ${usageOf(shown, path)}\n\nRun 'gantry ${path} --help' for more information`,
         error.code,

@@ -13,9 +13,7 @@ import type { Cli } from '../../cli.ts';
 import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
 import type { Flags, FlagValues } from '../../flag.ts';
 import { bool, int, list, string } from '../../flag.ts';
-import { repositoryPath } from '../../compose-repository.ts';
 import { TaskRows } from '../../output/task-rows.ts';
-import { pinServices } from '../../lock/pin-services.ts';
 
 /** Flags before the sub-command. */
 export const PROJECT_FLAGS = {
@@ -88,28 +86,32 @@ export class Compose {
 
   /** Reads the project's files, and fetches those of registries that they name. */
   async load(more: Partial<LoadOptions> = {}): Promise<LoadedProject> {
-    const cache = join(
-      this.cli.env['XDG_CACHE_HOME'] || join(this.cli.env['HOME'] || '/root', '.cache'),
-      'gantry',
-      'compose',
-    );
     for (;;) {
       const warnings: string[] = [];
       try {
-        const loaded = this.#loadOnce(cache, warnings, more);
+        const loaded = this.#loadOnce(warnings, more);
+        if (this.flags.locked) (await import('../../lock/pin-services.ts')).pinServices(loaded);
         for (const text of warnings) this.warn(text);
         return loaded;
       } catch (error) {
         if (!(error instanceof RemoteFileNeeded)) throw error;
-        const { fetchProject } = await import('../../compose-artifact.ts');
-        this.#fetched.set(error.address, await fetchProject(this.cli, error.address, cache));
+        this.#fetched.set(error.address, await this.#fetch(error.address));
       }
     }
   }
 
-  #loadOnce(cache: string, warnings: string[], more: Partial<LoadOptions>): LoadedProject {
+  /** The local path of what is elsewhere. What that needs is much code, which most projects do without. */
+  async #fetch(address: string): Promise<string> {
+    const { env } = this.cli;
+    const cache = join(env['XDG_CACHE_HOME'] || join(env['HOME'] || '/root', '.cache'), 'gantry', 'compose');
+    if (!address.startsWith('oci://'))
+      return (await import('../../compose-repository.ts')).repositoryPath(address, cache);
+    return (await import('../../compose-artifact.ts')).fetchProject(this.cli, address, cache);
+  }
+
+  #loadOnce(warnings: string[], more: Partial<LoadOptions>): LoadedProject {
     const { flags, cli } = this;
-    const loaded = loadProject({
+    return loadProject({
       files: flags.file,
       projectName: flags['project-name'] || undefined,
       projectDirectory: flags['project-directory'] || undefined,
@@ -120,15 +122,12 @@ export class Compose {
       stdin: () => (this.#stdin ??= fs.readFileSync(0, 'utf8')),
       warn: (message) => warnings.push(message),
       fetchRemote: (address) => {
-        if (!address.startsWith('oci://')) return repositoryPath(address, cache);
         const path = this.#fetched.get(address);
         if (path === undefined) throw new RemoteFileNeeded(address);
         return path;
       },
       ...more,
     });
-    if (flags.locked) pinServices(loaded);
-    return loaded;
   }
 
   /** The project without what no service uses. */
