@@ -98,9 +98,8 @@ export const compose = command({
     (await import('./candidates.ts')).composeCandidates(cli, SUBCOMMANDS, words, last),
   async run(cli, { flags, given, args }) {
     const [name, ...line] = args;
-    const help = (): Promise<typeof import('../../help.ts')> => import('../../help.ts');
     if (name === undefined || name === 'help') {
-      const { commandHelp } = await help();
+      const { commandHelp } = await import('../../help.ts');
       const entry: Entry = { paths: ['compose'], summary: '', load: async () => compose };
       cli.io.stdout.write(commandHelp(entry, compose, 'compose', cli.io.stdout.columns));
       return 0;
@@ -122,7 +121,7 @@ export const compose = command({
     try {
       const parsed = parseLine(spec.flags, line, { interspersed: spec.interspersed !== false, shortHelp: true });
       if (parsed.help) {
-        const { commandHelp } = await help();
+        const { commandHelp } = await import('../../help.ts');
         const entry: Entry = { paths: [path], summary: sub.summary, load: async () => shown };
         cli.io.stdout.write(commandHelp(entry, shown, path, cli.io.stdout.columns));
         return 0;
@@ -140,7 +139,7 @@ export const compose = command({
       );
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      const { usageOf } = await help();
+      const { usageOf } = await import('../../help.ts');
       throw new CommandError(
         `${error.message}\n\nUsage:  ${usageOf(shown, path)}\n\nRun 'gantry ${path} --help' for more information`,
         error.code,
