@@ -81,7 +81,13 @@ for (const file of ['index.html', 'icon.svg', 'style.css'])
 await copyFile(join(root, 'node_modules/@xterm/xterm/css/xterm.css'), join(staging, 'dashboard/terminal.css'));
 
 async function bundle(input: Record<string, string>, output: OutputOptions, plugins: Plugin[] = []): Promise<void> {
-  const build = await rolldown({ input, platform: 'node', external: [/^node:/, 'koffi'], plugins });
+  const build = await rolldown({
+    input,
+    platform: 'node',
+    external: [/^node:/, 'koffi'],
+    plugins,
+    checks: { pluginTimings: false },
+  });
   await build.write({
     dir: staging,
     format: 'esm',

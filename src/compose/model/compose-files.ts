@@ -167,7 +167,7 @@ class ComposeFiles {
     try {
       return composeFileIn(this.#options.fetchRemote(path));
     } catch (error) {
-      if (error instanceof RemoteFileNeeded) throw error;
+      if (error instanceof RemoteFileNeeded) throw new RemoteFileNeeded(error.address, place);
       throw errorAt(place, errorMessage(error), errorCode(error));
     }
   }

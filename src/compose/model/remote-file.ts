@@ -1,3 +1,5 @@
+import type { Place } from './place.ts';
+
 /** Of a repository or a registry. */
 export function isRemoteFile(path: string): boolean {
   return /^(oci|git|https?|ssh):\/\/|^git@|^github\.com\/|\.git(#|$)/.test(path);
@@ -9,9 +11,12 @@ export function isRemoteFile(path: string): boolean {
  */
 export class RemoteFileNeeded extends Error {
   readonly address: string;
+  /** Where a file names it. */
+  readonly place: Place | undefined;
 
-  constructor(address: string) {
+  constructor(address: string, place?: Place) {
     super(`${address} has not been fetched`);
     this.address = address;
+    this.place = place;
   }
 }

@@ -6,9 +6,10 @@ import { type Observed, observeContainers } from '../../../compose/project/obser
 import type { ProgressEvent } from '../../../compose/project/progress.ts';
 import { type Project, projectOf, type Service } from '../../../compose/project/project.ts';
 import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
+import { errorAt } from '../../../compose/model/place.ts';
 import { RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
 import { checkProjectName } from '../../../compose/model/project-name.ts';
-import { errorCode } from '../../../base/errors.ts';
+import { errorCode, errorMessage } from '../../../base/errors.ts';
 import type { Cli } from '../../cli.ts';
 import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
 import type { Flags, FlagValues } from '../../flag.ts';
@@ -95,7 +96,11 @@ export class Compose {
         return loaded;
       } catch (error) {
         if (!(error instanceof RemoteFileNeeded)) throw error;
-        this.#fetched.set(error.address, await this.#fetch(error.address));
+        const { address, place } = error;
+        const path = await this.#fetch(address).catch((reason: unknown) => {
+          throw errorAt(place, errorMessage(reason), errorCode(reason));
+        });
+        this.#fetched.set(address, path);
       }
     }
   }
