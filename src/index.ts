@@ -17,6 +17,7 @@ import type {
   ImageService,
   NetworkService,
   RegistryService,
+  ScopeService,
   SecretService,
   SystemService,
   TrashService,
@@ -45,6 +46,8 @@ export class Engine implements EngineServices {
   readonly trash: TrashService;
   /** The images of this engine, served to others. */
   readonly registry: RegistryService;
+  /** What a daemon in front of this engine opens further doors for. */
+  readonly scopes: ScopeService;
   readonly #services: EngineServices;
 
   private constructor(services: EngineServices) {
@@ -61,6 +64,7 @@ export class Engine implements EngineServices {
       events: this.events,
       trash: this.trash,
       registry: this.registry,
+      scopes: this.scopes,
     } = services);
   }
 

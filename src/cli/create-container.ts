@@ -4,6 +4,7 @@ import { ResponseError } from '../client/response-error.ts';
 import { isIdentifier, parseReference } from '../oci/reference.ts';
 import type { Cli } from './cli.ts';
 import { fileComplaint } from './options/environment.ts';
+import { shareScope } from './share-scope.ts';
 import { familiarName, pullImage } from './pull-image.ts';
 
 export interface CreateOptions {
@@ -14,22 +15,25 @@ export interface CreateOptions {
   readonly quiet: boolean;
   /** The container's id is written there, and the file must not exist. */
   readonly cidfile: string;
+  /** A scope whose socket it gets; empty for none. */
+  readonly 'api-socket'?: string;
 }
 
 /** Creates a container as `run` and `create` do: pulls the image when it is missing, prints warnings, writes the id's file. */
 export async function createContainer(
   cli: Cli,
-  request: ContainerCreateRequest,
+  asked: ContainerCreateRequest,
   options: CreateOptions,
 ): Promise<ContainerCreateResponse> {
   if (!['always', 'missing', 'never', ''].includes(options.pull)) {
     throw new Error(`invalid pull option: '${options.pull}': must be one of "always", "missing" or "never"`);
   }
   // A name that can be none is told before anything is asked or made.
-  if (request.Image !== undefined && !isIdentifier(request.Image)) parseReference(request.Image);
+  if (asked.Image !== undefined && !isIdentifier(asked.Image)) parseReference(asked.Image);
   const cidfile = options.cidfile === '' ? undefined : openIdFile(options.cidfile);
   try {
     const client = await cli.client();
+    const request = options['api-socket'] ? await shareScope(cli, asked, options['api-socket']) : asked;
     if (request.HostConfig?.Secrets?.length) await client.secrets.require();
     const image = request.Image ?? '';
     const output = options.quiet ? undefined : cli.io.stderr;

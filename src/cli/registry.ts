@@ -30,6 +30,7 @@ export const GROUPS: readonly Group[] = [
   { name: 'network', summary: 'Manage networks' },
   { name: 'secret', summary: 'Manage secrets' },
   { name: 'registry', summary: 'Serve images to others' },
+  { name: 'scope', summary: 'Sockets of the engine with less behind them' },
   { name: 'system', summary: 'Manage the engine' },
   { name: 'trust', summary: 'Sign images and verify signatures' },
   { name: 'volume', summary: 'Manage volumes' },
@@ -297,6 +298,21 @@ export const COMMANDS: readonly Entry[] = [
     paths: ['registry serve'],
     summary: 'Serve a registry in the foreground',
     load: async () => (await import('./commands/registry/serve.ts')).serve,
+  },
+  {
+    paths: ['scope create'],
+    summary: 'Make a socket of the engine with less behind it',
+    load: async () => (await import('./commands/scope/create.ts')).create,
+  },
+  {
+    paths: ['scope ls', 'scope list'],
+    summary: 'List scopes',
+    load: async () => (await import('./commands/scope/ls.ts')).ls,
+  },
+  {
+    paths: ['scope rm', 'scope remove'],
+    summary: 'Remove scopes',
+    load: async () => (await import('./commands/scope/rm.ts')).rm,
   },
   {
     paths: ['registry ls', 'registry list'],

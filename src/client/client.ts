@@ -7,6 +7,7 @@ import { ImagesClient } from './images.ts';
 import { NetworksClient } from './networks.ts';
 import { RegistriesClient } from './registries.ts';
 import { type ClientOptions, Requester } from './requester.ts';
+import { ScopesClient } from './scopes.ts';
 import { SecretsClient } from './secrets.ts';
 import { SystemClient } from './system.ts';
 import { TrashClient } from './trash.ts';
@@ -23,6 +24,7 @@ export class Client {
   readonly volumes: VolumesClient;
   readonly secrets: SecretsClient;
   readonly registries: RegistriesClient;
+  readonly scopes: ScopesClient;
   readonly builder: BuilderClient;
   readonly system: SystemClient;
   readonly trash: TrashClient;
@@ -38,6 +40,7 @@ export class Client {
     this.volumes = new VolumesClient(requester);
     this.secrets = new SecretsClient(requester);
     this.registries = new RegistriesClient(requester);
+    this.scopes = new ScopesClient(requester);
     this.builder = new BuilderClient(requester);
     this.system = new SystemClient(requester);
     this.trash = new TrashClient(requester);

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TRASH_HEADER } from '../api/trash.ts';
 import type { Caller } from '../base/caller.ts';
-import { peerProcess } from '../linux/peer-process.ts';
+import { peerPid, peerProcess } from '../linux/peer-process.ts';
 
 const MAX_TEXT = 200;
 
@@ -20,8 +21,21 @@ export function callerOf(request: IncomingMessage): Caller {
   };
 }
 
-function peerOf(socket: object): Caller['process'] {
+/** What counts as one client: a process, or a host by TCP. */
+export function clientOf(socket: Socket): string {
+  const { remoteAddress } = socket;
+  if (remoteAddress !== undefined) return remoteAddress;
+  const fd = descriptorOf(socket);
+  return fd === undefined ? '' : `pid ${peerPid(fd) ?? 0}`;
+}
+
+function descriptorOf(socket: object): number | undefined {
   // Node has no public name for a socket's descriptor
   const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : peerProcess(fd);
+  return fd === undefined || fd < 0 ? undefined : fd;
+}
+
+function peerOf(socket: object): Caller['process'] {
+  const fd = descriptorOf(socket);
+  return fd === undefined ? undefined : peerProcess(fd);
 }

@@ -25,6 +25,8 @@ export interface DaemonConfig {
   readonly registry: { readonly addr: string | undefined; readonly file: string | undefined } | undefined;
   /** TCP without TLS was asked for in so many words. */
   readonly allowPlainTcp: boolean;
+  /** TLS without certificates of clients was asked for in so many words. */
+  readonly allowAnyTls: boolean;
 }
 
 export interface TlsConfig {
@@ -121,6 +123,7 @@ function daemonConfig(settings: Settings): DaemonConfig {
     tls: tlsConfig(settings),
     registry: registryOptions(settings),
     allowPlainTcp: settings.tls === false && settings.tlsverify !== true,
+    allowAnyTls: settings.tlsverify === false,
   };
 }
 

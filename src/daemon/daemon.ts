@@ -13,6 +13,7 @@ import { listen, refuseLiveSockets } from './listen.ts';
 import type { Logger } from './log.ts';
 import { removePidfile, writePidfile } from './pidfile.ts';
 import { routeTable } from './routes/table.ts';
+import { ScopeDoors } from './scope/scope-doors.ts';
 import { ApiServer } from './server.ts';
 
 export interface DaemonOptions {
@@ -55,16 +56,21 @@ export class Daemon {
         report: (message) => log.error(`BuildKit's protocol: ${message}`),
       });
       this.#buildkit = buildkit;
+      const scopes = new ScopeDoors(engine, log);
       this.#server = new ApiServer({
-        routes: routeTable(engine, buildkit),
+        routes: routeTable(engine, buildkit, scopes),
+        tokens: (token) => scopes.byToken(token),
+        audit: (line) => log.info(`scope: ${line}`),
         http2: (socket) => buildkit.accept(socket),
         product: `Gantry/${VERSION} (linux)`,
         log,
       });
       await this.#serveRegistry(engine);
+      await scopes.open(this.#server);
       await listen(this.#server, config.hosts, {
         tls: config.tls,
         allowPlainTcp: config.allowPlainTcp,
+        allowAnyTls: config.allowAnyTls,
         group: config.group,
         log,
         inherited: inheritedSockets(env, process.pid),

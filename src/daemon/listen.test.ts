@@ -70,6 +70,58 @@ test('TCP without TLS: refused off loopback, unless said in so many words; a por
   });
 });
 
+function certificates(): (name: string) => string {
+  const file = (name: string): string => join(directory, name);
+  const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { cwd: directory, stdio: 'ignore' });
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout'];
+  openssl(
+    'req',
+    '-x509',
+    ...curve,
+    'self.key',
+    '-out',
+    'self.pem',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=x',
+    '-addext',
+    'subjectAltName=IP:127.0.0.1',
+  );
+  return file;
+}
+
+test(
+  'TLS without certificates of clients: for tokens of scopes alone, unless anyone is let in by so many words',
+  { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'no openssl' },
+  async () => {
+    const file = certificates();
+    const tls = { certificateFile: file('self.pem'), keyFile: file('self.key'), clientCaFile: undefined };
+    const ping = (port: number, headers: Record<string, string> = {}): Promise<number> =>
+      new Promise((resolve, reject) => {
+        get(
+          { port, host: '127.0.0.1', path: '/_ping', ca: readFileSync(file('self.pem')), agent: false, headers },
+          (answer) => {
+            answer.resume();
+            resolve(answer.statusCode ?? 0);
+          },
+        ).on('error', reject);
+      });
+    for (const [host, allowAnyTls, status] of [
+      ['0.0.0.0', false, 401],
+      ['0.0.0.0', true, 200],
+      ['127.0.0.1', false, 200],
+    ] as const) {
+      const port = await freePort();
+      await using server = api();
+      await listen(server, [{ kind: 'tcp', host, port }], { ...options, tls, allowAnyTls });
+      assert.equal(await ping(port), status, `${host} ${allowAnyTls}`);
+      assert.equal(await ping(port, { authorization: 'Basic eDp5' }), status);
+      assert.equal(await ping(port, { origin: 'https://page.example' }), 403);
+    }
+  },
+);
+
 test(
   'TLS verifies its clients',
   { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'no openssl' },

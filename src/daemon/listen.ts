@@ -13,6 +13,7 @@ import type { ApiServer } from './server.ts';
 export interface ListenOptions {
   readonly tls: TlsConfig | undefined;
   readonly allowPlainTcp: boolean;
+  readonly allowAnyTls?: boolean;
   readonly group: string | undefined;
   readonly log: Logger;
   readonly inherited: readonly InheritedSocket[];
@@ -37,6 +38,16 @@ export async function refuseLiveSockets(addresses: readonly ListenAddress[]): Pr
 }
 
 async function listenUnix(api: ApiServer, path: string, { group, log }: ListenOptions): Promise<void> {
+  await openSocket(api.server({ plainTcp: false, hostNames: [] }), path, 0o600);
+  const gid = groupId(group ?? 'docker');
+  if (gid === undefined && group !== undefined) log.warn(`no group ${group}: the socket is root's alone`);
+  if (gid !== undefined) chownSync(path, -1, gid);
+  chmodSync(path, 0o660);
+  log.info(`API listen on ${path}`);
+}
+
+/** Throws `conflict` when somebody else listens there, `invalid-argument`. */
+export async function openSocket(server: Server, path: string, mode: number): Promise<void> {
   // The longest path that fits a socket address.
   if (Buffer.byteLength(path) > 107) {
     throw new EngineError('invalid-argument', `the socket's path is longer than 107 bytes: ${path}`);
@@ -46,15 +57,11 @@ async function listenUnix(api: ApiServer, path: string, { group, log }: ListenOp
   // Nobody else can connect between its making and the right mode.
   const before = process.umask(0o177);
   try {
-    await opened(api.server({ plainTcp: false, hostNames: [] }), { path }, `unix://${path}`);
+    await opened(server, { path }, `unix://${path}`);
   } finally {
     process.umask(before);
   }
-  const gid = groupId(group ?? 'docker');
-  if (gid === undefined && group !== undefined) log.warn(`no group ${group}: the socket is root's alone`);
-  if (gid !== undefined) chownSync(path, -1, gid);
-  chmodSync(path, 0o660);
-  log.info(`API listen on ${path}`);
+  chmodSync(path, mode);
 }
 
 /** A socket that nobody answers on any more is in the way; one that somebody answers on is not ours to take. */
@@ -84,7 +91,7 @@ function holder(path: string): string {
 async function listenTcp(
   api: ApiServer,
   { host, port }: { host: string; port: number },
-  { tls, allowPlainTcp, log }: ListenOptions,
+  { tls, allowPlainTcp, allowAnyTls, log }: ListenOptions,
 ): Promise<void> {
   const shown = `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`;
   if (!tls && !allowPlainTcp) {
@@ -98,8 +105,16 @@ async function listenTcp(
   } else if (!tls) {
     log.warn(`${shown} is open without TLS: whoever reaches it is root on this host`);
   }
+  const anonymous = tls !== undefined && tls.clientCaFile === undefined && !isLoopback(host);
+  if (anonymous && allowAnyTls) log.warn(`${shown} is open to any client: whoever reaches it is root on this host`);
+  else if (anonymous) {
+    log.info(
+      `${shown} takes only tokens of scopes: clients have no certificates there. Use --tlsverify for those, or say --tlsverify=false to let anyone in`,
+    );
+  }
   const server = api.server({
     plainTcp: !tls,
+    tokensOnly: anonymous && !allowAnyTls,
     hostNames: [host.toLowerCase()],
     ...(tls ? { tls: tlsOptions(tls) } : {}),
   });

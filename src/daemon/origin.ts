@@ -16,6 +16,14 @@ export function checkOrigin(
   if (origin !== undefined) {
     throw new EngineError('forbidden', `requests from web pages are refused (Origin: ${origin.slice(0, 200)})`);
   }
+  // A page's image or form has no `Origin` with a GET; browsers say all the same that a page is behind it.
+  const site = request.headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'none') {
+    throw new EngineError(
+      'forbidden',
+      `requests from web pages are refused (Sec-Fetch-Site: ${String(site).slice(0, 40)})`,
+    );
+  }
   if (!door.plainTcp) return;
   const host = (request.headers.host ?? '')
     .replace(/:\d+$/, '')

@@ -5,10 +5,12 @@ import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { EngineError, errorCode, errorMessage } from '../base/errors.ts';
 import { onBehalfOf } from '../base/caller.ts';
-import { callerOf } from './caller.ts';
+import { callerOf, clientOf } from './caller.ts';
+import { plainJson } from '../base/plain-json.ts';
 import { splitEarlyBody } from './early-body.ts';
 import { Exchange } from './exchange.ts';
 import type { Logger } from './log.ts';
+import { OutOfScope } from './scope/out-of-scope.ts';
 import { checkOrigin } from './origin.ts';
 import { Query } from './query.ts';
 import { type Match, pageNotFound, type Route, Router } from './router.ts';
@@ -17,7 +19,10 @@ import { NEWEST, splitVersion } from './version.ts';
 
 const MAX_HEADER_BYTES = 16 << 10;
 const HEADERS_TIMEOUT_MS = 10_000;
-const MAX_CONNECTIONS = 1024;
+/** Of one address to listen on. */
+const MAX_CONNECTIONS = 2048;
+/** Of one process, or of one host by TCP: the rest is for others. */
+const MAX_CONNECTIONS_OF_ONE = 512;
 /** How long a connection that is refused in the middle of its body may go on sending before it is cut. */
 const LINGER_MS = 1000;
 
@@ -28,6 +33,25 @@ export interface ApiServerOptions {
   readonly log: Logger;
   /** Takes connections that speak HTTP/2 from their first byte on. */
   readonly http2?: ((socket: Duplex) => void) | undefined;
+  /** What the holder of a token is let through to. Throws `unauthorized`. */
+  readonly tokens?: ((token: string) => Limited) | undefined;
+  /** A line for each call that came through something limited. */
+  readonly audit?: ((line: string) => void) | undefined;
+}
+
+/** A part of the API: what its routes do not have is not there. */
+export interface Limited {
+  readonly name: string;
+  readonly router: Router;
+  /** Fires when it is no more; whoever is connected through it is cut off. */
+  readonly ended: AbortSignal;
+}
+
+/** What is known of a request beside what it says. */
+interface Call {
+  limited: Limited | undefined;
+  denied: boolean;
+  told: boolean;
 }
 
 /** How requests reach a listener, for the checks that only some need. */
@@ -37,6 +61,10 @@ export interface Door {
   /** Host names that are ours beside addresses and localhost. */
   readonly hostNames: readonly string[];
   readonly tls?: (TlsOptions & SecureContextOptions) | undefined;
+  /** Only this much is behind it, whatever a request says. */
+  readonly limited?: Limited | undefined;
+  /** Clients are not known by where they come from or by a certificate: those without a token get nothing. */
+  readonly tokensOnly?: boolean | undefined;
 }
 
 /** The Docker Engine API over HTTP/1.1: finds the route, answers errors, keeps the bounds. */
@@ -46,6 +74,7 @@ export class ApiServer {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Duplex>();
   readonly #running = new Set<Promise<void>>();
+  readonly #connections = new Map<string, number>();
   readonly #stop = new AbortController();
 
   constructor(options: ApiServerOptions) {
@@ -66,7 +95,7 @@ export class ApiServer {
       // Of TCP: a peer that vanished without a word is noticed.
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
-      shouldUpgradeCallback: (request: IncomingMessage) => this.#upgrades(request),
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#upgrades(door, request),
     };
     const server = (
       door.tls
@@ -83,12 +112,14 @@ export class ApiServer {
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => {});
     });
+    server.on('connection', (socket: Socket) => this.#count(socket, door.tls === undefined));
     server.on('request', (request, response) => this.#serve(door, request, response));
     server.on('upgrade', (request, socket, head) => this.#serveUpgrade(door, request, socket, head));
     server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
       const { http2 } = this.#options;
       // The parser stops at the first line of HTTP/2, and gives back what it has read.
-      if (error.code === 'HPE_PAUSED_H2_UPGRADE' && error.rawPacket && http2)
+      const whole = !door.limited && !door.tokensOnly;
+      if (error.code === 'HPE_PAUSED_H2_UPGRADE' && error.rawPacket && http2 && whole)
         takeFromParser(socket, error.rawPacket, http2);
       else refuseMalformed(error, socket);
     });
@@ -108,9 +139,39 @@ export class ApiServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #upgrades(request: IncomingMessage): boolean {
+  /** One client does not take what others need: beyond its part it is told, and closed. */
+  #count(socket: Socket, plain: boolean): void {
+    const client = clientOf(socket);
+    const count = (this.#connections.get(client) ?? 0) + 1;
+    if (count > MAX_CONNECTIONS_OF_ONE) {
+      socket.on('error', () => {});
+      if (plain) socket.end(TOO_MANY_CONNECTIONS, () => socket.destroy());
+      else socket.destroy();
+      return;
+    }
+    this.#connections.set(client, count);
+    socket.once('close', () => {
+      const left = this.#connections.get(client)! - 1;
+      if (left > 0) this.#connections.set(client, left);
+      else this.#connections.delete(client);
+    });
+  }
+
+  /** Throws `unauthorized`. */
+  #limitOf(door: Door, request: IncomingMessage): Limited | undefined {
+    if (door.limited) return door.limited;
+    const token = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token !== undefined && this.#options.tokens) return this.#options.tokens(token);
+    if (!door.tokensOnly) return undefined;
+    throw new EngineError(
+      'unauthorized',
+      'a token of a scope is needed here (gantry scope create NAME --token), sent as Authorization: Bearer TOKEN',
+    );
+  }
+
+  #upgrades(door: Door, request: IncomingMessage): boolean {
     try {
-      return this.#find(request).match?.route.hijacks === true;
+      return this.#find(request, this.#limitOf(door, request)).match?.route.hijacks === true;
     } catch {
       return false;
     }
@@ -153,9 +214,18 @@ export class ApiServer {
   ): void {
     response.on('error', () => {});
     const { controller, release } = this.#abortOnDisconnect(request);
-    const running = this.#answer(door, request, response, controller.signal, takeSocket, early)
-      .catch((error: unknown) => this.#answerError(request, response, error))
-      .finally(release);
+    const call: Call = { limited: undefined, denied: false, told: false };
+    const running = this.#answer(door, request, response, { call, signal: controller.signal, takeSocket, early })
+      .catch((error: unknown) => {
+        const code = errorCode(error);
+        call.denied = error instanceof OutOfScope || code === 'forbidden' || code === 'unauthorized';
+        this.#answerError(request, response, error);
+      })
+      .finally(() => {
+        release();
+        // Nothing was answered: the client was gone before.
+        this.#tell(call, request, response.statusCode);
+      });
     this.#running.add(running);
     void running.finally(() => this.#running.delete(running));
   }
@@ -164,17 +234,27 @@ export class ApiServer {
     door: Door,
     request: IncomingMessage,
     response: ServerResponse,
-    signal: AbortSignal,
-    takeSocket: () => { socket: Duplex; head: Buffer },
-    early: Buffer | undefined,
+    {
+      call,
+      signal,
+      takeSocket,
+      early,
+    }: {
+      call: Call;
+      signal: AbortSignal;
+      takeSocket: () => { socket: Duplex; head: Buffer };
+      early: Buffer | undefined;
+    },
   ): Promise<void> {
     response.setHeader('Api-Version', `1.${NEWEST}`);
     response.setHeader('Docker-Experimental', 'false');
     response.setHeader('Ostype', 'linux');
     response.setHeader('Server', this.#options.product);
     checkOrigin(request, door);
-    const { version, match, query } = this.#find(request);
-    if (!match) throw pageNotFound();
+    call.limited = this.#limitOf(door, request);
+    if (call.limited) this.#watch(call, request, response);
+    const { version, match, query } = this.#find(request, call.limited);
+    if (!match) throw call.limited ? new OutOfScope('not-found', pageNotFound().message) : pageNotFound();
     this.#options.log.debug(`Calling ${request.method} ${request.url?.slice(0, 1024)}`);
     const { route, params } = match;
     const exchange = new Exchange({
@@ -184,7 +264,10 @@ export class ApiServer {
       params,
       query: new Query(query),
       signal,
-      takeSocket,
+      takeSocket: () => {
+        this.#tell(call, request, 101);
+        return takeSocket();
+      },
       early,
     });
     await onBehalfOf(
@@ -193,13 +276,48 @@ export class ApiServer {
     );
   }
 
-  #find(request: IncomingMessage): { version: number; match: Match | undefined; query: string } {
+  /** Tells what becomes of a limited call when that is known, and ends it with what it came through. */
+  #watch(call: Call, request: IncomingMessage, response: ServerResponse): void {
+    const { ended } = call.limited!;
+    const { socket } = request;
+    const end = (): void => void socket.destroy();
+    if (ended.aborted) end();
+    ended.addEventListener('abort', end, { once: true });
+    socket.once('close', () => ended.removeEventListener('abort', end));
+    const writeHead = response.writeHead.bind(response) as (...parts: unknown[]) => ServerResponse;
+    response.writeHead = ((status: number, ...parts: unknown[]) => {
+      this.#tell(call, request, status);
+      return writeHead(status, ...parts);
+    }) as ServerResponse['writeHead'];
+  }
+
+  #tell(call: Call, request: IncomingMessage, status: number): void {
+    const { audit } = this.#options;
+    if (!audit || call.told || !call.limited) return;
+    call.told = true;
+    const { process: peer, address } = callerOf(request);
+    audit(
+      plainJson({
+        scope: call.limited.name,
+        from: peer ? { pid: peer.pid, uid: peer.uid, command: peer.command } : (address ?? null),
+        method: request.method,
+        path: request.url?.split('?')[0]?.slice(0, 1000),
+        decision: call.denied ? 'denied' : 'allowed',
+        status,
+      }),
+    );
+  }
+
+  #find(
+    request: IncomingMessage,
+    limited: Limited | undefined,
+  ): { version: number; match: Match | undefined; query: string } {
     const target = request.url ?? '/';
     const cut = target.indexOf('?');
     const { version, path } = splitVersion(cut < 0 ? target : target.slice(0, cut));
     return {
       version,
-      match: this.#router.find(request.method ?? '', path),
+      match: (limited?.router ?? this.#router).find(request.method ?? '', path),
       query: cut < 0 ? '' : target.slice(cut + 1),
     };
   }
@@ -262,6 +380,9 @@ function answerWhileReading(request: IncomingMessage, response: ServerResponse, 
     request.socket.destroy();
   }, LINGER_MS).unref();
 }
+
+const TOO_MANY = `${JSON.stringify({ message: `too many connections: one client may have ${MAX_CONNECTIONS_OF_ONE}` })}\n`;
+const TOO_MANY_CONNECTIONS = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${TOO_MANY.length}\r\n\r\n${TOO_MANY}`;
 
 /** Hands a connection over with all that came on it. */
 function takeFromParser(socket: Duplex, read: Buffer, take: (socket: Duplex) => void): void {

@@ -53,6 +53,7 @@ import type { PruneVolumesReport, Volume, VolumeCreateRequest, VolumeListRespons
 import type { TrashDocument, TrashEmptyReport, TrashRestoreReport, TrashRestoreRequest } from '../api/trash.ts';
 import type { WhyDocument } from '../api/why.ts';
 import type { VolumeCopyRequest } from '../api/gantry.ts';
+import type { Scope, ScopeCreated, ScopeCreateRequest } from '../api/scope.ts';
 import type { OperationOptions } from '../base/operation.ts';
 import type { Bytes } from '../content/content-store.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -84,6 +85,7 @@ export interface EngineServices extends AsyncDisposable {
   readonly events: EventService;
   readonly trash: TrashService;
   readonly registry: RegistryService;
+  readonly scopes: ScopeService;
   /** Lets go of everything; containers go on running. */
   close(): Promise<void>;
 }
@@ -526,6 +528,16 @@ export interface RegistryService {
   restore(): Promise<void>;
   /** Closes all, after `graceMs` whatever they do. */
   close(options?: { graceMs?: number }): Promise<void>;
+}
+
+/** Which scopes there are; the daemon has their doors. */
+export interface ScopeService {
+  list(): Scope[];
+  /** Throws `invalid-argument`, `conflict`. */
+  create(request: ScopeCreateRequest): ScopeCreated;
+  /** Throws `not-found`. */
+  remove(name: string): void;
+  byToken(token: string): Scope | undefined;
 }
 
 export interface OpenRegistryOptions {

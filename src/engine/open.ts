@@ -12,6 +12,7 @@ import { ConmonTaskRunner } from '../runtime/conmon-task-runner.ts';
 import { plainCgroup } from '../runtime/task-cleanup.ts';
 import { diskUsage } from '../snapshot/disk-usage.ts';
 import { KeptListeners } from '../state/kept-listeners.ts';
+import { ScopeStore } from '../state/scopes.ts';
 import { RegistryRecords } from '../state/registry-records.ts';
 import { ImageStore } from '../state/images.ts';
 import { OverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
@@ -52,6 +53,7 @@ import { findPrograms } from './programs.ts';
 import { reconcile, startByPolicy } from './reconcile.ts';
 import { EngineSpecs } from './specs/container-specs.ts';
 import { EngineRegistry } from './registry/engine-registry.ts';
+import { Scopes } from './scopes/scopes.ts';
 import { RegistryListeners } from './registry/registry-listeners.ts';
 import { RegistryRoots } from './registry/registry-roots.ts';
 import { EngineContainerSecrets } from './secrets/container-secrets.ts';
@@ -359,6 +361,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   removeCgroupParent();
   startByPolicy(context);
 
+  const scopes = new Scopes(new ScopeStore(db), dataRoot);
   const registry = new RegistryListeners(
     new EngineRegistry(imageParts, registryRoots, report),
     new KeptListeners(db),
@@ -380,6 +383,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     events,
     trash,
     registry,
+    scopes,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -6,15 +6,25 @@ import { bind } from './libc.ts';
 export function peerProcess(
   fd: number,
 ): { readonly pid: number; readonly uid: number; readonly command?: string } | undefined {
+  const credentials = credentialsOf(fd);
+  const pid = credentials?.readInt32LE(0) ?? 0;
+  if (!credentials || pid <= 0) return undefined; // of another pid namespace
+  const command = commandOf(pid);
+  return { pid, uid: credentials.readUInt32LE(4), ...(command !== undefined && { command }) };
+}
+
+/** Its pid alone; undefined when it cannot be seen. */
+export function peerPid(fd: number): number | undefined {
+  const pid = credentialsOf(fd)?.readInt32LE(0) ?? 0;
+  return pid > 0 ? pid : undefined;
+}
+
+function credentialsOf(fd: number): Buffer | undefined {
   // struct ucred: pid, uid, gid
   const credentials = Buffer.alloc(12);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(credentials.length);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) !== 0) return undefined;
-  const pid = credentials.readInt32LE(0);
-  if (pid <= 0) return undefined; // of another pid namespace
-  const command = commandOf(pid);
-  return { pid, uid: credentials.readUInt32LE(4), ...(command !== undefined && { command }) };
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) === 0 ? credentials : undefined;
 }
 
 const SHOWN = 200;

@@ -6,7 +6,10 @@ export class Documents<T extends { readonly id: string; readonly name: string }>
   readonly #db: Database;
   readonly #table: string;
 
-  constructor(db: Database, table: 'containers' | 'networks' | 'volumes' | 'secrets' | 'registry_listeners') {
+  constructor(
+    db: Database,
+    table: 'containers' | 'networks' | 'volumes' | 'secrets' | 'registry_listeners' | 'scopes',
+  ) {
     this.#db = db;
     this.#table = table;
   }

@@ -82,4 +82,6 @@ export const MIGRATIONS: readonly string[] = [
     seq INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL,
     removed INTEGER NOT NULL, size INTEGER, doc TEXT NOT NULL
   ) STRICT;`,
+  // doors to the engine with less behind them: what each allows
+  `CREATE TABLE scopes (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

@@ -129,7 +129,10 @@ describe('slow clients', { skip, timeout: 180_000 }, () => {
       socket.resume();
       if (count % 500 === 0) await sleep(5);
     }
-    await until('the rest are turned away', () => closed >= 10_000 - 1024);
+    // Of one client, whoever else comes is served meanwhile.
+    await until('the rest are turned away', () => closed >= 10_000 - 512);
+    assert.ok(closed < 10_000);
+    assert.equal(docker('ps', '-q', '--filter', 'name=nosuch'), '');
     assert.ok(memory() - idle < 120 * MIB, `${Math.round((memory() - idle) / MIB)} MiB`);
     // those that were let in have ten seconds for their headers
     await until('they are closed', () => closed === 10_000);

@@ -156,6 +156,12 @@ export const CONTAINER_FLAGS = {
   tmpfs: list('Mount a tmpfs directory'),
   tty: bool('Allocate a pseudo-TTY', { short: 't' }),
   ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
+  'api-socket': string(
+    'Give the container the socket of a scope: its name, or what it may do (ro,project=NAME,image=PATTERN)',
+    {
+      kind: 'scope',
+    },
+  ),
   'use-api-socket': bool("Bind mount the engine's API socket"),
   user: string('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
   userns: string('User namespace to use'),

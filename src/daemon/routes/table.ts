@@ -10,13 +10,15 @@ import { execRoutes } from './execs.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
 import { registryRoutes } from './registries.ts';
+import type { ScopeDoors } from '../scope/scope-doors.ts';
+import { scopeRoutes } from './scopes.ts';
 import { secretRoutes } from './secrets.ts';
 import { systemRoutes } from './system.ts';
 import { trashRoutes } from './trash.ts';
 import { volumeRoutes } from './volumes.ts';
 
 /** Every route of the API. */
-export function routeTable(engine: EngineServices, buildkit?: BuildkitService): Route[] {
+export function routeTable(engine: EngineServices, buildkit?: BuildkitService, scopes?: ScopeDoors): Route[] {
   return [
     ...systemRoutes(engine),
     ...containerRoutes(engine),
@@ -30,6 +32,7 @@ export function routeTable(engine: EngineServices, buildkit?: BuildkitService): 
     ...secretRoutes(engine),
     ...trashRoutes(engine),
     ...registryRoutes(engine),
+    ...(scopes ? scopeRoutes(scopes) : []),
     ...absentRoutes(),
   ];
 }

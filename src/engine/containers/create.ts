@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { SCOPE_LABEL } from '../../api/scope.ts';
 import type {
   ContainerConfig,
   ContainerCreateRequest,
@@ -171,8 +172,8 @@ function checkHealthcheck({ Healthcheck: check }: ContainerConfig, invalid: (mes
   if ((check.Retries ?? 0) < 0) invalid('Retries in Healthcheck cannot be negative');
 }
 
-/** Of the engine's own clients: an image that has such labels would have its containers taken for theirs. */
-const RESERVED_LABELS = 'gantry.kube.';
+/** Of the engine's own clients, and of scopes: an image that has such labels would have its containers taken for theirs. */
+const RESERVED_LABELS = ['gantry.kube.', SCOPE_LABEL];
 
 /** The request, with what it leaves open taken from the image: Docker's rules, field by field. */
 export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | undefined): ContainerConfig {
@@ -196,8 +197,8 @@ export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | unde
     WorkingDir: asked.WorkingDir || image?.WorkingDir || '',
     OnBuild: null,
     Labels: Object.fromEntries([
-      // what pods are found by is no image's to say
-      ...Object.entries(image?.Labels ?? {}).filter(([name]) => !name.startsWith(RESERVED_LABELS)),
+      // what pods are found by, and what a scope may enter, is no image's to say
+      ...Object.entries(image?.Labels ?? {}).filter(([name]) => !RESERVED_LABELS.some((one) => name.startsWith(one))),
       ...Object.entries(asked.Labels ?? {}),
     ]),
   };

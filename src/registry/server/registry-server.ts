@@ -3,6 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorMessage } from '../../base/errors.ts';
+import { plainJson } from '../../base/plain-json.ts';
 import type { Access, Asking, Identity } from './access.ts';
 import { handleBlob } from './blob-handler.ts';
 import { answerJson, type Call } from './call.ts';
@@ -274,14 +275,6 @@ async function dispatch(target: Target, call: Call): Promise<void> {
     case 'referrers':
       return handleReferrers(call, target);
   }
-}
-
-/** JSON of printable ASCII only: names and paths that others chose neither begin lines nor move a terminal's cursor. */
-function plainJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^ -~]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 function splitUrl(url: string): [path: string, search: string] {
