@@ -441,6 +441,23 @@ also(
   'history of a failure',
   `cat >Dockerfile <<D\nFROM busybox\nRUN exit 9; echo $N\nD\nb . >/dev/null; docker buildx history ls --format '{{.Status}}' | head -1`,
 );
+it(
+  'history inspect attachment, and export',
+  `${from('FROM busybox', 'ARG A', 'RUN echo x')}b --build-arg A=v --metadata-file $T/m .; r=$(grep -o 'default/default/[a-z0-9]*' $T/m | head -1 | cut -d/ -f3); docker buildx history inspect attachment --type provenance $r >$T/p; rc; grep -E '"(uri|frontend|build-arg:A|entryPoint|buildType)"' $T/p; docker buildx history inspect $r --format '{{range .Attachments}}{{.Type}} {{end}}'; docker buildx history inspect attachment $r 2>&1; rc; docker buildx history export -o $T/x $r; rc; gzip -dc $T/x | tar t | grep -c blobs/sha256/.; docker buildx history inspect attachment --type nosuch $r >/dev/null 2>&1; rc`,
+);
+it(
+  'provenance in the metadata file',
+  `${from('FROM busybox', 'RUN echo x')}for m in min max disabled nosuch; do BUILDX_METADATA_PROVENANCE=$m docker buildx build --metadata-file $T/m . >/dev/null 2>&1; rc; grep -oE '"buildx.build.provenance"|"uri": .*|"buildConfig"|"entryPoint".*' $T/m; rm -f $T/m; done`,
+);
+also(
+  'builders: create, use, inspect, stop, rm',
+  `docker buildx create --name $N --driver docker 2>&1 | tail -1; rc; docker buildx use default; rc; docker buildx use $N-no 2>&1; rc; docker buildx stop default 2>&1; rc; docker buildx rm default 2>&1; rc; docker buildx rm $N-no 2>&1; rc`,
+);
+also('buildx version', `docker buildx version | cut -d' ' -f1; rc`);
+also(
+  'buildx dial-stdio',
+  `docker buildx dial-stdio </dev/null >/dev/null 2>&1; rc; docker buildx dial-stdio --platform nosuch/x </dev/null >/dev/null 2>&1; rc`,
+);
 also('history inspect of nothing', `docker buildx history inspect nosuchref >/dev/null 2>&1; rc`);
 it('a frontend image', `${from('# syntax=nosuch.invalid/frontend:1', 'FROM busybox')}b . >/dev/null; rc`);
 /** A policy of its own for the builds of a case, as buildx takes it. */

@@ -24,9 +24,12 @@ const plugins = pluginDirectory();
 const context = join(directory, 'context');
 let registry: TestRegistry;
 
-function buildx(...args: readonly string[]): Promise<string> {
+const buildx = (...args: readonly string[]): Promise<string> => docker('buildx', ...args);
+const compose = (...args: readonly string[]): Promise<string> => docker('compose', '-p', 'registry-test', ...args);
+
+function docker(...args: readonly string[]): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const child = spawn('docker', ['buildx', ...args], {
+  const child = spawn('docker', args, {
     cwd: context,
     env: { ...daemon.clientEnv, DOCKER_CONFIG: join(directory, 'docker'), BUILDX_GIT_INFO: 'false' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -37,7 +40,7 @@ function buildx(...args: readonly string[]): Promise<string> {
   child.once('close', (code) => {
     const text = Buffer.concat(chunks).toString();
     if (code === 0) resolve(text);
-    else reject(new Error(`buildx ${args.join(' ')}: ${code}\n${text}`));
+    else reject(new Error(`docker ${args.join(' ')}: ${code}\n${text}`));
   });
   return promise;
 }
@@ -115,6 +118,27 @@ describe(
         const printed = await build('--cache-from', source, '-t', 'cached');
         assert.equal(printed.match(/^#\d+ CACHED$/gm)?.length, 3, `${source}\n${printed}`);
       }
+    });
+
+    test('indexes are made of what is there', async () => {
+      const [one, all] = [`${registry.host}/parts:1`, `${registry.host}/parts:all`];
+      await build('-t', one, '--push', '--provenance=false');
+      await buildx('imagetools', 'create', '-t', all, one);
+      const { manifests } = (await manifest('parts:all')) as Index;
+      assert.equal(manifests.length, 1);
+      assert.match(await buildx('imagetools', 'inspect', '--raw', all), /"manifests"/);
+    });
+
+    test('Compose pushes and pulls', async () => {
+      const image = `${registry.host}/composed:1`;
+      const project = `services:\n  web:\n    image: ${image}\n    build: .\n`;
+      writeFileSync(join(context, 'compose.yaml'), project);
+      await compose('build');
+      await compose('push');
+      assert.match(JSON.stringify(await manifest('composed:1')), /"layers":/);
+      await docker('rmi', image);
+      await compose('pull');
+      assert.match(await docker('image', 'inspect', '-f', '{{.Id}}', image), /^sha256:/);
     });
 
     test('a registry that is not there fails the build with its address', async () => {

@@ -5,7 +5,8 @@ import { EngineError } from '../../base/errors.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import type { BytesMessage, Control, PruneRequest, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
-import { toResult } from '../result.ts';
+import type { Result } from '../protocol/gateway_pb.ts';
+import { refsOf, toResult } from '../result.ts';
 import {
   type BuildJob,
   exportResult,
@@ -15,7 +16,7 @@ import {
   runFrontend,
   solveDefinition,
 } from './gateway.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory, HistoryResult } from './history.ts';
 import { Job } from './jobs.ts';
 import { pruneFilters, readCacheFilter } from './cache-filter.ts';
 import { timestamp } from './timestamp.ts';
@@ -82,6 +83,7 @@ export async function solve(
   const record = request.Internal ? undefined : parts.history.begin(job);
   let failure: unknown;
   let response: Record<string, string> = {};
+  let results: readonly HistoryResult[] = [];
   try {
     const { Definition: definition } = request;
     const isGraph = request.Frontend === '' && definition !== undefined && definition.def.length > 0;
@@ -98,14 +100,44 @@ export async function solve(
             }),
           );
     response = await exportResult(parts, job, result);
+    results = historyResults(job, result, response);
     return response;
   } catch (error) {
     failure = error;
     throw error;
   } finally {
     await parts.jobs.end(job);
-    await record?.end(response, failure);
+    await record?.end(response, failure, results);
   }
+}
+
+/** What a build made, for those who look at it later. */
+function historyResults(job: BuildJob, result: Result, response: Readonly<Record<string, string>>): HistoryResult[] {
+  const refs = refsOf(result);
+  const several = refs.length > 1;
+  const found = refs.map(({ platform, id }): HistoryResult => {
+    const { image } = job.result(id).ref;
+    const provenance = image.provenance?.();
+    return {
+      platform: several ? (platform ?? image.platform) : undefined,
+      config: image.configText,
+      descriptor: several ? undefined : resultDescriptor(response, image.configText),
+      attestations: provenance ? [provenance] : [],
+    };
+  });
+  // The index is of all of them.
+  const index = several ? resultDescriptor(response, '') : undefined;
+  return index ? [...found, { platform: undefined, descriptor: index, attestations: [], config: '' }] : found;
+}
+
+function resultDescriptor(response: Readonly<Record<string, string>>, config: string): HistoryResult['descriptor'] {
+  const encoded = response['containerimage.descriptor'];
+  if (encoded !== undefined)
+    return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8')) as HistoryResult['descriptor'];
+  const digest = response['containerimage.config.digest'];
+  return digest === undefined
+    ? undefined
+    : { mediaType: 'application/vnd.docker.container.image.v1+json', digest, size: Buffer.byteLength(config) };
 }
 
 /** What is asked for and cannot be done is said before anything is built. */

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import { sha256 } from '../../oci/digest.ts';
+import type { Attestation } from '../../engine/builder/outputs/built-image.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
 import {
   type BuildHistoryEvent,
@@ -11,6 +12,8 @@ import {
   type BuildHistoryRecord,
   BuildHistoryRecordSchema,
   type BuildHistoryRequest,
+  BuildResultInfoSchema,
+  DescriptorSchema,
   type StatusResponse,
   StatusResponseSchema,
 } from '../protocol/control_pb.ts';
@@ -23,10 +26,26 @@ const KEEP_MS = 48 * 3600_000;
 /** What a build said beyond this is not kept: its client has seen it. */
 const MAX_LOG = 16 << 20;
 
-export interface HistoryEntry {
-  /** The build is over: keeps what it was and what it said. */
-  end(response: Readonly<Record<string, string>>, failure: unknown): Promise<void>;
+/** What a build made for one platform. */
+export interface HistoryResult {
+  /** Undefined where there is one only. */
+  readonly platform: string | undefined;
+  /** Manifest, index or configuration, as its exporter has it. */
+  readonly descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number } | undefined;
+  readonly attestations: readonly Attestation[];
+  /** Its configuration. */
+  readonly config: string;
 }
+
+export interface HistoryEntry {
+  /** The build is over: keeps what it was, what it said, and what it made. */
+  end(response: Readonly<Record<string, string>>, failure: unknown, results: readonly HistoryResult[]): Promise<void>;
+}
+
+/** Of logs, as they are kept and exported: entries of Status, each with its length in front. */
+const LOG_TYPE = 'application/vnd.buildkit.status.v0';
+const IN_TOTO = 'application/vnd.in-toto+json';
+const PREDICATE = 'in-toto.io/predicate-type';
 
 /**
  * What was built: `<directory>/<digest of the ref>/{record,log}`, both in the protocol's own encoding. The record is written
@@ -67,13 +86,13 @@ export class BuildHistory {
     this.#active.set(record.Ref, record);
     this.#publish(BuildHistoryEventType.STARTED, record);
     return {
-      end: async (response, failure) => {
+      end: async (response, failure, results) => {
         this.#active.delete(record.Ref);
         record.CompletedAt = create(BuildHistoryRecordSchema, { CompletedAt: timestamp(Date.now()) }).CompletedAt;
         record.ExporterResponse = { ...response };
         if (failure !== undefined) record.error = statusOf(failure);
         count(record, log.entries);
-        this.#save(record, log.entries);
+        this.#save(record, log.entries, results);
         this.#publish(BuildHistoryEventType.COMPLETE, record);
       },
     };
@@ -89,7 +108,8 @@ export class BuildHistory {
   blob(digest: string): Buffer | undefined {
     for (const record of this.#records.values()) {
       try {
-        return readFileSync(join(this.#place(record.Ref), digest.replace(':', '-').replaceAll('/', '')));
+        const file = record.logs?.digest === digest ? 'log' : fileOf(digest);
+        return readFileSync(join(this.#place(record.Ref), file));
       } catch {
         // Not of this build.
       }
@@ -146,11 +166,14 @@ export class BuildHistory {
     return join(this.#directory, sha256(ref).slice(7, 39));
   }
 
-  #save(record: BuildHistoryRecord, entries: readonly StatusResponse[]): void {
+  #save(record: BuildHistoryRecord, entries: readonly StatusResponse[], results: readonly HistoryResult[]): void {
     try {
       const place = this.#place(record.Ref);
       mkdirSync(place, { recursive: true });
-      writeLog(join(place, 'log'), entries);
+      const log = encodeLog(entries);
+      writeFileSync(join(place, 'log'), log);
+      record.logs = create(DescriptorSchema, { mediaType: LOG_TYPE, digest: sha256(log), size: BigInt(log.length) });
+      addResults(record, results, (bytes) => writeFileSync(join(place, fileOf(sha256(bytes))), bytes));
       this.#writeRecord(record);
       this.#records.set(record.Ref, record);
       this.#forgetOld();
@@ -206,8 +229,45 @@ function count(record: BuildHistoryRecord, entries: readonly StatusResponse[]): 
   record.numCompletedSteps = [...steps.values()].filter(({ completed }) => completed).length;
 }
 
+/** Name of a blob's file; digests come from clients. */
+function fileOf(digest: string): string {
+  return digest.replace(':', '-').replaceAll('/', '');
+}
+
+/** What a build made, and what is said of it: `write` keeps the documents. */
+function addResults(
+  record: BuildHistoryRecord,
+  results: readonly HistoryResult[],
+  write: (bytes: Buffer) => void,
+): void {
+  for (const { platform, descriptor, attestations, config } of results) {
+    write(Buffer.from(config));
+    const info = create(BuildResultInfoSchema, {});
+    if (descriptor) {
+      const { mediaType, digest, size } = descriptor;
+      const result = create(DescriptorSchema, { mediaType, digest, size: BigInt(size) });
+      info.ResultDeprecated = result;
+      info.Results['0'] = result;
+    }
+    for (const { predicateType, predicate } of attestations) {
+      const bytes = Buffer.from(JSON.stringify(predicate, undefined, 2));
+      write(bytes);
+      info.Attestations.push(
+        create(DescriptorSchema, {
+          mediaType: IN_TOTO,
+          digest: sha256(bytes),
+          size: BigInt(bytes.length),
+          annotations: { [PREDICATE]: predicateType },
+        }),
+      );
+    }
+    if (platform === undefined) record.Result = info;
+    else record.Results[platform] = info;
+  }
+}
+
 /** Entries one after the other, each with its length in front. */
-function writeLog(path: string, entries: readonly StatusResponse[]): void {
+function encodeLog(entries: readonly StatusResponse[]): Buffer {
   const pieces: Buffer[] = [];
   let size = 0;
   for (const entry of entries) {
@@ -218,7 +278,7 @@ function writeLog(path: string, entries: readonly StatusResponse[]): void {
     head.writeUInt32LE(bytes.length);
     pieces.push(head, Buffer.from(bytes));
   }
-  writeFileSync(path, Buffer.concat(pieces));
+  return Buffer.concat(pieces);
 }
 
 function* readLog(path: string): Generator<StatusResponse> {

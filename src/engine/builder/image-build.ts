@@ -10,7 +10,7 @@ import { formatPlatform, hostPlatform } from '../../oci/platform.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { BuildOptions, BuildRequest, BuildResult } from '../engine.ts';
 import { readAttestations } from './attest/option.ts';
-import type { BuildParameters } from './attest/provenance.ts';
+import { type BuildParameters, provenance } from './attest/provenance.ts';
 import type { BuilderParts } from './builder-parts.ts';
 import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
 import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
@@ -221,7 +221,7 @@ export class ImageBuild {
         return this.#parts.outputs.attest({ image, solved: build }, wanted, { parameters, name: tags[0], signal });
       }),
     );
-    const outputs = (await this.#outputs(images)).map(readOutput);
+    const outputs = (await this.#outputs(images, solved, parameters)).map(readOutput);
     if (options.outputsOf) checkOutputs(outputs, { tags, platforms: images.length, hasClient: !!onOutput });
     const delivered = await this.#parts.outputs.deliver(images, {
       outputs,
@@ -245,7 +245,11 @@ export class ImageBuild {
   }
 
   /** What becomes of the images: as the request says, or as the door says once they are there. */
-  async #outputs(images: readonly BuiltImage[]): Promise<readonly BuildOutputRequest[]> {
+  async #outputs(
+    images: readonly BuiltImage[],
+    solved: readonly SolvedBuild[],
+    parameters: BuildParameters,
+  ): Promise<readonly BuildOutputRequest[]> {
     const { request, directory, options } = this.#order;
     if (!options.outputsOf) return request.outputs ?? [];
     const place = join(directory, 'results');
@@ -256,10 +260,11 @@ export class ImageBuild {
       unmount: (target) => this.#parts.unmount(target),
     });
     return options.outputsOf(
-      images.map(({ platform, text, chain }) => ({
+      images.map(({ platform, text, chain }, index) => ({
         platform: formatPlatform(platform),
         configText: text,
         chain,
+        provenance: () => provenance(solved[index]!, parameters, { mode: 'max', version: 'v0.2', builderId: '' }),
         root: () => views.of(chain),
       })),
     );

@@ -3,6 +3,7 @@ import type { BuildPlan } from '../../build/plan.ts';
 import type { BuildRecord } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { BuildVertex, StepOrigin } from './build-event.ts';
+import type { Attestation } from './outputs/built-image.ts';
 import type { StageState } from './stages/stage-state.ts';
 
 /** A build whose steps have all run, before anything is made of it: what outputs and exporters of the cache take. */
@@ -32,6 +33,8 @@ export interface SolvedImage {
   readonly configText: string;
   /** The layers of its files; another build may begin with them while this one is held. */
   readonly chain: ChainId | undefined;
+  /** How it was made, as fully as it may be told; undefined where nothing is known of it. */
+  readonly provenance?: (() => Attestation) | undefined;
   /** Its files, read-only, on the host: until the outputs are known. */
   root(): Promise<string>;
 }

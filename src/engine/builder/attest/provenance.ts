@@ -123,7 +123,9 @@ function uniqueSources(sources: readonly ResolvedSource[]): ResolvedSource[] {
 function sourceUri({ kind, name, platform }: ResolvedSource, target: string): string {
   if (kind !== 'image') return name;
   const match = /^(.*?)(?::([^:/@]+))?(?:@.*)?$/.exec(name)!;
-  return `pkg:docker/${match[1]}${match[2] ? `@${match[2]}` : ''}?platform=${encodeURIComponent(platform ?? target)}`;
+  // A name without a tag is the tag that nobody writes; one with a digest has none.
+  const tag = match[2] ?? (name.includes('@') ? undefined : 'latest');
+  return `pkg:docker/${match[1]}${tag === undefined ? '' : `@${tag}`}?platform=${encodeURIComponent(platform ?? target)}`;
 }
 
 function digestOf({ digest }: ResolvedSource): Record<string, string> {
