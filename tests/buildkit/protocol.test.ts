@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +187,87 @@ describe('the protocol of BuildKit, spoken badly', { concurrency: 1 }, () => {
       },
     });
     await assert.rejects(solve(client, { Session: own.id, Frontend: 'dockerfile.v0' }), { status: GRPC.unknown });
+    own.cut();
+    client.close();
+  });
+
+  test('a client that vanishes in the middle of a transfer', async () => {
+    const client = await control();
+    const asked = Promise.withResolvers<void>();
+    const own = await session({
+      async *diffCopy(packets, call) {
+        if (call.metadata['dir-name'] === 'dockerfile') {
+          yield* files({ Dockerfile: 'FROM busybox\nCOPY . /\n' }).diffCopy!(packets, call);
+          return;
+        }
+        yield { stat: { path: 'large', mode: 0o644, size: 100n << 20n } };
+        yield {};
+        for await (const { type, ID } of packets) {
+          if (type !== Packet_PacketType.PACKET_REQ) continue;
+          yield { type: Packet_PacketType.PACKET_DATA, ID, data: Buffer.alloc(1 << 20) };
+          asked.resolve();
+          // The rest does not come.
+          await new Promise(() => {});
+        }
+      },
+    });
+    const building = solve(client, { Session: own.id, Frontend: 'dockerfile.v0' });
+    building.catch(() => {});
+    await asked.promise;
+    own.cut();
+    await assert.rejects(building, { status: GRPC.cancelled });
+    client.close();
+    // The same directory of the same client is whole the next time.
+    const again = await control();
+    const whole = await session(files({ Dockerfile: 'FROM busybox\nCOPY large /\n', large: 'small now' }));
+    await solve(again, { Session: whole.id, Frontend: 'dockerfile.v0' });
+    whole.cut();
+    again.close();
+  });
+
+  test('garbage in place of frames ends its own connection, and nothing else', async () => {
+    const bystander = await control();
+    for (const garbage of [
+      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+      Buffer.alloc(100_000, 0xff),
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'.padEnd(5000, 'x')),
+    ]) {
+      const socket = await upgraded('/grpc');
+      const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      socket.on('error', () => {});
+      socket.resume();
+      socket.write(garbage);
+      await closed;
+    }
+    // A message that says it is longer than it is, and one that is none.
+    for (const bytes of [Buffer.from([0, 0, 0, 1, 0, 1]), Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])]) {
+      const socket = await upgraded('/grpc');
+      const raw = connectHttp2('http://localhost', { createConnection: () => socket });
+      raw.on('error', () => {});
+      const stream = raw.request({
+        ':method': 'POST',
+        ':path': '/moby.buildkit.v1.Control/Solve',
+        'content-type': 'application/grpc',
+      });
+      stream.on('error', () => {});
+      stream.end(bytes);
+      const status = await new Promise((resolve) => {
+        stream.once('response', (headers) => headers['grpc-status'] !== undefined && resolve(headers['grpc-status']));
+        stream.once('trailers', (headers) => resolve(headers['grpc-status']));
+        stream.resume();
+      });
+      assert.equal(status, String(GRPC.invalidArgument));
+      raw.close();
+    }
+    assert.equal((await bystander.unary(Control, 'info', {})).buildkitVersion?.package, 'gantry');
+    bystander.close();
+  });
+
+  test('a secret that is asked for and not given', async () => {
+    const tree = { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=s,required=true cat /run/secrets/s\n' };
+    const client = await control();
+    const own = await session(files(tree));
+    await assert.rejects(solve(client, { Session: own.id, Frontend: 'dockerfile.v0' }), /secret s: not found/);
     own.cut();
     client.close();
   });

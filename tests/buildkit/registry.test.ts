@@ -1,7 +1,7 @@
 /** What leaves the machine by buildx: pushes, indexes, attestations, caches; checked in the registry, and in a second engine's place. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -139,6 +139,64 @@ describe(
       await docker('rmi', image);
       await compose('pull');
       assert.match(await docker('image', 'inspect', '-f', '{{.Id}}', image), /^sha256:/);
+    });
+
+    test('a cache within the image is found where nothing else is known', async () => {
+      const name = `${registry.host}/inline:1`;
+      await build('-t', name, '--cache-to', 'type=inline', '--push', '--provenance=false');
+      await buildx('prune', '-af');
+      const printed = await build('--cache-from', `type=registry,ref=${name}`, '-t', 'inlined');
+      assert.equal(printed.match(/^#\d+ CACHED$/gm)?.length, 3, printed);
+    });
+
+    test('several outputs of one build: the store, a registry, files, archives of both forms', async () => {
+      const place = mkdtempSync(join(directory, 'outputs-'));
+      const out = (type: string, attributes: string): string[] => ['-o', `type=${type},${attributes}`];
+      await build(
+        '--provenance=false',
+        ...out('image', 'name=several:1'),
+        ...out('image', `name=${registry.host}/several:1,push=true`),
+        ...out('local', `dest=${place}/files`),
+        ...out('tar', `dest=${place}/files.tar`),
+        ...out('oci', `dest=${place}/oci.tar,name=several:oci`),
+        ...out('docker', `dest=${place}/docker.tar,name=several:docker`),
+      );
+      assert.match(await docker('image', 'inspect', '-f', '{{.Id}}', 'several:1'), /^sha256:/);
+      assert.match(JSON.stringify(await manifest('several:1')), /"layers":/);
+      assert.equal(readFileSync(join(place, 'files/b'), 'utf8'), 'hello\n');
+      const list = (name: string): string => execFileSync('tar', ['-tf', join(place, name)], { encoding: 'utf8' });
+      assert.match(list('files.tar'), /^(\.\/)?b$/m);
+      assert.match(list('oci.tar'), /^index\.json$/m);
+      assert.match(list('docker.tar'), /^manifest\.json$/m);
+      await docker('rmi', 'several:1');
+      for (const form of ['oci', 'docker']) {
+        await docker('load', '-i', join(place, `${form}.tar`));
+        assert.match(await docker('run', '--rm', '--network=none', `several:${form}`, 'cat', '/b'), /^hello/);
+      }
+    });
+
+    test('a step has the keys of a real ssh agent, and no other has', async () => {
+      const socket = join(directory, 'agent');
+      const key = join(directory, 'key');
+      const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
+      try {
+        while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 20));
+        execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'of-the-test', '-f', key]);
+        execFileSync('ssh-add', ['-q', key], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
+        // The image has no program that speaks to an agent: the host's own, with what it needs.
+        const libraries = execFileSync('ldd', ['/usr/bin/ssh-add'], { encoding: 'utf8' });
+        const files = ['/usr/bin/ssh-add', ...[...libraries.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path!)];
+        execFileSync('tar', ['-chf', join(context, 'ssh.tar'), ...files], { stdio: 'ignore' });
+        writeFileSync(
+          join(context, 'Ssh'),
+          'FROM busybox\nADD ssh.tar /\nRUN --mount=type=ssh,required=true ssh-add -l\nRUN test -z "$SSH_AUTH_SOCK"\n',
+        );
+        const printed = await build('-f', 'Ssh', '--ssh', `default=${socket}`);
+        assert.match(printed, /256 SHA256:\S+ of-the-test \(ED25519\)/);
+      } finally {
+        agent.kill();
+      }
+      await assert.rejects(build('-f', 'Ssh', '--no-cache', '--ssh', `default=${join(directory, 'nosuch')}`));
     });
 
     test('a registry that is not there fails the build with its address', async () => {
