@@ -31,12 +31,20 @@ const SHOWN = 200;
 
 function commandOf(pid: number): string | undefined {
   try {
-    const [program = '', ...rest] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    const words = [basename(program), ...rest].join(' ').trim();
-    return words.length > SHOWN ? `${words.slice(0, SHOWN)}…` : words || undefined;
+    return shownCommand(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'));
   } catch {
     return undefined; // it has ended
   }
+}
+
+/** `gantry run …`: a command line as it was typed, without where its program lies. Our own is a file that Node runs. */
+export function shownCommand(words: readonly string[]): string | undefined {
+  const [program = '', ...rest] = words;
+  const own = rest.findIndex((word) => /(?:\/cli\/main\.[jt]s|\/bin\/gantry\.mjs)$/.test(word));
+  const isOwn = basename(program) === 'node' && own >= 0 && rest.slice(0, own).every((word) => word.startsWith('-'));
+  const typed = isOwn ? ['gantry', ...rest.slice(own + 1)] : [basename(program), ...rest];
+  const text = typed.join(' ').trim();
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text || undefined;
 }
 
 const SOL_SOCKET = 1;

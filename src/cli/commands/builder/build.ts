@@ -457,6 +457,9 @@ function sending(cli: Cli, quiet: boolean): (bytes: number) => void {
   return (bytes) => {
     if (Date.now() - last < 200) return;
     last = Date.now();
+    cli.io.holdScreen(undefined);
     cli.io.stdout.write(`\r\x1b[2KSending build context to the engine  ${humanSize(bytes)}\r`);
+    // Whatever comes next has the line for itself.
+    cli.io.holdScreen(() => cli.io.stdout.write('\x1b[2K'));
   };
 }

@@ -9,7 +9,7 @@ interface Sub {
   load(): Promise<ComposeCommand>;
 }
 
-const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
+export const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
   attach: {
     summary: "Attach local standard input, output, and error streams to a service's running container",
     load: async () => (await import('./container.ts')).attach,

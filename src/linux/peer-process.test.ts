@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { shownCommand } from './peer-process.ts';
+
+test('command lines as they were typed', () => {
+  assert.equal(shownCommand(['/usr/bin/docker', 'run', 'a b', '']), 'docker run a b');
+  assert.equal(
+    shownCommand(['/opt/node', '--', '/opt/gantry/dist/cli/main.js', 'rm', '-f', 'x', '']),
+    'gantry rm -f x',
+  );
+  assert.equal(shownCommand(['node', '/lib/node_modules/gantry/bin/gantry.mjs', 'ps']), 'gantry ps');
+  assert.equal(shownCommand(['node', 'app.js', '/src/cli/main.ts']), 'node app.js /src/cli/main.ts');
+  assert.equal(shownCommand(['']), undefined);
+  assert.equal(shownCommand(['sh', 'x'.repeat(300)])?.length, 201);
+});
