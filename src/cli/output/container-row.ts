@@ -2,7 +2,8 @@ import type { ContainerSummary, PortSummary } from '../../api/container.ts';
 import { quote } from '../flag.ts';
 import { labelFields } from './labels.ts';
 import type { Row, RowFormat } from './rows.ts';
-import { ellipsis, goTime, humanSize, timeAgo } from './units.ts';
+import { goTime, humanSize, timeAgo } from './units.ts';
+import { ellipsis } from './width.ts';
 import { compareText } from './order.ts';
 
 export const CONTAINER_FORMAT: RowFormat = {

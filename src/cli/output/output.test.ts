@@ -13,7 +13,8 @@ import { formatRows, type RowFormat } from './rows.ts';
 import { showSteps, StepRows } from './step-rows.ts';
 import { fitRows, layOut } from './table.ts';
 import { TaskRows } from './task-rows.ts';
-import { binarySize, ellipsis, humanDuration, humanSize } from './units.ts';
+import { binarySize, humanDuration, humanSize } from './units.ts';
+import { ellipsis } from './width.ts';
 
 test('tables', () => {
   assert.equal(
@@ -120,6 +121,11 @@ test('sizes and times in docker’s words', () => {
     ],
   );
   assert.equal(ellipsis('abcdef', 4), 'abc…');
+  assert.equal(ellipsis('abcd', 4), 'abcd');
+  assert.equal(ellipsis('abcdef', 1), 'a');
+  assert.equal(ellipsis('日本語です', 6), '日本…');
+  assert.equal(ellipsis('日本語', 6), '日本語');
+  assert.equal(ellipsis('Für 😀 alle', 7), 'Für 😀…');
 });
 
 test('ports of ps', () => {

@@ -1,14 +1,16 @@
+import { ellipsis, placesOf } from './width.ts';
+
 /** Column layout of Go's tabwriter as docker sets it up: at least 10 wide, 3 spaces between, nothing after the last cell. */
 export function layOut(rows: readonly (readonly string[])[], minWidth = 10, padding = 3): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [i, cell] of row.slice(0, -1).entries()) {
-      widths[i] = Math.max(widths[i] ?? minWidth, charsIn(cell) + padding);
+      widths[i] = Math.max(widths[i] ?? minWidth, placesOf(cell) + padding);
     }
   }
   return rows
     .map((row) =>
-      row.map((cell, i) => (i === row.length - 1 ? cell : cell + ' '.repeat(widths[i]! - charsIn(cell)))).join(''),
+      row.map((cell, i) => (i === row.length - 1 ? cell : cell + ' '.repeat(widths[i]! - placesOf(cell)))).join(''),
     )
     .map((line) => `${line}\n`)
     .join('');
@@ -27,8 +29,8 @@ export function fitRows(
   whole: ReadonlySet<number>,
 ): readonly (readonly string[])[] {
   const head = rows[0] ?? [];
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => charsIn(row[column] ?? ''))));
-  const least = head.map((title) => Math.max(NARROWEST, charsIn(title)));
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => placesOf(row[column] ?? ''))));
+  const least = head.map((title) => Math.max(NARROWEST, placesOf(title)));
   const padding = 3;
   const total = (): number =>
     widths.reduce((sum, each, at) => sum + (at < widths.length - 1 ? Math.max(each, 10 - padding) + padding : each), 0);
@@ -41,16 +43,7 @@ export function fitRows(
     widths[widest] = Math.max(least[widest]!, Math.min(widths[widest]! - 1, Math.max(second, widths[widest]! - over)));
     cut.add(widest);
   }
-  return rows.map((row) => row.map((cell, at) => (cut.has(at) ? shorten(cell, widths[at]!) : cell)));
-}
-
-function shorten(text: string, width: number): string {
-  const characters = Array.from(text);
-  return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`;
-}
-
-function charsIn(text: string): number {
-  return Array.from(text).length;
+  return rows.map((row) => row.map((cell, at) => (cut.has(at) ? ellipsis(cell, widths[at]!) : cell)));
 }
 
 /** Text whose cells are parted by tabs, as a `table` template makes it. */

@@ -95,13 +95,6 @@ function zoneName(date: Date, offset: number): string {
   return part && !part.value.startsWith('GMT') ? part.value : zone(offset, '');
 }
 
-/** The first `length` characters, the last of them an ellipsis where something was cut off. */
-export function ellipsis(text: string, length: number): string {
-  const chars = Array.from(text);
-  if (chars.length <= length) return text;
-  return length <= 1 ? chars.slice(0, length).join('') : `${chars.slice(0, length - 1).join('')}…`;
-}
-
 /** RFC 3339 with nine digits of fraction, in the local zone. */
 export function localNanos(nanos: bigint): string {
   const millis = Number(nanos / 1_000_000n);

@@ -45,7 +45,7 @@ export async function searchRegistry(
   return found.filter(accept).map((result) => ({
     star_count: Number(result['star_count'] ?? 0),
     is_official: result['is_official'] === true,
-    name: named ? `${domain}/${textOf(result['name'])}` : textOf(result['name']),
+    name: textOf(result['name']),
     is_automated: false,
     description: textOf(result['description']),
   }));
@@ -60,14 +60,17 @@ function filterOf(filters: SearchOptions['filters']): (result: Record<string, un
     if (!FILTERS.includes(name)) throw new EngineError('invalid-argument', `invalid filter '${name}'`);
   }
   const truth = (name: string): boolean | undefined => {
-    const [value] = filters?.get(name) ?? [];
+    const values = filters?.get(name) ?? [];
+    const [value] = values;
     if (value === undefined) return undefined;
-    if (!/^(?:1|0|true|false)$/i.test(value))
-      throw new EngineError('invalid-argument', `invalid filter '${name}=${value}'`);
+    if (values.length > 1 || !/^(?:1|0|true|false)$/i.test(value))
+      throw new EngineError('invalid-argument', `invalid filter '${name}=[${values.join(' ')}]'`);
     return /^(?:1|true)$/i.test(value);
   };
-  const stars = Math.max(0, ...(filters?.get('stars') ?? []).map(Number));
-  if (Number.isNaN(stars)) throw new EngineError('invalid-argument', `invalid filter 'stars'`);
+  const least = filters?.get('stars') ?? [];
+  const odd = least.find((value) => !/^[+-]?\d+$/.test(value));
+  if (odd !== undefined) throw new EngineError('invalid-argument', `invalid filter 'stars=${odd}'`);
+  const stars = Math.max(0, ...least.map(Number));
   const official = truth('is-official');
   // Nothing is marked as automated any more.
   const automated = truth('is-automated') === true;

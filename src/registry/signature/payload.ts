@@ -1,8 +1,9 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { EngineError } from '../../base/errors.ts';
+import { statedImages } from './statement.ts';
 import { type Digest, isDigest } from '../../oci/digest.ts';
 
-/** What is signed, and by what (cosign's signature specification; its payload is that of "simple signing"). */
+/** What is signed, and by what: cosign's payload of "simple signing", or what a bundle's envelope stands for. */
 export interface Signature {
   /** The signed bytes. */
   readonly payload: Buffer;
@@ -27,31 +28,46 @@ export function signaturePayload(
   return Buffer.from(JSON.stringify({ critical, optional }));
 }
 
-/** The image that a payload speaks of; undefined for what is no such payload. */
-export function signedImage(payload: Uint8Array): { digest: Digest; repository: string } | undefined {
+export interface SignedImage {
+  /** Usually one. */
+  readonly digests: readonly Digest[];
+  /** Undefined where the signature does not say. */
+  readonly repository: string | undefined;
+  readonly annotations: Readonly<Record<string, unknown>>;
+}
+
+/** The image that signed bytes speak of; undefined for what is no signature of an image. */
+export function signedImage(payload: Buffer): SignedImage | undefined {
   try {
-    const { critical } = JSON.parse(Buffer.from(payload).toString('utf8')) as {
+    const stated = statedImages(payload);
+    if (stated) return { ...stated, repository: undefined };
+    const { critical, optional } = JSON.parse(payload.toString('utf8')) as {
       critical?: { identity?: Record<string, unknown>; image?: Record<string, unknown>; type?: unknown };
+      optional?: Record<string, unknown> | null;
     };
     const digest = critical?.image?.['docker-manifest-digest'];
     if (typeof digest !== 'string' || !isDigest(digest)) return undefined;
     // Others that sign the same way say it in their own words: "atomic container signature".
     if (typeof critical?.type !== 'string' || !critical.type.endsWith('signature')) return undefined;
     const repository = critical.identity?.['docker-reference'];
-    return { digest, repository: typeof repository === 'string' ? repository : '' };
+    return {
+      digests: [digest],
+      repository: typeof repository === 'string' ? repository : undefined,
+      annotations: optional ?? {},
+    };
   } catch {
     return undefined;
   }
 }
 
-export function signPayload(key: KeyObject, payload: Buffer): Signature {
+export function signBytes(key: KeyObject, payload: Buffer): Signature {
   checkCurve(key);
   return { payload, signature: sign('sha256', payload, key).toString('base64') };
 }
 
 /** Whether one of `keys` signed, and signed for `digest`. */
 export function isSignedBy({ payload, signature }: Signature, digest: Digest, keys: readonly KeyObject[]): boolean {
-  if (signedImage(payload)?.digest !== digest) return false;
+  if (!signedImage(payload)?.digests.includes(digest)) return false;
   const bytes = Buffer.from(signature, 'base64');
   return keys.some((key) => {
     try {

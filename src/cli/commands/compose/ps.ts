@@ -1,7 +1,8 @@
 import { containerRow, portsText } from '../../output/container-row.ts';
 import { labelFields } from '../../output/labels.ts';
 import { layOut } from '../../output/table.ts';
-import { ellipsis, timeAgo } from '../../output/units.ts';
+import { timeAgo } from '../../output/units.ts';
+import { ellipsis } from '../../output/width.ts';
 import { CommandError } from '../../command.ts';
 import { bool, filters, list, string } from '../../flag.ts';
 import type { Observed } from '../../../compose/project/observe.ts';

@@ -3,7 +3,8 @@ import { bool, string } from '../../flag.ts';
 import { platformJson } from '../../options/platform.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
 import { printRows } from '../../output/rows.ts';
-import { ellipsis, humanSize, localRfc3339, timeAgo } from '../../output/units.ts';
+import { humanSize, localRfc3339, timeAgo } from '../../output/units.ts';
+import { ellipsis } from '../../output/width.ts';
 
 export const history = command({
   usage: '[OPTIONS] IMAGE',

@@ -11,7 +11,7 @@ import { command, CommandError } from '../../command.ts';
 import { bool, strings, string } from '../../flag.ts';
 import { inventoryOfImage } from '../../image-inventory.ts';
 import { formatRows } from '../../output/rows.ts';
-import { ellipsis } from '../../output/units.ts';
+import { ellipsis } from '../../output/width.ts';
 
 /** Where advisories are looked for when none are named. */
 const PLACES = [join(homedir(), '.gantry/advisories'), '/var/lib/gantry/advisories'];

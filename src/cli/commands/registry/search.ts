@@ -2,7 +2,7 @@ import { command } from '../../command.ts';
 import { credentialsFor, DOCKER_HUB, encodeAuth } from '../../credentials.ts';
 import { bool, filters, int, string } from '../../flag.ts';
 import { printRows } from '../../output/rows.ts';
-import { ellipsis } from '../../output/units.ts';
+import { ellipsis } from '../../output/width.ts';
 
 export const search = command({
   usage: '[OPTIONS] TERM',
@@ -19,16 +19,19 @@ export const search = command({
     const host = slash > 0 && /[.:]|^localhost$/.test(term.slice(0, slash)) ? term.slice(0, slash) : DOCKER_HUB;
     const client = await cli.client();
     const results = await client.images.search(term, {
-      limit: flags.limit || undefined,
+      limit: (flags.limit ?? 0) > 0 ? flags.limit : undefined,
       filters: flags.filter,
       auth: encodeAuth(await credentialsFor(cli, host)),
     });
+    // Docker has other words for it where it makes JSON.
+    const asJson = /^json$|\{\{-?\s*json\s+\.\s*-?\}\}/.test((flags.format ?? '').trim());
     printRows(
       cli,
       {
         columns: ['Name', 'Description', 'StarCount', 'IsOfficial'],
         headers: { StarCount: 'STARS', IsOfficial: 'OFFICIAL', IsAutomated: 'AUTOMATED' },
         typeName: '*formatter.searchContext',
+        json: ['Description', 'IsOfficial', 'Name', 'StarCount'],
       },
       results.map((result) => {
         const description = result.description.replaceAll(/[\r\n]/g, ' ');
@@ -36,7 +39,7 @@ export const search = command({
           Name: result.name,
           Description: flags['no-trunc'] ? description : ellipsis(description, 45),
           StarCount: String(result.star_count),
-          IsOfficial: result.is_official ? '[OK]' : '',
+          IsOfficial: asJson ? String(result.is_official) : result.is_official ? '[OK]' : '',
           IsAutomated: result.is_automated === true ? '[OK]' : '',
         };
       }),

@@ -1,7 +1,8 @@
 import { isIndex, parseIndex } from '../../../content/children.ts';
 import type { Descriptor } from '../../../oci/descriptor.ts';
-import { signaturePayload, signPayload } from '../../../registry/signature/payload.ts';
-import { writeSignature } from '../../../registry/signature/storage.ts';
+import { signedBundle } from '../../../registry/signature/bundle.ts';
+import { signaturePayload, signBytes } from '../../../registry/signature/payload.ts';
+import { writeBundle, writeSignature } from '../../../registry/signature/storage.ts';
 import { command, CommandError } from '../../command.ts';
 import { bool, list, string } from '../../flag.ts';
 import { namedReference, Remote } from '../../remote.ts';
@@ -10,7 +11,8 @@ import { readPrivateKey } from './keys.ts';
 export const sign = command({
   usage: '[OPTIONS] IMAGE',
   description: `Sign an image in its registry with a key of this machine.
-The signature is cosign's: \`cosign verify --key\` reads it. It is stored beside the image, and says its digest.`,
+The signature is cosign's, in its older form and as a bundle: \`cosign verify --key\` of any version reads it. It is
+stored beside the image, and says its digest.`,
   examples: `gantry push registry.lan/team/app:1
 gantry trust sign --key team.key registry.lan/team/app:1`,
   flags: {
@@ -38,7 +40,8 @@ gantry trust sign --key team.key registry.lan/team/app:1`,
     const children = flags.recursive && isIndex(descriptor.mediaType) ? parseIndex(bytes).manifests : [];
     for (const target of [descriptor, ...children] as readonly Descriptor[]) {
       const payload = signaturePayload(reference.repository, target.digest, annotations);
-      await writeSignature(repository, target, signPayload(key, payload));
+      await writeSignature(repository, target, signBytes(key, payload));
+      await writeBundle(repository, target, signedBundle(key, target.digest, annotations));
       cli.print(`Signed ${reference.repository}@${target.digest}`);
     }
     return 0;

@@ -26,16 +26,27 @@ Prints what was signed, and fails when no signature is good.`,
       const words = signatures.length === 0 ? 'it has no signature' : `it has ${signatures.length}, none of these keys`;
       throw new CommandError(`no matching signatures for ${args[0]} (${digest}): ${words}`);
     }
-    cli.print(
-      JSON.stringify(
-        good.map(({ payload }) => JSON.parse(payload.toString('utf8')) as unknown),
-        null,
-        4,
-      ),
+    // The same said in two forms is said once.
+    const claims = new Map(
+      good.map(({ payload }) => claimOf(args[0]!, digest, payload)).map((claim) => [JSON.stringify(claim), claim]),
     );
+    cli.print(JSON.stringify([...claims.values()], null, 4));
     return 0;
   },
 });
+
+/** What was signed, as cosign prints it; a bundle does not say of which repository. */
+function claimOf(name: string, digest: Digest, payload: Buffer): unknown {
+  const { repository, annotations } = signedImage(payload)!;
+  return {
+    critical: {
+      identity: { 'docker-reference': repository ?? namedReference(name).repository },
+      image: { 'docker-manifest-digest': digest },
+      type: 'cosign container image signature',
+    },
+    optional: Object.keys(annotations).length > 0 ? annotations : null,
+  };
+}
 
 export const inspect = command({
   usage: '[OPTIONS] IMAGE',
@@ -46,8 +57,8 @@ export const inspect = command({
   async run(cli, { flags, args }) {
     const { digest, signatures } = await signaturesOf(cli, args[0]!, flags.insecure);
     const shown = signatures.map(({ payload, signature }) => ({
-      Digest: signedImage(payload)?.digest ?? null,
-      SaysImage: signedImage(payload)?.digest === digest,
+      Digest: signedImage(payload)?.digests[0] ?? null,
+      SaysImage: signedImage(payload)?.digests.includes(digest) ?? false,
       Payload: payload.toString('utf8'),
       Signature: signature,
     }));
