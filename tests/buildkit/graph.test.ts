@@ -25,7 +25,7 @@ import { DaemonProcess } from '../support/daemon-process.ts';
 import { GitServer } from '../support/git-server.ts';
 import { leftBehind } from '../support/leak-check.ts';
 import { GRAPH_CASES } from './graph-cases.ts';
-import { copy, Llb, mkfile, type Output } from './llb.ts';
+import { copy, Llb, mkdir, mkfile, type Output } from './llb.ts';
 import { controlClient, openSession, type SessionServices } from './protocol-client.ts';
 import { type GraphResult, runGraph } from './run-graph.ts';
 
@@ -457,6 +457,33 @@ describe('builds from definitions', { concurrency: 1 }, () => {
         session.close();
       });
 
+    test('a cache that is to be exported', async () => {
+      const session = await openSession(daemon.socket, {});
+      const client = await controlClient(daemon.socket);
+      const Cache = { Exports: [{ Type: 'inline', Attrs: {} }] };
+      const Definition = definitionOf((llb) => llb.image());
+      await assert.rejects(
+        client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition, Cache }),
+        { status: GRPC.unimplemented, message: /a cache export of a build from a definition/ },
+      );
+      client.close();
+      session.close();
+    });
+
+    test('more commands side by side than run at a time', async () => {
+      const result = await runGraph(daemon.socket, {
+        name: 'many',
+        below: 'out',
+        definition: () =>
+          definitionOf((llb) => {
+            const base = llb.file(llb.image(), [mkdir('/out')]);
+            const all = Array.from({ length: 20 }, (_, n) => llb.diff(base, llb.run(base, `echo ${n} >/out/${n}`)()));
+            return llb.merge(base, ...all);
+          }),
+      });
+      assert.equal(result.files?.filter((line) => / file /.test(line)).length, 20, JSON.stringify(result));
+    });
+
     test('ten thousand operations, one upon the other', async () => {
       const llb = new Llb();
       // All of them are read; what the result does not need is not made.
@@ -466,5 +493,34 @@ describe('builds from definitions', { concurrency: 1 }, () => {
       const result = await runGraph(daemon.socket, { name: 'huge', definition: () => llb.definition(wanted) });
       assert.deepEqual(result.files, ['x file 644 0:0 "0"']);
     });
+  });
+
+  test('an engine that dies in the middle of a definition leaves nothing, and the next one goes on', async () => {
+    const session = await openSession(daemon.socket, { directories: { context: { a: 'a' } } });
+    const client = await controlClient(daemon.socket);
+    const Ref = randomUUID();
+    const Definition = definitionOf((llb) =>
+      llb.run(llb.file(llb.image(), [copy('/a', '/a')], [llb.source('local://context')]), 'echo begun; sleep 600', {
+        inputs: [llb.image()],
+        mounts: [{ input: 1n, dest: '/m', output: 1n }],
+      })(),
+    );
+    client.unary(Control, 'solve', { Ref, Session: session.id, Definition }).catch(() => {});
+    const status = client.open(Control, 'Status', {});
+    const { input, output } = Control.method.status;
+    await status.send(toBinary(input, create(input, { Ref })));
+    status.end();
+    for await (const bytes of status.messages())
+      if ((fromBinary(output, bytes) as StatusResponse).logs.some(({ msg }) => Buffer.from(msg).includes('begun')))
+        break;
+    await daemon.kill();
+    client.close();
+    session.close();
+    await daemon.start();
+    const again = await runGraph(daemon.socket, {
+      name: 'again',
+      definition: () => definitionOf((llb) => llb.file(undefined, [mkfile('/x', 'x')])),
+    });
+    assert.deepEqual(again.files, ['x file 644 0:0 "x"']);
   });
 });

@@ -79,16 +79,16 @@ export async function solve(
   const session =
     request.Session === '' ? parts.sessions.none() : await parts.sessions.get(request.Session, call.signal);
   const job: BuildJob = new Job<RefResult>(request, session, call.signal, archive);
+  // Nobody else has one that is of this build alone.
+  if (request.Session === '') job.held.defer(() => session.close());
   parts.jobs.begin(job);
   const record = request.Internal ? undefined : parts.history.begin(job);
   let failure: unknown;
   let response: Record<string, string> = {};
   let results: readonly HistoryResult[] = [];
   try {
-    const { Definition: definition } = request;
-    const isGraph = request.Frontend === '' && definition !== undefined && definition.def.length > 0;
-    const result = isGraph
-      ? await solveDefinition(parts, job, definition)
+    const result = isGraph(request)
+      ? await solveDefinition(parts, job, request.Definition)
       : request.Frontend === ''
         ? await job.returned.promise
         : toResult(
@@ -109,6 +109,11 @@ export async function solve(
     await parts.jobs.end(job);
     await record?.end(response, failure, results);
   }
+}
+
+/** A build from a definition, without a frontend. */
+function isGraph({ Frontend, Definition }: SolveRequest): boolean {
+  return Frontend === '' && (Definition?.def.length ?? 0) > 0;
 }
 
 /** What a build made, for those who look at it later. */
@@ -145,6 +150,8 @@ function refuseUnsupported(request: SolveRequest): void {
   const refuse = (what: string): never => {
     throw new EngineError('unimplemented', `${what} is not supported by this engine`);
   };
+  if (isGraph(request) && (request.Cache?.Exports.length ?? 0) > 0)
+    refuse('a cache export of a build from a definition');
   if (request.SourcePolicySession !== '') refuse('a source policy that a session decides');
   if (request.EnableSessionExporter) refuse('an exporter of the session');
   for (const entitlement of request.Entitlements)

@@ -384,6 +384,11 @@ function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
     return bytes && Buffer.from(bytes).toString('utf8');
   };
   const refs = refsOf(result);
+  if (cachesOf(job).length > 0)
+    throw new EngineError(
+      'unimplemented',
+      'a cache export of a build from a definition is not supported by this engine: leave it out',
+    );
   if (refs.length === 0)
     throw new EngineError('invalid-argument', 'the frontend gave nothing back that could be exported');
   return refs.map(({ platform, id }): DeliveredResult => {

@@ -36,7 +36,7 @@ export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof Worker
   };
 }
 
-/** The builder's own version. Clients look at it for features: `v0.26` is what this protocol is of. */
+/** The builder's own version. Clients look at it for features: those of `v0.25` are what this protocol has. */
 export function buildkitVersion(): { package: string; version: string; revision: string } {
   return { package: 'gantry', version: `v0.25.0+gantry.${VERSION}`, revision: '' };
 }

@@ -59,12 +59,12 @@ export async function runCommand(
     const inputsOf = [...common, { name: 'root', value: root.stack.key }, { name: 'result', value: filesystem.target }];
     results[filesystem.output] = await cached(context, stack, { kind: 'EXEC', text, inputs: inputsOf }, async () => {
       // One run gives all results; a second one only where the first is known and this is not.
-      made ??= run(context, operation, writables, mountParts);
+      made ??= context.commands.run(() => run(context, operation, writables, mountParts));
       return (await made).get(filesystem);
     });
   }
   // A command may be there for what it says alone.
-  if (results.length === 0) await run(context, operation, writables, mountParts);
+  if (results.length === 0) await context.commands.run(() => run(context, operation, writables, mountParts));
   return results;
 }
 

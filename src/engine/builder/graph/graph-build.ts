@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthConfig } from '../../../api/auth.ts';
 import { EngineError } from '../../../base/errors.ts';
+import { Gate } from '../../../base/gate.ts';
 import { newId } from '../../../base/ids.ts';
 import { DEFAULT_PATH } from '../../../build/stage-config.ts';
 import { canonicalJson } from '../../../oci/canonical-json.ts';
@@ -89,6 +90,9 @@ export async function openGraphBuild(
   };
 }
 
+/** More than machines have processors for, and less than one can bear. */
+const MAX_COMMANDS = 16;
+
 interface OpenParts {
   readonly parts: BuilderParts;
   readonly cache: StepCache;
@@ -104,6 +108,7 @@ class OpenGraphBuild implements AsyncDisposable {
   readonly #held = new AsyncDisposableStack();
   readonly #turn: CacheTurn;
   readonly #running = new Set<Promise<unknown>>();
+  readonly #commands = new Gate(MAX_COMMANDS);
   #names = 0;
 
   constructor(own: OpenParts) {
@@ -203,6 +208,7 @@ class OpenGraphBuild implements AsyncDisposable {
       secrets: this.#contexts.secrets,
       auth,
       signal: options.signal,
+      commands: this.#commands,
       held: this.#held,
       temporary: () => join(directory, `step-${++this.#names}`),
     };

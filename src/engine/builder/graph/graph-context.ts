@@ -1,3 +1,4 @@
+import type { Gate } from '../../../base/gate.ts';
 import type { AuthConfig } from '../../../api/auth.ts';
 import { chainIds, type Digest } from '../../../oci/digest.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
@@ -26,6 +27,8 @@ export interface GraphContext {
   readonly secrets: SourceSecrets;
   readonly auth: Readonly<Record<string, AuthConfig>>;
   readonly signal: AbortSignal;
+  /** Commands of one build that run side by side: a graph may have any number. */
+  readonly commands: Gate;
   /** Released when nothing of the build is needed any more. */
   readonly held: AsyncDisposableStack;
   /** An empty name in the build's own directory. */
