@@ -6,6 +6,7 @@ import { bootOrder } from './boot-order.ts';
 function container(id: string, service: string, needs = '', project = 'p'): ContainerRecord {
   return {
     id,
+    hostConfig: {},
     config: {
       Labels: {
         'com.docker.compose.project': project,
@@ -54,6 +55,24 @@ test('one that runs already is waited for too, a circle is cut open', () => {
 });
 
 test('containers without labels start as they are', () => {
-  const plain = { id: '9', config: {} } as unknown as ContainerRecord;
+  const plain = { id: '9', hostConfig: {}, config: {} } as unknown as ContainerRecord;
   assert.deepEqual(bootOrder([plain], [plain]), [{ record: plain, after: [] }]);
+});
+
+test('who shares the namespaces of another starts after it', () => {
+  const plain = (id: string, name: string, hostConfig: object): ContainerRecord =>
+    ({ id, name, hostConfig, config: {} }) as unknown as ContainerRecord;
+  const infra = plain('9', 'pod-infra', { NetworkMode: 'bridge' });
+  const byId = plain('1', 'pod-a', { NetworkMode: 'container:9', IpcMode: 'container:9' });
+  const byName = plain('2', 'pod-b', { PidMode: 'container:pod-infra' });
+  const lost = plain('3', 'other', { NetworkMode: 'container:gone' });
+  assert.deepEqual(
+    bootOrder([byId, byName, lost, infra], [byId, byName, lost, infra]).map(({ record, after }) => [record.id, after]),
+    [
+      ['9', []],
+      ['1', [{ id: '9', healthy: false }]],
+      ['2', [{ id: '9', healthy: false }]],
+      ['3', []],
+    ],
+  );
 });

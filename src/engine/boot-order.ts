@@ -18,18 +18,25 @@ const DEPENDS_ON = 'com.docker.compose.depends_on';
 
 /**
  * The order in which containers start that start with the engine: what Compose wrote on them as labels (its own, and
- * Docker's) is as true after a boot as it was at `up`. `all` are those that may be needed, whether they start or run.
+ * Docker's) is as true after a boot as it was at `up`; who shares another's namespaces comes after that one. `all` are those that may be needed, whether they start or run.
  */
 export function bootOrder(starting: readonly ContainerRecord[], all: readonly ContainerRecord[]): BootStep[] {
   const byService = Map.groupBy(all, keyOf);
+  const byName = new Map(all.flatMap((record) => [[record.id, record] as const, [record.name, record] as const]));
   const waiting = new Map(starting.map((record) => [record.id, record]));
   const steps: BootStep[] = [];
   const placed = new Set<string>();
   const place = (record: ContainerRecord): void => {
     waiting.delete(record.id);
-    const needed = needsOf(record).flatMap(({ service, healthy }) =>
-      (byService.get(`${project(record)}/${service}`) ?? []).map(({ id }) => ({ id, healthy })),
-    );
+    const needed = [
+      ...needsOf(record).flatMap(({ service, healthy }) =>
+        (byService.get(`${project(record)}/${service}`) ?? []).map(({ id }) => ({ id, healthy })),
+      ),
+      ...joinedBy(record).flatMap((name) => {
+        const other = byName.get(name);
+        return other ? [{ id: other.id, healthy: false }] : [];
+      }),
+    ];
     for (const { id } of needed) {
       const other = waiting.get(id);
       if (other) place(other);
@@ -42,6 +49,16 @@ export function bootOrder(starting: readonly ContainerRecord[], all: readonly Co
   };
   for (const record of starting) if (waiting.has(record.id)) place(record);
   return steps;
+}
+
+/** Ids and names of those whose namespaces it shares: they are there only while they run. */
+function joinedBy({ hostConfig }: ContainerRecord): string[] {
+  const modes = [hostConfig.NetworkMode, hostConfig.IpcMode, hostConfig.PidMode];
+  return [
+    ...new Set(
+      modes.flatMap((mode) => (mode?.startsWith('container:') === true ? [mode.slice('container:'.length)] : [])),
+    ),
+  ];
 }
 
 function project(record: ContainerRecord): string {

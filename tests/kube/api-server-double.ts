@@ -1,6 +1,7 @@
 /**
  * As much of a Kubernetes API server as `gantry kube` speaks with: discovery, server-side apply with resource versions,
- * owners of fields and strict validation, reads, deletions, pods by label, logs. It keeps what it was asked.
+ * owners of fields (merged, in conflict, taken by force, let go of) and strict validation by the published schemas, reads,
+ * deletions, pods by label, logs. Lists have one owner as a whole. It keeps what it was asked.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -27,6 +28,8 @@ export class ApiServerDouble {
   /** `pod/container` → what it printed. */
   readonly logs = new Map<string, string>();
   readonly token = 'a-token-of-the-test';
+  /** By object: who has set which field. */
+  readonly #owners = new Map<string, Map<string, Set<string>>>();
   #version = 0;
   #server: Server | undefined;
 
@@ -111,21 +114,71 @@ export class ApiServerDouble {
     const object = JSON.parse(body) as Stored;
     const problems = await problemsOf(object);
     if (problems.length > 0) return refuse(422, 'Invalid', problems.join(', '));
-    if (known?.metadata.annotations?.['owned-by-another'] && url.searchParams.get('force') !== 'true')
-      return refuse(409, 'Conflict', 'Apply failed with 1 conflict: conflict with "kubectl": .spec.replicas');
-    const { resourceVersion, generation, ...metadata } = known?.metadata ?? {};
-    const same = known && JSON.stringify(object.spec ?? object.data) === JSON.stringify(known.spec ?? known.data);
+    const manager = url.searchParams.get('fieldManager');
+    if (!manager) return refuse(400, 'BadRequest', 'fieldManager is required for apply patch');
+    if (object.metadata.resourceVersion !== undefined || object.metadata.managedFields !== undefined)
+      return refuse(400, 'BadRequest', 'metadata.managedFields must be nil');
+    const dry = url.searchParams.get('dryRun') === 'All';
+    const owners = new Map([...(this.#owners.get(key) ?? [])].map(([path, who]) => [path, new Set(who)]));
+    const wanted = leaves(object);
+    const had = known ? leaves(known) : new Map<string, string>();
+    const others = [...wanted].flatMap(([path, value]) =>
+      [...(owners.get(path) ?? [])]
+        .filter((who) => who !== manager && had.get(path) !== value)
+        .map((who) => ({ who, path })),
+    );
+    if (others.length > 0 && url.searchParams.get('force') !== 'true')
+      return refuse(
+        409,
+        'Conflict',
+        `Apply failed with ${others.length} conflict${others.length > 1 ? 's' : ''}: ${others.map(({ who, path }) => `conflict with ${JSON.stringify(who)}: ${path}`).join(', ')}`,
+      );
+    for (const { who, path } of others) owners.get(path)!.delete(who);
+    const merged = structuredClone(known ?? {}) as Stored;
+    for (const [path, who] of owners) {
+      if (wanted.has(path) || !who.delete(manager)) continue;
+      // What nobody sets any more goes.
+      if (who.size === 0) setLeaf(merged, path, undefined);
+    }
+    for (const [path, value] of wanted) {
+      setLeaf(merged, path, JSON.parse(value));
+      owners.set(path, (owners.get(path) ?? new Set()).add(manager));
+    }
+    const { resourceVersion, generation } = known?.metadata ?? {};
+    const text = JSON.stringify([...leaves(merged)].sort());
+    const same = known !== undefined && text === JSON.stringify([...had].sort());
     const next = {
-      ...object,
+      ...merged,
       metadata: {
-        ...metadata,
-        ...object.metadata,
+        ...merged.metadata,
         resourceVersion: same ? resourceVersion : String(++this.#version),
         generation: same ? generation : (generation ?? 0) + 1,
       },
-      ...(known?.status && { status: known.status }),
     };
-    if (url.searchParams.get('dryRun') !== 'All') this.objects.set(key, next);
+    if (!dry) this.#owners.set(key, owners);
+    if (!dry) this.objects.set(key, next);
     send(known ? 200 : 201, next);
   }
+}
+
+/** Values that are no mappings, as JSON, by their path; without what the server itself keeps. */
+function leaves(value: Stored, path = '', found = new Map<string, string>()): Map<string, string> {
+  for (const [name, item] of Object.entries(value)) {
+    const at = `${path}.${/^[\w-]+$/.test(name) ? name : JSON.stringify(name)}`;
+    if (at === '.status' || ['.metadata.resourceVersion', '.metadata.generation'].includes(at)) continue;
+    if (typeof item === 'object' && item !== null && !Array.isArray(item) && Object.keys(item).length > 0)
+      leaves(item, at, found);
+    else found.set(at, JSON.stringify(item));
+  }
+  return found;
+}
+
+function setLeaf(target: Stored, path: string, value: unknown): void {
+  const names = [...path.matchAll(/\.("(?:[^"\\]|\\.)*"|[\w-]+)/g)].map(([, name]) =>
+    name!.startsWith('"') ? (JSON.parse(name!) as string) : name!,
+  );
+  let at = target;
+  for (const name of names.slice(0, -1)) at = at[name] ??= {};
+  if (value === undefined) delete at[names.at(-1)!];
+  else at[names.at(-1)!] = value;
 }

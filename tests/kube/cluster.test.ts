@@ -12,12 +12,13 @@ const KUBECONFIG = join(directory, 'config');
 
 describe('gantry kube with a cluster', () => {
   const server = new ApiServerDouble();
+  let address = '';
   const gantry = (words: readonly string[], env: Record<string, string> = { KUBECONFIG }): Promise<Ended> =>
     runInProcess(['kube', ...words], { env: { HOME: directory, ...env } });
   const shop = join(directory, 'shop.yaml');
 
   before(async () => {
-    const address = await server.start();
+    address = await server.start();
     fs.writeFileSync(
       KUBECONFIG,
       JSON.stringify({
@@ -164,8 +165,47 @@ describe('gantry kube with a cluster', () => {
       assert.match(stderr, message);
     }
     await gantry(['apply', shop]);
-    server.objects.get('deployments/lab/web').metadata.annotations = { 'owned-by-another': '1' };
-    assert.match((await gantry(['apply', shop])).stderr, /deployment\/web: Apply failed with 1 conflict/);
+  });
+
+  test('fields: whose they are, who takes them, and what nobody sets any more', async () => {
+    await gantry(['apply', shop]);
+    /** As another program does it. */
+    const kubectl = async (change: object): Promise<number> => {
+      const { apiVersion, kind } = server.objects.get('deployments/lab/web');
+      const path = '/apis/apps/v1/namespaces/lab/deployments/web?fieldManager=kubectl&force=true';
+      const answer = await fetch(`${address}${path}`, {
+        method: 'PATCH',
+        headers: { authorization: `Bearer ${server.token}`, 'content-type': 'application/apply-patch+yaml' },
+        body: JSON.stringify({ apiVersion, kind, metadata: { name: 'web' }, ...change }),
+      });
+      return answer.status;
+    };
+    const spec = (replicas: number): object => {
+      const { selector, template } = server.objects.get('deployments/lab/web').spec;
+      return { spec: { replicas, selector, template } };
+    };
+    // What another sets, and ours does not mention, stays.
+    assert.equal(await kubectl({ ...spec(1), metadata: { name: 'web', labels: { theirs: 'yes' } } }), 200);
+    assert.equal((await gantry(['apply', shop])).code, 0);
+    assert.equal(server.objects.get('deployments/lab/web').metadata.labels.theirs, 'yes');
+    // What both set must be the same, or be taken.
+    assert.equal(await kubectl(spec(5)), 200);
+    const refused = await gantry(['apply', shop]);
+    assert.match(
+      refused.stderr,
+      /deployment\/web: Apply failed with 1 conflict: conflict with "kubectl": \.spec\.replicas/,
+    );
+    assert.equal(server.objects.get('deployments/lab/web').spec.replicas, 5);
     assert.equal((await gantry(['apply', '--force-conflicts', shop])).code, 0);
+    assert.equal(server.objects.get('deployments/lab/web').spec.replicas, 1);
+    // What ours alone has set goes with its line.
+    const text = fs.readFileSync(shop, 'utf8');
+    fs.writeFileSync(shop, text.replace(/^( +)(app\.kubernetes\.io\/part-of: .*)$/m, '$1$2\n$1ours: here'));
+    const first = [...server.objects].find(([key]) => key.startsWith('secrets/lab/'))![0];
+    assert.equal((await gantry(['apply', shop])).code, 0);
+    assert.equal(server.objects.get(first).metadata.labels.ours, 'here');
+    fs.writeFileSync(shop, text);
+    assert.match((await gantry(['apply', shop])).stdout, /secret\/shop-s configured/);
+    assert.equal(server.objects.get(first).metadata.labels.ours, undefined);
   });
 });

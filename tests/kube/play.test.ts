@@ -246,6 +246,56 @@ volumes: { data: {} }
     assert.equal(await ok('ps', '-aq'), '');
   });
 
+  test('a failed liveness probe begins the container anew, and a boot the whole pod', async () => {
+    const path = file(
+      'live.yaml',
+      `apiVersion: v1
+kind: Pod
+metadata: { name: live }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: c
+      image: busybox
+      command: [sh, -c, 'touch /well; sleep 1000']
+      livenessProbe: { exec: { command: [test, -e, /well] }, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 30 }
+    - { name: ready, image: busybox, command: [sleep, '1000'], readinessProbe: { exec: { command: ['true'] } } }
+`,
+    );
+    await ok('kube', 'play', path);
+    const state = async (name: string): Promise<Manifest> => JSON.parse(await ok('inspect', name))[0];
+    assert.equal((await state('live-c')).Config.Labels['gantry.on-unhealthy'], 'restart');
+    assert.equal((await state('live-ready')).Config.Labels['gantry.on-unhealthy'], undefined);
+    const until = async (condition: () => Promise<boolean>, what: string): Promise<void> => {
+      for (let tries = 0; !(await condition()); tries++) {
+        assert.ok(tries < 600, what);
+        await sleep(100);
+      }
+    };
+    const began = (await state('live-c')).State.StartedAt;
+    await inside('live-c', 'rm /well');
+    await until(async () => {
+      const { State } = await state('live-c');
+      return State.StartedAt !== began && State.Running;
+    }, 'another run');
+
+    const names = ['live-infra', 'live-c', 'live-ready'];
+    const before_ = await Promise.all(names.map(state));
+    await daemon.kill();
+    for (const { State } of before_) process.kill(State.Pid, 'SIGKILL');
+    await daemon.start();
+    await until(
+      async () => (await Promise.all(names.map(state))).every(({ State }) => State.Running),
+      'a pod that runs',
+    );
+    const [infra, c, ready] = (await Promise.all(names.map(state))).map(({ State }) => Date.parse(State.StartedAt));
+    assert.ok(infra! <= c! && infra! <= ready!, `infra first: ${infra} ${c} ${ready}`);
+    const [a, b] = await Promise.all(names.slice(1).map((name) => inside(name, 'readlink /proc/self/ns/net')));
+    assert.equal(a, b, 'one network');
+    await ok('kube', 'play', '--down', path);
+    assert.equal(await ok('ps', '-aq'), '');
+  });
+
   test('generate: a container and a pod as manifests that are valid and can be played', async () => {
     await ok(
       'run',

@@ -1,4 +1,5 @@
 import type { ContainerCreateRequest, HostConfig } from '../../api/container.ts';
+import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
 import { EngineError } from '../../base/errors.ts';
 import { asDict, asList, asText, asTexts, type Dict, textOf } from '../../compose/model/value.ts';
 import { parseQuantity } from '../quantity.ts';
@@ -43,7 +44,16 @@ export function containerRequest(request: PodContainer): ContainerCreateRequest 
     StdinOnce: container['stdinOnce'] === true,
     ...(health && { Healthcheck: health }),
     ...(grace !== undefined && { StopTimeout: Number(grace) }),
-    Labels: { [KUBE_LABEL.pod]: pod.name, [KUBE_LABEL.container]: name, [KUBE_LABEL.role]: role, ...podLabels(pod) },
+    Labels: {
+      [KUBE_LABEL.pod]: pod.name,
+      [KUBE_LABEL.container]: name,
+      [KUBE_LABEL.role]: role,
+      ...podLabels(pod),
+      // A failed liveness probe ends a container, and the pod's policy says whether it begins anew.
+      ...(health && container['livenessProbe'] !== undefined && restartPolicy(pod) !== 'no'
+        ? { [ON_UNHEALTHY_LABEL]: 'restart' }
+        : {}),
+    },
     HostConfig: {
       ...namespaces(request),
       ...resources(asDict(container['resources']), `${pod.name}: ${name}`, warn),
