@@ -1,11 +1,12 @@
 /** Projects that Docker's Compose has started are managed by ours, and the other way round. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ContainerInspect } from '../../src/api/container.ts';
-import { ComposeBench, OBEYS, type TestProject } from './support.ts';
+import { pluginDirectory } from '../buildkit/plugins.ts';
+import { ComposeBench, OBEYS, Running, type TestProject } from './support.ts';
 
 const bench = new ComposeBench();
 before(() => bench.start());
@@ -135,5 +136,54 @@ test('what ours has started is managed by docker-compose 1.29', async () => {
   classic(ours, 'stop', '-t', '2');
   classic(ours, 'start');
   classic(ours, 'down', '-t', '2', '-v');
+  assert.equal(await bench.docker('ps', '-aq'), '');
+});
+
+const NEWER = { skip: !pluginDirectory() && 'Docker Compose is not there' };
+
+/** Docker's Compose 2.40 against the same engine. */
+async function newer(project: TestProject, ...words: string[]): Promise<{ stdout: string; stderr: string }> {
+  const running = new Running(
+    spawn(join(pluginDirectory()!, 'docker-compose'), words, {
+      cwd: project.directory,
+      env: { PATH: process.env['PATH'], HOME: bench.directory, DOCKER_HOST: bench.daemon.host },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
+  assert.equal(await running.ended, 0, `${words.join(' ')}: ${running.stderr}`);
+  return running;
+}
+
+test("what Docker's Compose 2.40 has started is managed by ours, and kept where nothing changed", NEWER, async () => {
+  const theirs = bench.project('newer', { 'compose.yaml': PAIR.replace('version: "3.8"\n', '') });
+  await newer(theirs, 'up', '-d');
+  const before_ = (await theirs.run('ps', '-aq')).stdout;
+  const { stderr } = await theirs.run('up', '-d');
+  assert.doesNotMatch(stderr, /Recreate|Creating/);
+  assert.equal((await theirs.run('ps', '-aq')).stdout, before_);
+  assert.match((await theirs.run('logs', 'web')).stdout, /web is up/);
+  theirs.write('compose.yaml', PAIR.replace('web is up', 'web is new').replace('version: "3.8"\n', ''));
+  assert.match((await theirs.run('up', '--plan')).stdout, /keep +newer-db-1 [^]*recreate +newer-web-1 /);
+  await theirs.run('up', '-d', '-t', '2');
+  // And theirs has nothing to say against what ours made.
+  assert.doesNotMatch((await newer(theirs, 'up', '-d')).stderr, /Recreate|Creating/);
+  await theirs.down();
+  assert.equal(await bench.docker('volume', 'ls', '-q'), '');
+});
+
+test("what ours has started is managed by Docker's Compose 2.40", NEWER, async () => {
+  const ours = bench.project('older', { 'compose.yaml': PAIR.replace('version: "3.8"\n', '') });
+  await ours.run('up', '-d');
+  const { stderr } = await newer(ours, 'up', '-d');
+  assert.doesNotMatch(stderr, /Recreate|Creating/, 'nothing is made anew');
+  assert.equal((await newer(ours, 'ps', '--services')).stdout.trim().split('\n').sort().join(), 'db,web');
+  assert.match((await newer(ours, 'logs', '--no-color', 'db')).stdout, /db is up/);
+  assert.equal((await newer(ours, 'exec', '-T', 'web', 'echo', 'hi')).stdout.trim(), 'hi');
+  assert.match((await newer(ours, 'port', 'web', '80')).stdout, /^127\.0\.0\.1:\d+\n$/);
+  await newer(ours, 'up', '-d', '--scale', 'db=2', '--no-recreate');
+  assert.equal((await ours.ids('db')).length, 2);
+  await newer(ours, 'stop', '-t', '2');
+  await newer(ours, 'start');
+  await newer(ours, 'down', '-t', '2', '-v');
   assert.equal(await bench.docker('ps', '-aq'), '');
 });
