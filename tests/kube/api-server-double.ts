@@ -145,8 +145,8 @@ export class ApiServerDouble {
       owners.set(path, (owners.get(path) ?? new Set()).add(manager));
     }
     const { resourceVersion, generation } = known?.metadata ?? {};
-    const text = JSON.stringify([...leaves(merged)].sort());
-    const same = known !== undefined && text === JSON.stringify([...had].sort());
+    const text = inOrder(leaves(merged));
+    const same = known !== undefined && text === inOrder(had);
     const next = {
       ...merged,
       metadata: {
@@ -171,6 +171,10 @@ function leaves(value: Stored, path = '', found = new Map<string, string>()): Ma
     else found.set(at, JSON.stringify(item));
   }
   return found;
+}
+
+function inOrder(found: ReadonlyMap<string, string>): string {
+  return JSON.stringify([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function setLeaf(target: Stored, path: string, value: unknown): void {

@@ -60,6 +60,14 @@ export const config = composeCommand({
     if (flags.environment) return lines([...loaded.environment].map(([name, value]) => `${name}=${value}`).sort());
     if (flags.variables) {
       const rows = [...loaded.variables.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+      if (flags.format === 'json') {
+        const documents = rows.map((item) => [
+          item.name,
+          { Name: item.name, DefaultValue: item.defaultValue, PresenceValue: item.alternate, Required: item.required },
+        ]);
+        cli.print(`${JSON.stringify(Object.fromEntries(documents), null, 4)}\n`);
+        return 0;
+      }
       cli.io.stdout.write(
         layOut(
           [
@@ -80,7 +88,10 @@ export const config = composeCommand({
       );
     if (flags.volumes) return lines(sortedKeys(asDict(loaded.model['volumes'])));
     if (flags.networks) return lines(sortedKeys(asDict(loaded.model['networks'])));
-    if (flags.models) return lines(sortedKeys(asDict(loaded.model['models'])));
+    if (flags.models) {
+      const models = asDict(loaded.model['models']);
+      return lines(sortedKeys(models).map((name) => asText(asDict(models[name])['model']) ?? name));
+    }
     if (flags.images)
       return lines(
         sortedKeys(services).map((name) => asText(asDict(services[name])['image']) ?? `${loaded.name}-${name}`),
