@@ -269,6 +269,8 @@ export interface BuildDocument {
   readonly Secrets?: readonly string[];
   readonly Ssh?: readonly string[];
   readonly Directories?: readonly BuildDirectoryDocument[];
+  /** Stores with an OCI layout. */
+  readonly Layouts?: readonly string[];
   /** The context is a tar, compressed or not. */
   readonly Archive?: boolean;
   /** The Dockerfile, when it is not in the context; `dockerfile` of the query is its name then. */
@@ -327,10 +329,12 @@ export interface BuildVertexDocument {
 
 export interface BuildQuestion {
   readonly Id: number;
-  readonly Kind: 'secret' | 'ssh' | 'manifest' | 'content' | 'archive';
+  readonly Kind: 'secret' | 'ssh' | 'manifest' | 'content' | 'archive' | 'file';
   readonly Name: string;
   /** Of `content`: which files of the manifest. */
   readonly Needed?: readonly number[];
+  /** Of `file`: which one of the layout. */
+  readonly Path?: string;
 }
 
 /** `GET /gantry/builds` lists them without `Output`, newest first; `GET /gantry/builds/{id}` gives one with it. */

@@ -10,6 +10,8 @@ export interface BuildAnswers {
   sshAgent(name: string): Promise<Duplex | undefined>;
   /** All entries of a directory (`BuildDirectoryDocument`): a JSON list of `[path, mode, size, mtime, stamp, link?]`. */
   manifest(name: string): AsyncIterable<Uint8Array> | Uint8Array | undefined;
+  /** A file of an OCI layout, by its path in it. */
+  file(name: string, path: string): AsyncIterable<Uint8Array> | undefined;
   /** The context as a tar. */
   archive(): AsyncIterable<Uint8Array> | undefined;
   /** Files by their index in it, in frames of `index (u32) size (u64) content changed (u8)`; size all ones: it is gone. */
@@ -52,7 +54,7 @@ export async function answerBuild(
 }
 
 async function bodyOf(
-  { Kind, Name, Needed }: BuildQuestion,
+  { Kind, Name, Needed, Path }: BuildQuestion,
   answers: BuildAnswers,
 ): Promise<Uint8Array | AsyncIterable<Uint8Array> | undefined> {
   switch (Kind) {
@@ -62,6 +64,8 @@ async function bodyOf(
       return answers.manifest(Name);
     case 'content':
       return answers.content(Name, Needed ?? []);
+    case 'file':
+      return answers.file(Name, Path ?? '');
     case 'archive':
       return answers.archive();
     case 'ssh':

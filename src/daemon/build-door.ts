@@ -106,6 +106,12 @@ export class AskedClient implements BuildSession, Disposable {
     this.#onClose();
   }
 
+  async layoutFile(store: string, path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | undefined> {
+    if (this.#document.Layouts?.includes(store) !== true) return undefined;
+    const answer = await this.#ask({ Kind: 'file', Name: store, Path: path }, signal);
+    return answer && this.#body(answer);
+  }
+
   archive(): AsyncIterable<Uint8Array> | undefined {
     if (this.#document.Archive !== true) return undefined;
     return this.#stream({ Kind: 'archive', Name: 'context' }, this.#signal);

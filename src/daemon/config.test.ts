@@ -60,6 +60,46 @@ test('the default bridge and new networks, in dockerd’s words', async () => {
   assert.deepEqual(engine.networkOptions, { bridge: { 'com.docker.network.driver.mtu': '1400', a: 'b=c' } });
 });
 
+test('rules of the build cache: sizes, parts of the disk, filters in both spellings', async () => {
+  const { engine } = await load(
+    JSON.stringify({
+      builder: {
+        gc: {
+          defaultReservedSpace: '20%',
+          policy: [
+            { filter: ['type==source.local,type=source.http', 'unused-for=48h'], keepStorage: '512MB' },
+            { all: true, maxUsedSpace: '10%', minFreeSpace: '1GB' },
+          ],
+        },
+      },
+    }),
+  );
+  assert.deepEqual(engine.buildCache, {
+    reserved: { percent: 20 },
+    maxUsed: undefined,
+    minFree: undefined,
+    rules: [
+      {
+        all: false,
+        filters: new Map([
+          ['type', ['source.local', 'source.http']],
+          ['unused-for', ['48h']],
+        ]),
+        reserved: 512 << 20,
+        maxUsed: undefined,
+        minFree: undefined,
+      },
+      { all: true, filters: new Map(), reserved: undefined, maxUsed: { percent: 10 }, minFree: 1 << 30 },
+    ],
+  });
+  for (const [policy, message] of [
+    [[{ filter: ['unused'] }], /invalid filter in builder\.gc\.policy: "unused"/],
+    [[{ filter: ['colour=red'] }], /invalid filter 'colour'/],
+    [[{ maxUsedSpace: 'much' }], /invalid size in builder\.gc: "much"/],
+  ] as const)
+    await assert.rejects(load(JSON.stringify({ builder: { gc: { policy } } })), { message });
+});
+
 test('what is wrong is said in Docker’s words', async (t) => {
   const cases: [string, string[], RegExp][] = [
     ['{"foo":1,"bar":2}', [], /with file .*: the following directives don't match any configuration option: foo, bar$/],

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import type { Filters } from '../api/filters.ts';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { parseSize } from '../base/size.ts';
+import { type CacheSize, checkCacheFilters } from '../engine/builder/build-cache.ts';
 import { type EngineOptions, engineConfig } from '../engine/config.ts';
 import type { CommandLine } from './command-line.ts';
 import { parseJson } from './json/parse.ts';
@@ -244,14 +246,11 @@ function sizeOf(text: string | undefined): number | undefined {
 
 /** Throws `invalid-argument`. */
 function cacheLimits({ gc = {} }: BuilderSettings): EngineOptions['buildCache'] {
-  if ((gc.policy ?? []).length > 0)
-    throw new EngineError(
-      'invalid-argument',
-      'builder.gc.policy is not supported: set defaultReservedSpace, defaultMaxUsedSpace and defaultMinFreeSpace',
-    );
   if (gc.enabled === false) return false;
-  const size = (text: string | undefined): number | undefined => {
+  const size = (text: string | undefined): CacheSize | undefined => {
     if (text === undefined || text === '') return undefined;
+    const percent = /^(\d{1,2}|100)%$/.exec(text)?.[1];
+    if (percent !== undefined) return { percent: Number(percent) };
     const bytes = parseSize(text);
     if (bytes === undefined)
       throw new EngineError('invalid-argument', `invalid size in builder.gc: ${JSON.stringify(text)}`);
@@ -261,7 +260,27 @@ function cacheLimits({ gc = {} }: BuilderSettings): EngineOptions['buildCache'] 
     reserved: size(gc.defaultReservedSpace ?? gc.defaultKeepStorage),
     maxUsed: size(gc.defaultMaxUsedSpace),
     minFree: size(gc.defaultMinFreeSpace),
+    rules: (gc.policy ?? []).map(({ all = false, filter = [], ...sizes }) => ({
+      all,
+      filters: ruleFilters(filter),
+      reserved: size(sizes.reservedSpace ?? sizes.keepStorage),
+      maxUsed: size(sizes.maxUsedSpace),
+      minFree: size(sizes.minFreeSpace),
+    })),
   };
+}
+
+/** `["type=source.local,type=source.http", "unused-for=48h"]`, with BuildKit's `==` too. Throws `invalid-argument`. */
+function ruleFilters(lines: readonly string[]): Filters {
+  const filters = new Map<string, string[]>();
+  for (const text of lines.flatMap((line) => line.split(','))) {
+    const [, name, value] = /^\s*([a-z-]+)\s*==?\s*(.*?)\s*$/.exec(text) ?? [];
+    if (name === undefined || value === undefined)
+      throw new EngineError('invalid-argument', `invalid filter in builder.gc.policy: ${JSON.stringify(text)}`);
+    filters.set(name, [...(filters.get(name) ?? []), value]);
+  }
+  checkCacheFilters(filters);
+  return filters;
 }
 
 function sizeSetting(text: string | undefined): number | undefined {

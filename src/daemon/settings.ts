@@ -1,6 +1,6 @@
 import type { Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
-import { anything, bool, type Fields, int, list, map, string, struct } from './json/shape.ts';
+import { bool, type Fields, int, list, map, string, struct } from './json/shape.ts';
 
 /** `daemon.json`, with Docker's names; the flags make the same document. */
 export interface Settings {
@@ -142,7 +142,16 @@ const fields: Fields<Settings> = {
       defaultReservedSpace: string,
       defaultMaxUsedSpace: string,
       defaultMinFreeSpace: string,
-      policy: list(anything),
+      policy: list(
+        struct<BuilderGcRule>('config.BuilderGCRule', {
+          all: bool,
+          filter: list(string),
+          keepStorage: string,
+          reservedSpace: string,
+          maxUsedSpace: string,
+          minFreeSpace: string,
+        }),
+      ),
     }),
   }),
   'log-format': string,
@@ -168,8 +177,17 @@ export interface BuilderGcSettings {
   defaultReservedSpace?: string;
   defaultMaxUsedSpace?: string;
   defaultMinFreeSpace?: string;
-  /** Refused: there is one policy. */
-  policy?: unknown[];
+  policy?: BuilderGcRule[];
+}
+
+export interface BuilderGcRule {
+  all?: boolean;
+  /** `unused-for=48h`, `type=source.local,type=source.http`: what one line names are alternatives. */
+  filter?: string[];
+  keepStorage?: string;
+  reservedSpace?: string;
+  maxUsedSpace?: string;
+  minFreeSpace?: string;
 }
 
 export const settingsShape = struct<Settings>('config.Config', fields);

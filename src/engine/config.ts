@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
 import type { TrashPolicy } from './trash/trash.ts';
-import type { CacheLimits } from './builder/build-cache.ts';
+import type { CachePolicy } from './builder/build-cache.ts';
 import { checkLogConfig } from '../runtime/spec/validate-log.ts';
 
 /** Everything an engine is told at its start. Made by `engineConfig`, which fills in what is not said. */
@@ -77,7 +77,7 @@ export interface EngineConfig {
   /** With what secrets are sealed; made when the first one is. Undefined is `secrets.key` in the data root. */
   readonly secretKeyFile: string | undefined;
   /** How much builds may keep for later ones (bytes); false: nothing of it goes by itself. */
-  readonly buildCache: CacheLimits | false;
+  readonly buildCache: CachePolicy | false;
   /** Bytes that the engine may use, volumes not counted; undefined is no bound. */
   readonly diskBudget: number | undefined;
   /** Images and build cache that nobody used for so long go by themselves. */

@@ -304,4 +304,33 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.equal(blocked.code, 1);
     assert.match(blocked.stderr, /absent: no such file or directory/);
   });
+
+  test('platforms are built side by side, and what fails on one ends the others', async () => {
+    const folder = join(directory, 'platforms');
+    fs.mkdirSync(folder);
+    // Each waits for the other.
+    fs.writeFileSync(
+      join(folder, 'Dockerfile'),
+      [
+        'FROM --platform=$BUILDPLATFORM busybox AS build',
+        'ARG TARGETARCH OTHER=amd64arm64',
+        'RUN --mount=type=cache,target=/c touch /c/$TARGETARCH; for i in $(seq 600); do [ -e /c/${OTHER#$TARGETARCH} ] || [ -e /c/${OTHER%$TARGETARCH} ] && [ $(ls /c | wc -l) = 2 ] && exit 0; sleep 0.1; done; exit 5',
+        'FROM scratch',
+        'COPY --from=build /bin/busybox /',
+        '',
+      ].join('\n'),
+    );
+    assert.equal((await gantry('pull', 'busybox')).code, 0);
+    const ended = await gantry('build', '--platform', 'linux/amd64,linux/arm64', '-t', 'both', folder);
+    assert.equal(ended.code, 0, ended.stderr + ended.stdout);
+    const [first, second] = ['linux/amd64', 'linux/arm64'].map((name) => ended.stdout.indexOf(`Platform ${name}\n`));
+    assert.ok(first! >= 0 && second! > first!, 'what they print is not mixed');
+    fs.writeFileSync(
+      join(folder, 'Dockerfile'),
+      'FROM --platform=$BUILDPLATFORM busybox\nARG TARGETARCH\nRUN if [ $TARGETARCH = arm64 ]; then exit 7; else sleep 600; fi\n',
+    );
+    const failed = await gantry('build', '--platform', 'linux/amd64,linux/arm64', folder);
+    assert.equal(failed.code, 7, failed.stderr);
+    assert.match(failed.stderr, /returned a non-zero code: 7/);
+  });
 });

@@ -409,11 +409,39 @@ RUN cat /d/a /d/b; stat -c %a /d/b; test -e /base
     const asBase = await gantry('build', '--build-context', `base=${folder}/other`, '--target', 'base', app);
     assert.match(asBase.stdout, /Successfully built/, asBase.stderr);
     assert.match((await gantry('build', '--build-context', 'x', app)).stderr, /expected key=value/);
-    const layout = await gantry(...words, '--build-context', 'made=oci-layout:///x', app);
-    assert.match(layout.stderr, /not supported/);
     const fresh = await gantry(...words, '--no-cache-filter', 'made', app);
     assert.match(fresh.stdout, /RUN echo made >\/from; echo made >\/r\n ---> [0-9a-f]{12}\n/);
     assert.match(fresh.stdout, /COPY --from=other \/from \/o\n ---> Using cache/);
+  });
+
+  test('an image of an OCI layout in the place of a base and of a source of files', async () => {
+    const layout = join(folder, 'layout');
+    const made = join(folder, 'made');
+    fs.mkdirSync(made);
+    fs.writeFileSync(join(made, 'Dockerfile'), 'FROM busybox\nENV OF=layout\nRUN echo in the layout >/made\n');
+    const exported = await gantry('build', '-t', 'made:1', '-o', `type=oci,dest=${layout},tar=false`, made);
+    assert.equal(exported.code, 0, exported.stderr);
+    const user = join(folder, 'user');
+    fs.mkdirSync(user);
+    fs.writeFileSync(
+      join(user, 'Dockerfile'),
+      'FROM outside\nRUN cat /made; echo "OF=$OF"\nFROM busybox\nCOPY --from=outside /made /copied\nRUN cat /copied\n',
+    );
+    const build = (value: string, ...more: string[]) =>
+      gantry('build', '--build-context', `outside=oci-layout://${value}`, ...more, user);
+    for (const value of [layout, `${layout}:1`, `${layout}@${digestIn(layout)}`]) {
+      const { code, stdout, stderr } = await build(value, '--no-cache');
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /in the layout\n/);
+    }
+    assert.match((await build(layout, '--target', '0', '--no-cache')).stdout, /in the layout\nOF=layout\n/);
+    assert.match((await build(`${layout}:none`)).stderr, /it has no image none: there are/);
+    assert.match((await build(folder)).stderr, /is no OCI layout/);
+    // What a layout says is not believed.
+    const blobs = join(layout, 'blobs/sha256');
+    for (const name of fs.readdirSync(blobs)) fs.writeFileSync(join(blobs, name), 'something else');
+    await gantry('builder', 'prune', '-af');
+    assert.match((await build(layout)).stderr, /of the layout is something else/);
   });
 
   test('COPY --link is made once, whatever it is put upon', async () => {
@@ -428,6 +456,13 @@ RUN cat /d/a /d/b; stat -c %a /d/b; test -e /base
     assert.match(second.stdout, /linked\nof the directory\n600\n/);
   });
 });
+
+function digestIn(layout: string): string {
+  const { manifests } = JSON.parse(fs.readFileSync(join(layout, 'index.json'), 'utf8')) as {
+    manifests: [{ digest: string }];
+  };
+  return manifests[0].digest;
+}
 
 /** Files below a directory that hold the text. */
 function grep(root: string, text: string): string[] {

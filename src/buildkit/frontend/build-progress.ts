@@ -8,7 +8,7 @@ export interface BuildProgressOptions {
   readonly log: StatusLog;
   readonly ref: string;
   readonly stages: readonly Stage[];
-  /** In front of the steps' names, one after the other; empty where there is one only. */
+  /** In front of the steps' names; empty where there is one only. */
   readonly platforms: readonly string[];
   readonly filename: string;
   readonly text: string;
@@ -18,8 +18,6 @@ export interface BuildProgressOptions {
 export class BuildProgress {
   readonly #options: BuildProgressOptions;
   readonly #names: StepNames[];
-  /** How often a step has begun: once for each platform. */
-  readonly #rounds = new Map<string, number>();
   readonly #steps = new Map<string, ProgressStep>();
   #failedLine: number | undefined;
 
@@ -40,10 +38,9 @@ export class BuildProgress {
     if (event.type === 'warning') return this.#warn(event);
     const { id } = event.vertex;
     if (event.type === 'started') {
-      const round = this.#rounds.get(id) ?? 0;
-      this.#rounds.set(id, round + 1);
-      const name = (this.#names[round] ?? this.#names[0]!).next(event.vertex);
-      if (name !== undefined) this.#steps.set(id, new ProgressStep(log, `${ref} ${round} ${id}`, name, event.time));
+      const round = Math.max(0, this.#options.platforms.indexOf(event.vertex.platform ?? ''));
+      const name = this.#names[round]!.next(event.vertex);
+      if (name !== undefined) this.#steps.set(id, new ProgressStep(log, `${ref} ${id}`, name, event.time));
       return;
     }
     const step = this.#steps.get(id);

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
 import type { BuildDocument, BuildMessage } from '../../api/gantry.ts';
 import type { BuildAnswers } from '../../client/build-answers.ts';
 import type { Client } from '../../client/client.ts';
@@ -29,6 +31,8 @@ export interface BuildSending {
   readonly ssh: readonly string[];
   /** Directories beside the context, by their names. */
   readonly named?: ReadonlyMap<string, { readonly tree: ClientTree; readonly label: string }>;
+  /** Directories with OCI layouts, by the names that the contexts have for them. */
+  readonly layouts?: ReadonlyMap<string, string>;
   readonly compress: boolean;
   readonly sending: (bytes: number) => void;
   readonly registryConfig: string | undefined;
@@ -48,6 +52,7 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
     Secrets: build.secrets,
     Ssh: build.ssh,
     Directories: [...trees].map(([Name, { tree, label }]) => ({ Name, Key: tree.key, Label: label, Tree: tree.tree })),
+    ...(build.layouts && build.layouts.size > 0 && { Layouts: [...build.layouts.keys()] }),
     ...(context.archive && { Archive: true }),
     ...(context.text && { Dockerfile: Buffer.from(context.text).toString('utf8') }),
     ...(context.ignore && { Ignore: context.ignore }),
@@ -67,6 +72,7 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
           const tree = trees.get(name)?.tree;
           return tree && counted(tree.content(needed));
         },
+        file: (name, path) => layoutFile(build.layouts?.get(name), path),
         archive: () => context.archive && counted(context.archive),
       },
     });
@@ -87,6 +93,14 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
     registryConfig,
     signal,
   });
+}
+
+/** Of a layout's directory nothing but its blobs. */
+function layoutFile(directory: string | undefined, path: string): AsyncIterable<Uint8Array> | undefined {
+  if (directory === undefined || !/^blobs\/sha256\/[0-9a-f]{64}$/.test(path)) return undefined;
+  const file = join(directory, path);
+  if (fs.statSync(file, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  return fs.createReadStream(file, { highWaterMark: 1 << 20 });
 }
 
 /** What only an engine that asks can do, or would leave out without a word; the first of it that is wanted. */

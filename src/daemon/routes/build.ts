@@ -179,7 +179,7 @@ async function buildAsking(parts: BuildRouteParts, door: BuildDoor, exchange: Ex
 
 function eventDocument(event: BuildEvent): BuildEventDocument {
   if (event.type === 'warning') return { Type: 'warning', Rule: event.rule, Message: event.message, Line: event.line };
-  const { id, text, stage, position, total, line } = event.vertex;
+  const { id, platform, text, stage, position, total, line } = event.vertex;
   return {
     Type: event.type,
     Time: event.time,
@@ -188,6 +188,7 @@ function eventDocument(event: BuildEvent): BuildEventDocument {
       Text: text,
       Stage: stage.index,
       ...(stage.name !== undefined && { StageName: stage.name }),
+      ...(platform !== undefined && { Platform: platform }),
       Position: position,
       Total: total,
       Line: line,
@@ -205,6 +206,7 @@ const buildDocument = struct<BuildDocument>('gantry.BuildDocument', {
   Directories: list(
     struct<BuildDirectoryDocument>('gantry.BuildDirectory', { Name: string, Key: string, Label: string, Tree: string }),
   ),
+  Layouts: list(string),
   Archive: bool,
   Dockerfile: string,
   Ignore: list(string),

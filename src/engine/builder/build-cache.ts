@@ -19,6 +19,27 @@ export interface CacheLimits {
   readonly minFree?: number | undefined;
 }
 
+/** Bytes, or a part of the disk. */
+export type CacheSize = number | { readonly percent: number };
+
+/** What goes first, and down to where: a rule of `builder.gc.policy`. */
+export interface CacheRule {
+  /** Also what images share, and caches that steps mount. */
+  readonly all: boolean;
+  readonly filters: Filters;
+  readonly reserved?: CacheSize | undefined;
+  readonly maxUsed?: CacheSize | undefined;
+  readonly minFree?: CacheSize | undefined;
+}
+
+/** How the engine collects by itself: by the rules in their order, or where there are none by its own, within the limits. */
+export interface CachePolicy {
+  readonly rules?: readonly CacheRule[] | undefined;
+  readonly reserved?: CacheSize | undefined;
+  readonly maxUsed?: CacheSize | undefined;
+  readonly minFree?: CacheSize | undefined;
+}
+
 export interface PruneOptions extends CacheLimits {
   /** Also what images share, and caches that steps mount. */
   readonly all?: boolean | undefined;
@@ -98,13 +119,30 @@ export class BuildCache {
   }
 
   /** What the engine does by itself after a build: the old and the large go. What is not said is a part of the disk. */
-  async collect(given: CacheLimits): Promise<PrunedCache> {
+  async collect({ rules = [], ...given }: CachePolicy): Promise<PrunedCache> {
     const disk = await statfs(this.#parts.place);
-    const part = (percent: number): number => Math.floor((disk.blocks * disk.bsize * percent) / 100);
+    const bytes = <T extends CacheSize | undefined>(size: T): number | Extract<T, undefined> =>
+      typeof size === 'object'
+        ? Math.floor((disk.blocks * disk.bsize * size.percent) / 100)
+        : (size as number | Extract<T, undefined>);
+    if (rules.length > 0) {
+      const pruned: PrunedCache[] = [];
+      for (const { all, filters, reserved, maxUsed, minFree } of rules)
+        pruned.push(
+          await this.prune({
+            all,
+            filters,
+            reserved: bytes(reserved),
+            maxUsed: bytes(maxUsed),
+            minFree: bytes(minFree),
+          }),
+        );
+      return together(pruned);
+    }
     const limits = {
-      reserved: given.reserved ?? part(10),
-      maxUsed: given.maxUsed ?? part(80),
-      minFree: given.minFree ?? part(20),
+      reserved: bytes(given.reserved ?? { percent: 10 }),
+      maxUsed: bytes(given.maxUsed ?? { percent: 80 }),
+      minFree: bytes(given.minFree ?? { percent: 20 }),
     };
     const entries = await this.#entries();
     const idle = (entry: CacheEntry, ms: number): boolean => Date.now() - entry.usedAt > ms;
@@ -120,10 +158,7 @@ export class BuildCache {
     );
     const left = first.deleted.length + second.deleted.length > 0 ? await this.#entries() : entries;
     const third = await this.#remove(left, await this.#toFree(left, limits, 0));
-    return {
-      deleted: [...first.deleted, ...second.deleted, ...third.deleted],
-      reclaimed: first.reclaimed + second.reclaimed + third.reclaimed,
-    };
+    return together([first, second, third]);
   }
 
   /** Bytes that have to go; all of them when nothing is said. */
@@ -234,6 +269,19 @@ export class BuildCache {
       ),
     ];
   }
+}
+
+function together(pruned: readonly PrunedCache[]): PrunedCache {
+  return {
+    deleted: pruned.flatMap(({ deleted }) => deleted),
+    reclaimed: pruned.reduce((total, { reclaimed }) => total + reclaimed, 0),
+  };
+}
+
+/** Throws `invalid-argument` for filters that the build cache does not know. */
+export function checkCacheFilters(filters: Filters): void {
+  checkFilters(filters, FILTERS);
+  cacheFilter(filters);
 }
 
 function sum(entries: readonly CacheEntry[]): number {

@@ -2,8 +2,10 @@ import type { Digest } from '../../oci/digest.ts';
 
 /** A step of a build: one instruction of one stage, or the image that a stage begins with. */
 export interface BuildVertex {
-  /** Unique in its build: `stage index.position`, position 0 for FROM. */
+  /** Unique in its build: `stage index.position`, position 0 for FROM; of several platforms with its own in front. */
   readonly id: string;
+  /** `linux/arm64`, when the build is for several. */
+  readonly platform?: string | undefined;
   /** `RUN npm install`, as written. */
   readonly text: string;
   readonly stage: { readonly index: number; readonly name: string | undefined };
@@ -13,6 +15,10 @@ export interface BuildVertex {
   readonly total: number;
   /** Line of the Dockerfile, from 1. */
   readonly line: number;
+}
+
+export function vertexId(platform: string | undefined, stage: number, position: number): string {
+  return `${platform === undefined ? '' : `${platform} `}${stage}.${position}`;
 }
 
 /** How a step got its result: its record was there, another build made it at the same time, or it was run. */

@@ -12,6 +12,8 @@ export interface BuildSession {
   sshAgent(id: string, signal: AbortSignal): Promise<Duplex | undefined>;
   /** A directory of the client by its name: `context`, or one of --build-context. Undefined when it has none. */
   directory?(name: string): ClientDirectorySource | undefined;
+  /** A file of an OCI layout that the client has, by its path in it; undefined when there is none. */
+  layoutFile?(store: string, path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | undefined>;
   /** The build context as a tar, when it is one. */
   archive?(): AsyncIterable<Uint8Array> | undefined;
 }

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import type { Bytes } from '../../content/content-store.ts';
+import { type Digest, isDigest } from '../../oci/digest.ts';
 import type { BuildSession } from './build-session.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import type { FilesPlace } from './copy-step.ts';
@@ -23,6 +24,14 @@ export interface ContextsParts {
   extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
   readonly rules?: SourceRules | undefined;
   readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
+  /** Brings an image of an OCI layout, whose files `read` gives. */
+  readonly layout?:
+    | ((
+        target: Digest,
+        read: (path: string) => Promise<Bytes | undefined>,
+        platform: string | undefined,
+      ) => Promise<ContextImage>)
+    | undefined;
   readonly onSource: (source: ResolvedSource) => void;
   /** Contexts with a name: `local` for a directory of the client, `docker-image://…`, or an address. */
   readonly named: Readonly<Record<string, string>>;
@@ -32,7 +41,10 @@ export type NamedContext =
   | { readonly kind: 'image'; readonly reference: string }
   | { readonly kind: 'files'; readonly place: FilesPlace }
   /** What another build made that runs now. */
-  | { readonly kind: 'result'; readonly image: SolvedImage };
+  | { readonly kind: 'result'; readonly image: ContextImage };
+
+/** An image that is not in the store: its configuration and its layers. */
+export type ContextImage = Pick<SolvedImage, 'configText' | 'chain'>;
 
 const NEVER = new AbortController().signal;
 
@@ -79,7 +91,7 @@ export class BuildContexts implements AsyncDisposable {
   }
 
   /** A context with a name: an image, or files. Throws `not-found`, `invalid-argument`. */
-  async named(name: string): Promise<NamedContext> {
+  async named(name: string, platform: string | undefined): Promise<NamedContext> {
     const value = this.#parts.named[name]!;
     const image = /^docker-image:\/\/(.+)$/.exec(value)?.[1];
     if (image !== undefined) return { kind: 'image', reference: image };
@@ -90,13 +102,30 @@ export class BuildContexts implements AsyncDisposable {
       if (!result) throw new EngineError('invalid-argument', `invalid input ${input} for ${name}`);
       return { kind: 'result', image: result };
     }
-    if (/^(oci-layout|target):/.test(value))
+    if (value.startsWith('oci-layout:')) return { kind: 'result', image: await this.#layout(name, value, platform) };
+    if (value.startsWith('target:'))
       throw new EngineError(
-        'unimplemented',
-        `the context ${name} (${value}) is of a kind that this way of building has not: load it as an image and use docker-image://`,
+        'invalid-argument',
+        `the context ${name} (${value}) is a target: only a bake file has such, and builds it first`,
       );
     const place = await this.remote(value);
     return { kind: 'files', place: { ...place, name: `context ${name}` } };
+  }
+
+  /** `oci-layout://STORE[:TAG]@DIGEST`: the client, which reads the layout, has found the digest. */
+  async #layout(name: string, value: string, platform: string | undefined): Promise<ContextImage> {
+    const { session, layout, signal = NEVER, onSource } = this.#parts;
+    const [, store, digest] = /^oci-layout:\/\/(.+?)(?::[\w][\w.-]*)?@(sha256:[0-9a-f]{64})$/.exec(value) ?? [];
+    if (store === undefined || digest === undefined || !isDigest(digest))
+      throw new EngineError(
+        'invalid-argument',
+        `invalid context ${name} (${value}): expected oci-layout://STORE@DIGEST`,
+      );
+    const read = session?.layoutFile?.bind(session);
+    if (!read || !layout)
+      throw new EngineError('not-found', `the client of this build has no layout for the context ${name}`);
+    onSource({ kind: 'image', name: `oci-layout ${name}`, digest, platform });
+    return layout(digest, (path) => read(store, path, signal), platform);
   }
 
   /** An address: a git repository, an archive or a Dockerfile on a web server. */

@@ -19,6 +19,7 @@ import type { FilesPlace } from './copy-step.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import { DockerfileInspection } from './dockerfile-inspection.ts';
 import { checkOutputs, type Delivered } from './outputs/deliver.ts';
+import { OrderedOutput } from './ordered-output.ts';
 import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/output.ts';
 import { platformArguments, platformsOf, targetPlatform } from './platforms.ts';
 import { BuildReport } from './report.ts';
@@ -68,7 +69,7 @@ export class ImageBuild {
 
   /** `context` is a tar; without one it is the session's directory. */
   async run(context: Bytes | undefined): Promise<BuildResult> {
-    const { request, directory, options } = this.#order;
+    const { request, directory, lease, options } = this.#order;
     const { session, signal } = options;
     const parts = this.#parts;
     await mkdir(directory, { recursive: true });
@@ -83,6 +84,8 @@ export class ImageBuild {
       inputOf: options.inputOf,
       rules: options.sourceRules,
       onSource: (source) => sources.push(source),
+      layout: (target, read, platform) =>
+        parts.layout(target, read, { lease, platform, signal: signal ?? new AbortController().signal }),
       named: request.contexts ?? {},
     });
     const { remote } = request;
@@ -122,28 +125,56 @@ export class ImageBuild {
   async #solveAll(material: BuildMaterial): Promise<readonly SolvedBuild[]> {
     const { request, options } = this.#order;
     const platforms = platformsOf(request.platform);
-    const solved: SolvedBuild[] = [];
-    for (const platform of platforms) {
-      if (platforms.length > 1) this.#announce(`Platform ${platform}\n`);
-      solved.push(
-        await this.#solve(material, platform, { fresh: false }).catch((error: unknown) =>
-          this.#keepFailed(error, options),
-        ),
-      );
-    }
+    const output = new OrderedOutput(platforms.length, (text) => this.#announce(text));
+    const stop = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const several = platforms.length > 1;
+    let first: { readonly error: unknown } | undefined;
+    const solved = await Promise.allSettled(
+      platforms.map(async (platform, slot) => {
+        if (several) output.write(slot, `Platform ${platform}\n`);
+        const announce = (text: string): void => output.write(slot, text);
+        try {
+          const name = several ? platform : undefined;
+          const build = await this.#solve(material, platform, { fresh: false, announce, signal, name });
+          output.done(slot);
+          return build;
+        } catch (error) {
+          // The others end with it; what is told is what went wrong, not that they were stopped.
+          first ??= { error };
+          if (first.error === error) output.flush(slot);
+          stop.abort();
+          throw error;
+        }
+      }),
+    );
+    if (first) return this.#keepFailed(first.error, options);
+    const builds = solved.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     if (request.verify === true) {
+      const announce = (text: string): void => this.#announce(text);
       for (const [index, platform] of platforms.entries()) {
         this.#announce('Verifying: the same again, without the cache\n');
-        await this.#verify(solved[index]!, await this.#solve(material, platform, { fresh: true }));
+        const again = { fresh: true, announce, signal, name: undefined };
+        await this.#verify(builds[index]!, await this.#solve(material, platform, again));
       }
     }
-    return solved;
+    return builds;
   }
 
   async #solve(
     { contexts, sources, main, dockerfile, dockerfileText, buildArgs, epoch }: BuildMaterial,
     asked: string | undefined,
-    how: { readonly fresh: boolean },
+    {
+      announce,
+      signal,
+      name,
+      ...how
+    }: {
+      readonly fresh: boolean;
+      readonly announce: (text: string) => void;
+      readonly signal: AbortSignal;
+      readonly name: string | undefined;
+    },
   ): Promise<SolvedBuild> {
     const { request, directory, lease, options } = this.#order;
     const named = new Set(Object.keys(request.contexts ?? {}));
@@ -154,8 +185,8 @@ export class ImageBuild {
     const fresh = how.fresh || request.noCache === true;
     const imports = await this.#parts.transfer.open(fresh ? [] : (request.cacheFrom ?? []).map(readCacheSource), {
       auth: request.auth,
-      signal: options.signal,
-      warn: (message) => this.#announce(`[Warning] ${message}\n`),
+      signal,
+      warn: (message) => announce(`[Warning] ${message}\n`),
       readFile: options.onInput,
     });
     using turn = this.#cache.begin();
@@ -167,6 +198,7 @@ export class ImageBuild {
       cache: this.#cache,
       turn,
       imports,
+      platformName: name,
       onEvent: (event) => {
         this.#report.add(event);
         options.onEvent?.(event);
@@ -175,7 +207,7 @@ export class ImageBuild {
       main,
       named,
       context: async (context) => {
-        const found = await contexts.named(context);
+        const found = await contexts.named(context, asked);
         return found.kind !== 'files' ? found : { ...found, place: { ...found.place, steady: undefined } };
       },
       escape: dockerfile.escape,
@@ -183,12 +215,20 @@ export class ImageBuild {
       buildArgs,
       platformArgs,
       lease,
-      announce: options.eventsOnly === true ? () => {} : (text) => this.#announce(text),
-      options,
+      announce: options.eventsOnly === true ? () => {} : announce,
+      options: { ...options, signal },
     });
     const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
     const built = await this.#recorded(async () => builder.build());
-    return { ...built, sources: [...sources, ...built.sources], plan, platform, lease, dockerfile: dockerfileText };
+    return {
+      ...built,
+      sources: [...sources, ...built.sources],
+      plan,
+      platform,
+      platformName: name,
+      lease,
+      dockerfile: dockerfileText,
+    };
   }
 
   /** What steps gave is written down also when a later one failed. */

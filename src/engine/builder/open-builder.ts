@@ -10,7 +10,7 @@ import { commitLayer, copyLayer, placeLayer } from '../images/layers.ts';
 import { bringLayout } from '../images/layout.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
-import { BuildCache, type CacheLimits } from './build-cache.ts';
+import { BuildCache, type CachePolicy } from './build-cache.ts';
 import { CacheMounts } from './cache-mounts.ts';
 import type { BackgroundWork } from '../background.ts';
 import { chainsOf } from '../gc.ts';
@@ -34,7 +34,7 @@ export interface OpenBuilderParts extends StepExecutorParts {
   readonly records: BuildRecords;
   readonly background: Pick<BackgroundWork, 'run'>;
   /** False: nothing of the cache goes by itself. */
-  readonly cacheLimits: CacheLimits | false;
+  readonly cacheLimits: CachePolicy | false;
   readonly publishBuilt: (id: string, tags: readonly string[]) => void;
   readonly engineSecret: (name: string) => Uint8Array;
   readonly searchSecrets: (image: string, names: readonly string[]) => void;

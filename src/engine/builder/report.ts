@@ -1,7 +1,7 @@
 import type { BuildReportDocument } from '../../api/gantry.ts';
 import { chainIds } from '../../oci/digest.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { BuildEvent } from './build-event.ts';
+import { type BuildEvent, vertexId } from './build-event.ts';
 import type { SolvedBuild } from './solved-build.ts';
 
 /** What a build did, step by step: for its graph and the sizes of its layers. */
@@ -16,7 +16,7 @@ export class BuildReport {
   }
 
   document(
-    { plan, steps, stages, platform }: SolvedBuild,
+    { plan, steps, stages, platform, platformName }: SolvedBuild,
     snapshotter: Pick<Snapshotter, 'stat'>,
   ): BuildReportDocument {
     const found = new Map(steps.map((step) => [step.vertex.id, step]));
@@ -40,7 +40,7 @@ export class BuildReport {
         BaseSize: Math.max(0, total(index) - own(index)),
         Key: stages.get(index)?.key ?? '',
         Steps: stage.instructions.map((instruction, at) => {
-          const id = `${index}.${at + 1}`;
+          const id = vertexId(platformName, index, at + 1);
           const step = found.get(id);
           const from = instruction.kind === 'COPY' ? instruction.from : undefined;
           return {

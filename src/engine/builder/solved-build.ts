@@ -19,6 +19,8 @@ export interface SolvedBuild {
   readonly sources: readonly ResolvedSource[];
   /** `linux/arm64/v8` */
   readonly platform: string;
+  /** The same where the build is for several. */
+  readonly platformName: string | undefined;
   /** Keeps all layers of the build until it is over. */
   readonly lease: Lease;
   /** The Dockerfile's text. */

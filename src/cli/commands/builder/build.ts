@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { askedContext, namedTree } from '../../archive/build-context.ts';
 import type { ClientTree } from '../../archive/client-tree.ts';
+import { findInLayout } from '../../archive/oci-layout.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { BuildReportDocument } from '../../../api/gantry.ts';
 import { graphMermaid, graphTree, sizeWaterfall } from '../../output/build-report.ts';
@@ -213,6 +214,7 @@ gantry build --ssh default .`,
         sshAgent: (id) => agents.connect(id),
       },
       secrets: secrets.filter((secret) => !('engine' in secret)).map(({ id }) => id),
+      layouts: new Map([...named.values()].flatMap(({ layout }) => (layout ? [[layout.store, layout.directory]] : []))),
       named: new Map([...named].flatMap(([name, { tree }]) => (tree ? [[name, { tree, label: name }]] : []))),
       ssh: flags.ssh.map((text) => parseSsh(text, cli.env).id),
       compress: flags.compress,
@@ -371,9 +373,15 @@ function isRemote(place: string): boolean {
   return /^((https?|git|ssh):\/\/|[\w.-]+@[\w.-]+:|github\.com\/)/.test(place);
 }
 
+interface GivenContext {
+  readonly value: string;
+  readonly tree?: ClientTree;
+  readonly layout?: { readonly store: string; readonly directory: string };
+}
+
 /** `--build-context name=value`: a directory of this side, or what the engine gets itself. */
-function namedContexts(given: readonly string[]): Map<string, { readonly value: string; readonly tree?: ClientTree }> {
-  const named = new Map<string, { readonly value: string; readonly tree?: ClientTree }>();
+function namedContexts(given: readonly string[]): Map<string, GivenContext> {
+  const named = new Map<string, GivenContext>();
   for (const text of given) {
     const cut = text.indexOf('=');
     const name = text.slice(0, Math.max(0, cut)).toLowerCase();
@@ -381,7 +389,14 @@ function namedContexts(given: readonly string[]): Map<string, { readonly value: 
     if (cut < 0 || name === '' || value === '')
       throw new CommandError(`invalid context value: ${text}, expected key=value`);
     if (name === 'context') throw new CommandError('invalid context name context: it is that of the build context');
-    const isPlace = /^(docker-image|oci-layout|target|input):/.test(value) || isRemote(value);
+    const layout = /^oci-layout:\/\/(.+)$/.exec(value)?.[1];
+    if (layout !== undefined) {
+      const { directory, digest } = findInLayout(layout);
+      const store = `layout-${named.size}`;
+      named.set(name, { value: `oci-layout://${store}@${digest}`, layout: { store, directory } });
+      continue;
+    }
+    const isPlace = /^(docker-image|target|input):/.test(value) || isRemote(value);
     named.set(name, isPlace ? { value } : { value: 'local', tree: namedTree(value) });
   }
   return named;

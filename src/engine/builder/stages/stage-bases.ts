@@ -3,7 +3,7 @@ import type { PlannedStage } from '../../../build/plan.ts';
 import { sha256 } from '../../../oci/digest.ts';
 import type { ImageConfig } from '../../../oci/image.ts';
 import type { FilesPlace } from '../copy-step.ts';
-import type { SolvedImage } from '../solved-build.ts';
+import type { ContextImage } from '../contexts.ts';
 import type { BaseImages } from './base-images.ts';
 import type { Solve } from './solve.ts';
 import type { StageRun } from './stage-context.ts';
@@ -64,7 +64,7 @@ export class StageBases {
   }
 
   /** A stage that begins with what another build made. */
-  #ofResult({ configText, chain }: SolvedImage): StageStart {
+  #ofResult({ configText, chain }: ContextImage): StageStart {
     const image = JSON.parse(configText) as ImageConfig;
     if (chain) this.#solve.context.lease.add('snapshot', chain);
     const { OnBuild: triggers, ...config } = image.config ?? {};

@@ -4,7 +4,7 @@ import { type Instruction, readInstruction } from '../../../build/dockerfile/ins
 import { parseDockerfile } from '../../../build/dockerfile/parse.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
 import { changeConfig } from '../../../build/stage-config.ts';
-import type { BuildEvent, BuildVertex } from '../build-event.ts';
+import { type BuildEvent, type BuildVertex, vertexId } from '../build-event.ts';
 import { OrderedOutput } from '../ordered-output.ts';
 import type { SolvedBuild } from '../solved-build.ts';
 import { BaseImages } from './base-images.ts';
@@ -80,8 +80,10 @@ export class StageBuilder {
     let number = before;
     const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
     const { stage, index } = planned;
+    const name = this.#solve.context.platformName;
     const vertexOf = (position: number, { original, range }: Pick<Instruction, 'original' | 'range'>): BuildVertex => ({
-      id: `${index}.${position}`,
+      id: vertexId(name, index, position),
+      platform: name,
       text: original,
       stage: { index, name: stage.name },
       position,

@@ -22,6 +22,8 @@ export interface StageContext {
   readonly turn: CacheTurn;
   /** Other places that may know a step. */
   readonly imports: readonly CacheImport[];
+  /** Where the build is for several platforms: which this is. */
+  readonly platformName: string | undefined;
   readonly onEvent: (event: BuildEvent) => void;
   /** What the client has for places that ask who comes. */
   readonly secrets: SourceSecrets;
