@@ -71,7 +71,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
     'name-canonical',
     'dangling-name-prefix',
   ],
-  docker: [...IMAGE_ATTRIBUTES, 'context'],
+  docker: IMAGE_ATTRIBUTES,
   oci: IMAGE_ATTRIBUTES,
   tar: ['dest', 'platform-split'],
   local: ['dest', 'platform-split'],
@@ -100,6 +100,7 @@ export function readOutput({ type, attributes }: BuildOutputRequest): BuildOutpu
   const names = (attributes['name'] ?? '').split(',').filter((name) => name !== '');
   switch (kind) {
     case 'image':
+      checkImage(type, attributes, flag);
       return {
         kind,
         names,
@@ -124,6 +125,26 @@ export function readOutput({ type, attributes }: BuildOutputRequest): BuildOutpu
     default:
       return { kind: 'none' };
   }
+}
+
+/** What an image's output can ask for and does not get. That it is unpacked is so in any case: it can run at once. */
+function checkImage(
+  type: string,
+  attributes: Readonly<Record<string, string>>,
+  flag: (name: string, initial: boolean) => boolean,
+): void {
+  flag('unpack', true);
+  const refuse = (name: string, reason: string): never => {
+    throw new EngineError('unimplemented', `${name} of the output ${type} is not supported: ${reason}`);
+  };
+  if (flag('registry.insecure', false))
+    refuse(
+      'registry.insecure',
+      "whom to trust is the engine's to say: name the registry in its insecure-registries (one on the loopback address needs nothing)",
+    );
+  if (flag('name-canonical', false)) refuse('name-canonical', 'push the image, and take NAME@DIGEST of its repository');
+  if (attributes['dangling-name-prefix'] !== undefined)
+    refuse('dangling-name-prefix', 'an image without a name is found by the id that --iidfile writes');
 }
 
 /** `[TYPE[,TYPE…][platform]:]KEY=VALUE` of `--annotation`. Throws `invalid-argument`. */
