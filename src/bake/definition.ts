@@ -30,8 +30,15 @@ export interface BakeSource {
   readonly variables: Map<string, Map<string, Expression>>;
   readonly globals: Map<string, Expression>;
   readonly functions: Map<string, UserFunction>;
+  /** Conditions of variables. */
+  readonly validations: Map<string, readonly Validation[]>;
   /** What is in the file and means nothing. */
   readonly warnings: string[];
+}
+
+interface Validation {
+  readonly condition: Expression;
+  readonly message: Expression | undefined;
 }
 
 interface UserFunction {
@@ -95,7 +102,17 @@ export function readJsonFile(text: string): BakeSource {
       continue;
     }
     for (const [label, members] of Object.entries((value ?? {}) as Record<string, Record<string, unknown>>)) {
-      const attributes = new Map(Object.entries(members ?? {}).map(([name, one]) => [name, jsonExpression(one)]));
+      const { validation, ...others } = members ?? {};
+      if (type === 'variable' && validation !== undefined)
+        for (const one of (Array.isArray(validation) ? validation : [validation]) as Record<string, unknown>[])
+          addValidation(
+            source,
+            label,
+            new Map(Object.entries(one).map(([name, value]) => [name, jsonExpression(value)])),
+            1,
+          );
+      const kept = type === 'variable' ? others : (members ?? {});
+      const attributes = new Map(Object.entries(kept).map(([name, one]) => [name, jsonExpression(one)]));
       add(source, type, label, attributes, 1);
     }
   }
@@ -109,6 +126,7 @@ function emptySource(): BakeSource {
     variables: new Map(),
     globals: new Map(),
     functions: new Map(),
+    validations: new Map(),
     warnings: [],
   };
 }
@@ -119,12 +137,28 @@ function addBlock(source: BakeSource, { type, labels, body, line }: Block): void
   if (labels.length !== 1) throw new HclError(line, `a ${type} has one name`);
   const attributes = new Map(body.attributes.map(({ name, value }) => [name, value]));
   for (const block of body.blocks) {
-    // Conditions of a variable: checked when its value is known.
-    if (type === 'variable' && block.type === 'validation') continue;
+    if (type === 'variable' && block.type === 'validation') {
+      const own = new Map(block.body.attributes.map(({ name, value }) => [name, value]));
+      addValidation(source, labels[0]!, own, block.line);
+      continue;
+    }
     const members = block.body.attributes;
     attributes.set(block.type, (scope) => Object.fromEntries(members.map(({ name, value }) => [name, value(scope)])));
   }
   add(source, type, labels[0]!, attributes, line);
+}
+
+/** A condition that a variable has to meet: looked at when all values are known. */
+function addValidation(
+  source: BakeSource,
+  variable: string,
+  attributes: ReadonlyMap<string, Expression>,
+  line: number,
+): void {
+  const condition = attributes.get('condition');
+  if (!condition) throw new HclError(line, `a validation of the variable ${variable} has no condition`);
+  const known = source.validations.get(variable) ?? [];
+  source.validations.set(variable, [...known, { condition, message: attributes.get('error_message') }]);
 }
 
 function add(source: BakeSource, type: string, name: string, attributes: Map<string, Expression>, line: number): void {
@@ -202,6 +236,7 @@ export function evaluate(
       all.variables.set(name, mergeExpressions(all.variables.get(name) ?? new Map(), attributes));
     for (const [name, value] of source.globals) all.globals.set(name, value);
     for (const [name, value] of source.functions) all.functions.set(name, value);
+    for (const [name, value] of source.validations) all.validations.set(name, value);
   }
   const values = new Map<string, Value>();
   const running = new Set<string>();
@@ -231,6 +266,12 @@ export function evaluate(
       return Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined;
     },
   };
+  for (const [name, validations] of all.validations)
+    for (const { condition, message } of validations)
+      if (!truth(condition(scope)))
+        throw new Error(
+          `validation of the variable ${name} failed: ${toText(message?.(scope) ?? '') || `it is ${shown(scope.variable(name))}`}`,
+        );
   const compute = (attributes: ReadonlyMap<string, Expression>): Attributes =>
     Object.fromEntries([...attributes].map(([name, value]) => [name, value(scope)]));
   const matrices = new Map([...all.targets].filter(([, attributes]) => attributes.has('matrix')));
@@ -247,6 +288,10 @@ export function evaluate(
     })),
     scope,
   };
+}
+
+function shown(value: Value): string {
+  return typeof value === 'object' ? JSON.stringify(value) : toText(value);
 }
 
 function blocks(table: ReadonlyMap<string, ReadonlyMap<string, Expression>>, scope: Scope): Value {

@@ -104,6 +104,78 @@ target "app" {
     }
   });
 
+  test('targets of targets, entitlements that are granted, conditions of variables', async () => {
+    const folder = folderOf({
+      'docker-bake.hcl': `
+variable "WORD" {
+  default = "fine"
+  validation {
+    condition = WORD != ""
+    error_message = "WORD must say something."
+  }
+  validation {
+    condition = strlen(WORD) < MOST
+    error_message = "WORD is too long: \${WORD}"
+  }
+}
+variable "MOST" { default = 8 }
+function "twice" {
+  params = [word]
+  result = "\${word}-\${word}"
+}
+group "default" { targets = ["end"] }
+target "base" {
+  dockerfile-inline = "FROM busybox\\nARG W\\nRUN --security=insecure grep CapEff /proc/self/status >/caps; echo $W >/base\\n"
+  entitlements = ["security.insecure"]
+  args = { W = twice(WORD) }
+}
+target "middle" {
+  contexts = { below = "target:base" }
+  dockerfile-inline = "FROM below\\nRUN cp /base /middle\\n"
+}
+target "end" {
+  contexts = { files = "target:middle", other = "target:base" }
+  dockerfile-inline = "FROM other\\nCOPY --from=files /middle /end\\n"
+  tags = ["baked-end:1"]
+}
+`,
+    });
+    try {
+      assert.equal((await gantry(folder, ['pull', 'busybox'], daemon.clientEnv)).code, 0);
+      const refused = await gantry(folder, ['bake'], daemon.clientEnv);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /pass --allow=security\.insecure/);
+      const words = ['bake', '--allow', 'security.insecure'];
+      // A target that others are made from is nobody's to pull.
+      const built = await gantry(folder, [...words, '--set', 'end.pull=true'], daemon.clientEnv);
+      assert.equal(built.code, 0, built.stderr + built.stdout);
+      const found = await gantry(
+        folder,
+        ['run', '--rm', '--network=none', 'baked-end:1', 'cat', '/base', '/end'],
+        daemon.clientEnv,
+      );
+      assert.equal(found.stdout, 'fine-fine\nfine-fine\n');
+      const names = await gantry(folder, ['images', '--format', '{{.Repository}}'], daemon.clientEnv);
+      assert.doesNotMatch(names.stdout, /gantry-bake/, 'names that were only for the build are gone');
+      for (const [word, error] of [
+        ['', /validation of the variable WORD failed: WORD must say something\./],
+        ['muchtoolong', /validation of the variable WORD failed: WORD is too long: muchtoolong/],
+      ] as const) {
+        const wrong = await gantry(folder, ['bake', '--print'], { ...daemon.clientEnv, WORD: word });
+        assert.equal(wrong.code, 1);
+        assert.match(wrong.stderr, error);
+      }
+      fs.writeFileSync(
+        join(folder, 'docker-bake.json'),
+        '{"variable": {"N": {"default": 1, "validation": {"condition": "${N < 3}", "error_message": "N is ${N}"}}}}',
+      );
+      const json = await gantry(folder, ['bake', '--print'], { ...daemon.clientEnv, N: '5' });
+      assert.match(json.stderr, /validation of the variable N failed: N is 5/);
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+
   test('what fails says why', async () => {
     const loop = folderOf({ 'docker-bake.hcl': 'target "default" {\n  inherits = ["default"]\n  colour = "red"\n}\n' });
     const found = await gantry(loop, ['bake', '--print']);
@@ -122,7 +194,10 @@ target "app" {
         'target "default" {\n  entitlements = ["security.insecure"]\n}\n',
       );
       const refused = await gantry(folder, ['bake'], daemon.clientEnv);
-      assert.match(refused.stderr, /wants the entitlement security\.insecure, which this engine does not give/);
+      assert.match(
+        refused.stderr,
+        /the target default wants security\.insecure: pass --allow=security\.insecure to grant them/,
+      );
     } finally {
       fs.rmSync(folder, { recursive: true });
     }

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { evaluate } from '../../../bake/definition.ts';
-import { toText } from '../../../bake/expression.ts';
+import { list as listOf, toText } from '../../../bake/expression.ts';
 import { type BakePlan, planBake, printPlan, readOverride } from '../../../bake/targets.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
@@ -71,9 +71,23 @@ gantry bake --set app.tags=app:dev --set app.args.MODE=debug app`,
       cli.print(printPlan(plan));
       return 0;
     }
+    checkEntitlements(plan, flags.allow);
     return buildAll(cli, plan, { common, metadataFile: flags['metadata-file'] });
   },
 });
+
+/** What a file asks for by itself has to be granted by who runs it. Throws `CommandError`. */
+function checkEntitlements({ targets }: BakePlan, allowed: readonly string[]): void {
+  const granted = new Set(allowed.flatMap((text) => text.split(',')));
+  for (const { name, attributes } of targets) {
+    const wanted = listOf(attributes['entitlements'] ?? []).map(toText);
+    const missing = [...new Set(wanted)].filter((one) => !granted.has(one));
+    if (missing.length > 0)
+      throw new CommandError(
+        `additional privileges requested: the target ${name} wants ${missing.join(', ')}: pass ${missing.map((one) => `--allow=${one}`).join(' ')} to grant them`,
+      );
+  }
+}
 
 /** One after the other: the solver works on what is independent inside of each. */
 async function buildAll(
@@ -98,15 +112,18 @@ async function buildAll(
       const line = wrapped(() => buildLine(target, { images, directory }))();
       const file = join(directory, `${name}.json`);
       const words = [...common, ...(metadataFile === '' ? [] : [`--metadata-file=${file}`])];
+      const idFile = join(directory, `${name}.id`);
       if (needed.has(name)) {
+        // A name of its own keeps it for those that are made from it.
         const tag = `gantry-bake/${name.toLowerCase()}:${randomBytes(6).toString('hex')}`;
-        words.push(`--tag=${tag}`, '--load');
-        images.set(name, tag);
+        words.push(`--tag=${tag}`, '--load', `--iidfile=${idFile}`);
         temporary.push(tag);
       }
       if (targets.length > 1) cli.io.stdout.write(`[${name}]\n`);
       const code = await runBuild(cli, [...words, ...line]);
       if (code !== 0) return code;
+      // By its id, so that no --pull asks a registry for it; of several platforms by the name that stands for all.
+      if (needed.has(name)) images.set(name, several(target) ? temporary.at(-1)! : fs.readFileSync(idFile, 'utf8'));
       if (fs.existsSync(file)) metadata[name] = JSON.parse(fs.readFileSync(file, 'utf8')) as unknown;
     }
     if (metadataFile !== '') fs.writeFileSync(metadataFile, `${JSON.stringify(metadata, null, 2)}\n`);
@@ -118,6 +135,10 @@ async function buildAll(
       for (const tag of temporary) await client.images.remove(tag, { force: true }).catch(() => undefined);
     }
   }
+}
+
+function several({ attributes }: BakePlan['targets'][number]): boolean {
+  return listOf(attributes['platforms'] ?? []).length > 1;
 }
 
 async function runBuild(cli: Cli, line: readonly string[]): Promise<number> {

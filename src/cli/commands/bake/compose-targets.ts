@@ -36,6 +36,7 @@ export function composeTargets(cli: Cli, files: readonly string[]): BakeSource {
     variables: new Map(),
     globals: new Map(),
     functions: new Map(),
+    validations: new Map(),
     warnings: [],
   };
 }

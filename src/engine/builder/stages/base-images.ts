@@ -27,7 +27,8 @@ export class BaseImages {
     const ruled = ruledImage(options.sourceRules, name);
     const reference = request.pins ? pinnedName(ruled, request.pins) : ruled;
     const wanted = platform ?? request.platform;
-    if (request.pull !== true) {
+    // What is called by its id is not a registry's.
+    if (request.pull !== true || /^sha256:[0-9a-f]{64}$/.test(name)) {
       try {
         return await images.resolve(reference, wanted);
       } catch (error) {
