@@ -54,6 +54,8 @@ export interface ImageManifestSummary {
   Available: boolean;
   Size: { Total: number; Content: number };
   Kind: 'image' | 'attestation' | 'unknown';
+  /** The manifest that an attestation is about. */
+  AttestationData?: { For: string };
   ImageData?: {
     Platform: { architecture: string; os: string; variant?: string };
     Containers: string[];

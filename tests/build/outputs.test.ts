@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { Client } from '../../src/client/client.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { leftBehind } from '../support/leak-check.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
@@ -274,6 +275,42 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     const absent = await gantry('builder', 'cache', 'rm', 'none');
     assert.match(absent.stderr, /no cache mount has the id none: `gantry builder cache ls` shows those there are/);
     assert.match((await gantry('builder', 'cache', 'export')).stderr, /use it as `gantry builder cache export/);
+  });
+
+  test('what an index holds is listed, as a tree too', async () => {
+    await build('--platform', 'linux/amd64,linux/arm64', '--sbom=true', '-t', 'listed:1');
+    const client = new Client({ endpoint: { kind: 'unix', path: daemon.socket, url: daemon.host } });
+    const [image] = await client.images.list({
+      filters: new Map([['reference', ['listed']]]),
+      manifests: true,
+    });
+    client.close();
+    assert.match(image!.Descriptor!.mediaType, /index/);
+    const images = image!.Manifests!.filter(({ Kind }) => Kind === 'image');
+    assert.deepEqual(
+      images.map(({ ImageData, Available }) => [ImageData!.Platform.architecture, Available]),
+      [
+        ['amd64', true],
+        ['arm64', true],
+      ],
+    );
+    for (const { Size, ImageData } of images) {
+      assert.ok(ImageData!.Size.Unpacked >= 11);
+      assert.equal(Size.Total, Size.Content + ImageData!.Size.Unpacked);
+    }
+    const attestations = image!.Manifests!.filter(({ Kind }) => Kind === 'attestation');
+    assert.deepEqual(
+      attestations.map(({ AttestationData }) => AttestationData!.For),
+      images.map(({ ID }) => ID),
+    );
+    const { stdout } = await gantry('images', '--tree');
+    assert.match(stdout, /^IMAGE +ID +DISK USAGE +CONTENT SIZE +EXTRA$/m);
+    assert.match(
+      stdout,
+      /^listed:1 +[0-9a-f]{12} .*\n├─ linux\/amd64 +[0-9a-f]{12} .*\n└─ linux\/arm64 +[0-9a-f]{12} /m,
+    );
+    assert.equal((await gantry('images', '--tree', '-q')).code, 1);
+    assert.equal((await gantry('rmi', 'listed:1')).code, 0);
   });
 
   test('what is refused, and how it is said', async () => {

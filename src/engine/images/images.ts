@@ -29,6 +29,7 @@ import { checkImages, type FsckOptions } from './fsck.ts';
 import { layersSize, listImages, type ListOptions } from './list.ts';
 import { loadImages, type LoadOptions } from './load.ts';
 import { eventAttributes, nameImage, targetReference } from './names.ts';
+import { manifestSummaries, shownDescriptor, targetsOf } from './manifests.ts';
 import type { ImageParts } from './parts.ts';
 import { pruneImages } from './prune.ts';
 import { needRegistry, pullImage, type PullOptions } from './pull.ts';
@@ -47,11 +48,23 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
   }
 
   async list(options?: ListOptions): Promise<ImageSummary[]> {
-    return listImages(this.#parts, options);
+    const summaries = listImages(this.#parts, options);
+    if (options?.manifests !== true) return summaries;
+    return Promise.all(summaries.map(async (summary) => ({ ...summary, ...(await this.#manifests(summary.Id)) })));
   }
 
-  async inspect(name: string, options: { platform?: string } = {}): Promise<ImageInspect> {
-    return inspectImage(this.#parts, this.record(name, options.platform));
+  async inspect(name: string, options: { platform?: string; manifests?: boolean } = {}): Promise<ImageInspect> {
+    const image = this.record(name, options.platform);
+    const document = inspectImage(this.#parts, image);
+    return options.manifests === true ? { ...document, ...(await this.#manifests(image.id)) } : document;
+  }
+
+  /** Of an image whose names stand for an index: that, and what it has. */
+  async #manifests(id: string): Promise<Pick<ImageSummary, 'Descriptor' | 'Manifests'>> {
+    const targets = targetsOf(this.#parts, id as Digest);
+    if (targets.length === 0) return {};
+    const manifests = await Promise.all(targets.map((target) => manifestSummaries(this.#parts, target)));
+    return { Descriptor: shownDescriptor(targets[0]!), Manifests: manifests.flat() };
   }
 
   async history(name: string, options: { platform?: string } = {}): Promise<ImageHistoryItem[]> {

@@ -15,6 +15,8 @@ export interface ListOptions {
   readonly all?: boolean;
   readonly filters?: Filters;
   readonly sharedSize?: boolean;
+  /** Also what the names stand for where that is an index. */
+  readonly manifests?: boolean;
 }
 
 interface ListedImage {

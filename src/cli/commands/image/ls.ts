@@ -1,7 +1,8 @@
-import { command } from '../../command.ts';
+import { command, CommandError } from '../../command.ts';
 import { bool, filters, string } from '../../flag.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
 import { IMAGE_FORMAT, imageRows } from '../../output/image-row.ts';
+import { imageTree } from '../../output/image-tree.ts';
 import { printRows } from '../../output/rows.ts';
 
 export const ls = command({
@@ -13,7 +14,7 @@ export const ls = command({
     format: string(FORMAT_HELP),
     'no-trunc': bool("Don't truncate output"),
     quiet: bool('Only show image IDs', { short: 'q' }),
-    tree: bool('List multi-platform images as a tree (EXPERIMENTAL)', { hidden: true }),
+    tree: bool('List multi-platform images as a tree'),
   },
   args: { min: 0, max: 1 },
   complete: 'image',
@@ -23,7 +24,13 @@ export const ls = command({
         ? flags.filter
         : new Map([...flags.filter, ['reference', [...(flags.filter.get('reference') ?? []), args[0]]]]);
     const client = await cli.client();
-    const images = await client.images.list({ all: flags.all, filters: wanted });
+    const images = await client.images.list({ all: flags.all, filters: wanted, manifests: flags.tree });
+    if (flags.tree) {
+      for (const flag of ['digests', 'format', 'quiet', 'no-trunc'] as const)
+        if (flags[flag]) throw new CommandError(`--${flag} is not yet supported with --tree`);
+      cli.io.stdout.write(cli.clean(imageTree(images)));
+      return 0;
+    }
     const digests = flags.digests || /\.Digest\b/.test(flags.format);
     const rows = images.flatMap((image) => imageRows(image, { truncate: !flags['no-trunc'], digests }));
     printRows(
