@@ -53,12 +53,12 @@ export class SecretsClient {
       throw new EngineError('unimplemented', 'this engine has no secrets for containers: a Gantry engine is needed');
   }
 
-  /** As `list`; undefined when the engine is no Gantry. */
+  /** As `list`; undefined when the engine is no Gantry, or when this door to it leads to no secrets. */
   async listOwn(filters?: Filters): Promise<Secret[] | undefined> {
     try {
       return await this.#requester.json('GET', '/gantry/secrets', { query: { filters: filtersQuery(filters) } });
     } catch (error) {
-      if (errorCode(error) !== 'not-found') throw error;
+      if (!['not-found', 'forbidden'].includes(errorCode(error))) throw error;
       return undefined;
     }
   }

@@ -472,7 +472,7 @@ test('what is made through a scope reaches nothing of the host, and is marked', 
       NetworkMode: 'mynet',
       PidMode: 'container:mine',
       CapAdd: ['CHOWN'],
-      SecurityOpt: ['no-new-privileges'],
+      SecurityOpt: ['no-new-privileges', 'hardened=true'],
       Memory: 1 << 28,
       PortBindings: { '80/tcp': [{ HostPort: '8080' }] },
       Privileged: false,
@@ -503,6 +503,8 @@ test('what is made through a scope reaches nothing of the host, and is marked', 
   };
   await refuse('/networks/create', { Name: 'n', Driver: 'macvlan', Options: { parent: 'eth0' } });
   await refuse('/networks/create', { Name: 'n', Options: { 'com.docker.network.bridge.name': 'eth0' } });
+  await refuse('/networks/create', { Name: 'n', IPAM: { Config: [{ Subnet: '140.82.112.0/20' }] } });
+  await refuse('/networks/create', { Name: 'n', IPAM: { Driver: 'other' } });
   await refuse('/networks/create', { Name: 'n', ConfigFrom: { Network: 'x' } });
   await refuse('/networks/create', { Name: 'n', Labels: { 'gantry.scope': 'shop' } });
   await refuse('/networks/mynet/connect', { Container: 'foreign' });

@@ -1,7 +1,7 @@
 /** Scopes on a running engine: what docker, and a container with such a socket, can do through one. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -171,6 +171,39 @@ describe('scopes of a running engine', { skip }, () => {
     assert.match(await refused(gantry('scope', 'rm', name!)), /No such scope/);
     assert.match(await refused(gantry('run', '--api-socket', 'nobody', 'busybox')), /No such scope: nobody/);
     assert.match(await refused(gantry('run', '--api-socket', 'ro,x', 'busybox')), /is none of ro, project=NAME/);
+  });
+
+  test('a Compose project through a scope of its own', async () => {
+    await gantry('scope', 'create', 'blog', '--project', 'blog');
+    const file = join(directory, 'compose.yaml');
+    writeFileSync(
+      file,
+      `name: blog
+services:
+  web: { image: busybox, command: sleep 600, volumes: ["data:/data"], depends_on: [db] }
+  db: { image: busybox, command: sleep 600, read_only: true }
+volumes: { data: {} }
+`,
+    );
+    const compose = (...args: string[]): Promise<string> =>
+      run(process.execPath, [
+        ...gantryWords,
+        '-H',
+        `unix://${directory}/data/scopes/blog/api.sock`,
+        'compose',
+        '-f',
+        file,
+        ...args,
+      ]);
+    await compose('up', '-d');
+    assert.equal(await compose('exec', '-T', 'web', 'echo', 'hi'), 'hi');
+    assert.equal(
+      await through('blog', 'ps', '--format', '{{.Names}}').then((said) => said.split('\n').sort().join(' ')),
+      'blog-db-1 blog-web-1',
+    );
+    await compose('down', '-v', '-t', '0');
+    assert.equal(await through('blog', 'ps', '-aq'), '');
+    assert.equal(await through('blog', 'volume', 'ls', '-q'), '');
   });
 
   test('labels of images are not taken for those of a scope', async () => {

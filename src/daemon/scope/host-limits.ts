@@ -77,7 +77,8 @@ const FIELDS: Readonly<Record<keyof HostConfig, Check>> = {
   MaskedPaths: none,
   ReadonlyPaths: none,
   CapAdd: (names: string[]) => names.every((name) => CAPABILITIES.has(name.toUpperCase())),
-  SecurityOpt: (options: string[]) => options.every((option) => /^no-new-privileges(?:[:=]true)?$/.test(option)),
+  SecurityOpt: (options: string[]) =>
+    options.every((option) => /^(?:no-new-privileges|hardened)(?:[:=]true)?$/.test(option)),
   UsernsMode: (mode: string) => mode === 'auto' || mode.startsWith('auto:'),
   CgroupnsMode: oneOf('private'),
   UTSMode: none,

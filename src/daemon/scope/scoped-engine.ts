@@ -290,6 +290,9 @@ class Rules {
       throw new EngineError('forbidden', `a network of the driver ${Driver}: not through a scope`);
     if (!isEmpty(Options) || !isEmpty(ConfigFrom) || ConfigOnly || !isEmpty(IPAM?.Options))
       throw new EngineError('forbidden', 'options of a network reach beyond it: not through a scope');
+    // The host itself would look for those addresses there.
+    if (!isEmpty(IPAM?.Config) || !['', 'default'].includes(IPAM?.Driver ?? ''))
+      throw new EngineError('forbidden', 'a subnet of your own choice takes it from the host: not through a scope');
     return { ...request, Labels: this.#labelled(Labels) };
   }
 
