@@ -207,8 +207,8 @@ const HEALTH_PATIENCE_MS = 120_000;
 
 /** Until a container is healthy, or it is clear that it will not be soon. */
 async function settledHealth(context: ContainerContext, id: string): Promise<void> {
-  const end = Date.now() + HEALTH_PATIENCE_MS;
-  while (!context.closing.aborted && Date.now() < end) {
+  const end = performance.now() + HEALTH_PATIENCE_MS;
+  while (!context.closing.aborted && performance.now() < end) {
     const state = context.store.get(id)?.state;
     if (!state || !hasProcess(state) || state.health?.Status !== 'starting') return;
     await sleep(100, undefined, { signal: context.closing }).catch(() => {});

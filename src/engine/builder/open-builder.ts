@@ -145,8 +145,8 @@ const COLLECT_MS = 10 * 60_000;
 const COLLECTED = new WeakMap<BuildCache, number>();
 
 function collectLater({ background, cacheLimits }: OpenBuilderParts, cache: BuildCache): void {
-  const last = COLLECTED.get(cache) ?? 0;
-  if (!cacheLimits || Date.now() - last < COLLECT_MS) return;
-  COLLECTED.set(cache, Date.now());
+  const last = COLLECTED.get(cache) ?? -Infinity;
+  if (!cacheLimits || performance.now() - last < COLLECT_MS) return;
+  COLLECTED.set(cache, performance.now());
   void background.run('the build cache could not be collected', async () => void (await cache.collect(cacheLimits)));
 }

@@ -19,7 +19,7 @@ test('healthTimings() has Docker’s defaults', () => {
 });
 
 test('a container is unhealthy after as many failures as retries, and healthy after one success', () => {
-  const health = new HealthState(healthTimings({ Interval: SECOND, Retries: 2 }), 0);
+  const health = new HealthState(healthTimings({ Interval: SECOND, Retries: 2 }));
   const seen = [1, 1, 1, 0, 1, 0].map((code) => [health.add(result(code), 1000), health.document.Status]);
   assert.deepEqual(seen, [
     [false, 'starting'],
@@ -39,14 +39,14 @@ test('failures in the start period do not count; its end, or the first success, 
     StartInterval: SECOND,
     Retries: 1,
   });
-  const health = new HealthState(timings, 0);
+  const health = new HealthState(timings);
   assert.equal(health.nextDelayMs(0), 1000);
   assert.equal(health.add(result(1), 1000), false);
   assert.deepEqual([health.document.Status, health.document.FailingStreak], ['starting', 0]);
   assert.equal(health.add(result(1), 5000), true);
   assert.equal(health.document.Status, 'unhealthy');
 
-  const quick = new HealthState(timings, 0);
+  const quick = new HealthState(timings);
   assert.equal(quick.add(result(0), 1000), true);
   assert.deepEqual([quick.document.Status, quick.nextDelayMs(1000)], ['healthy', 10_000]);
   assert.equal(quick.add(result(1), 2000), true);

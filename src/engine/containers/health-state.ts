@@ -30,12 +30,10 @@ export type ProbeResult = HealthResult;
  */
 export class HealthState {
   readonly #timings: HealthTimings;
-  readonly #startedAtMs: number;
   #document: Health;
 
-  constructor(timings: HealthTimings, startedAtMs: number, before?: Health) {
+  constructor(timings: HealthTimings, before?: Health) {
     this.#timings = timings;
-    this.#startedAtMs = startedAtMs;
     this.#document = before ?? { Status: 'starting', FailingStreak: 0, Log: [] };
   }
 
@@ -43,27 +41,27 @@ export class HealthState {
     return this.#document;
   }
 
-  /** Until the next probe. */
-  nextDelayMs(nowMs: number): number {
-    return this.#starting(nowMs) ? this.#timings.startIntervalMs : this.#timings.intervalMs;
+  /** Until the next probe of a run that has been going on for `ageMs`. */
+  nextDelayMs(ageMs: number): number {
+    return this.#starting(ageMs) ? this.#timings.startIntervalMs : this.#timings.intervalMs;
   }
 
   /** Whether the status changed. */
-  add(result: ProbeResult, nowMs: number): boolean {
+  add(result: ProbeResult, ageMs: number): boolean {
     const { Status, FailingStreak, Log } = this.#document;
     const log = [...(Log ?? []), result].slice(-RESULTS_KEPT);
     if (result.ExitCode === 0) {
       this.#document = { Status: 'healthy', FailingStreak: 0, Log: log };
       return Status !== 'healthy';
     }
-    const counts = !this.#starting(nowMs);
+    const counts = !this.#starting(ageMs);
     const streak = counts ? FailingStreak + 1 : FailingStreak;
     const failed = counts && streak >= this.#timings.retries;
     this.#document = { Status: failed ? 'unhealthy' : Status, FailingStreak: streak, Log: log };
     return failed && Status !== 'unhealthy';
   }
 
-  #starting(nowMs: number): boolean {
-    return this.#document.Status === 'starting' && nowMs - this.#startedAtMs < this.#timings.startPeriodMs;
+  #starting(ageMs: number): boolean {
+    return this.#document.Status === 'starting' && ageMs < this.#timings.startPeriodMs;
   }
 }

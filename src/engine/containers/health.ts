@@ -43,6 +43,8 @@ class TaskHealthMonitor implements HealthMonitor {
   readonly #command: string[];
   readonly #timings: HealthTimings;
   readonly #state: HealthState;
+  /** Of the run, by the clock that only counts on. */
+  readonly #startedAt: number;
   readonly #onUnhealthy: () => void;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -60,7 +62,9 @@ class TaskHealthMonitor implements HealthMonitor {
     this.#task = task;
     this.#command = command;
     this.#timings = healthTimings(record.config.Healthcheck!);
-    this.#state = new HealthState(this.#timings, Date.parse(record.state.startedAt), record.state.health);
+    this.#state = new HealthState(this.#timings, record.state.health);
+    const age = Math.max(0, Date.now() - Date.parse(record.state.startedAt));
+    this.#startedAt = performance.now() - age;
     this.#remember();
     this.#schedule();
   }
@@ -72,7 +76,12 @@ class TaskHealthMonitor implements HealthMonitor {
 
   #schedule(): void {
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#probe(), this.#state.nextDelayMs(Date.now()));
+    this.#timer = setTimeout(() => void this.#probe(), this.#state.nextDelayMs(this.#ageMs()));
+  }
+
+  /** How long the run has been going on, whatever becomes of the clock on the wall. */
+  #ageMs(): number {
+    return performance.now() - this.#startedAt;
   }
 
   async #probe(): Promise<void> {
@@ -82,7 +91,7 @@ class TaskHealthMonitor implements HealthMonitor {
     if (record.state.status !== 'paused') {
       const result = await this.#run(record);
       if (this.#stopped || this.#context.closing.aborted) return;
-      const changed = this.#state.add(result, Date.now());
+      const changed = this.#state.add(result, this.#ageMs());
       this.#remember(changed);
       if (changed) {
         const current = this.#context.store.get(this.#id);

@@ -60,10 +60,10 @@ export async function pullLayers(
   /** The layer that is unpacked next, or is being: the layers below it are there. */
   let next = present.indexOf(false);
   const download = async (layer: Descriptor, tap: LayerTap | undefined): Promise<void> => {
-    let reported = 0;
+    let reported = -Infinity;
     const onBytes = (current: number): void => {
-      if (Date.now() - reported < REPORT_MS) return;
-      reported = Date.now();
+      if (performance.now() - reported < REPORT_MS) return;
+      reported = performance.now();
       say(layer, 'Downloading', { current, total: layer.size });
     };
     try {

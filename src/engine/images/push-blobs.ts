@@ -135,11 +135,11 @@ async function pushBlob(
 
 async function* counted(bytes: Bytes, report: (count: number) => void): Bytes {
   let count = 0;
-  let reported = 0;
+  let reported = -Infinity;
   for await (const chunk of bytes) {
     count += chunk.byteLength;
-    if (Date.now() - reported >= REPORT_MS) {
-      reported = Date.now();
+    if (performance.now() - reported >= REPORT_MS) {
+      reported = performance.now();
       report(count);
     }
     yield chunk;

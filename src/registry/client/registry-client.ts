@@ -145,7 +145,7 @@ export class RegistryClient {
       .update(JSON.stringify([credentials, hosts]))
       .digest('hex')}`;
     const known = this.#known.get(key);
-    if (known && known.until > Date.now()) return known.session;
+    if (known && known.until > performance.now()) return known.session;
     this.#known.delete(key);
     for (const oldest of this.#known.keys()) {
       if (this.#known.size < MAX_SESSIONS) break;
@@ -158,8 +158,8 @@ export class RegistryClient {
     };
     this.#known.set(key, entry);
     entry.session.then(
-      () => (entry.until = Date.now() + SESSION_MS),
-      (error: unknown) => (entry.until = errorCode(error) === 'unavailable' ? Date.now() + UNREACHABLE_MS : 0),
+      () => (entry.until = performance.now() + SESSION_MS),
+      (error: unknown) => (entry.until = errorCode(error) === 'unavailable' ? performance.now() + UNREACHABLE_MS : 0),
     );
     return entry.session;
   }
