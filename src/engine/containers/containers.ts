@@ -1,3 +1,4 @@
+import { Gate } from '../../base/gate.ts';
 import type {
   ContainerCreateRequest,
   ContainerCreateResponse,
@@ -39,6 +40,9 @@ import { whyContainer } from './why/why.ts';
 import type { WhyDocument } from '../../api/why.ts';
 import { type WaitCondition, waitForContainer } from './wait.ts';
 
+/** Each keeps the one thread for some milliseconds: of a crowd so many are made at a time, and others are answered in between. */
+const CREATIONS = new Gate(3);
+
 /** The verbs on containers, each in a file of its own. */
 export class Containers implements ContainerService {
   readonly #context: ContainerContext;
@@ -51,7 +55,7 @@ export class Containers implements ContainerService {
     request: ContainerCreateRequest,
     options: { name?: string; platform?: string } = {},
   ): Promise<ContainerCreateResponse> {
-    return createContainer(this.#context, request, options);
+    return CREATIONS.run(() => createContainer(this.#context, request, options));
   }
 
   start(id: string): Promise<void> {

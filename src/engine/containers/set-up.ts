@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { Gate } from '../../base/gate.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import type { Task, TaskLog } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
@@ -8,6 +9,12 @@ import type { PreparedNetwork } from '../networks/networking.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import { containerDirectory, networkedContainer } from './networked.ts';
 import { hasProcess } from './state.ts';
+
+/**
+ * Of a crowd that starts at once, so many networks are set up at a time: each keeps the one thread for some milliseconds,
+ * and others are to be answered in between. Nothing in there waits for another container.
+ */
+const SET_UPS = new Gate(3);
 
 /** Everything a run needs, in the order in which each needs the one before, and the run. A failure leaves nothing on the host. */
 export async function setUpRun(
@@ -27,9 +34,8 @@ async function setUp(
   record: ContainerRecord,
 ): Promise<{ network: PreparedNetwork; task: Task }> {
   const { id, config, hostConfig } = record;
-  const preparing = prepareNetwork(context, record);
   // both may fail: neither failure may go without an owner
-  const [prepared, mounted] = await Promise.allSettled([preparing, context.roots.hold(id)]);
+  const [prepared, mounted] = await Promise.allSettled([prepareNetwork(context, record), context.roots.hold(id)]);
   if (mounted.status === 'rejected') throw mounted.reason;
   if (prepared.status === 'rejected') throw prepared.reason;
   const network = prepared.value;
@@ -61,13 +67,14 @@ async function setUp(
 /** A port or address that only a run's unfinished clean-up still holds is waited for, not refused. */
 async function prepareNetwork(context: ContainerContext, record: ContainerRecord): Promise<PreparedNetwork> {
   const networked = networkedContainer(context, record);
+  const prepare = (): Promise<PreparedNetwork> => SET_UPS.run(() => context.networking.prepare(networked));
   try {
-    return await context.networking.prepare(networked);
+    return await prepare();
   } catch (error) {
     const cleanups = [...context.live.all()].map(([, live]) => live.cleanup).filter((cleanup) => cleanup !== undefined);
     if (cleanups.length === 0) throw error;
     await Promise.all(cleanups);
-    return await context.networking.prepare(networked);
+    return await prepare();
   }
 }
 
