@@ -361,13 +361,15 @@ class Crowd {
     await wide(numbers(count), (n) => kinds[n % kinds.length]!(from + n), 4);
   }
 
-  /** What the engine has, when it is at rest. */
+  /** What the engine has, when it is at rest: memory is given back some time after the work. */
   async #settled(): Promise<Record<string, number>> {
     let last = weight(this.#daemon!);
     for (let quiet = 0; quiet < 5;) {
-      await sleep(300);
+      await sleep(700);
       const next = weight(this.#daemon!);
-      const same = ['descriptors', 'threads', 'cgroups', 'mounts', 'processes'].every((key) => next[key] === last[key]);
+      const same =
+        ['descriptors', 'threads', 'cgroups', 'mounts', 'processes'].every((key) => next[key] === last[key]) &&
+        next['MiB of memory']! >= last['MiB of memory']!;
       quiet = same ? quiet + 1 : 0;
       last = next;
     }
