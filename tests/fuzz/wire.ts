@@ -1,9 +1,11 @@
 /** What comes over sockets: requests, names, frames, the kernel's answers, the log of a container. */
-import { fromBinary, toBinary, create, type DescMessage } from '@bufbuild/protobuf';
+import { fromBinary, toBinary, create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { readDefinition } from '../../src/buildkit/definition/definition.ts';
 import { Deframer, frame } from '../../src/buildkit/grpc/frames.ts';
 import * as control from '../../src/buildkit/protocol/control_pb.ts';
 import * as filesync from '../../src/buildkit/protocol/filesync_pb.ts';
 import * as gateway from '../../src/buildkit/protocol/gateway_pb.ts';
+import * as ops from '../../src/buildkit/protocol/ops_pb.ts';
 import { parseAttributes, takeAnswer } from '../../src/linux/netlink.ts';
 import { parseAddressMessage, parseLink, parseRoute } from '../../src/linux/netlink-route.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
@@ -21,6 +23,7 @@ import {
   reverseAddress,
   shortestTtl,
 } from '../../src/network/dns/message.ts';
+import { sha256 } from '../../src/oci/digest.ts';
 import { RecordDecoder, findLastLines, unfinishedStreams } from '../../src/runtime/logs/record.ts';
 import { isTyped, type Target } from './target.ts';
 
@@ -127,6 +130,70 @@ function readFrames(input: Buffer): void {
   }
 }
 
+const IMAGE = toBinary(
+  ops.OpSchema,
+  create(ops.OpSchema, {
+    op: { case: 'source', value: { identifier: 'docker-image://docker.io/library/busybox:latest' } },
+  }),
+);
+const ON_IMAGE = [{ digest: sha256(IMAGE), index: 0n }];
+
+function operation(op: MessageInitShape<typeof ops.OpSchema>['op'], inputs = ON_IMAGE): Uint8Array {
+  return toBinary(
+    ops.OpSchema,
+    create(ops.OpSchema, { op: op!, inputs, platform: { OS: 'linux', Architecture: 'amd64' } }),
+  );
+}
+
+const OPERATIONS: readonly Uint8Array[] = [
+  operation({
+    case: 'exec',
+    value: {
+      meta: { args: ['sh', '-c', 'true'], env: ['A=b'], cwd: '/', user: 'root' },
+      mounts: [
+        { input: 0n, dest: '/', output: 0n },
+        { input: -1n, dest: '/cache', output: -1n, mountType: 3, cacheOpt: { ID: 'x', sharing: 0 } },
+        { input: -1n, dest: '/s', output: -1n, mountType: 1, secretOpt: { ID: 'x', mode: 0o400 } },
+      ],
+    },
+  }),
+  operation({
+    case: 'file',
+    value: {
+      actions: [
+        { input: 0n, secondaryInput: -1n, output: -1n, action: { case: 'mkdir', value: { path: '/a', mode: 0o755 } } },
+        { input: 1n, secondaryInput: 0n, output: 0n, action: { case: 'copy', value: { src: '/bin/*', dest: '/a/' } } },
+      ],
+    },
+  }),
+  operation(
+    { case: 'source', value: { identifier: 'git://github.com/a/b.git#main', attrs: { 'git.keepgitdir': 'true' } } },
+    [],
+  ),
+  operation(
+    { case: 'source', value: { identifier: 'local://context', attrs: { 'local.includepattern': '["a"]' } } },
+    [],
+  ),
+  operation({ case: 'source', value: { identifier: 'https://a/b', attrs: { 'http.perm': '0644' } } }, []),
+  operation({ case: 'merge', value: { inputs: [{ input: 0n }] } }),
+  operation({ case: 'diff', value: { lower: { input: -1n }, upper: { input: 0n } } }),
+];
+
+/** An operation on an image, and its result. */
+function readOperation(input: Buffer): void {
+  const result = create(ops.OpSchema, { inputs: [{ digest: sha256(input), index: 0n }] });
+  const definition = create(ops.DefinitionSchema, { def: [IMAGE, input, toBinary(ops.OpSchema, result)] });
+  const session = { directory: () => ({}) };
+  const parts = {
+    session,
+    sessionOf: () => undefined,
+    resultOf: () => undefined,
+    log: {},
+    signal: new AbortController().signal,
+  };
+  readDefinition({ ...parts, rules: undefined, entitlements: [] } as never, definition);
+}
+
 function readRecord(input: Buffer): void {
   unfinishedStreams(input);
   findLastLines(input, 3, { stdout: true, stderr: true } as never);
@@ -159,6 +226,7 @@ export function wireTargets(): Target[] {
       ],
       read: readFrames,
     },
+    { name: 'definition', seeds: OPERATIONS, read: readOperation },
     {
       name: 'log-record',
       seeds: [
