@@ -7,7 +7,8 @@
  * 1 GiB; anew for each round, so that nothing of an earlier push is kept. The docker CLI is the client for all; skopeo,
  * where it is there, copies the same image out of the registry and back into it. BENCH=part,part picks items by name;
  * `--skip-large` leaves the 1 GiB out. `--memory=PID` also pushes and pulls a layer of 4 GiB (or `--memory-gib=N`) that does
- * not compress with the first engine, whose process that is, and prints the most memory it had. Each network namespace with an engine gets a registry of its own, at the same address.
+ * not compress with the first engine, whose process that is, and prints the most memory it had (all
+ * that is resident, and how much of that are pages of node and of libraries, which processes share). Each network namespace with an engine gets a registry of its own, at the same address.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -128,11 +129,14 @@ function skopeo(name: string): void {
   console.log(`skopeo ${name}: to a directory, not unpacked, ${pull.toFixed(0)} ms; from there ${push.toFixed(0)} ms`);
 }
 
-/** Most resident memory of a process since the last call, in MiB. */
-function peakMemory(pid: string): number {
+/** Most resident memory of a process since the last call, and what of it are files' pages now. */
+function peakMemory(pid: string): string {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
-  return Math.round(Number(/^VmHWM:\s+(\d+)/m.exec(status)![1]) / 1024);
+  const [peak, files] = ['VmHWM', 'RssFile'].map((name) =>
+    Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]) / 1024),
+  );
+  return `${peak} MiB (${files} of files)`;
 }
 
 async function measureMemory(peer: Peer, pid: string, gib: number): Promise<void> {
@@ -146,17 +150,19 @@ async function measureMemory(peer: Peer, pid: string, gib: number): Promise<void
   const image = `${REGISTRY}/${peer.name}/huge`;
   await build(peer, 'huge');
   rmSync(join(context, 'f0'));
+  // Until threads that have nothing to do end, and what they took is given back.
+  await sleep(15_000);
   peakMemory(pid);
   const idle = peakMemory(pid);
   await timed(peer, `docker push -q ${image}`);
   const push = peakMemory(pid);
   await timed(peer, `docker rmi -f ${image}; docker builder prune -af`);
+  await sleep(15_000);
+  peakMemory(pid);
   await timed(peer, `docker pull -q ${image}`);
   const pull = peakMemory(pid);
   await timed(peer, `docker rmi -f ${image}`);
-  console.log(
-    `memory of ${peer.name}, ${gib} GiB: before ${idle} MiB, push at most ${push} MiB, pull at most ${pull} MiB`,
-  );
+  console.log(`memory of ${peer.name}, ${gib} GiB: before ${idle}, push at most ${push}, pull at most ${pull}`);
 }
 
 const value = (flag: string): string | undefined => words.find((word) => word.startsWith(`--${flag}=`))?.split('=')[1];

@@ -1,4 +1,4 @@
-import { gzipSync, inflateRawSync } from 'node:zlib';
+import { crc32, gzipSync, inflateRawSync } from 'node:zlib';
 import koffi, { type LibraryHandle } from 'koffi';
 import { EngineError } from '../base/errors.ts';
 import { addressOf } from './libc.ts';
@@ -37,6 +37,7 @@ interface AsyncCall {
 interface Functions {
   readonly init: (stream: Uint8Array) => void;
   readonly deflate: AsyncCall;
+  readonly crc: (seed: number, data: Uint8Array, length: number) => number;
   readonly inflateInit: (state: Uint8Array) => void;
   readonly inflateReset: (state: Uint8Array) => void;
   readonly inflate: (state: Uint8Array) => number;
@@ -86,6 +87,11 @@ export class IsalDeflate {
   blockSync(input: Uint8Array): Uint8Array<ArrayBuffer> {
     this.#prepare(input);
     return this.#take(this.#functions.deflate(this.#stream));
+  }
+
+  /** As zlib's `crc32`, several times as fast. */
+  crc(data: Uint8Array, before: number): number {
+    return this.#functions.crc(before, data, data.byteLength);
   }
 
   #prepare(input: Uint8Array): void {
@@ -189,6 +195,7 @@ function load(): Found {
   const all: Functions = {
     init: bind('void isal_deflate_stateless_init(uint8_t *stream)'),
     deflate: bind('int isal_deflate_stateless(uint8_t *stream)'),
+    crc: bind('uint32_t crc32_gzip_refl(uint32_t seed, const uint8_t *data, uint64_t length)'),
     inflateInit: bind('void isal_inflate_init(uint8_t *state)'),
     inflateReset: bind('void isal_inflate_reset(uint8_t *state)'),
     inflate: bind('int isal_inflate(uint8_t *state)'),
@@ -207,6 +214,7 @@ function deflates(found: Functions): boolean {
   try {
     const deflate = new Deflate(found);
     const parts = [SAMPLE.subarray(0, 1000), SAMPLE.subarray(1000)].map((input) => deflate.blockSync(input));
+    if (deflate.crc(SAMPLE, deflate.crc(SAMPLE, 0)) !== crc32(SAMPLE, crc32(SAMPLE))) return false;
     return inflateRawSync(Buffer.concat([...parts, END_OF_DEFLATE])).equals(SAMPLE);
   } catch {
     return false;

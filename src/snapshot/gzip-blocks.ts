@@ -13,7 +13,10 @@ export const BLOCK_BYTES: number = 1 << 20;
 /** Node's pool has four threads, and the engine needs one for its files. */
 const MAX_THREADS = 3;
 
-type Deflate = (input: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>;
+interface Compressor {
+  readonly deflate: (input: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>;
+  readonly crcOf: (data: Uint8Array, before: number) => number;
+}
 
 export interface GzipBlocksOptions {
   /** Blocks at a time; default: as many as the machine has cores, at most 3. */
@@ -33,7 +36,9 @@ export async function* gzipBlocks(
   blocks: Iterable<Uint8Array>,
   { threads = Math.min(availableParallelism(), MAX_THREADS), zlib = false, onDone }: GzipBlocksOptions = {},
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const free: Deflate[] = Array.from({ length: threads }, () => deflater(zlib));
+  const compressors = Array.from({ length: threads }, () => compressor(zlib));
+  const free = compressors.map(({ deflate }) => deflate);
+  const { crcOf } = compressors[0]!;
   const waiting: Promise<Uint8Array<ArrayBuffer>>[] = [];
   let crc = 0;
   let size = 0;
@@ -47,7 +52,7 @@ export async function* gzipBlocks(
       const work = deflate(block).finally(() => onDone?.(block));
       work.catch(() => {});
       waiting.push(work);
-      crc = crc32(block, crc);
+      crc = crcOf(block, crc);
       size += block.byteLength;
     }
     for (let work = waiting.shift(); work; work = waiting.shift()) yield await work;
@@ -61,10 +66,10 @@ export async function* gzipBlocks(
   }
 }
 
-function deflater(zlib: boolean): Deflate {
+function compressor(zlib: boolean): Compressor {
   const isal = zlib ? undefined : IsalDeflate.open();
-  if (isal) return (input) => isal.block(input);
-  return async (input) => new Uint8Array(await deflateWithZlib(input, ZLIB_OPTIONS));
+  if (isal) return { deflate: (input) => isal.block(input), crcOf: (data, before) => isal.crc(data, before) };
+  return { deflate: async (input) => new Uint8Array(await deflateWithZlib(input, ZLIB_OPTIONS)), crcOf: crc32 };
 }
 
 const deflateWithZlib = promisify<Uint8Array, typeof ZLIB_OPTIONS, Buffer>(deflateRaw);

@@ -65,6 +65,16 @@ const ATTACKS: readonly Attack[] = [
     error: { code: 'corrupt', message: /has 10 bytes instead of/ },
   },
   {
+    name: 'a layer that was deleted while the image is pulled',
+    set: (registry) => (request, response) => {
+      if (!isLayer(registry, request.url)) return false;
+      response.writeHead(404, { 'content-type': 'application/json' });
+      response.end('{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown to registry"}]}');
+      return true;
+    },
+    error: { code: 'not-found', message: /blob unknown/ },
+  },
+  {
     name: 'a digest header that lies',
     set: (registry) => (request, response) => {
       if (!isManifest(request.url)) return false;
