@@ -112,7 +112,12 @@ try {
     console.log(`\n== ${part} (load average ${loadavg()[0]!.toFixed(1)})`);
     const { status } = spawnSync(process.execPath, [join(here, `${part}.ts`), ...words], {
       stdio: 'inherit',
-      env: { ...process.env, ...clients(part), BENCH_RESULTS: rows },
+      env: {
+        ...process.env,
+        ...clients(part),
+        BENCH_RESULTS: rows,
+        BENCH_ENGINE_PID: join(execRoot, 'gantry/engine.pid'),
+      },
     });
     if (status !== 0) failed.push(part);
   }

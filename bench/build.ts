@@ -4,19 +4,21 @@
  *     node bench/build.ts gantry=unix:///run/gantry/gantry.sock docker28=unix:///run/docker28.sock …
  *
  * Each engine must hold the image `busybox`. Ours is spoken to by our own CLI, the others by docker with BuildKit
- * (DOCKER_CONFIG may name a buildx plugin). The rows `classic` go through docker's classic builder for all.
+ * (DOCKER_CONFIG may name a buildx plugin); buildah is measured too where it is installed. The rows `classic` go through docker's classic builder for all.
  * BENCH=part,part picks items by name; SIZE=MiB is the large file's (1024).
  */
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compare, type Item, type Peer, output, readPeers, timed } from './measure.ts';
+import { compare, type Item, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
 
-const peers = readPeers(process.argv.slice(2));
-if (peers.length === 0) throw new Error('usage: node bench/build.ts gantry=HOST [docker=HOST …]');
+const engines = readPeers(process.argv.slice(2));
+if (engines.length === 0) throw new Error('usage: node bench/build.ts gantry=HOST [docker=HOST …]');
 const root = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'gantry-bench-build-'));
 const gantry = new URL('../gantry', import.meta.url).pathname;
+const peers = [...engines, ...buildah(engines[0]!)];
 const size = Number(process.env['SIZE'] ?? 1024);
 
 const APP = `FROM busybox
@@ -64,10 +66,30 @@ function largeFile(path: string): void {
   closeSync(file);
 }
 
+/** buildah, where it is installed: no engine, but a store of its own with the same image; for steps of RUN it has runc. */
+function buildah(from: Peer): Peer[] {
+  if (spawnSync('buildah', ['--version'], { stdio: 'ignore' }).status !== 0) return [];
+  const store = join(root, 'buildah');
+  const image = join(root, 'busybox.tar');
+  const policy = join(root, 'policy.json');
+  writeFileSync(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
+  const host = `buildah --root ${store} --runroot ${store}-run --storage-driver overlay`;
+  const pull = `docker save -o ${image} busybox && ${host} pull -q --signature-policy ${policy} docker-archive:${image}`;
+  const { status } = spawnSync('sh', ['-c', pull], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DOCKER_HOST: from.host },
+  });
+  return status === 0 ? [{ name: 'buildah', host }] : [];
+}
+
 /** A build by the peer's own door. */
 function build(peer: Peer, directory: string, more = ''): Promise<number> {
   if (peer.name.startsWith('gantry'))
     return timed(peer, `GANTRY_HOST=${peer.host} ${gantry} build -q -t bench-build ${more} ${directory} >/dev/null`);
+  if (peer.name === 'buildah') {
+    const how = `--layers --pull-never --isolation oci --runtime runc --signature-policy ${join(root, 'policy.json')}`;
+    return timed(peer, `${peer.host} build -q ${how} -t bench-build ${more} ${directory} >/dev/null`);
+  }
   return timed(peer, `DOCKER_BUILDKIT=1 docker build -q -t bench-build ${more} ${directory} >/dev/null`);
 }
 
@@ -138,6 +160,8 @@ function unchanged(door: typeof build, name: string, fill: (directory: string) =
 }
 
 let stage = 0;
+/** buildah has one door. */
+const withClassic = engines.map(({ name }) => name);
 const fillLarge = (directory: string): void => largeFile(join(directory, 'large'));
 const items: Item[] = [
   ...app(build, '', [0.5, 1, 0.5]),
@@ -161,18 +185,25 @@ const wanted = process.env['BENCH']?.split(',');
 try {
   await compare(
     peers,
-    items.filter((item) => !wanted || wanted.some((part) => item.name.includes(part))),
+    items
+      .filter((item) => !wanted || wanted.some((part) => item.name.includes(part)))
+      .map((item) => (item.name.startsWith('classic') ? { ...item, only: withClassic } : item)),
     peers.find((peer) => peer.name.startsWith('gantry'))?.name ?? '',
   );
-  for (const peer of peers) {
-    const pid = output(
-      peer,
-      `curl -s --unix-socket ${peer.host.replace('unix://', '')} http://x/info | grep -oE '"EnginePid":[0-9]+' | cut -d: -f2`,
-    );
-    const peak = pid === '' ? undefined : /^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    if (peak !== undefined)
-      console.log(`${peer.name}: most memory ever resident ${Math.round(Number(peak) / 1024)} MiB`);
-  }
+  await growth();
 } finally {
   rmSync(root, { recursive: true, force: true });
+}
+
+/** What a large file costs our engine in memory: the most that it ever had, before a cold build of it and after. */
+async function growth(): Promise<void> {
+  const pid = ownEnginePid();
+  const ours = engines.find((peer) => peer.name.startsWith('gantry'));
+  if (!pid || !ours || (wanted && !wanted.some((part) => 'memory'.includes(part)))) return;
+  const most = (): number => Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+  writeFileSync(`/proc/${pid}/clear_refs`, '5'); // from here on
+  const before = most();
+  await cold(build, 'memory', fillLarge)(ours);
+  const values = { gantry: most() - before };
+  record({ name: `engine's memory for ${size} MiB`, unit: 'MiB', values, ours: 'gantry', limit: 100 });
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 
 /** An engine to be measured: a name and how its commands are called. */
 export interface Peer {
@@ -41,6 +41,14 @@ export function output(peer: Peer, script: string): string {
     env: { ...process.env, DOCKER_HOST: peer.host },
     encoding: 'utf8',
   }).stdout.trim();
+}
+
+/** Process id of our engine, from the file that BENCH_ENGINE_PID names (`<exec-root>/engine.pid`); undefined without one. */
+export function ownEnginePid(): number | undefined {
+  const file = process.env['BENCH_ENGINE_PID'];
+  if (!file) return undefined;
+  const pid = Number(readFileSync(file, 'utf8'));
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }
 
 /** Measures every item on every peer in turn (A B A B …) and records the medians. */

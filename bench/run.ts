@@ -6,7 +6,7 @@
  * The docker CLI is the client for all; each engine must hold the image `busybox`. BENCH=part,part picks items by name.
  */
 import { readFileSync } from 'node:fs';
-import { type Item, compare, output, readPeers, timed } from './measure.ts';
+import { type Item, compare, output, ownEnginePid, readPeers, timed } from './measure.ts';
 
 const peers = readPeers(process.argv.slice(2));
 if (peers.length === 0) throw new Error('usage: node bench/run.ts gantry=HOST [docker=HOST …]');
@@ -157,14 +157,9 @@ if (!wanted) {
 
 /** Memory of the engine alone, and of ours for each running container (its monitor), in MiB. */
 async function memory(peer: { name: string; host: string }): Promise<void> {
-  const pid = Number(
-    output(
-      peer,
-      `curl -s --unix-socket ${peer.host.replace('unix://', '')} http://x/info | grep -oE '"EnginePid":[0-9]+' | cut -d: -f2`,
-    ),
-  );
-  if (!Number.isInteger(pid) || pid === 0) {
-    console.log('memory | the engine does not tell its pid (info: EnginePid)');
+  const pid = ownEnginePid();
+  if (pid === undefined) {
+    console.log('memory | BENCH_ENGINE_PID names no file with the pid of the engine');
     return;
   }
   console.log(

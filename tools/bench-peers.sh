@@ -12,6 +12,7 @@ need iptables iptables
 need iperf3 iperf3
 need docker-registry docker-registry
 need skopeo skopeo
+need buildah buildah
 need git git
 if [ -n "$missing" ]; then
   say "installing$missing"

@@ -90,7 +90,7 @@ export async function clampTimes(
  */
 export async function digestSelection(selection: CopySelection, signal?: AbortSignal): Promise<SelectionDigest> {
   const { known, root: _, steady: __, time: ___, ...rest } = selection;
-  const key = known && JSON.stringify([rest, known]);
+  const key = known && JSON.stringify([rest, known.tree]);
   const found = key === undefined ? undefined : DIGESTS.get(key);
   if (found) return found;
   const digest = await threads.run<SelectionDigest>({ job: 'digest', parameters: { selection }, signal });

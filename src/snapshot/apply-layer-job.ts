@@ -10,7 +10,7 @@ import { IsalGunzip } from '../linux/isal.ts';
 import type { AppliedLayer, ApplyParameters } from './apply-layer.ts';
 import { Extractor } from './extractor.ts';
 
-const MAX_ENTRIES = 10_000_000;
+export const MAX_ENTRIES = 10_000_000;
 /** Bytes that an archive may not take from a disk: the database and removals go on with them. */
 const RESERVE = 64 << 20;
 /** Stays in the processor's cache between hash and file. */
@@ -29,10 +29,28 @@ export async function applyLayerJob(
     maxBytes: limits?.maxBytes ?? freeBytes(target),
   });
   const parser = new TarParser(extractor);
-  const take = (chunk: Buffer): void => {
-    context.check();
+  await readArchive({ path, compression, allowExternal }, context, (chunk) => {
     hash.update(chunk);
     parser.push(chunk);
+  });
+  parser.finish();
+  extractor.finish();
+  return { diffId: `sha256:${hash.digest('hex')}`, size: extractor.bytes, entries: extractor.entries };
+}
+
+/** Passes on what an archive holds without its compression: a file's, or what streams in. The chunks are only lent. */
+export async function readArchive(
+  {
+    path,
+    compression,
+    allowExternal,
+  }: { path?: string | undefined } & Pick<ApplyParameters['options'], 'compression' | 'allowExternal'>,
+  context: JobContext,
+  pass: (chunk: Buffer) => void,
+): Promise<void> {
+  const take = (chunk: Buffer): void => {
+    context.check();
+    pass(chunk);
   };
   using file = path === undefined ? undefined : openArchive(path);
   if (file && sniffCompression(file.start) === 'none' && (compression ?? 'none') === 'none') {
@@ -50,9 +68,6 @@ export async function applyLayerJob(
     }))
       take(chunk);
   }
-  parser.finish();
-  extractor.finish();
-  return { diffId: `sha256:${hash.digest('hex')}`, size: extractor.bytes, entries: extractor.entries };
 }
 
 interface ArchiveFile extends Disposable {
@@ -85,7 +100,8 @@ function openArchive(path: string): ArchiveFile {
   };
 }
 
-function freeBytes(path: string): number {
+/** What archives may take there. */
+export function freeBytes(path: string): number {
   const { bavail, bsize } = statfsSync(path);
   return Math.max(0, bavail * bsize - RESERVE);
 }

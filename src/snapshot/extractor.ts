@@ -35,6 +35,29 @@ import { RootedDirectory, splitPath } from './rooted-directory.ts';
 /** What `.wh.` names mean: marks of overlayfs (a layer's directory), or nothing special (`ADD`, `cp`). */
 export type WhiteoutMode = 'overlay' | 'literal';
 
+/** Has the content of plain files elsewhere, and gives them names where the archive wants them. */
+export interface FileKeeper {
+  /** `path` is without symlinks. A file that is begun is placed or abandoned before the next. */
+  begin(header: TarHeader, path: ByteString): KeptFile;
+  /** What is at `path` from now on did not come through the keeper. */
+  forget(path: ByteString): void;
+}
+
+export interface KeptFile {
+  /** As of a `TarHandler`. */
+  data(chunk: Buffer, offset: number): void;
+  /** The content is complete: gives it a name that is free. */
+  place(parent: number, name: ByteString): void;
+  abandon(): void;
+}
+
+interface KeptEntry {
+  readonly file: KeptFile;
+  readonly header: TarHeader;
+  readonly parent: number;
+  readonly path: readonly ByteString[];
+}
+
 export interface ExtractorOptions {
   readonly whiteouts: WhiteoutMode;
   /** Directories of the layers below, top first: what a directory that the archive only implies is a copy of. */
@@ -45,6 +68,8 @@ export interface ExtractorOptions {
   readonly describeRoot?: boolean | undefined;
   /** Give everything this owner, whatever the archive says. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Takes files without attributes; owner and time of those are its own affair. */
+  readonly keeper?: FileKeeper | undefined;
   readonly maxEntries: number;
   /** Bytes of all files together. */
   readonly maxBytes: number;
@@ -69,6 +94,7 @@ export class Extractor implements TarHandler, Disposable {
   #entries = 0;
   #bytes = 0;
   #file: { fd: number; header: TarHeader; end: number } | undefined;
+  #kept: KeptEntry | undefined;
 
   constructor(directory: string, options: ExtractorOptions) {
     this.#root = new RootedDirectory(directory);
@@ -104,6 +130,8 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   data(chunk: Buffer, offset: number): void {
+    const kept = this.#kept;
+    if (kept) return this.#guard(kept.header, () => kept.file.data(chunk, offset));
     if (!this.#file) return;
     let written = 0;
     while (written < chunk.length) {
@@ -117,6 +145,8 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   entryEnd(): void {
+    const kept = this.#kept;
+    if (kept) return this.#guard(kept.header, () => this.#place(kept));
     const file = this.#file;
     if (!file) return;
     this.#file = undefined;
@@ -138,6 +168,8 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#kept?.file.abandon();
+    this.#kept = undefined;
     if (this.#file) closeFd(this.#file.fd);
     this.#file = undefined;
     for (const lower of this.#lowers ?? []) lower[Symbol.dispose]();
@@ -172,6 +204,12 @@ export class Extractor implements TarHandler, Disposable {
     const resolved = [...this.#root.resolved, name];
     switch (header.type) {
       case 'file': {
+        const { keeper } = this.#options;
+        if (keeper && header.xattrs.size === 0) {
+          this.#kept = { file: keeper.begin(header, resolved.join('/')), header, parent, path: resolved };
+          break;
+        }
+        keeper?.forget(resolved.join('/'));
         const mode = this.#firstMode(header);
         const fd = this.#replacing(parent, name, resolved, false, () => openAt(parent, name, WRITE_NEW, mode));
         this.#file = { fd, header, end: 0 };
@@ -209,6 +247,18 @@ export class Extractor implements TarHandler, Disposable {
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
     }
+    this.#makeRoom(parent, name, path, isDirectory);
+    return make();
+  }
+
+  #place({ file, parent, path }: KeptEntry): void {
+    const name = path.at(-1)!;
+    if (statAt(parent, name)) this.#makeRoom(parent, name, path, false);
+    file.place(parent, name);
+    this.#kept = undefined;
+  }
+
+  #makeRoom(parent: number, name: ByteString, path: readonly ByteString[], isDirectory: boolean): void {
     const there = statAt(parent, name);
     if (there && this.#options.noOverwriteDirNonDir && (there.kind === 'directory') !== isDirectory) {
       throw new EngineError(
@@ -220,7 +270,6 @@ export class Extractor implements TarHandler, Disposable {
     }
     this.#root.forget(path.length - 1); // what goes now, and not the parent
     removeTreeAt(parent, name);
-    return make();
   }
 
   #directory(parent: number, name: ByteString, path: readonly ByteString[], header: TarHeader): void {
@@ -263,6 +312,7 @@ export class Extractor implements TarHandler, Disposable {
       }
       const there = statAt(own, name);
       if (there?.inode === source.inode && there.device === source.device) return;
+      this.#options.keeper?.forget(path.join('/'));
       if (there) {
         if (there.kind === 'directory' && this.#options.noOverwriteDirNonDir) {
           throw new EngineError(

@@ -7,6 +7,7 @@ import type { BuildRecords } from '../../state/build-records.ts';
 import { pruneUntil } from '../containers/prune.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
+import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
 import type { RemoteSources } from './sources/remote-sources.ts';
 
 /** How much the cache may take. Bytes. */
@@ -56,6 +57,7 @@ export interface BuildCacheParts {
   readonly records: BuildRecords;
   readonly caches: CacheMounts;
   readonly files: ClientFiles;
+  readonly uploads: UploadedContexts;
   readonly remote: RemoteSources;
   /** Layers that images are made of. */
   readonly imageChains: () => ReadonlySet<ChainId>;
@@ -191,10 +193,11 @@ export class BuildCache {
   }
 
   async #entries(): Promise<CacheEntry[]> {
-    const { records, caches, files, remote } = this.#parts;
-    const [mounts, clients, git, http] = await Promise.all([
+    const { records, caches, files, uploads, remote } = this.#parts;
+    const [mounts, clients, uploaded, git, http] = await Promise.all([
       caches.list(),
       files.list(),
+      uploads.list(),
       remote.git.list(),
       remote.http.list(),
     ]);
@@ -254,6 +257,9 @@ export class BuildCache {
         other('source.local', { id, name: `local source for ${name}`, size, usedAt, inUse }, async () =>
           files.remove(id),
         ),
+      ),
+      ...uploaded.map((kept) =>
+        other('source.local', { ...kept, name: `local source for ${kept.name}` }, async () => uploads.remove()),
       ),
       ...git.map((kept) =>
         other('source.git.checkout', { ...kept, name: `git repository ${kept.name}` }, async () => {

@@ -20,6 +20,7 @@ import type { BuiltImage } from './outputs/built-image.ts';
 import type { Delivered, DeliverOptions } from './outputs/deliver.ts';
 import type { SolvedBuild } from './solved-build.ts';
 import type { RemoteSources } from './sources/remote-sources.ts';
+import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
 import type { CacheImport } from './step-cache.ts';
 import type { StepExecutor } from './step-executor.ts';
 
@@ -71,6 +72,8 @@ export interface BuilderParts {
   readonly remote: RemoteSources;
   /** Directories of clients, kept from build to build. */
   readonly files: ClientFiles;
+  /** Files of contexts that came as archives, kept from build to build. */
+  readonly uploads: UploadedContexts;
   /** Unpacks an archive of the context or of the web into a directory of a root filesystem, never out of it. */
   unpack(
     archive: string,

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   BuildCheckDocument,
@@ -13,6 +12,7 @@ import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
 import type { Digest } from '../../oci/digest.ts';
+import { removeDirectory } from '../../snapshot/remove-directory.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildOptions, BuildRequest, BuildResult, BuildService, CacheMountService } from '../engine.ts';
 import { readAttestations } from './attest/option.ts';
@@ -94,7 +94,7 @@ export class Builder implements BuildService {
       return result;
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
-      await rm(directory, { recursive: true, force: true });
+      await removeDirectory(directory);
       this.#parts.collectLater();
     }
   }

@@ -12,6 +12,7 @@ import { readGitAddress, withoutPassword } from './sources/git-address.ts';
 import { checkDirectory, checkRepository, ruledFile, type SourceRules } from './sources/source-rules.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
 import { SshAgentSocket } from './ssh-agent-socket.ts';
+import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
 
 export interface ContextsParts {
   /** Directory of the build, removed after it. */
@@ -20,9 +21,8 @@ export interface ContextsParts {
   readonly remote: RemoteSources;
   readonly session: BuildSession | undefined;
   readonly signal: AbortSignal | undefined;
-  /** Unpacks a tar, compressed or not, from a client that is not trusted. */
-  extract(archive: Bytes, directory: string, signal: AbortSignal | undefined): Promise<void>;
   readonly rules?: SourceRules | undefined;
+  readonly uploads: UploadedContexts;
   readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
   /** Brings an image of an OCI layout, whose files `read` gives. */
   readonly layout?:
@@ -86,8 +86,9 @@ export class BuildContexts implements AsyncDisposable {
   async #uploaded(archive: Bytes): Promise<FilesPlace> {
     const root = join(this.#parts.directory, 'context');
     await mkdir(root, { recursive: true });
-    await this.#parts.extract(archive, root, this.#parts.signal);
-    return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own' };
+    const { uploads, signal } = this.#parts;
+    const known = await uploads.receive(archive, { directory: root, list: `${root}-files`, signal });
+    return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'shared', known };
   }
 
   /** A context with a name: an image, or files. Throws `not-found`, `invalid-argument`. */

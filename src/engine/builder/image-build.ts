@@ -80,7 +80,7 @@ export class ImageBuild {
       remote: parts.remote,
       session,
       signal,
-      extract: (archive, to, stop) => parts.extract(archive, to, stop),
+      uploads: parts.uploads,
       inputOf: options.inputOf,
       rules: options.sourceRules,
       onSource: (source) => sources.push(source),

@@ -19,6 +19,7 @@ import { GitRepositories } from './sources/git-repositories.ts';
 import { HttpFiles } from './sources/http-files.ts';
 import { RemoteSources } from './sources/remote-sources.ts';
 import { ClientFiles } from './client-files/client-files.ts';
+import { UploadedContexts } from './uploads/uploaded-contexts.ts';
 import { Builder } from './builder.ts';
 import { attest } from './attest/attest.ts';
 import { registerImage } from '../images/create-image.ts';
@@ -53,11 +54,13 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     extract,
   });
   const files = new ClientFiles(join(cache, 'client-files'));
+  const uploads = new UploadedContexts(join(cache, 'uploads'));
   const caches = new CacheMounts(join(cache, 'build-mounts'));
   const buildCache = new BuildCache({
     records: parts.records,
     caches,
     files,
+    uploads,
     remote,
     imageChains: () => new Set(imageParts.images.list().flatMap(({ config }) => chainsOf(config))),
     collect: async () => void (await imageParts.collector.collectAll()),
@@ -105,6 +108,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     temporary: imageParts.temporary,
     remote,
     files,
+    uploads,
     caches,
     unpack: async (archive, rootfs, { destination, owner, signal }) => {
       const target = join(rootfs, mkdirAllInRoot(rootfs, destination, owner));

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthConfig } from '../../../api/auth.ts';
 import { EngineError } from '../../../base/errors.ts';
@@ -9,6 +9,7 @@ import { canonicalJson } from '../../../oci/canonical-json.ts';
 import { sha256 } from '../../../oci/digest.ts';
 import type { HistoryEntry, ImageConfig } from '../../../oci/image.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../../oci/platform.ts';
+import { removeDirectory } from '../../../snapshot/remove-directory.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildResult } from '../../engine.ts';
 import type { BuilderParts } from '../builder-parts.ts';
@@ -72,7 +73,7 @@ export async function openGraphBuild(
         await closed.promise;
       });
     } finally {
-      await rm(directory, { recursive: true, force: true });
+      await removeDirectory(directory);
       parts.collectLater();
     }
   };
@@ -126,7 +127,7 @@ class OpenGraphBuild implements AsyncDisposable {
       remote: parts.remote,
       session: options.session,
       signal: options.signal,
-      extract: (archive, to, signal) => parts.extract(archive, to, signal),
+      uploads: parts.uploads,
       onSource: () => {},
       named: {},
     });
