@@ -52,7 +52,7 @@ const CASES: readonly (readonly [name: string, compose: string, says: RegExp])[]
     `services: {a: {${RUNS}, secrets: [s]}}\nsecrets: {s: {environment: NOT_SET}}`,
     /environment variable "NOT_SET" required by secret "s" is not set/,
   ],
-  ['a field that cannot be honoured', `services: {a: {${RUNS}, provider: {type: x}}}`, /provider/],
+  ['a field that cannot be honoured', `services: {a: {${RUNS}, use_api_socket: true}}`, /use_api_socket/],
   [
     'an isolation of another system',
     `services: {a: {${RUNS}, isolation: hyperv}}`,

@@ -1,5 +1,7 @@
-/** Images of services: pulled by their policies, built, pushed; and what may be done at once. */
+/** Images of services: pulled by their policies, built, pushed; what may be done at once; services that others provide. */
 import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { TestRegistry } from '../registry/test-registry.ts';
 import { ComposeBench, OBEYS, type TestProject } from './support.ts';
@@ -169,4 +171,79 @@ test('attach: output of a container that runs; signals reach it', async () => {
   assert.match((await project.try(['attach', '--index', '7', 'a'])).stderr, /no container with index 7/);
   assert.equal((await project.run('ps', '-q')).stdout.trim().split('\n').length, 1);
   await project.down();
+});
+
+test('a provider makes its service, and sets variables of those that depend on it', async () => {
+  const project = bench.project('provided', {
+    'compose.yaml': `services:
+  my-db:
+    provider: {type: gantrytest, options: {kind: mysql, names: [a, b], unknown: x}}
+  app: {image: busybox, network_mode: none, command: [sh, -c, "${OBEYS}"], depends_on: [my-db], environment: {OWN: "1"}}
+  other: {image: busybox, network_mode: none, command: [sh, -c, "${OBEYS}"]}
+`,
+    'bin/docker-gantrytest': `#!/bin/sh
+echo "$@" >>"$CALLS"
+case "$2" in
+  metadata) echo '{"description": "a test", "up": {"parameters": [{"name": "kind", "required": true}, {"name": "names"}]}, "down": {"parameters": []}}' ;;
+  *) [ "$3" = down ] || cat "$SAYS" ;;
+esac
+exit "\${CODE:-0}"
+`,
+    says: `{"type": "info", "message": "it is being made"}
+{"type": "debug", "message": "a detail"}
+{"type": "setenv", "message": "URL=db://here?a=b"}
+{"type": "rawsetenv", "message": "PLAIN=1"}
+`,
+  });
+  chmodSync(join(project.directory, 'bin/docker-gantrytest'), 0o755);
+  const calls = join(project.directory, 'calls');
+  const env = {
+    PATH: `${join(project.directory, 'bin')}:${process.env['PATH']}`,
+    CALLS: calls,
+    SAYS: join(project.directory, 'says'),
+  };
+  const up = await project.try(['up', '-d'], env);
+  assert.equal(up.code, 0, up.stderr);
+  assert.match(up.stderr, /Service my-db {2}Creating\n Service my-db {2}it is being made\n Service my-db {2}Created\n/);
+  assert.doesNotMatch(up.stderr, /a detail/);
+  const environment = (await project.run('exec', '-T', 'app', 'env')).stdout;
+  assert.match(environment, /^MY_DB_URL=db:\/\/here\?a=b$/m);
+  assert.match(environment, /^PLAIN=1$/m);
+  assert.match(environment, /^OWN=1$/m);
+  assert.doesNotMatch((await project.run('exec', '-T', 'other', 'env')).stdout, /MY_DB/);
+  // Nothing changed, nothing is made anew; another value makes its user anew.
+  const ids = await project.ids('app');
+  assert.equal((await project.try(['up', '-d'], env)).code, 0);
+  assert.deepEqual(await project.ids('app'), ids);
+  const one = await project.try(['run', '--rm', '-T', 'app', 'env'], env);
+  assert.match(one.stdout, /^MY_DB_URL=/m, one.stderr);
+  project.write('says', '{"type": "setenv", "message": "URL=db://there"}\n');
+  assert.equal((await project.try(['up', '-d', '-t', '2'], env)).code, 0);
+  assert.notDeepEqual(await project.ids('app'), ids);
+  assert.equal((await project.try(['down', '-t', '2'], env)).code, 0);
+  assert.deepEqual(
+    [...new Set(readFileSync(calls, 'utf8').trim().split('\n'))],
+    [
+      'compose metadata',
+      'compose --project-name=provided up --kind=mysql --names=a --names=b my-db',
+      'compose --project-name=provided down my-db',
+    ],
+  );
+
+  for (const [says, code, words] of [
+    ['{"type": "error", "message": "no luck"}\n', '1', /service my-db: provider gantrytest: no luck/],
+    ['', '3', /provider gantrytest: it ended with code 3/],
+    ['hello\n', '0', /it printed what is no message: hello/],
+    ['{"type": "dance", "message": ""}\n', '0', /a message of an unknown type: "dance"/],
+    ['{"type": "setenv", "message": "nothing"}\n', '0', /it sets no variable with "nothing"/],
+  ] as const) {
+    project.write('says', says);
+    const failed = await project.try(['up', '-d'], { ...env, CODE: code });
+    assert.equal(failed.code, 1, failed.stderr);
+    assert.match(failed.stderr, words);
+    assert.equal(await bench.docker('ps', '-aq'), '', 'nothing is created');
+  }
+  rmSync(join(project.directory, 'bin'), { recursive: true });
+  const gone = await project.try(['up', '-d'], env);
+  assert.match(gone.stderr, /there is no program docker-gantrytest or gantrytest in the PATH/);
 });

@@ -7,6 +7,7 @@ import { type Observed, observe } from './observe.ts';
 import { all, inDependencyOrder } from './parallel.ts';
 import type { OnProgress } from './progress.ts';
 import type { Service } from './project.ts';
+import { removeProvided, type RunProvider } from './providers.ts';
 import { unlessGone } from './up.ts';
 
 export interface DownOptions {
@@ -21,6 +22,7 @@ export interface DownOptions {
   readonly timeoutSeconds?: number | undefined;
   readonly onProgress: OnProgress;
   readonly externalVolumes: ReadonlySet<string>;
+  readonly providers?: RunProvider | undefined;
 }
 
 /** Stops and removes a project's containers, dependents first, then its networks, and volumes when asked for. Idempotent. */
@@ -40,6 +42,10 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
     },
     { reverse: true },
   );
+  if (options.providers) {
+    const chosen = new Map([...services].filter(([name]) => !named || named.has(name)));
+    await removeProvided({ name: options.project }, chosen, options.providers, onProgress);
+  }
   if (options.removeOrphans && !named)
     await all(
       everything.filter((item) => !taken.has(item.id)),

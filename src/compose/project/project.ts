@@ -34,7 +34,11 @@ export function projectOf(loaded: LoadedProject, scale: ReadonlyMap<string, numb
   const services = new Map<string, Service>();
   for (const name of Object.keys(all)) {
     const model = asDict(all[name]);
-    const replicas = scale.get(name) ?? Number(model['scale'] ?? asDict(model['deploy'])['replicas'] ?? 1);
+    // What a provider makes has no containers.
+    const replicas =
+      model['provider'] === undefined
+        ? (scale.get(name) ?? Number(model['scale'] ?? asDict(model['deploy'])['replicas'] ?? 1))
+        : 0;
     if (scale.has(name) && replicas > 1 && model['container_name'] !== undefined)
       throw new EngineError(
         'invalid-argument',

@@ -3,7 +3,7 @@ import { asDict, asList, asText } from '../model/value.ts';
 import type { Service } from './project.ts';
 
 /** Fields that a container cannot be given here: refused, not dropped. */
-const REFUSED = ['provider', 'models', 'credential_spec', 'isolation', 'use_api_socket', 'volume_driver'];
+const REFUSED = ['models', 'credential_spec', 'isolation', 'use_api_socket', 'volume_driver'];
 
 /** Throws `unimplemented`, naming the service and the field. */
 export function checkSupported(service: Service): void {

@@ -14,6 +14,7 @@ import { all, inDependencyOrder } from './parallel.ts';
 import { isTemporary, planContainers, type Step } from './plan.ts';
 import type { OnProgress } from './progress.ts';
 import { type Project, type Service, sharedServices } from './project.ts';
+import { makeProvided, type RunProvider } from './providers.ts';
 import { checkExternal, createResources, presentNetworks } from './resources.ts';
 import { type Replacement, RollingUpdate, updatePolicy } from './rolling.ts';
 import { boundFiles, checkFiles, injectFiles } from './secrets.ts';
@@ -37,6 +38,8 @@ export interface UpOptions {
   readonly warn: (message: string) => void;
   readonly signal?: AbortSignal | undefined;
   readonly images?: ImageIds | undefined;
+  /** Undefined where services of providers are left as they are. */
+  readonly providers?: RunProvider | undefined;
 }
 
 /** Brings a project's resources and containers to what its files say, and starts nothing. Can be run again after any failure. */
@@ -83,6 +86,7 @@ export class Up {
     }
     await checkExternal(this.#client, this.#project);
     await checkSecrets(this.#client, this.#project, services.values());
+    if (this.#options.providers) await makeProvided(this.#project, services, this.#options.providers, onProgress);
     let observed = await (this.#observing ?? observe(this.#client, this.#project.name));
     this.#observing = undefined;
     await this.#orphans(observed);

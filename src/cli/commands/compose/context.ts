@@ -5,6 +5,7 @@ import { LABEL } from '../../../compose/project/labels.ts';
 import { type Observed, observeContainers } from '../../../compose/project/observe.ts';
 import type { ProgressEvent } from '../../../compose/project/progress.ts';
 import { type Project, projectOf, type Service } from '../../../compose/project/project.ts';
+import type { RunProvider } from '../../../compose/project/providers.ts';
 import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
 import { errorAt } from '../../../compose/model/place.ts';
 import { RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
@@ -203,6 +204,13 @@ export class Compose {
       prefix: this.flags['dry-run'] ? ' DRY-RUN MODE - ' : '',
     });
     return this.#rows;
+  }
+
+  /** What has services made that are not ours to make; nothing where this is a dry run, or where no service is such a one. */
+  async providers(project: Project | undefined): Promise<RunProvider | undefined> {
+    const some = [...(project?.services.values() ?? [])].some((service) => service.model['provider'] !== undefined);
+    if (!some || this.flags['dry-run']) return undefined;
+    return (await import('../../compose-provider.ts')).providerRunner(this.cli);
   }
 
   readonly onProgress = (event: ProgressEvent): void => {

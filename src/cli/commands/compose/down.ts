@@ -39,6 +39,7 @@ export const downCommand = composeCommand({
       removeOrphans: flags['remove-orphans'],
       timeoutSeconds: given.has('timeout') ? flags.timeout : undefined,
       onProgress: compose.onProgress,
+      providers: await compose.providers(project),
       externalVolumes: new Set(external.map((volume) => textOf(volume['name']))),
     });
     return 0;

@@ -61,17 +61,14 @@ export const run = composeCommand({
     const dependencies = new Map([...wanted].filter(([other]) => other !== name));
     const tty = !flags['no-TTY'] && !flags.detach && cli.io.stdout.isTTY && cli.io.stdinIsTTY;
     const stdin = flags.interactive && !flags.detach;
+    const own = readEnvironment(flags['env-from-file'], flags.env, cli.env).map((item): [string, string | null] =>
+      item.includes('=') ? [item.slice(0, item.indexOf('=')), item.slice(item.indexOf('=') + 1)] : [item, null],
+    );
     const one = oneOff(service, {
       ...(words.length === 0 ? {} : { command: words }),
       ...(given.has('entrypoint') ? { entrypoint: shellWords(flags.entrypoint) } : {}),
       ...(flags.user === '' ? {} : { user: flags.user }),
       ...(flags.workdir === '' ? {} : { working_dir: flags.workdir }),
-      environment: dict([
-        ...Object.entries(asDict(service.model['environment'])),
-        ...readEnvironment(flags['env-from-file'], flags.env, cli.env).map((item): [string, string | null] =>
-          item.includes('=') ? [item.slice(0, item.indexOf('=')), item.slice(item.indexOf('=') + 1)] : [item, null],
-        ),
-      ]),
       labels: dict([
         ...Object.entries(asDict(service.model['labels'])),
         ...flags.label.map((item): [string, string] => [
@@ -118,7 +115,11 @@ export const run = composeCommand({
       warn: (text: string) => compose.warn(text),
     };
     if (!flags['no-deps'] && dependencies.size > 0) {
-      const up = new Up(client, project, { ...options, services: dependencies });
+      const up = new Up(client, project, {
+        ...options,
+        services: dependencies,
+        providers: await compose.providers(project),
+      });
       for (const [other, ids] of await up.create()) containers.set(other, ids);
       await up.start(containers);
       await up.waitForDependencies(service, containers);
@@ -134,6 +135,8 @@ export const run = composeCommand({
         compose.onProgress,
       );
     }
+    // Here, because what the service depends on may have set variables of it.
+    one.model['environment'] = dict([...Object.entries(asDict(service.model['environment'])), ...own]);
     const slug = randomBytes(6).toString('hex');
     const image = await client.images.inspect(service.image);
     const request = containerRequest(

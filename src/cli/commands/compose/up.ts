@@ -195,6 +195,7 @@ async function prepare(
   const images = new ImageIds(client);
   const up = new Up(client, project, {
     images,
+    providers: await compose.providers(project),
     services,
     ...(args.length === 0 ? {} : { named: new Set(args) }),
     recreate: flags['force-recreate'] ? 'force' : flags['no-recreate'] ? 'never' : 'diverged',
