@@ -12,6 +12,7 @@ import {
   VERSION_ANNOTATION,
 } from '../compose/artifact/artifact.ts';
 import { EngineError, errorCode, errorMessage } from '../base/errors.ts';
+import type { RemoteFile } from '../compose/model/remote-file.ts';
 import { COMPOSE_VERSION } from '../compose/project/labels.ts';
 import { collect } from '../content/children.ts';
 import { type Descriptor, MEDIA_TYPES } from '../oci/descriptor.ts';
@@ -26,12 +27,12 @@ import { namedReference, Remote } from './remote.ts';
  * The Compose file of a project that is an artifact in a registry: `oci://NAME[:TAG|@DIGEST]`. Its files are kept below
  * `cache` by their digest. Throws `not-found`, `unavailable`, and `invalid-argument` for what is no project.
  */
-export async function fetchProject(cli: Cli, address: string, cache: string): Promise<string> {
+export async function fetchProject(cli: Cli, address: string, cache: string): Promise<RemoteFile> {
   const reference = namedReference(address.slice('oci://'.length));
   const kept = (digest: string): string => join(cache, 'artifacts', digest.replace(':', '-'));
-  const found = (digest: string): string | undefined => {
-    const file = join(kept(digest), 'compose.yaml');
-    return fs.existsSync(file) ? file : undefined;
+  const found = (digest: string): RemoteFile | undefined => {
+    const path = join(kept(digest), 'compose.yaml');
+    return fs.existsSync(path) ? { path, root: kept(digest) } : undefined;
   };
   const known = reference.digest === undefined ? undefined : found(reference.digest);
   if (known !== undefined) return known;
@@ -69,7 +70,7 @@ export async function fetchProject(cli: Cli, address: string, cache: string): Pr
   } finally {
     fs.rmSync(aside, { recursive: true, force: true });
   }
-  return join(directory, 'compose.yaml');
+  return { path: join(directory, 'compose.yaml'), root: directory };
 }
 
 /** Puts a project's files into a registry; `images` (names with digests) beside them, for who takes the whole from there. */

@@ -3,13 +3,14 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { EngineError } from '../base/errors.ts';
+import type { RemoteFile } from '../compose/model/remote-file.ts';
 
 /**
  * The local path of a file, or of the directory of one, in a git repository: `URL#REF:PATH`, as includes name them. What
  * was fetched of a commit is kept below `cache`, and is fetched once. Throws `unavailable`, `not-found`, and
  * `invalid-argument` for a path that leaves the repository.
  */
-export function repositoryPath(source: string, cache: string): string {
+export function repositoryPath(source: string, cache: string): RemoteFile {
   const [url, fragment = ''] = source.split('#') as [string, string?];
   const [reference = '', path = ''] = fragment.split(':') as [string?, string?];
   const address = url.startsWith('github.com/') ? `https://${url}` : url;
@@ -24,7 +25,7 @@ export function repositoryPath(source: string, cache: string): string {
   if (!fs.existsSync(found)) throw new EngineError('not-found', `${source}: the repository has no ${path}`);
   if (!inside(fs.realpathSync(found)))
     throw new EngineError('invalid-argument', `${source}: ${path} leads out of the repository`);
-  return found;
+  return { path: found, root: directory };
 }
 
 function commitOf(address: string, reference: string, source: string): string {

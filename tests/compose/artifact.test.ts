@@ -1,7 +1,7 @@
 /** Projects as artifacts in a registry: published, read back, run, and exchanged with Docker's Compose. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sha256 } from '../../src/oci/digest.ts';
@@ -232,6 +232,42 @@ test('an artifact that is none, or that would write elsewhere, is refused', asyn
       await put('hostile', [layer('file+yaml', { 'com.docker.compose.file': 'compose.yaml' }), one]);
       await refused('hostile:1', /has a file of the name ".*", which none may have/);
     }
+  // What is of this machine is not an artifact's to read.
+  writeFileSync(join(bench.directory, 'outside.yaml'), 'services: {a: {image: busybox}}\n');
+  for (const [text, says] of [
+    [
+      'services: {a: {image: busybox, env_file: /etc/passwd}}',
+      /compose\.yaml:1:\d+: services\.a\.env_file: .*outside of/,
+    ],
+    ['services: {a: {image: busybox, label_file: [../../x]}}', /services\.a\.label_file: .* is outside of/],
+    ['services: {a: {image: x, build: /etc}}', /services\.a\.build\.context: \/etc is outside of/],
+    ['services: {a: {build: {context: ., dockerfile: /etc/x}}}', /services\.a\.build\.dockerfile: \/etc\/x is outside/],
+    [
+      'services: {a: {image: busybox}}\nsecrets: {s: {file: /etc/shadow}}',
+      /secrets\.s\.file: \/etc\/shadow is outside of/,
+    ],
+    ['services: {a: {image: busybox}}\nconfigs: {s: {file: ../x}}', /configs\.s\.file: .* is outside of/],
+    [
+      `include: [${join(bench.directory, 'outside.yaml')}]`,
+      /compose\.yaml:1:\d+: what is included or extended: .* is outside/,
+    ],
+    [
+      `services: {a: {extends: {file: ../../../../outside.yaml, service: a}}}`,
+      /what is included or extended: .* is outside/,
+    ],
+  ] as const) {
+    const upload = `http://${registry.host}/v2/hostile/blobs/uploads/?digest=${sha256(text)}`;
+    await fetch(upload, { method: 'POST', body: text });
+    await put('hostile', [
+      {
+        mediaType: 'application/vnd.docker.compose.file+yaml',
+        digest: sha256(text),
+        size: text.length,
+        annotations: { 'com.docker.compose.file': 'compose.yaml' },
+      },
+    ]);
+    await refused('hostile:1', says);
+  }
   await put('empty', [layer('envfile', { 'com.docker.compose.envfile': 'a.env' })]);
   await refused('empty:1', /has no Compose file/);
   assert.ok(!existsSync(join(bench.directory, '.cache', 'outside')));

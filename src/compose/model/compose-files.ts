@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, resolve, sep } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { parseDotenv } from './dotenv.ts';
 import type { Lookup, Variable } from './interpolate.ts';
@@ -7,7 +7,8 @@ import { expandShortForms, FormError } from './long-form.ts';
 import { deduplicate, merge, remove } from './merge.ts';
 import { resolvePaths, toAbsolute } from './paths.ts';
 import { errorAt, type Place, Places } from './place.ts';
-import { isRemoteFile, RemoteFileNeeded } from './remote-file.ts';
+import { isRemoteFile, type RemoteFile, RemoteFileNeeded } from './remote-file.ts';
+import { checkInside, checkRemotePaths } from './remote-paths.ts';
 import { validateSchema } from './schema.ts';
 import { asDict, asList, asText, clone, dict, type Dict, isDict, sameValue, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
@@ -24,7 +25,9 @@ export interface ComposeFilesOptions {
   readonly warn: (message: string) => void;
   readonly onVariable?: ((variable: Variable) => void) | undefined;
   /** Gives the local path of what the address of a repository or an artifact means. */
-  readonly fetchRemote?: ((address: string) => string) | undefined;
+  readonly fetchRemote?: ((address: string) => RemoteFile) | undefined;
+  /** Roots of those among `files` that were fetched. */
+  readonly remoteRoots?: readonly string[];
 }
 
 interface Document {
@@ -52,9 +55,16 @@ class ComposeFiles {
   readonly places = new Places();
   readonly #options: ComposeFilesOptions;
   readonly #missing = new Set<string>();
+  readonly #roots: Set<string>;
 
   constructor(options: ComposeFilesOptions) {
     this.#options = options;
+    this.#roots = new Set(options.remoteRoots);
+  }
+
+  /** Of the repository or artifact that a file came with; undefined for a file of this machine. */
+  #rootOf(file: string): string | undefined {
+    return [...this.#roots].find((root) => file.startsWith(`${root}${sep}`));
   }
 
   readAll(files: readonly string[], directory: string, lookup: Lookup, including: readonly string[]): Dict {
@@ -63,6 +73,9 @@ class ComposeFiles {
       for (const document of this.#documents(file, lookup, i > 0)) {
         const included = this.#included(document.tree, directory, lookup, [...including, file]);
         delete document.tree['include'];
+        const root = this.#rootOf(file);
+        if (root !== undefined)
+          checkRemotePaths(document.tree, root, { directory, home: this.#options.home }, this.places);
         this.#extendServices(document, file, directory, lookup);
         if (this.#options.resolvePaths || including.length > 0)
           resolvePaths(document.tree, { directory, home: this.#options.home });
@@ -147,25 +160,38 @@ class ComposeFiles {
       const place = this.places.get(tree['include'] as object, i) ?? this.places.get(tree, 'include');
       const given = asDict(item);
       const base = { directory, home: this.#options.home };
-      const files = asList(given['path']).map((path) => this.#localFile(textOf(path), place, base));
+      const files = asList(given['path']).map((path) => this.#localFile(textOf(path), place, base, including.at(-1)!));
       const cycle = files.find((path) => including.includes(path));
       if (cycle !== undefined)
         throw errorAt(place, `include cycle detected:\n${[...including, cycle].join('\n include ')}`);
       const written = asText(given['project_directory']);
       const inner = written === undefined ? dirname(files[0] ?? directory) : toAbsolute(written, base);
-      const variables = this.#includeVariables(given, inner, lookup, base);
+      const variables = this.#includeVariables(given, inner, lookup, base, including.at(-1)!);
       const read = this.readAll(files, inner, (name) => lookup(name) ?? variables.get(name), including);
       all = all ? this.#combine(all, read) : read;
     }
     return all;
   }
 
-  #localFile(path: string, place: Place | undefined, base: { directory: string; home: string | undefined }): string {
-    if (!isRemoteFile(path)) return toAbsolute(path, base);
+  /** @param from the file that names it */
+  #localFile(
+    path: string,
+    place: Place | undefined,
+    base: { directory: string; home: string | undefined },
+    from: string,
+  ): string {
+    if (!isRemoteFile(path)) {
+      const local = toAbsolute(path, base);
+      const root = this.#rootOf(from);
+      if (root !== undefined) checkInside(local, [root, base.directory], 'what is included or extended', place);
+      return local;
+    }
     if (!this.#options.fetchRemote)
       throw errorAt(place, `${path}: files from registries and repositories are not fetched here`, 'unimplemented');
     try {
-      return composeFileIn(this.#options.fetchRemote(path));
+      const fetched = this.#options.fetchRemote(path);
+      this.#roots.add(fetched.root);
+      return composeFileIn(fetched.path);
     } catch (error) {
       if (error instanceof RemoteFileNeeded) throw new RemoteFileNeeded(error.address, place);
       throw errorAt(place, errorMessage(error), errorCode(error));
@@ -177,8 +203,12 @@ class ComposeFiles {
     directory: string,
     lookup: Lookup,
     base: { directory: string; home: string | undefined },
+    from: string,
   ): Map<string, string> {
     const written = asList(given['env_file']).map((path) => toAbsolute(textOf(path), base));
+    const root = this.#rootOf(from);
+    if (root !== undefined)
+      for (const file of written) checkInside(file, [root, base.directory], 'include.env_file', undefined);
     const files = given['env_file'] === undefined ? [resolve(directory, '.env')] : written;
     const found = new Map<string, string>();
     for (const file of files) {
@@ -240,7 +270,7 @@ class ComposeFiles {
         throw errorAt(place, `cannot extend service "${name}" in ${basename(file)}: service "${wanted}" not found`);
       base = this.#extended(document, wanted, file, directory, lookup, [...chain, link]);
     } else {
-      const other = this.#localFile(path, place, { directory, home: this.#options.home });
+      const other = this.#localFile(path, place, { directory, home: this.#options.home }, file);
       let documents;
       try {
         documents = this.#documents(other, lookup);
@@ -253,6 +283,9 @@ class ComposeFiles {
         throw errorAt(place, `cannot extend service "${name}" in ${file}: service "${wanted}" not found in ${other}`);
       base = this.#extended(documents[0]!, wanted, other, dirname(other), lookup, [...chain, link]);
       const alone = dict([['services', dict([[wanted, base]])]]);
+      const root = this.#rootOf(other);
+      if (root !== undefined)
+        checkRemotePaths(alone, root, { directory: dirname(other), home: this.#options.home }, this.places);
       resolvePaths(alone, { directory: dirname(other), home: this.#options.home });
     }
     const own = dict(Object.entries(service).filter(([key]) => key !== 'extends'));

@@ -8,7 +8,7 @@ import { interpolate, type Lookup, type Variable } from './interpolate.ts';
 import { nameResources, toNormalForm } from './normal-form.ts';
 import { Places } from './place.ts';
 import { checkProjectName, nameOf } from './project-name.ts';
-import { isRemoteFile } from './remote-file.ts';
+import { isRemoteFile, type RemoteFile } from './remote-file.ts';
 import { asDict, asList, asText, byText, dict, type Dict, isDict, sortedKeys, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
 
@@ -37,7 +37,7 @@ export interface LoadOptions {
    * Gives the local path of what the address of a repository or an artifact means; throws a RemoteFileNeeded where it has
    * to be waited for.
    */
-  readonly fetchRemote?: (address: string) => string;
+  readonly fetchRemote?: (address: string) => RemoteFile;
 }
 
 /** A loaded project: its model in normal form, with the active services only. */
@@ -58,7 +58,7 @@ const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-comp
 
 /** Reads a project's files. Throws `not-found` when there are none, `invalid-argument` with file, line and column. */
 export function loadProject(options: LoadOptions): LoadedProject {
-  const { files, remote } = composeFiles(options);
+  const { files, remote, roots } = composeFiles(options);
   const first = files.find((file) => file !== '-');
   const directory = resolve(options.cwd, options.projectDirectory ?? (first === undefined ? '.' : dirname(first)));
   // The directory of what was fetched has neither a name that tells anything, nor anybody's `.env`.
@@ -79,6 +79,7 @@ export function loadProject(options: LoadOptions): LoadedProject {
     resolvePaths: options.resolvePaths !== false,
     warn: options.warn,
     fetchRemote: options.fetchRemote,
+    remoteRoots: roots,
     onVariable: (variable) => {
       if (!variables.has(variable.name)) variables.set(variable.name, variable);
     },
@@ -104,7 +105,7 @@ export function loadProject(options: LoadOptions): LoadedProject {
 }
 
 /** Absolute paths; `remote`: the first one was fetched. */
-function composeFiles(options: LoadOptions): { files: string[]; remote: boolean } {
+function composeFiles(options: LoadOptions): { files: string[]; remote: boolean; roots: string[] } {
   const start = resolve(options.cwd, options.projectDirectory ?? '.');
   const variables = options.files.length > 0 ? new Map<string, string>() : projectEnvironment(options, start);
   const given =
@@ -116,6 +117,7 @@ function composeFiles(options: LoadOptions): { files: string[]; remote: boolean 
           .filter((file) => file !== '') ?? []);
   const isRemote = (file: string): boolean => isRemoteFile(file) && !fs.existsSync(resolve(options.cwd, file));
   if (given.length > 0) {
+    const roots: string[] = [];
     const files = given.map((file) => {
       if (isRemote(file)) {
         if (!options.fetchRemote)
@@ -123,11 +125,13 @@ function composeFiles(options: LoadOptions): { files: string[]; remote: boolean 
             'unimplemented',
             `${file}: files from registries and repositories are not fetched here`,
           );
-        return composeFileIn(options.fetchRemote(file));
+        const fetched = options.fetchRemote(file);
+        roots.push(fetched.root);
+        return composeFileIn(fetched.path);
       }
       return file === '-' ? file : resolve(options.cwd, file);
     });
-    return { files, remote: isRemote(given[0]!) };
+    return { files, remote: isRemote(given[0]!), roots };
   }
   for (let at = start; ; at = dirname(at)) {
     const name = NAMES.find((item) => fs.existsSync(join(at, item)));
@@ -135,7 +139,7 @@ function composeFiles(options: LoadOptions): { files: string[]; remote: boolean 
       const found = [join(at, name)];
       const stem = name.startsWith('docker-') ? 'docker-compose.override' : 'compose.override';
       const over = [`${stem}.yml`, `${stem}.yaml`].find((item) => fs.existsSync(join(at, item)));
-      return { files: over === undefined ? found : [...found, join(at, over)], remote: false };
+      return { files: over === undefined ? found : [...found, join(at, over)], remote: false, roots: [] };
     }
     if (dirname(at) === at) throw new EngineError('not-found', 'no configuration file provided: not found');
   }

@@ -1,5 +1,11 @@
 import type { Place } from './place.ts';
 
+/** What was fetched: a Compose file or the directory of one, and all that came with it. */
+export interface RemoteFile {
+  readonly path: string;
+  readonly root: string;
+}
+
 /** Of a repository or a registry. */
 export function isRemoteFile(path: string): boolean {
   return /^(oci|git|https?|ssh):\/\/|^git@|^github\.com\/|\.git(#|$)/.test(path);

@@ -8,7 +8,7 @@ import { type Project, projectOf, type Service } from '../../../compose/project/
 import type { RunProvider } from '../../../compose/project/providers.ts';
 import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
 import { errorAt } from '../../../compose/model/place.ts';
-import { RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
+import { type RemoteFile, RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
 import { checkProjectName } from '../../../compose/model/project-name.ts';
 import { errorCode, errorMessage } from '../../../base/errors.ts';
 import type { Cli } from '../../cli.ts';
@@ -83,7 +83,7 @@ export class Compose {
     return client;
   }
 
-  readonly #fetched = new Map<string, string>();
+  readonly #fetched = new Map<string, RemoteFile>();
   #stdin: string | undefined;
 
   /** Reads the project's files, and fetches those of registries that they name. */
@@ -107,7 +107,7 @@ export class Compose {
   }
 
   /** The local path of what is elsewhere. What that needs is much code, which most projects do without. */
-  async #fetch(address: string): Promise<string> {
+  async #fetch(address: string): Promise<RemoteFile> {
     const { env } = this.cli;
     const cache = join(env['XDG_CACHE_HOME'] || join(env['HOME'] || '/root', '.cache'), 'gantry', 'compose');
     if (!address.startsWith('oci://'))
