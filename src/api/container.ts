@@ -137,6 +137,9 @@ export interface Resources {
   MemorySwap?: number;
   MemorySwappiness?: number | null;
   OomKillDisable?: boolean | null;
+  /** Gone from newer kernels; asked for by older clients, answered with a warning. */
+  KernelMemory?: number;
+  KernelMemoryTCP?: number;
   PidsLimit?: number | null;
   Ulimits?: Ulimit[] | null;
   CpuCount?: number;

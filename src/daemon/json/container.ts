@@ -112,6 +112,8 @@ const resourcesFields: Fields<Resources> = {
   MemorySwap: int64,
   MemorySwappiness: int64,
   OomKillDisable: bool,
+  KernelMemory: int64,
+  KernelMemoryTCP: int64,
   PidsLimit: int64,
   Ulimits: list(ulimit),
   CpuCount: int64,

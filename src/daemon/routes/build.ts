@@ -278,6 +278,8 @@ function buildRequest(exchange: Exchange): BuildRequest {
   const isolation = query.text('isolation') ?? '';
   if (isolation !== '' && isolation !== 'default')
     throw new EngineError('invalid-argument', `Invalid isolation: ${JSON.stringify(isolation)}`);
+  // Steps leave no containers behind, whatever is asked for them.
+  for (const name of ['rm', 'forcerm']) query.flag(name);
   const auth = decodeAuthHeader(exchange.request.headers['x-registry-config'], authConfigs);
   const limits = buildLimits(query);
   const text = (field: keyof BuildRequest, name: string): Partial<BuildRequest> => {
@@ -324,23 +326,22 @@ function buildRequest(exchange: Exchange): BuildRequest {
 
 function buildLimits(query: Query): BuildRequest['limits'] | undefined {
   const limits: Record<string, string | number> = {};
-  const numbers = {
-    memory: 'memory',
-    memswap: 'memorySwap',
-    cpushares: 'cpuShares',
-    cpuperiod: 'cpuPeriod',
-    cpuquota: 'cpuQuota',
-  };
-  for (const [name, field] of Object.entries(numbers)) {
+  for (const [name, field] of [
+    ['memory', 'memory'],
+    ['memswap', 'memorySwap'],
+    ['cpushares', 'cpuShares'],
+    ['cpuperiod', 'cpuPeriod'],
+    ['cpuquota', 'cpuQuota'],
+  ] as const) {
     const value = query.integer(name);
     // Clients send zero for what was not asked.
     if (value) limits[field] = value;
   }
-  for (const [name, field] of Object.entries({
-    cpusetcpus: 'cpusetCpus',
-    cpusetmems: 'cpusetMems',
-    cgroupparent: 'cgroupParent',
-  })) {
+  for (const [name, field] of [
+    ['cpusetcpus', 'cpusetCpus'],
+    ['cpusetmems', 'cpusetMems'],
+    ['cgroupparent', 'cgroupParent'],
+  ] as const) {
     const value = query.text(name);
     if (value !== undefined) limits[field] = value;
   }

@@ -37,6 +37,8 @@ const oneOf =
 const FIELDS: Readonly<Record<keyof HostConfig, Check>> = {
   // the limits of the container's own resources
   CpuShares: any,
+  KernelMemory: any,
+  KernelMemoryTCP: any,
   Memory: any,
   NanoCpus: any,
   BlkioWeight: any,

@@ -56,9 +56,9 @@ function checkMemory(resources: Resources, { cgroup }: Host, options: ResourceCh
     }
   }
   // gone from the API, and from newer kernels; older clients may still send it
-  if (Number((resources as { KernelMemory?: unknown }).KernelMemory ?? 0) > 0) {
-    warnings.push(discarded('kernel memory limit capabilities', 'Limitation'));
-  }
+  if ((resources.KernelMemory ?? 0) > 0) warnings.push(discarded('kernel memory limit capabilities', 'Limitation'));
+  if ((resources.KernelMemoryTCP ?? 0) > 0)
+    warnings.push(discarded('kernel memory TCP limit capabilities', 'Limitation'));
   if (OomKillDisable === true) {
     if (!cgroup.oomKillDisable) warnings.push('Your kernel does not support OomKillDisable. OomKillDisable discarded.');
     else if (Memory === 0) {
