@@ -62,6 +62,19 @@ describe('builds that cannot be', () => {
     await fails({ Dockerfile: `FROM busybox\n${'# comment\n'.repeat(2 << 20)}` }, /is larger than 16777216 bytes/);
     await fails({ Dockerfile: '' }, /the Dockerfile cannot be empty/);
     await fails({ 'Dockerfile/x': '' }, /is not a file/);
+    const latin = Buffer.from('FROM busybox\n# caf\xe9\nRUN echo caf\xe9 >/x\n', 'latin1');
+    await fails({ Dockerfile: latin }, /line 3: the file \(Dockerfile\) is not UTF-8 here/);
+    const commented = await build(context({ Dockerfile: Buffer.from('FROM busybox\n# caf\xe9\n', 'latin1') }));
+    assert.equal(commented.code, 0, commented.stderr);
+    for (const nothing of ['', '\n\n'])
+      assert.match(
+        (await runInProcess(['build', '-'], { env: daemon.clientEnv, stdin: nothing })).stderr,
+        /the Dockerfile cannot be empty/,
+      );
+    assert.match(
+      (await runInProcess(['build', '-'], { env: daemon.clientEnv, stdin: Buffer.alloc(34 << 20, '# x\n') })).stderr,
+      /the Dockerfile on stdin is larger than 32 MiB/,
+    );
     await fails({ other: '' }, /Dockerfile: no such file or directory/);
     const linked = context({ real: 'FROM busybox\n' });
     fs.symlinkSync('/etc/passwd', join(linked, 'Dockerfile'));
@@ -76,6 +89,14 @@ describe('builds that cannot be', () => {
     await fails({ Dockerfile: 'FROM busybox\nCOPY none /\n' }, /"?\/?none"?.*(not found|does not exist)/);
     await fails({ Dockerfile: 'FROM busybox\n' }, /target stage "prod" could not be found/, '--target', 'prod');
     await fails({ Dockerfile: 'FROM busybox\nCOPY --from=0 /x /\n' }, /it refers to itself or to a later stage/);
+    await fails(
+      { Dockerfile: `FROM busybox\nLABEL a=${'${A:-'.repeat(20000)}x${'}'.repeat(20000)}\n` },
+      /line 2: substitutions are nested more than 500 deep/,
+    );
+    const above = /a stage is called so, but it does not come before this one/;
+    await fails({ Dockerfile: 'FROM b AS a\nFROM a AS b\nCOPY --from=a /x /\n' }, above);
+    await fails({ Dockerfile: 'FROM busybox AS a\nCOPY --from=b /x /\nFROM a AS b\nRUN true\n' }, above);
+    await fails({ Dockerfile: 'FROM busybox AS a\nCOPY --from=a /x /\n' }, above);
     await fails({ Dockerfile: 'FROM $NONE\n' }, /base name \(\$NONE\) should not be blank/);
     await fails({ Dockerfile: 'FROM 127.0.0.1:1/none/such:1\n' }, /none\/such/);
     await fails(

@@ -25,6 +25,9 @@ export function expandWords(text: string, lookup: Lookup, options: ExpandOptions
   return new Expander(text, lookup, options).words();
 }
 
+/** Of substitutions in defaults of substitutions. */
+const MAX_DEPTH = 500;
+
 class Expander {
   readonly #text: string;
   readonly #lookup: Lookup;
@@ -32,6 +35,7 @@ class Expander {
   readonly #raw: boolean;
   readonly #onUnset: ((name: string) => void) | undefined;
   #at = 0;
+  #depth = 0;
   /** Escapes stay, for a pattern to read. */
   #keepsEscapes = false;
 
@@ -116,6 +120,16 @@ class Expander {
   }
 
   #variable(): string {
+    if (++this.#depth > MAX_DEPTH)
+      throw new EngineError('invalid-argument', `substitutions are nested more than ${MAX_DEPTH} deep`);
+    try {
+      return this.#substitution();
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  #substitution(): string {
     this.#at++; // $
     if (this.#text[this.#at] !== '{') {
       const name = /^(?:[a-zA-Z_][a-zA-Z0-9_]*|[0-9@*#?!$-])/.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];

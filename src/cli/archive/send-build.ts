@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { BuildDocument, BuildMessage } from '../../api/gantry.ts';
@@ -54,7 +55,7 @@ export async function* sendBuild(client: Client, build: BuildSending): AsyncGene
     Directories: [...trees].map(([Name, { tree, label }]) => ({ Name, Key: tree.key, Label: label, Tree: tree.tree })),
     ...(build.layouts && build.layouts.size > 0 && { Layouts: [...build.layouts.keys()] }),
     ...(context.archive && { Archive: true }),
-    ...(context.text && { Dockerfile: Buffer.from(context.text).toString('utf8') }),
+    ...(context.text && { Dockerfile: textOf(context.text) }),
     ...(context.ignore && { Ignore: context.ignore }),
   };
   const counted = (bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> =>
@@ -139,6 +140,13 @@ const BEYOND_CLASSIC: Readonly<Record<string, string>> = {
   report: '--graph and --sizes',
   verify: '--verify',
 };
+
+/** What is no UTF-8 would be something else on the other side. Throws `CommandError`. */
+function textOf(bytes: Uint8Array): string {
+  if (!isUtf8(bytes))
+    throw new CommandError('the Dockerfile is not UTF-8: save it as UTF-8, or put it into the build context');
+  return Buffer.from(bytes).toString('utf8');
+}
 
 function classicContext({ dockerfile, folder, archive, text }: LocalContext): {
   readonly tar: AsyncIterable<Uint8Array> | undefined;

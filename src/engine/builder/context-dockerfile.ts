@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,13 +34,26 @@ export async function readContextFile(root: string, name: string): Promise<strin
     if (found.size > MAX_DOCKERFILE)
       throw new EngineError('too-large', `the Dockerfile (${name}) is larger than ${MAX_DOCKERFILE} bytes`);
     const bytes = await file.readFile();
-    const mark = bytes.toString('hex', 0, 2);
-    if (mark === 'fffe' || mark === 'feff')
-      throw new EngineError('invalid-argument', `the Dockerfile (${name}) is written in UTF-16: save it as UTF-8`);
-    return bytes.toString('utf8');
+    return decodeText(bytes, name);
   } finally {
     await file.close();
   }
+}
+
+/** What is not UTF-8 would become something else on its way into the image: only comments may be. Throws `invalid-argument`. */
+export function decodeText(bytes: Buffer, name: string): string {
+  const mark = bytes.toString('hex', 0, 2);
+  if (mark === 'fffe' || mark === 'feff')
+    throw new EngineError('invalid-argument', `the Dockerfile (${name}) is written in UTF-16: save it as UTF-8`);
+  const text = bytes.toString('utf8');
+  if (isUtf8(bytes)) return text;
+  const lines = bytes.toString('latin1').split('\n');
+  const wrong = lines.findIndex((line) => !/^\s*#/.test(line) && !isUtf8(Buffer.from(line, 'latin1')));
+  if (wrong < 0) return text;
+  throw new EngineError(
+    'invalid-argument',
+    `dockerfile line ${wrong + 1}: the file (${name}) is not UTF-8 here, but Latin-1 or the like: save it as UTF-8`,
+  );
 }
 
 /** Lines of the ignore file: the Dockerfile's own, else the context's. */

@@ -44,8 +44,13 @@ export class BaseImages {
         ...(wanted && { platform: wanted }),
       });
     } catch (error) {
-      if (!(error instanceof EngineError) || error.message.includes(name) || error.code === 'cancelled') throw error;
-      throw new EngineError(error.code, `cannot get the image ${name}: ${error.message}`, { cause: error });
+      if (!(error instanceof EngineError) || error.code === 'cancelled') throw error;
+      const isStage = this.#solve.context.plan.all.some((stage) => stage.name === name.toLowerCase());
+      if (error.message.includes(name) && !isStage) throw error;
+      const hint = isStage
+        ? `; a stage is called so, but it does not come before this one: a stage can take only from those above it`
+        : '';
+      throw new EngineError(error.code, `cannot get the image ${name}: ${error.message}${hint}`, { cause: error });
     }
     return images.resolve(reference, wanted);
   }
