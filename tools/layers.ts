@@ -48,7 +48,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@xterm/xterm': ['dashboard'],
   '@xterm/addon-fit': ['dashboard'],
   koffi: ['linux'],
-  yaml: ['compose', 'kube'],
+  yaml: ['compose', 'kube', 'engine'], // of the engine only descriptions of devices (CDI)
   '@kubernetes/client-node': ['kube'],
   bcryptjs: ['registry'],
   '@bufbuild/protobuf': ['buildkit'],

@@ -188,6 +188,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     registryMinRate: countSetting('registry-min-rate', settings['registry-min-rate']),
     registryStallMs: secondsSetting('registry-stall-timeout', settings['registry-stall-timeout']),
     registryConfigDirectories: settings['registry-config-dirs'],
+    deviceDirectories: settings['cdi-spec-dirs'],
     debug,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as EngineOptions;

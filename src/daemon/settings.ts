@@ -29,6 +29,7 @@ export interface Settings {
   'insecure-registries'?: string[];
   'registry-mirrors'?: string[];
   'registry-config-dirs'?: string[];
+  'cdi-spec-dirs'?: string[];
   'registry-min-rate'?: number;
   'registry-stall-timeout'?: number;
   'image-policy'?: string;
@@ -107,6 +108,7 @@ const fields: Fields<Settings> = {
   'insecure-registries': list(string),
   'registry-mirrors': list(string),
   'registry-config-dirs': list(string),
+  'cdi-spec-dirs': list(string),
   'registry-min-rate': int,
   'registry-stall-timeout': int,
   'image-policy': string,
@@ -283,6 +285,13 @@ export const FLAGS: readonly Flag[] = [
     text,
     'FILE',
     'What may be pulled, run and built upon (default "/etc/gantry/policy.json", when there is one)',
+  ),
+  flag(
+    'cdi-spec-dir',
+    'cdi-spec-dirs',
+    append,
+    'DIR',
+    'Descriptions of devices for builds (default "/etc/cdi", "/var/run/cdi" and "/etc/buildkit/cdi")',
   ),
   flag(
     'registry-config-dir',

@@ -74,6 +74,8 @@ export interface EngineConfig {
   readonly imagePolicy: string;
   /** Each may have `<host>/hosts.toml` and certificates, best first. */
   readonly registryConfigDirectories: readonly string[];
+  /** Specifications of devices that builds may have (CDI), later directories over earlier ones. */
+  readonly deviceDirectories: readonly string[];
   /** With what secrets are sealed; made when the first one is. Undefined is `secrets.key` in the data root. */
   readonly secretKeyFile: string | undefined;
   /** How much builds may keep for later ones (bytes); false: nothing of it goes by itself. */
@@ -133,6 +135,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     registryStallMs: undefined,
     imagePolicy: '/etc/gantry/policy.json',
     // Ours and Docker's place.
+    deviceDirectories: ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'],
     registryConfigDirectories: ['/etc/gantry/certs.d', '/etc/docker/certs.d'],
     secretKeyFile: undefined,
     diskBudget: undefined,

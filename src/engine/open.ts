@@ -322,6 +322,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     records: buildRecords,
     background,
     cacheLimits: config.buildCache,
+    deviceDirectories: config.deviceDirectories,
     engineSecret: (name) => secrets.valueOf(name),
     searchSecrets: (image, names) =>
       void background.run(`search for secrets in the image ${image}`, () => secrets.imageMade(image, names)),

@@ -37,6 +37,13 @@ export interface RunInstruction extends Base {
   readonly mounts: readonly string[];
   readonly network: 'default' | 'none' | 'host';
   readonly security: 'sandbox' | 'insecure';
+  readonly devices: readonly StepDeviceRequest[];
+}
+
+/** RUN --device */
+export interface StepDeviceRequest {
+  readonly name: string;
+  readonly required: boolean;
 }
 
 export interface HealthcheckInstruction extends Base {
@@ -252,11 +259,6 @@ function readRun(node: Node): RunInstruction {
   const security = flagValue(node, 'security') ?? 'sandbox';
   if (security !== 'sandbox' && security !== 'insecure')
     throw fail(node, `security ${JSON.stringify(security)} is not valid`);
-  if (flagValues(node, 'device').length > 0)
-    throw new EngineError(
-      'unimplemented',
-      `dockerfile line ${node.range.start}: unsupported flag: RUN --device (this engine gives no CDI devices to builds)`,
-    );
   return {
     kind: 'RUN',
     range: node.range,
@@ -266,7 +268,30 @@ function readRun(node: Node): RunInstruction {
     mounts: flagValues(node, 'mount'),
     network,
     security,
+    devices: flagValues(node, 'device').map((text) => readDevice(node, text)),
   };
+}
+
+/** `vendor.com/class=name,required`, `name=…,required=false`. */
+function readDevice(node: Node, text: string): StepDeviceRequest {
+  let name = '';
+  let required = false;
+  for (const field of text.split(',')) {
+    const [, key = '', value] = /^([^=]*)(?:=(.*))?$/.exec(field) ?? [];
+    if (key.toLowerCase() === 'required') {
+      if (value !== undefined && !['true', 'false', '1', '0'].includes(value))
+        throw fail(node, `invalid value for required of a device: ${value}`);
+      required = value === undefined || value === 'true' || value === '1';
+    } else if (key.toLowerCase() === 'name') name = value ?? '';
+    else if (name === '') name = field;
+    else throw fail(node, `unexpected key '${key}' for a device in '${text}'`);
+  }
+  if (!/^[A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w-]*(?:=(?:\*|[A-Za-z0-9][\w.:-]*))?)?$/.test(name))
+    throw fail(
+      node,
+      `invalid device ${JSON.stringify(name)}: it must be vendor.com/class, vendor.com/class=name or a class`,
+    );
+  return { name, required };
 }
 
 function readHealthcheck(node: Node): HealthcheckInstruction {

@@ -113,6 +113,8 @@ export interface BuilderParts {
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
+  /** Where devices of the host are described. */
+  readonly deviceDirectories: readonly string[];
   mountActive(name: string, target: string): Promise<void>;
   mountView(chain: ChainId, target: string): Promise<void>;
   unmount(target: string): Promise<void>;

@@ -51,7 +51,7 @@ export class Builder implements BuildService {
     options: BuildOptions = {},
   ): Promise<BuildResult> {
     for (const one of request.allow ?? []) {
-      if (!['network.host', 'security.insecure'].includes(one))
+      if (!['network.host', 'security.insecure', 'device'].includes(one) && !one.startsWith('device='))
         throw new EngineError('invalid-argument', `invalid entitlement: ${one}`);
     }
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');

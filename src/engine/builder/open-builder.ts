@@ -36,6 +36,7 @@ export interface OpenBuilderParts extends StepExecutorParts {
   readonly background: Pick<BackgroundWork, 'run'>;
   /** False: nothing of the cache goes by itself. */
   readonly cacheLimits: CachePolicy | false;
+  readonly deviceDirectories: readonly string[];
   readonly publishBuilt: (id: string, tags: readonly string[]) => void;
   readonly engineSecret: (name: string) => Uint8Array;
   readonly searchSecrets: (image: string, names: readonly string[]) => void;
@@ -118,6 +119,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     commitLayer: (key, options) => commitLayer(imageParts, key, { ...options, sync: false }),
     placeLayer: (layer, options) => placeLayer(imageParts, layer, options),
     copyLayer: (chain, options) => copyLayer(imageParts, imageParts.snapshotter.changesDir(chain), options),
+    deviceDirectories: parts.deviceDirectories,
     mountActive: (name, target) => mountSnapshot(imageParts, name, target),
     mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
     unmount: async (target) => void (await unmountAside(target)),

@@ -8,6 +8,7 @@ import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
 import { type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
+import type { StepDevices } from './cdi-devices.ts';
 import type { Networking } from '../networks/networking.ts';
 
 export interface StepExecutorParts {
@@ -34,6 +35,8 @@ export interface StepCommand {
   /** `buildkitsandbox` when there is none. */
   readonly hostname?: string | undefined;
   readonly request: Pick<BuildRequest, 'extraHosts' | 'shmSize' | 'ulimits' | 'securityOpt'>;
+  /** Of the host, with what belongs to them. */
+  readonly devices?: Pick<StepDevices, 'nodes' | 'groups'> | undefined;
   /** Directory of the step's own files (hosts, resolv.conf, log), removed by the caller. */
   readonly directory: string;
   readonly onOutput: (text: string) => void;
@@ -143,6 +146,8 @@ export class StepExecutor {
         NetworkMode: command.networkMode,
         PidsLimit: MAX_PROCESSES,
         Privileged: command.privileged,
+        ...(command.devices?.nodes.length && { Devices: [...command.devices.nodes] }),
+        ...(command.devices?.groups.length && { GroupAdd: [...command.devices.groups] }),
         ...(command.readOnly && { ReadonlyRootfs: true }),
         ...(command.request.securityOpt?.length && { SecurityOpt: [...command.request.securityOpt] }),
         ExtraHosts: [...(command.request.extraHosts ?? [])],

@@ -112,7 +112,7 @@ export const REFERENCE_CASES: Readonly<Record<string, BuildCase>> = {
   'ref: network host needs to be allowed': run('RUN --network=host echo 1 >/x'),
   'ref: a device': {
     ...run('RUN --device=vendor.example/class=none,required true'),
-    difference: { why: 'the frontend in dockerd 28.5 does not know it yet: the reference does', error: 'syntax' },
+    difference: { why: 'the frontend in dockerd 28.5 does not know it yet: the reference does', error: 'not found' },
   },
   'ref: a device by a wrong name': {
     ...run('RUN --device=/dev/null true'),

@@ -9,6 +9,7 @@ import { commandArgv } from '../../../build/stage-config.ts';
 import type { StepInput } from '../../../state/build-records.ts';
 import { MOUNT_POINTS } from '../../containers/create.ts';
 import type { BuildRequest } from '../../engine.ts';
+import { findDevices } from '../cdi-devices.ts';
 import { checkEmulation } from '../emulation.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from '../run-step.ts';
 import { runToExitCode } from '../step-executor.ts';
@@ -65,12 +66,14 @@ export class RunInstructions {
       const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/');
       return one.type === 'cache' && namespace ? { ...one, id: `${namespace}/${one.id}` } : one;
     });
+    const devices = await findDevices(parts.deviceDirectories, instruction.devices, allow);
     const inputs: StepInput[] = [
       { name: 'command', value: JSON.stringify(argv) },
       ...(script ? [{ name: 'script', value: script.content }] : []),
       ...args.map(([name, value]) => ({ name: `ARG ${name}`, value })),
       ...(await mountInputs(mountParts, mounts)),
       ...(instruction.network === 'default' ? [] : [{ name: 'network', value: instruction.network }]),
+      ...(instruction.devices.length > 0 ? [{ name: 'devices', value: JSON.stringify(devices.names) }] : []),
       ...(hostname ? [{ name: 'hostname', value: hostname }] : []),
       ...surroundings(request, instruction.network),
       ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
@@ -80,30 +83,36 @@ export class RunInstructions {
       await using prepared = new PreparedRunMounts(mountParts);
       for (const [index, one] of mounts.entries()) await prepared.add(one, index);
       if (script) await prepared.addScript(script.path, script.content);
-      return await this.#results.layer(state, key, [...MOUNT_POINTS, ...prepared.points], async (rootfs) => {
-        const own = this.#solve.temporary();
-        await mkdir(own);
-        const code = await runToExitCode(parts.executor, {
-          rootfs,
-          config: state.config,
-          args: argv,
-          env: [...env, ...proxies, ...prepared.env],
-          mounts: prepared.mounts,
-          networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
-          privileged: instruction.security === 'insecure',
-          limits: request.limits,
-          request,
-          directory: own,
-          hostname: hostname || undefined,
-          onOutput: run.announce,
-          signal: this.#solve.signal,
-        });
-        await rm(own, { recursive: true, force: true });
-        if (code !== 0) {
-          const { start, end } = instruction.range;
-          throw new BuildStepFailed(argv.join(' '), code, { lines: { start, end }, config: state.config, argv, env });
-        }
-      });
+      return await this.#results.layer(
+        state,
+        key,
+        [...MOUNT_POINTS, ...prepared.points, ...devices.points],
+        async (rootfs) => {
+          const own = this.#solve.temporary();
+          await mkdir(own);
+          const code = await runToExitCode(parts.executor, {
+            rootfs,
+            config: state.config,
+            args: argv,
+            env: [...env, ...proxies, ...prepared.env, ...devices.env],
+            mounts: [...prepared.mounts, ...devices.mounts],
+            devices,
+            networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
+            privileged: instruction.security === 'insecure',
+            limits: request.limits,
+            request,
+            directory: own,
+            hostname: hostname || undefined,
+            onOutput: run.announce,
+            signal: this.#solve.signal,
+          });
+          await rm(own, { recursive: true, force: true });
+          if (code !== 0) {
+            const { start, end } = instruction.range;
+            throw new BuildStepFailed(argv.join(' '), code, { lines: { start, end }, config: state.config, argv, env });
+          }
+        },
+      );
     });
     return nextState(state, record, state.config);
   }
