@@ -5,7 +5,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DaemonProcess } from '../support/daemon-process.ts';
 
-export const KINDS = ['container', 'volume', 'filled', 'network', 'tag', 'image'] as const;
+export const KINDS = ['container', 'volume', 'filled', 'network', 'tag', 'image', 'built'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const BASE = randomInt(50, 60);
@@ -49,6 +49,11 @@ export const VERBS: Readonly<
     remove: (name) => `docker rmi ${name}`,
     list: "docker images --format '{{.Repository}}'",
   },
+  built: {
+    make: (name) => `printf 'FROM busybox\\nRUN echo ${name} >/name\\n' | docker build -q -t ${name} -`,
+    remove: (name) => `docker rmi ${name}`,
+    list: "docker images --format '{{.Repository}}'",
+  },
 };
 
 const GANTRY = new URL('../../gantry', import.meta.url).pathname;
@@ -82,6 +87,11 @@ export async function missing(
   for (const [name, kind] of there) {
     if (!lists.get(VERBS[kind].list)!.has(name)) failures.push(`${when}: undone: ${name}`);
     else if (kind === 'filled' && !isFilled(daemon, name)) failures.push(`${when}: half filled: ${name}`);
+  }
+  const built = [...there].find(([, kind]) => kind === 'built')?.[0];
+  if (built !== undefined) {
+    const printed = await shell(daemon, `docker run --rm --network none ${built} cat /name`);
+    if (printed.output.trim() !== built) failures.push(`${when}: what was built is not in ${built}: ${printed.output}`);
   }
   for (const [name, kind] of gone) {
     if (lists.get(VERBS[kind].list)!.has(name)) failures.push(`${when}: resurrected: ${name}`);
