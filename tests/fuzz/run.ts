@@ -103,8 +103,9 @@ async function fuzz({ name, seconds, seed, current }: Job): Promise<void> {
       head[0]!++;
     },
   );
-  parentPort!.postMessage(await fuzzer.forSeconds(seconds));
+  const result = await fuzzer.forSeconds(seconds);
   for (const target of targets) await target.close?.();
+  parentPort!.postMessage(result);
 }
 
 if (isMainThread) await main();
