@@ -31,9 +31,12 @@ export class BuildkitService {
   constructor({ engine, history: directory, report }: BuildkitServiceOptions) {
     const jobs = new Jobs<RefResult>();
     const history = new BuildHistory(directory);
-    let facts: Promise<WorkerFacts> | undefined;
-    // They do not change while the engine runs, and clients ask several times a build.
-    const worker = (): Promise<WorkerFacts> => (facts ??= workerFacts(engine));
+    let facts: ReturnType<typeof workerFacts> | undefined;
+    // What it is called does not change while the engine runs, and clients ask several times a build.
+    const worker = async (): Promise<WorkerFacts> => ({
+      ...(await (facts ??= workerFacts(engine))),
+      ...(await engine.builder.facts()),
+    });
     const parts = { engine, jobs, sessions: this.#sessions, history, worker };
     this.#parts = parts;
     this.#server = new GrpcServer(report)
@@ -68,13 +71,12 @@ export class BuildkitService {
   }
 }
 
-async function workerFacts(engine: EngineServices): Promise<WorkerFacts> {
+async function workerFacts(engine: EngineServices): Promise<Omit<WorkerFacts, 'platforms' | 'collection'>> {
   const { ID, Name } = await engine.system.info();
   const bridge = await engine.networks.inspect('bridge').catch(() => undefined);
   return {
     id: ID,
     hostname: Name,
     hostGateway: bridge?.IPAM?.Config?.find(({ Gateway }) => Gateway !== undefined && Gateway !== '')?.Gateway,
-    platforms: [`linux/${process.arch === 'x64' ? 'amd64' : process.arch}`],
   };
 }

@@ -60,7 +60,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { RegistrySettings } from '../registry/server/settings.ts';
 import type { OutputChunk } from '../runtime/task.ts';
-import type { PruneOptions } from './builder/build-cache.ts';
+import type { CollectionRule, PruneOptions } from './builder/build-cache.ts';
 import type { GraphBuild, GraphBuildOptions } from './builder/graph/graph-build.ts';
 import type { BuildEvent } from './builder/build-event.ts';
 import type { BuildSession } from './builder/build-session.ts';
@@ -468,6 +468,8 @@ export interface BuildService {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
     options?: OperationOptions,
   ): Promise<BuildDescriptionDocument>;
+  /** What builds can run here, and what of their cache goes by itself. */
+  facts(): Promise<{ readonly platforms: readonly string[]; readonly collection: readonly CollectionRule[] }>;
   /** Opens a place where graphs of operations are solved, for one client: what they give is held until it is disposed. */
   openGraphs(options: GraphBuildOptions): Promise<GraphBuild>;
   cancel(buildId: string): Promise<void>;

@@ -193,6 +193,31 @@ describe('capabilities', { concurrency: 1 }, () => {
     );
   });
 
+  test('the worker says what it is, what it can run, and what of its cache goes by itself', async () => {
+    const client = await controlClient(daemon.socket);
+    const { record } = await client.unary(Control, 'listWorkers', {});
+    const [{ platforms, GCPolicy, BuildkitVersion, Labels }] = record as [(typeof record)[number]];
+    const own = process.arch === 'x64' ? 'amd64' : process.arch;
+    assert.ok(platforms.some(({ OS, Architecture }) => OS === 'linux' && Architecture === own));
+    if (own === 'amd64') assert.ok(platforms.some(({ Architecture }) => Architecture === '386'));
+    assert.deepEqual(
+      GCPolicy.map(({ filters, keepDuration, maxUsedSpace }) => [
+        filters.length > 0,
+        keepDuration > 0n,
+        maxUsedSpace > 0n,
+      ]),
+      [
+        [true, true, true],
+        [false, true, false],
+        [false, false, true],
+      ],
+    );
+    assert.match(BuildkitVersion?.version ?? '', /^v0\.25\.0\+gantry\./);
+    assert.equal(Labels['org.mobyproject.buildkit.worker.executor'], 'oci');
+    assert.deepEqual((await client.unary(Control, 'listWorkers', { filter: ['id==nosuch'] })).record, []);
+    client.close();
+  });
+
   describe('announced', { concurrency: 3 }, () => {
     for (const [name, use] of Object.entries(USES)) {
       if (typeof use === 'string') continue;

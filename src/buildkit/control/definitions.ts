@@ -85,8 +85,10 @@ export class Definitions implements AsyncDisposable {
     await build?.[Symbol.asyncDispose]();
   }
 
-  #open(): Promise<GraphBuild> {
+  async #open(): Promise<GraphBuild> {
     const { engine, session, signal, onOutput } = this.#parts;
+    // What is opened when the build is over would be closed by nobody.
+    signal.throwIfAborted();
     this.#build ??= engine.builder.openGraphs({
       session: new SessionForBuild(session, new Map()),
       signal,

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { CollectionRule } from '../../engine/builder/build-cache.ts';
 import { VERSION } from '../../base/version.ts';
 import type { APICapSchema } from '../protocol/caps_pb.ts';
 import type { WorkerRecordSchema } from '../protocol/worker_pb.ts';
@@ -11,6 +12,8 @@ export interface WorkerFacts {
   readonly hostGateway: string | undefined;
   /** `linux/amd64`; more where foreign programs can be run. */
   readonly platforms: readonly string[];
+  /** What of the cache goes by itself, pass by pass. */
+  readonly collection: readonly CollectionRule[];
 }
 
 const LABEL = 'org.mobyproject.buildkit.worker';
@@ -32,6 +35,14 @@ export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof Worker
       const [OS = '', Architecture = '', Variant = ''] = platform.split('/');
       return { OS, Architecture, Variant };
     }),
+    GCPolicy: facts.collection.map(({ all, filters, unusedMs = 0, limits }) => ({
+      all,
+      filters: [...filters],
+      keepDuration: BigInt(unusedMs) * 1_000_000n,
+      reservedSpace: BigInt(limits.reserved ?? 0),
+      maxUsedSpace: BigInt(limits.maxUsed ?? 0),
+      minFreeSpace: BigInt(limits.minFree ?? 0),
+    })),
     BuildkitVersion: buildkitVersion(),
   };
 }

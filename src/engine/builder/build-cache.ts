@@ -41,6 +41,17 @@ export interface CachePolicy {
   readonly minFree?: CacheSize | undefined;
 }
 
+/** One pass of what the engine collects by itself, for people. */
+export interface CollectionRule {
+  /** Also what images share, and caches that steps mount. */
+  readonly all: boolean;
+  /** `type==source.local`; empty is everything. */
+  readonly filters: readonly string[];
+  /** Milliseconds that something has to be unused; undefined: the longest unused first. */
+  readonly unusedMs: number | undefined;
+  readonly limits: CacheLimits;
+}
+
 export interface PruneOptions extends CacheLimits {
   /** Also what images share, and caches that steps mount. */
   readonly all?: boolean | undefined;
@@ -120,14 +131,48 @@ export class BuildCache {
     return this.#remove(chosen, await this.#toFree(entries, options));
   }
 
-  /** What the engine does by itself after a build: the old and the large go. What is not said is a part of the disk. */
-  async collect({ rules = [], ...given }: CachePolicy): Promise<PrunedCache> {
+  /** The rules that `collect` goes by. */
+  async rules({ rules = [], ...given }: CachePolicy): Promise<CollectionRule[]> {
+    const bytes = await this.#bytes();
+    if (rules.length > 0)
+      return rules.map(({ all, filters, reserved, maxUsed, minFree }) => ({
+        all,
+        filters: [...filters].flatMap(([name, values]) => values.map((value) => `${name}==${value}`)),
+        unusedMs: undefined,
+        limits: { reserved: bytes(reserved), maxUsed: bytes(maxUsed), minFree: bytes(minFree) },
+      }));
+    const own = { all: false, filters: [], unusedMs: undefined, limits: {} };
+    const filters = [...EPHEMERAL].map((type) => `type==${type}`);
+    return [
+      { ...own, filters, unusedMs: EPHEMERAL_UNUSED, limits: { maxUsed: EPHEMERAL_BYTES } },
+      { ...own, unusedMs: UNUSED },
+      { ...own, limits: await this.#limits(given) },
+    ];
+  }
+
+  /** Sizes as bytes of the disk that there is. */
+  async #bytes(): Promise<<T extends CacheSize | undefined>(size: T) => number | Extract<T, undefined>> {
     const disk = await statfs(this.#parts.place);
-    const bytes = <T extends CacheSize | undefined>(size: T): number | Extract<T, undefined> =>
+    return <T extends CacheSize | undefined>(size: T) =>
       typeof size === 'object'
         ? Math.floor((disk.blocks * disk.bsize * size.percent) / 100)
         : (size as number | Extract<T, undefined>);
+  }
+
+  /** What is not said is a part of the disk. */
+  async #limits(given: Omit<CachePolicy, 'rules'>): Promise<Required<CacheLimits>> {
+    const bytes = await this.#bytes();
+    return {
+      reserved: bytes(given.reserved ?? { percent: 10 }),
+      maxUsed: bytes(given.maxUsed ?? { percent: 80 }),
+      minFree: bytes(given.minFree ?? { percent: 20 }),
+    };
+  }
+
+  /** What the engine does by itself after a build: the old and the large go. */
+  async collect({ rules = [], ...given }: CachePolicy): Promise<PrunedCache> {
     if (rules.length > 0) {
+      const bytes = await this.#bytes();
       const pruned: PrunedCache[] = [];
       for (const { all, filters, reserved, maxUsed, minFree } of rules)
         pruned.push(
@@ -141,11 +186,7 @@ export class BuildCache {
         );
       return together(pruned);
     }
-    const limits = {
-      reserved: bytes(given.reserved ?? { percent: 10 }),
-      maxUsed: bytes(given.maxUsed ?? { percent: 80 }),
-      minFree: bytes(given.minFree ?? { percent: 20 }),
-    };
+    const limits = await this.#limits(given);
     const entries = await this.#entries();
     const idle = (entry: CacheEntry, ms: number): boolean => Date.now() - entry.usedAt > ms;
     const ephemeral = entries.filter((entry) => EPHEMERAL.has(entry.document.Type));

@@ -10,7 +10,7 @@ import type { ResolvedImage } from '../containers/parts.ts';
 import type { LayoutOptions } from '../images/layout.ts';
 import type { attest } from './attest/attest.ts';
 import type { WantedAttestations } from './attest/option.ts';
-import type { BuildCache } from './build-cache.ts';
+import type { BuildCache, CollectionRule } from './build-cache.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import type { ExportCachesOptions } from './cache-transfer/export-caches.ts';
 import type { OpenImportsOptions } from './cache-transfer/open-imports.ts';
@@ -68,6 +68,8 @@ export interface BuilderParts {
   readonly buildCache: BuildCache;
   /** Called when a build is over: what is old or too much in the cache may go. */
   readonly collectLater: () => void;
+  /** What goes then; nothing where it may not. */
+  readonly collectionRules: () => Promise<readonly CollectionRule[]>;
   /** Repositories and files of the web, kept from build to build. */
   readonly remote: RemoteSources;
   /** Directories of clients, kept from build to build. */

@@ -27,7 +27,7 @@ import { type GraphBuild, type GraphBuildOptions, openGraphBuild } from './graph
 import { ImageBuild } from './image-build.ts';
 import { checkOutputs } from './outputs/deliver.ts';
 import { readOutput } from './outputs/output.ts';
-import { platformsOf } from './platforms.ts';
+import { platformsOf, runnablePlatforms } from './platforms.ts';
 import { RecentBuilds } from './recent-builds.ts';
 import { StepCache } from './step-cache.ts';
 
@@ -97,6 +97,10 @@ export class Builder implements BuildService {
       await removeDirectory(directory);
       this.#parts.collectLater();
     }
+  }
+
+  async facts(): ReturnType<BuildService['facts']> {
+    return { platforms: runnablePlatforms(), collection: await this.#parts.collectionRules() };
   }
 
   openGraphs(options: GraphBuildOptions): Promise<GraphBuild> {

@@ -136,6 +136,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     searchSecrets: (image, names) => parts.searchSecrets(image, names),
     onBuilt: parts.publishBuilt,
     buildCache,
+    collectionRules: async () => (parts.cacheLimits ? buildCache.rules(parts.cacheLimits) : []),
     collectLater: () => collectLater(parts, buildCache),
   });
 }

@@ -1,5 +1,33 @@
 import type { BuildPlan } from '../../build/plan.ts';
-import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../../oci/platform.ts';
+import { checkEmulation } from './emulation.ts';
+
+/** Platforms whose programs steps can run here: this machine's, and those that it has an emulator for. */
+export function runnablePlatforms(): string[] {
+  const own = formatPlatform(hostPlatform());
+  const others = FOREIGN.filter((platform) => {
+    try {
+      checkEmulation(platform);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return [...new Set([own, ...others])];
+}
+
+const FOREIGN = [
+  'linux/amd64',
+  'linux/386',
+  'linux/arm64',
+  'linux/arm/v7',
+  'linux/arm/v6',
+  'linux/riscv64',
+  'linux/ppc64le',
+  'linux/s390x',
+  'linux/mips64le',
+  'linux/loong64',
+];
 
 /** `linux/amd64,linux/arm64`; undefined is this host's. Throws `invalid-argument`. */
 export function platformsOf(text: string | undefined): (string | undefined)[] {
