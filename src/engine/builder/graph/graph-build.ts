@@ -14,6 +14,7 @@ import type { Lease } from '../../../state/leases.ts';
 import type { BuildResult } from '../../engine.ts';
 import type { BuilderParts } from '../builder-parts.ts';
 import type { BuildSession } from '../build-session.ts';
+import type { HeldClientFiles } from '../client-files/client-files.ts';
 import { BuildContexts } from '../contexts.ts';
 import type { BuiltImage } from '../outputs/built-image.ts';
 import { checkOutputs, type ClientOutput } from '../outputs/deliver.ts';
@@ -110,6 +111,7 @@ class OpenGraphBuild implements AsyncDisposable {
   readonly #turn: CacheTurn;
   readonly #running = new Set<Promise<unknown>>();
   readonly #commands = new Gate(MAX_COMMANDS);
+  readonly #clientFiles = new Map<string, HeldClientFiles>();
   #names = 0;
 
   constructor(own: OpenParts) {
@@ -209,6 +211,7 @@ class OpenGraphBuild implements AsyncDisposable {
       secrets: this.#contexts.secrets,
       auth,
       signal: options.signal,
+      clientFiles: this.#clientFiles,
       commands: this.#commands,
       held: this.#held,
       temporary: () => join(directory, `step-${++this.#names}`),

@@ -6,6 +6,7 @@ import type { Lease } from '../../../state/leases.ts';
 import type { BuildSession } from '../build-session.ts';
 import type { BuilderParts } from '../builder-parts.ts';
 import { copySelection, digestSelection } from '../../../build/copy-files.ts';
+import type { HeldClientFiles } from '../client-files/client-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
 import { stepKey } from '../stages/stage-state.ts';
@@ -27,6 +28,8 @@ export interface GraphContext {
   readonly secrets: SourceSecrets;
   readonly auth: Readonly<Record<string, AuthConfig>>;
   readonly signal: AbortSignal;
+  /** Directories of the client that are here, by their keys: of one build each is brought once. */
+  readonly clientFiles: Map<string, HeldClientFiles>;
   /** Commands of one build that run side by side: a graph may have any number. */
   readonly commands: Gate;
   /** Released when nothing of the build is needed any more. */

@@ -98,11 +98,15 @@ function stackOfImage(config: ImageConfig, chain: LayerStack['chain'], key: Laye
 }
 
 async function clientFiles(
-  { parts, held, signal, onMade }: VertexContext,
+  { parts, held, signal, onMade, clientFiles: known }: VertexContext,
   { directory }: Extract<GraphSource, { kind: 'client' }>,
 ): Promise<GraphValue> {
-  onMade();
-  const files = held.use(await parts.files.hold(directory, signal));
+  let files = known.get(directory.key);
+  if (!files) {
+    onMade();
+    files = held.use(await parts.files.hold(directory, signal));
+    known.set(directory.key, files);
+  }
   return {
     kind: 'files',
     place: {
