@@ -39,8 +39,6 @@ export type FromWorker =
 
 /** Bytes that may be on their way in either direction. */
 export const WINDOW = 2 << 20;
-/** Chunks that come while the thread still has some are sent together, up to this: each message costs both sides. */
-const BATCH = 512 << 10;
 
 /** All kinds of jobs share them: a build's go through four of them one after the other. */
 const threads = new JobThreads();
@@ -97,8 +95,6 @@ class Job {
   #wakeReader: (() => void) | undefined;
   #wakeInput: (() => void) | undefined;
   #inFlight = 0;
-  /** Copied already, and not sent. */
-  #batch: { readonly bytes: Uint8Array<ArrayBuffer>; filled: number } | undefined;
   #over = false;
   #inputError: unknown;
 
@@ -123,7 +119,6 @@ class Job {
           return;
         case 'consumed':
           this.#inFlight -= message.bytes;
-          if (this.#inFlight === 0) this.#sendBatch();
           this.#wakeInput?.();
           return;
         case 'done':
@@ -183,44 +178,15 @@ class Job {
         }
         if (this.#over) return;
         if (chunk.length === 0) continue;
-        if (give && isWhole(chunk)) {
-          this.#sendBatch();
-          this.#sendInput(chunk);
-        } else this.#add(chunk);
+        const given = give && isWhole(chunk) ? chunk : new Uint8Array(chunk);
+        this.#inFlight += given.length;
+        this.#send({ kind: 'input', chunk: given }, [given.buffer as ArrayBuffer]);
       }
-      this.#sendBatch();
       if (!this.#over) this.#send({ kind: 'input', chunk: undefined });
     } catch (error) {
       this.#inputError = error;
       this.cancel();
     }
-  }
-
-  #add(chunk: Uint8Array): void {
-    if (chunk.length >= BATCH) {
-      this.#sendBatch();
-      return this.#sendInput(new Uint8Array(chunk));
-    }
-    if (this.#batch && this.#batch.filled + chunk.length > BATCH) this.#sendBatch();
-    // A thread that waits gets what there is at once.
-    if (this.#inFlight === 0 && !this.#batch) return this.#sendInput(new Uint8Array(chunk));
-    this.#batch ??= { bytes: Buffer.allocUnsafeSlow(BATCH), filled: 0 };
-    this.#batch.bytes.set(chunk, this.#batch.filled);
-    this.#batch.filled += chunk.length;
-  }
-
-  #sendBatch(): void {
-    const batch = this.#batch;
-    if (!batch || this.#over) return;
-    this.#batch = undefined;
-    // What is sent goes with all of its memory.
-    const { bytes, filled } = batch;
-    this.#sendInput(filled < BATCH / 2 ? bytes.slice(0, filled) : bytes.subarray(0, filled));
-  }
-
-  #sendInput(chunk: Uint8Array): void {
-    this.#inFlight += chunk.length;
-    this.#send({ kind: 'input', chunk }, [chunk.buffer as ArrayBuffer]);
   }
 
   #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {
