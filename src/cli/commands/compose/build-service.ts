@@ -92,7 +92,8 @@ async function buildService(
   compose.onProgress({ kind: 'Image', name: service.image, status: 'Building' });
   const { stderr } = compose.cli.io;
   const prefix = options.alone ? undefined : new LinePrefix(stderr, `[${service.name}] `);
-  const screen: Output = options.quiet === true ? SILENT : (prefix ?? stderr);
+  const isQuiet = options.quiet === true || compose.flags.progress === 'quiet';
+  const screen: Output = isQuiet ? SILENT : (prefix ?? stderr);
   const io: Io = {
     ...compose.cli.io,
     stdout: screen,
@@ -101,9 +102,10 @@ async function buildService(
     stdin: () => Readable.from([Buffer.from(line.dockerfile ?? '')]) as unknown as NodeJS.ReadStream,
   };
   const cli = compose.cli.inside({ io, env: { ...compose.cli.env, ...line.env }, client: () => compose.client() });
-  const json = compose.flags.progress === 'json' ? ['--progress=rawjson'] : [];
+  // Rows that are redrawn are Compose's own: two of them would draw over each other.
+  const progress = `--progress=${compose.flags.progress === 'json' ? 'rawjson' : 'plain'}`;
   try {
-    const code = await runBuild(cli, [...json, ...line.words]);
+    const code = await runBuild(cli, [progress, ...line.words]);
     if (code !== 0) throw new CommandError('the build failed', code);
   } catch (error) {
     throw new CommandError(`failed to build ${service.name}: ${describeError(error)}`, 1, { cause: error });
