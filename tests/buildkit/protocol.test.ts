@@ -302,6 +302,30 @@ describe('the protocol of BuildKit, spoken badly', { concurrency: 1 }, () => {
     }
   });
 
+  test('a client that vanishes at the moment when all is built', async () => {
+    for (let round = 0; round < 6; round++) {
+      const client = await control();
+      const own = await session(files({ Dockerfile: `FROM busybox\nCOPY a /a\n`, a: `round ${round}` }));
+      const Ref = `built-${round}`;
+      const building = client.unary(Control, 'solve', { Ref, Session: own.id, Frontend: 'dockerfile.v0' });
+      building.catch(() => {});
+      const watcher = await control();
+      const status = watcher.open(Control, 'Status', {});
+      await status.send(toBinary(Control.method.status.input, create(Control.method.status.input, { Ref })));
+      status.end();
+      for await (const message of status.messages()) {
+        const { vertexes } = fromBinary(Control.method.status.output, message);
+        if (!vertexes.some(({ name, completed }) => name.includes('COPY a') && (round % 2 === 0 || completed)))
+          continue;
+        client.close();
+      }
+      // It may have been over already: what counts is that nothing is left.
+      await Promise.allSettled([building]);
+      own.cut();
+      watcher.close();
+    }
+  });
+
   test('afterwards all builds are over, and the next one works', async () => {
     const client = await control();
     const own = await session(files({ Dockerfile: 'FROM busybox\nRUN true\n' }));

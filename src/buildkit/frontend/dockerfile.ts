@@ -133,6 +133,10 @@ async function solve(
   const solved = Promise.withResolvers<readonly SolvedImage[]>();
   const wanted = Promise.withResolvers<readonly BuildOutputRequest[]>();
   wanted.promise.catch(() => {});
+  // A client that is gone when all is built says no more what becomes of it, and nobody is there to give it up.
+  const gone = (): void => wanted.reject(signal.reason as Error);
+  if (signal.aborted) gone();
+  else signal.addEventListener('abort', gone, { once: true });
   const stop = new AbortController();
   const work = engine.builder.build(
     undefined,
