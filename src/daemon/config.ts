@@ -182,6 +182,7 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     diskUnusedForMs: durationSetting('disk-unused-for', settings['disk-unused-for']),
     diskKeepLast: countSetting('disk-keep-last', settings['disk-keep-last']),
     trash: trashPolicy(settings),
+    usernsRemap: settings['userns-remap'] || undefined,
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
     imagePolicy: settings['image-policy'],

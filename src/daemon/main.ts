@@ -1,7 +1,7 @@
 /** `gantry daemon`: flags and settings, then the engine, then the doors to it. */
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
-import { errorMessage } from '../base/errors.ts';
+import { EngineError, errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
 import { whenThreadsRest } from '../base/worker-job.ts';
 import { enterOwnNamespace } from '../engine/own-namespace.ts';
@@ -39,6 +39,12 @@ function main(): void {
 }
 
 async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger): Promise<void> {
+  if (process.geteuid?.() !== 0) {
+    throw new EngineError(
+      'forbidden',
+      'the engine needs root, for mounts, networks and cgroups: sudo gantry daemon. There is no rootless engine; containers without root’s ids on the host are made with --userns auto or userns-remap',
+    );
+  }
   // Replaces this process: everything above happens once more, everything below only inside.
   const { dataRoot, execRoot } = config;
   for (const { fd } of inheritedSockets(process.env, process.pid)) keepOpenAcrossExec(fd);

@@ -48,6 +48,7 @@ export interface Settings {
   'disk-budget'?: string;
   'disk-unused-for'?: string;
   'disk-keep-last'?: number;
+  'userns-remap'?: string;
   trash?: boolean;
   'trash-age'?: string;
   'trash-size'?: string;
@@ -127,6 +128,7 @@ const fields: Fields<Settings> = {
   'disk-budget': string,
   'disk-unused-for': string,
   'disk-keep-last': int,
+  'userns-remap': string,
   trash: bool,
   'trash-age': string,
   'trash-size': string,
@@ -328,6 +330,7 @@ export const FLAGS: readonly Flag[] = [
   flag('disk-budget', 'disk-budget', text, 'SIZE', 'What images, cache, containers and logs may use of the disk'),
   flag('disk-unused-for', 'disk-unused-for', text, 'DURATION', 'Remove images and cache unused for so long, as 168h'),
   flag('disk-keep-last', 'disk-keep-last', number, 'COUNT', 'Newest images of each repository that stay (default 1)'),
+  flag('userns-remap', 'userns-remap', text, 'USER', 'Subordinate ids of this user for all containers (default none)'),
   flag('trash', 'trash', truth, undefined, 'Keep what is removed for a while, for gantry undo (default true)'),
   flag('trash-age', 'trash-age', text, 'DURATION', 'How long (default 24h)'),
   flag('trash-size', 'trash-size', text, 'SIZE', 'How much: a size, or a part of the disk (default 10%)'),

@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
 import type { TrashPolicy } from './trash/trash.ts';
+import type { ContainerIds } from '../state/containers.ts';
 import type { CachePolicy } from './builder/build-cache.ts';
 import { checkLogConfig } from '../runtime/spec/validate-log.ts';
 
@@ -86,6 +87,8 @@ export interface EngineConfig {
   readonly diskUnusedForMs: number | undefined;
   /** So many of the newest images of each repository stay whatever the budget. */
   readonly diskKeepLast: number;
+  /** Ids of the host that stand for those of all containers that ask for nothing else: `default`, `user`, `user:group` of subuid(5), or ranges. */
+  readonly usernsRemap: string | ContainerIds | undefined;
   /** How long what was removed can be brought back; undefined: not at all. */
   readonly trash: TrashPolicy | undefined;
   readonly debug: boolean;
@@ -142,6 +145,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     diskUnusedForMs: undefined,
     diskKeepLast: 1,
     trash: undefined,
+    usernsRemap: undefined,
     debug: false,
     report: () => {},
     ...withoutUndefined(options),

@@ -5,6 +5,7 @@ import { KeyedMutex } from '../base/mutex.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
 import { isFrozen } from '../linux/cgroup-stats.ts';
 import { readHostFacts } from '../linux/host-facts.ts';
+import { reclaimNullDevice } from '../linux/null-device.ts';
 import { unmount } from '../linux/mount.ts';
 import { isBelow, readMounts } from '../linux/mountinfo.ts';
 import { RegistryClient } from '../registry/client/registry-client.ts';
@@ -67,6 +68,8 @@ import { Trash, type TrashShelves } from './trash/trash.ts';
 import { EngineContainerVolumes } from './volumes/container-volumes.ts';
 import { MountedImages } from './volumes/mounted-images.ts';
 import { RunMounts } from './volumes/run-mounts.ts';
+import { DEFAULT_POOL, idsFor } from './userns/container-ids.ts';
+import { remappedIds, subordinateRange } from './userns/subordinate-ids.ts';
 import { Volumes } from './volumes/volumes.ts';
 
 /** Room for the database when the disk is full: hundreds of ends and removals. */
@@ -89,6 +92,9 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     await chmod(join(asked.dataRoot, name), 0o700);
   }
   const programs = await findPrograms(asked);
+  const { usernsRemap } = asked;
+  const remap = typeof usernsRemap === 'string' ? remappedIds(usernsRemap) : usernsRemap;
+  const idPool = subordinateRange('/etc/subuid', 'containers') ?? DEFAULT_POOL;
   const host = readHostFacts();
   const config: EngineConfig = {
     ...asked,
@@ -251,6 +257,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const context: ContainerContext = {
     config,
     store: containerStore,
+    idsFor: (hostConfig) => idsFor(hostConfig, containerStore.list(), { remap, pool: idPool }),
     trash,
     live: new LiveContainers(),
     locks: new KeyedMutex(),
@@ -258,7 +265,10 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     events,
     images: imageService,
     snapshots: snapshotter,
-    roots: new SnapshotRoots(snapshotter, execRoot),
+    roots: new SnapshotRoots(snapshotter, execRoot, {
+      root: join(dataRoot, 'snapshots'),
+      idsOf: (id) => containerStore.get(id)?.ids,
+    }),
     volumes: containerVolumes,
     secrets: new EngineContainerSecrets(secrets, secretFiles),
     networking,
@@ -353,6 +363,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   // a crash came between a network's being back and the end of its entry
   for (const { seq, content } of trashRecords.list('network'))
     if (networks.has(content.record.id)) trashRecords.delete(seq);
+  reclaimNullDevice(); // an engine may have died while a container was made
   await reconcile(context, trashRecords.containerIds());
   containerVolumes.recover();
   await volumes.recover();

@@ -1,8 +1,6 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { bind, check } from './libc.ts';
-import { pipe, readEnd } from './pipe.ts';
-import { spawnProcess, type SpawnedProcess } from './spawn.ts';
-import { TOOL_PATH } from './tool.ts';
+import { newUserNamespace } from './user-namespace.ts';
 
 /** Two ids that change places: what has the one on the disk is seen with the other, and made with it. */
 export type Swap = readonly [number, number];
@@ -12,24 +10,50 @@ export type Swap = readonly [number, number];
  * SystemCallError: `EINVAL` where the filesystem cannot, `ENOSYS` where the kernel cannot.
  */
 export async function mountIdmapped(source: string, target: string, ids: { uid: Swap; gid: Swap }): Promise<void> {
-  const namespace = await userNamespace(swapMap(ids.uid), swapMap(ids.gid));
+  await mountWithMaps(source, target, { uid: swapMap(ids.uid), gid: swapMap(ids.gid) });
+}
+
+/** The same with any maps, as user_namespaces(7) writes them: of ids on the disk to ids as they are seen. */
+export async function mountWithMaps(
+  source: string,
+  target: string,
+  maps: { readonly uid: string; readonly gid: string },
+): Promise<void> {
+  using namespaces = await newUserNamespace(maps);
+  const namespace = namespaces.user;
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  const tree = check(Number(openTree(SYS_OPEN_TREE, AT_FDCWD, source, flags)), 'open_tree', source);
   try {
-    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-    const tree = check(Number(openTree(SYS_OPEN_TREE, AT_FDCWD, source, flags)), 'open_tree', source);
-    try {
-      const attributes = Buffer.alloc(32);
-      attributes.writeBigUInt64LE(MOUNT_ATTR_IDMAP, 0);
-      attributes.writeBigUInt64LE(BigInt(namespace), 24);
-      const set = mountSetattr(SYS_MOUNT_SETATTR, tree, '', AT_EMPTY_PATH, attributes, attributes.length);
-      check(Number(set), 'mount_setattr', source);
-      const moved = moveMount(SYS_MOVE_MOUNT, tree, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
-      check(Number(moved), 'move_mount', target);
-    } finally {
-      closeSync(tree);
-    }
+    const attributes = Buffer.alloc(32);
+    attributes.writeBigUInt64LE(MOUNT_ATTR_IDMAP, 0);
+    attributes.writeBigUInt64LE(BigInt(namespace), 24);
+    const set = mountSetattr(SYS_MOUNT_SETATTR, tree, '', AT_EMPTY_PATH, attributes, attributes.length);
+    check(Number(set), 'mount_setattr', source);
+    const moved = moveMount(SYS_MOVE_MOUNT, tree, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+    check(Number(moved), 'move_mount', target);
   } finally {
-    closeSync(namespace);
+    closeSync(tree);
   }
+}
+
+/** Every id from 0 on for `size` ids and those from `base` on in each other's place; the others stay. `size` is at most `base`. */
+export function shiftMap({ base, size }: IdRange): string {
+  const extents = [
+    [0, base, size],
+    [size, size, base - size],
+    [base, 0, size],
+    [base + size, base + size, ALL_IDS - base - size],
+  ] as const;
+  return extents
+    .filter(([, , count]) => count > 0)
+    .map((extent) => `${extent.join(' ')}\n`)
+    .join('');
+}
+
+/** Ids of the host that stand for those from 0 on. */
+export interface IdRange {
+  readonly base: number;
+  readonly size: number;
 }
 
 /** A map of user_namespaces(7) over all ids: each is itself, but for two. */
@@ -51,43 +75,6 @@ export function swapMap([a, b]: Swap): string {
 
 /** Every id but the last, which stands for none. */
 const ALL_IDS = 0xffff_ffff;
-
-/** Only a process can make one, and a process with threads cannot: a shell does, and ends. */
-async function userNamespace(uidMap: string, gidMap: string): Promise<number> {
-  const [input, output] = [pipe(), pipe()];
-  const nothing = openSync('/dev/null', 'r+');
-  const stdout = readEnd(output.read);
-  try {
-    const child = startShell([input.read, output.write, nothing]);
-    let made = false;
-    for await (const _ of stdout) {
-      made = true;
-      break;
-    }
-    if (!made) throw new Error('this host allows no user namespaces');
-    writeFileSync(`/proc/${child.pid}/uid_map`, uidMap);
-    writeFileSync(`/proc/${child.pid}/gid_map`, gidMap);
-    return openSync(`/proc/${child.pid}/ns/user`, 'r');
-  } finally {
-    // the end of its input is the shell's end
-    closeSync(input.write);
-    stdout.destroy();
-  }
-}
-
-/** Takes the descriptors. */
-function startShell(fds: readonly number[]): SpawnedProcess {
-  try {
-    return spawnProcess({
-      path: '/usr/bin/unshare',
-      argv: ['unshare', '--user', 'sh', '-c', 'echo; read line'],
-      env: [TOOL_PATH],
-      fds,
-    });
-  } finally {
-    for (const fd of fds) closeSync(fd);
-  }
-}
 
 const SYS_OPEN_TREE = 428;
 const SYS_MOVE_MOUNT = 429;

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -7,11 +8,13 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmdirSync,
   symlinkSync,
 } from 'node:fs';
 import { bind, check } from './libc.ts';
 import { isBelow, mountOf, readMounts } from './mountinfo.ts';
-import { bindMount, mount, setPropagation } from './mount.ts';
+import { makeNodeAt } from './files.ts';
+import { bindMount, mount, setPropagation, unmount } from './mount.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
 
 export interface MountNamespaceRequest {
@@ -95,6 +98,33 @@ function prepare(roots: readonly string[]): void {
     bindMount(root, root, { recursive: true });
     setPropagation(root, 'private', { recursive: true });
   }
+  takeOwnNullDevice(roots[1]!);
+}
+
+/**
+ * A /dev/null that is the engine's alone: crun makes a container's standard streams its user's own, and one that is not used
+ * is /dev/null, which would be the host's.
+ */
+function takeOwnNullDevice(execRoot: string): void {
+  const parent = mountOf(readMounts(), NULL_DEVICE);
+  if (!parent) return;
+  if (parent.propagation.some((mark) => mark.startsWith('shared:'))) {
+    setPropagation(parent.mountPoint, 'slave');
+    setPropagation(parent.mountPoint, 'shared');
+  }
+  const place = `${execRoot}/null`;
+  mkdirSync(place, { recursive: true, mode: 0o700 });
+  mount({ type: 'tmpfs', source: 'null', options: ['nosuid', 'noexec', 'size=4096', 'mode=755'] }, place);
+  const directory = openSync(place, 'r');
+  try {
+    makeNodeAt(directory, 'null', 'character-device', 0o666, { major: 1, minor: 3 });
+    chmodSync(`${place}/null`, 0o666); // the mask took some of it
+    bindMount(`${place}/null`, NULL_DEVICE);
+  } finally {
+    closeSync(directory);
+    unmount(place, { detach: true });
+    rmdirSync(place);
+  }
 }
 
 /**
@@ -126,6 +156,7 @@ export function seesHybridCgroups(): boolean {
   return existsSync(`${HYBRID_ROOT}/cgroup.procs`);
 }
 
+const NULL_DEVICE = '/dev/null';
 const CGROUP_ROOT = '/sys/fs/cgroup';
 const HYBRID_ROOT = '/sys/fs/cgroup/unified';
 const CLONE_FS = 0x200;

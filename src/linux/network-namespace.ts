@@ -29,6 +29,11 @@ export class NetworkNamespace implements Disposable {
     return new NetworkNamespace(openSync(path, 'r'));
   }
 
+  /** Takes the descriptor over. */
+  static of(fd: number): NetworkNamespace {
+    return new NetworkNamespace(fd);
+  }
+
   /** A new one, with nothing in it but a loopback that is down. Takes the kernel about a millisecond. */
   static create(): NetworkNamespace {
     using home = NetworkNamespace.current();

@@ -63,8 +63,7 @@ function setHostSysctls(settings: BridgeSettings): void {
 }
 
 /** A new namespace with its loopback up. */
-export function newSandbox(): NetworkNamespace {
-  const namespace = NetworkNamespace.create();
+export function newSandbox(namespace = NetworkNamespace.create()): NetworkNamespace {
   using links = new RouteNetlink(namespace);
   links.setUp(LOOPBACK);
   return namespace;

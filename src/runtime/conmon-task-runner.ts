@@ -1,3 +1,4 @@
+import { reclaimNullDevice } from '../linux/null-device.ts';
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
@@ -114,6 +115,7 @@ export class ConmonTaskRunner implements TaskRunner {
       writeMonitorRecord(bundle, { ...monitor.identity, stdin: null });
       const limit = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
       const result = await within(limit, created);
+      reclaimNullDevice();
       if (result === undefined) {
         throw new EngineError(
           'timeout',

@@ -2,6 +2,7 @@ import type { Bytes } from '../content/content-store.ts';
 import type { Compression } from '../content/compression.ts';
 import type { DiffId } from '../oci/digest.ts';
 import type { WhiteoutMode } from './extractor.ts';
+import type { ShiftedIds } from './shifted-ids.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 
 /** An archive: a file by its absolute path, or bytes. Gzip and zstd are recognised by their first bytes. */
@@ -24,6 +25,8 @@ export interface ApplyLayerOptions {
   /** Accept bzip2 and xz too, through the host's own programs. For archives that people hand over, not for layers. */
   readonly allowExternal?: boolean | undefined;
   /** Give everything this owner. */
+  /** As the extractor has it. */
+  readonly ids?: ShiftedIds | undefined;
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Throw `invalid-argument` rather than replace a directory with something else, or something else with a directory. */
   readonly noOverwriteDirNonDir?: boolean | undefined;

@@ -7,6 +7,7 @@ import { type FileKind, type FileStat, tryReadLinkAt, statAt } from '../linux/fi
 import { applyLayerJob } from './apply-layer-job.ts';
 import type { ArchivePutOptions, ContainerPath } from './container-archive.ts';
 import { RootedDirectory } from './rooted-directory.ts';
+import { shifted } from './shifted-ids.ts';
 import { TreeArchive } from './tree-archive.ts';
 
 /** The worker's side of `archiveStat`. */
@@ -29,7 +30,12 @@ export async function archiveGetJob(place: ContainerPath, context: JobContext): 
   const { name, parent, entry } = locate(root, place);
   // `/s/link/..` is called what it turns out to be; `/` and `.` are names that clients cut off again.
   const as = name === '..' ? (root.resolved.at(-1) ?? '/') : name;
-  const archive = new TreeArchive({ overlay: false, skipKernelFilesystems: true, check: () => context.check() });
+  const archive = new TreeArchive({
+    overlay: false,
+    skipKernelFilesystems: true,
+    ids: place.ids,
+    check: () => context.check(),
+  });
   for (const chunk of archive.object(parent, entry, as)) await context.write(chunk);
   for (const chunk of archive.end()) await context.write(chunk);
 }
@@ -47,7 +53,13 @@ export async function archivePutJob(
         path: undefined,
         // The directory that was found, whatever its name leads to by now.
         target: `/proc/self/fd/${directory}`,
-        options: { ...options, whiteouts: 'literal', allowExternal: true },
+        options: {
+          ...options,
+          owner: ownerOnHost(options.owner, place.ids),
+          ids: place.ids,
+          whiteouts: 'literal',
+          allowExternal: true,
+        },
       },
       context,
     );
@@ -57,6 +69,10 @@ export async function archivePutJob(
       throw new EngineError('invalid-argument', 'mounted volume is marked read-only', { cause: error });
     throw error;
   }
+}
+
+function ownerOnHost(owner: ArchivePutOptions['owner'], ids: ContainerPath['ids']): ArchivePutOptions['owner'] {
+  return owner && ids ? { uid: shifted(owner.uid, ids.uid), gid: shifted(owner.gid, ids.gid) } : owner;
 }
 
 interface Located {

@@ -1,5 +1,6 @@
 import type { PathStat } from '../api/container.ts';
 import type { Bytes } from '../content/content-store.ts';
+import type { ShiftedIds } from './shifted-ids.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 
 /** A path in a container, as its processes see it. */
@@ -13,6 +14,8 @@ export interface ContainerPath {
   readonly path: string;
   /** How the client called the container, for messages. */
   readonly container: string;
+  /** Of its user namespace. */
+  readonly ids?: ShiftedIds | undefined;
 }
 
 /** `docker cp`'s view of what is at the path: a symlink is told as such, with the path it leads to in the container. Throws `not-found` (`Could not find the file … in container …`), `invalid-argument`. */

@@ -2,15 +2,16 @@ import { createHash } from 'node:crypto';
 import type { JobContext } from '../base/worker-server.ts';
 import { RootedDirectory } from './rooted-directory.ts';
 import type { LayerDigest } from './diff-layer.ts';
+import type { ShiftedIds } from './shifted-ids.ts';
 import { TreeArchive } from './tree-archive.ts';
 
 /** The worker's side of `diffLayer` and `tarTree`. */
 export async function archiveJob(
-  { directory, overlay }: { directory: string; overlay: boolean },
+  { directory, overlay, ids }: { directory: string; overlay: boolean; ids?: ShiftedIds | undefined },
   context: JobContext,
 ): Promise<void> {
   using root = new RootedDirectory(directory);
-  const archive = new TreeArchive({ overlay, check: () => context.check() });
+  const archive = new TreeArchive({ overlay, ids, check: () => context.check() });
   for (const chunk of archive.directory(root.fd)) await context.write(chunk);
   for (const chunk of archive.end()) await context.write(chunk);
 }

@@ -1,5 +1,6 @@
 import type { Bytes } from '../content/content-store.ts';
 import type { DiffId } from '../oci/digest.ts';
+import type { ShiftedIds } from './shifted-ids.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 
 export interface LayerDigest {
@@ -49,6 +50,9 @@ export async function digestLayer(
 }
 
 /** A whole tree, an unpacked or mounted root, as a tar with names relative to it (`docker export`). */
-export function tarTree(root: string, { signal }: { signal?: AbortSignal | undefined } = {}): Bytes {
-  return filesystemWorker.stream({ job: 'tree', parameters: { directory: root }, signal });
+export function tarTree(
+  root: string,
+  { signal, ids }: { signal?: AbortSignal | undefined; ids?: ShiftedIds | undefined } = {},
+): Bytes {
+  return filesystemWorker.stream({ job: 'tree', parameters: { directory: root, ids }, signal });
 }

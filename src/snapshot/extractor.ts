@@ -1,3 +1,4 @@
+import { type ShiftedIds, shifted } from './shifted-ids.ts';
 import { constants, fchmodSync, fchownSync, ftruncateSync, writeSync, chmodSync } from 'node:fs';
 import { type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
@@ -70,6 +71,8 @@ export interface ExtractorOptions {
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Takes files without attributes; owner and time of those are its own affair. */
   readonly keeper?: FileKeeper | undefined;
+  /** What the archive's owners are on this filesystem. */
+  readonly ids?: ShiftedIds | undefined;
   readonly maxEntries: number;
   /** Bytes of all files together. */
   readonly maxBytes: number;
@@ -110,7 +113,9 @@ export class Extractor implements TarHandler, Disposable {
     return this.#entries;
   }
 
-  entry(header: TarHeader): void {
+  entry(given: TarHeader): void {
+    const { ids } = this.#options;
+    const header = ids ? { ...given, uid: shifted(given.uid, ids.uid), gid: shifted(given.gid, ids.gid) } : given;
     if (++this.#entries > this.#options.maxEntries) {
       throw new EngineError('too-large', `the archive has more than ${this.#options.maxEntries} entries`);
     }

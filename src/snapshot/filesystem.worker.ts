@@ -5,6 +5,7 @@ import { compressJob } from './compress-layer-job.ts';
 import { archiveGetJob, archivePutJob, archiveStatJob } from './container-archive-job.ts';
 import { archiveJob, digestJob } from './diff-layer-job.ts';
 import { syncTreesJob } from './sync-trees-job.ts';
+import type { ShiftedIds } from './shifted-ids.ts';
 import { removeJob, syncJob, usageJob } from './tree-jobs.ts';
 
 export const jobs: Jobs = {
@@ -19,6 +20,7 @@ export const jobs: Jobs = {
   remove: removeJob,
   sync: syncJob,
   'sync-trees': syncTreesJob,
-  tree: ({ directory }: { directory: string }, context) => archiveJob({ directory, overlay: false }, context),
+  tree: ({ directory, ids }: { directory: string; ids?: ShiftedIds }, context) =>
+    archiveJob({ directory, overlay: false, ids }, context),
   usage: usageJob,
 };

@@ -1,3 +1,4 @@
+import { type ShiftedIds, unshifted } from './shifted-ids.ts';
 import { constants, readSync, statfsSync } from 'node:fs';
 import { type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
@@ -24,6 +25,8 @@ export interface TreeArchiveOptions {
   readonly takeMemory?: () => Buffer<ArrayBuffer>;
   /** Leave mounted `/proc`, `/sys` and their like empty: what is in them are no files. */
   readonly skipKernelFilesystems?: boolean;
+  /** The owners on this filesystem are those of a container's user namespace: the archive has the container's own. */
+  readonly ids?: ShiftedIds | undefined;
   /** Called for each name; may throw to stop. */
   readonly check: () => void;
 }
@@ -53,7 +56,7 @@ export class TreeArchive {
 
   /** Everything in the open directory, names relative to it; `prefix` (ends with `/`) goes before each. */
   *directory(fd: number, prefix: ByteString = ''): Generator<Uint8Array<ArrayBuffer>> {
-    const stat = statFd(fd);
+    const stat = this.#stat(statFd(fd));
     const xattrs = xattrsOf(fd);
     // Readers take a root for granted; it is written down only when it is not the usual one.
     if (prefix === '' && (stat.mode !== 0o755 || stat.uid !== 0 || stat.gid !== 0 || xattrs.size > 0)) {
@@ -85,7 +88,8 @@ export class TreeArchive {
 
   *#entry(parent: number, name: ByteString, path: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
     this.#options.check();
-    const stat = statAt(parent, name);
+    const found = statAt(parent, name);
+    const stat = found && this.#stat(found);
     if (!stat || stat.kind === 'socket') return;
     if (this.#options.overlay) {
       if (path.length > TAR_LIMITS.path) {
@@ -119,7 +123,9 @@ export class TreeArchive {
     if (fd === undefined) return;
     try {
       const prefix = path.endsWith('/') ? path : `${path}/`;
-      yield* this.#append(encodeHeader(describe(prefix, 'directory', statFd(fd), { xattrs: xattrsOf(fd) })));
+      yield* this.#append(
+        encodeHeader(describe(prefix, 'directory', this.#stat(statFd(fd)), { xattrs: xattrsOf(fd) })),
+      );
       if (this.#options.skipKernelFilesystems && isKernelFilesystem(fd)) return;
       if (this.#options.overlay && isOpaque(fd)) {
         yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: `${prefix}${OPAQUE_MARK}`, mode: 0o600 })));
@@ -134,7 +140,7 @@ export class TreeArchive {
     const fd = tryOpenAt(parent, name, READ_FILE);
     if (fd === undefined) return;
     try {
-      const stat = statFd(fd);
+      const stat = this.#stat(statFd(fd));
       if (stat.kind !== 'file') return;
       yield* this.#append(encodeHeader(describe(path, 'file', stat, { size: stat.size, xattrs: xattrsOf(fd) })));
       yield* this.#content(fd, stat.size);
@@ -177,6 +183,12 @@ export class TreeArchive {
     if (!this.#options.reuseChunks) this.#chunk = this.#memory();
     this.#used = 0;
     return full;
+  }
+
+  /** With the owners that the archive tells. */
+  #stat(stat: FileStat): FileStat {
+    const { ids } = this.#options;
+    return ids ? { ...stat, uid: unshifted(stat.uid, ids.uid), gid: unshifted(stat.gid, ids.gid) } : stat;
   }
 
   #memory(): Buffer<ArrayBuffer> {

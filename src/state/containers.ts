@@ -41,8 +41,16 @@ export interface ContainerRecord {
   readonly restartCount: number;
   /** A person stopped it: `unless-stopped` leaves it alone when the engine starts again. */
   readonly stoppedByHand: boolean;
+  /** The host's ids that it has for its own, in a user namespace; undefined: it has the host's. */
+  readonly ids?: ContainerIds;
   /** What happened to it, oldest first; the newest of it. */
   readonly facts?: readonly ContainerFact[];
+}
+
+/** Ranges of the host's users and groups that stand for a container's, from 0 on. On the disk its files have its own ids. */
+export interface ContainerIds {
+  readonly uid: { readonly base: number; readonly size: number };
+  readonly gid: { readonly base: number; readonly size: number };
 }
 
 /** A mount of the container; `anonymous` volumes go with it when it is removed with its volumes. */

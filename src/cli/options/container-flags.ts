@@ -164,7 +164,7 @@ export const CONTAINER_FLAGS = {
   ),
   'use-api-socket': bool("Bind mount the engine's API socket"),
   user: string('Username or UID (format: <name|uid>[:<group|gid>])', { short: 'u' }),
-  userns: string('User namespace to use'),
+  userns: string('User namespace to use ("host"|"auto[:size=N]")', { complete: ['host', 'auto'] }),
   uts: string('UTS namespace to use'),
   volume: list('Bind mount a volume', { short: 'v' }),
   'volume-driver': string('Optional volume driver for the container'),

@@ -184,7 +184,7 @@ function resources(flags: ContainerFlags, given: ReadonlySet<string>): HostConfi
 function checkModes(flags: ContainerFlags): void {
   if (!/^($|host$|container:.+)/.test(flags.pid)) throw new Error('--pid: invalid PID mode');
   if (!['', 'host'].includes(flags.uts)) throw new Error('--uts: invalid UTS mode');
-  if (!['', 'host'].includes(flags.userns)) throw new Error('--userns: invalid USER mode');
+  if (!/^(?:host|auto(?::size=\d{1,9})?)?$/.test(flags.userns)) throw new Error('--userns: invalid USER mode');
   if (!['', 'host', 'private'].includes(flags.cgroupns)) throw new Error('--cgroupns: invalid CGROUP mode');
 }
 

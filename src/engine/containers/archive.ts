@@ -21,7 +21,7 @@ export async function exportContainer(
   publishContainerEvent(context, record, 'export');
   const done = (): Promise<void> => context.roots.release(record.id);
   try {
-    return andThen(await context.files.export(root, options), done);
+    return andThen(await context.files.export(root, { ...options, ids: record.ids }), done);
   } catch (error) {
     await done();
     throw error;
@@ -41,7 +41,7 @@ export async function archiveGet(
   const record = findContainer(context, nameOrId);
   const { root, done } = await openRoot(context, record);
   try {
-    const { stat, tar } = await context.files.get(root, path, nameOrId, options);
+    const { stat, tar } = await context.files.get(root, path, nameOrId, { ...options, ids: record.ids });
     publishContainerEvent(context, record, 'archive-path');
     return { stat, tar: andThen(tar, done) };
   } catch (error) {
@@ -65,7 +65,7 @@ export async function archivePut(
   await withRoot(context, record, async (root) => {
     // as Docker has it: without a user of the container's own the archive's owners stay
     const owner = copyUidGid && record.config.User ? await context.specs.user(record, root) : undefined;
-    await context.files.put(root, path, tar, nameOrId, { ...rest, ...(owner && { owner }) });
+    await context.files.put(root, path, tar, nameOrId, { ...rest, ids: record.ids, ...(owner && { owner }) });
   });
   publishContainerEvent(context, record, 'extract-to-dir');
 }

@@ -1,9 +1,9 @@
-import type { ContainerStats } from '../../api/container.ts';
+import type { ContainerStats, HostConfig } from '../../api/container.ts';
 import { EngineError, notFound } from '../../base/errors.ts';
 import type { KeyedMutex } from '../../base/mutex.ts';
 import type { TaskRunner } from '../../runtime/task.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { ContainerRecord, ContainerStore } from '../../state/containers.ts';
+import type { ContainerIds, ContainerRecord, ContainerStore } from '../../state/containers.ts';
 import type { BackgroundWork } from '../background.ts';
 import type { EngineConfig } from '../config.ts';
 import type { EventService } from '../engine.ts';
@@ -34,6 +34,8 @@ export interface ContainerContext {
   readonly snapshots: Snapshotter;
   readonly roots: ContainerRoots;
   readonly volumes: ContainerVolumes;
+  /** The ids that a new container gets. Throws as `idsFor`. */
+  readonly idsFor: (hostConfig: HostConfig) => ContainerIds | undefined;
   readonly secrets: ContainerSecrets;
   /** Where removed ones go. */
   readonly trash: Pick<Trash, 'ticket' | 'put'>;

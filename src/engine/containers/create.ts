@@ -64,6 +64,7 @@ export async function createContainer(
     restartCount: 0,
     stoppedByHand: false,
   };
+  context.idsFor(hostConfig); // refused before anything is made
   warnings.push(...context.networking.check(networkedContainer(context, record)));
 
   const mounts: readonly ContainerMount[] = await volumes.plan({ id, config, hostConfig, image: image.config.config });
@@ -118,7 +119,10 @@ function joinById(context: Pick<ContainerContext, 'store'>, hostConfig: HostConf
 }
 
 /** A generated name that was taken in the meantime is made again; a given one is refused. */
-function insert(context: ContainerContext, record: ContainerRecord, given: boolean): void {
+function insert(context: ContainerContext, made: ContainerRecord, given: boolean): void {
+  // in the same stretch as its writing: nobody else takes the range in between
+  const ids = context.idsFor(made.hostConfig);
+  const record = ids ? { ...made, ids } : made;
   if (given) {
     refuseTakenName(context, record.name);
     context.store.insert(record);

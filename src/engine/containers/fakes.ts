@@ -92,6 +92,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     volumes: {
       plan: async () => [],
       prepare: async () => ({ mounts: [] }),
+      shifted: async (_record, mounts) => mounts,
       unmount: async () => {},
       release: note('release-volumes'),
     },
@@ -102,6 +103,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       runEnded: async () => {},
       committed: async () => {},
     },
+    idsFor: () => undefined,
     trash: { ticket: () => undefined, put: () => {} },
     findNetwork: async () => undefined,
     networking: {

@@ -5,11 +5,12 @@ import { changes } from '../../snapshot/changes.ts';
 import { archiveGet, archivePut, archiveStat } from '../../snapshot/container-archive.ts';
 import { tarTree } from '../../snapshot/diff-layer.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { ContainerRecord } from '../../state/containers.ts';
+import type { ContainerIds, ContainerRecord } from '../../state/containers.ts';
 import type { ContainerFiles } from './parts.ts';
 
 type PutOptions = OperationOptions & {
   owner?: { readonly uid: number; readonly gid: number };
+  ids?: ContainerIds | undefined;
   noOverwriteDirNonDir?: boolean;
 };
 
@@ -25,8 +26,11 @@ export class SnapshotFiles implements ContainerFiles {
     return changes(this.#snapshots.changesDir(id), this.#snapshots.lowerDirs(id));
   }
 
-  async export(root: string, { signal }: OperationOptions = {}): Promise<Bytes> {
-    return tarTree(root, { signal });
+  async export(
+    root: string,
+    { signal, ids }: OperationOptions & { ids?: ContainerIds | undefined } = {},
+  ): Promise<Bytes> {
+    return tarTree(root, { signal, ids });
   }
 
   stat(root: string, path: string, container: string): Promise<PathStat> {
@@ -37,13 +41,13 @@ export class SnapshotFiles implements ContainerFiles {
     root: string,
     path: string,
     container: string,
-    { signal }: OperationOptions = {},
+    { signal, ids }: OperationOptions & { ids?: ContainerIds | undefined } = {},
   ): Promise<{ stat: PathStat; tar: Bytes }> {
-    return archiveGet({ root, path, container }, { signal });
+    return archiveGet({ root, path, container, ids }, { signal });
   }
 
   async put(root: string, path: string, tar: Bytes, container: string, options: PutOptions = {}): Promise<void> {
-    const { signal, owner, noOverwriteDirNonDir } = options;
-    await archivePut({ root, path, container }, tar, { signal, owner, noOverwriteDirNonDir });
+    const { signal, owner, ids, noOverwriteDirNonDir } = options;
+    await archivePut({ root, path, container, ids }, tar, { signal, owner, noOverwriteDirNonDir });
   }
 }

@@ -13,6 +13,6 @@ export function networkedContainer(
   context: { readonly config: EngineConfig },
   record: ContainerRecord,
 ): NetworkedContainer {
-  const { id, name, config, hostConfig, networks } = record;
-  return { id, name, config, hostConfig, networks, directory: containerDirectory(context, id) };
+  const { id, name, config, hostConfig, networks, ids } = record;
+  return { id, name, config, hostConfig, networks, ids, directory: containerDirectory(context, id) };
 }

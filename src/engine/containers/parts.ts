@@ -7,7 +7,7 @@ import type { ImageConfig, ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { OciSpec, ProcessSpec, LinuxResources } from '../../runtime/spec/oci-spec.ts';
 import type { OutputChunk, TaskLog } from '../../runtime/task.ts';
-import type { ContainerMount, ContainerRecord } from '../../state/containers.ts';
+import type { ContainerIds, ContainerMount, ContainerRecord } from '../../state/containers.ts';
 import type { PreparedNetwork } from '../networks/networking.ts';
 import type { TrashTicket } from '../trash/trash.ts';
 
@@ -34,6 +34,8 @@ export interface ContainerVolumes {
   plan(request: VolumePlanRequest): Promise<readonly ContainerMount[]>;
   /** Before every start, with the root mounted: sources exist, volumes are mounted, empty ones are filled from the image. Throws `invalid-argument` in Docker's words. */
   prepare(record: ContainerRecord, rootfs: string): Promise<PreparedMounts>;
+  /** Mounts of the engine's own, seen with the ids of the container's user namespace where it has one. Undone by `unmount`. */
+  shifted(record: ContainerRecord, mounts: readonly UserMount[]): Promise<readonly UserMount[]>;
   /** After every run, or a failed start: undoes what `prepare` mounted on the host. Idempotent. */
   unmount(record: ContainerRecord): Promise<void>;
   /** The container is gone: nothing keeps its volumes any more; the anonymous ones are deleted when asked. */
@@ -132,18 +134,18 @@ export interface LogReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Files of containers. `root` is hostile ground: no link in it leads out. `container` is what the user called it, for messages. */
+/** Files of containers; `ids` are those of a user namespace, which `root` is seen with. `root` is hostile ground: no link in it leads out. `container` is what the user called it, for messages. */
 export interface ContainerFiles {
   /** What the container's snapshot changed. */
   changes(record: ContainerRecord): Promise<FilesystemChange[]>;
-  export(root: string, options?: OperationOptions): Promise<Bytes>;
+  export(root: string, options?: OperationOptions & { ids?: ContainerIds | undefined }): Promise<Bytes>;
   /** Throws `not-found`: `Could not find the file … in container …`. */
   stat(root: string, path: string, container: string): Promise<PathStat>;
   get(
     root: string,
     path: string,
     container: string,
-    options?: OperationOptions,
+    options?: OperationOptions & { ids?: ContainerIds | undefined },
   ): Promise<{ stat: PathStat; tar: Bytes }>;
   put(
     root: string,
@@ -153,6 +155,7 @@ export interface ContainerFiles {
     options?: OperationOptions & {
       noOverwriteDirNonDir?: boolean;
       owner?: { readonly uid: number; readonly gid: number };
+      ids?: ContainerIds | undefined;
     },
   ): Promise<void>;
 }

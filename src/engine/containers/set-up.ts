@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Gate } from '../../base/gate.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
@@ -41,8 +41,9 @@ async function setUp(
   const network = prepared.value;
   const rootfs = mounted.value;
   const volumes = await context.volumes.prepare(record, rootfs);
-  const secrets = context.secrets.prepare(record, volumes.mounts);
+  const secrets = await context.volumes.shifted(record, context.secrets.prepare(record, volumes.mounts));
   const mounts = { ...volumes, mounts: [...volumes.mounts, ...secrets] };
+  ownFiles(record, network);
   const spec = await context.specs.build({ record, rootfs, network, mounts, joins: joinedPids(context, record) });
   const [rows = 0, columns = 0] = hostConfig.ConsoleSize ?? [];
   // networking makes it for its files, but not for a container that uses another's
@@ -62,6 +63,14 @@ async function setUp(
   });
   context.networking.started(id, task.pid);
   return { network, task };
+}
+
+/** A container's root may write into its own /etc/hosts, by whichever id it goes on the host. */
+function ownFiles({ ids, hostConfig }: ContainerRecord, { files }: PreparedNetwork): void {
+  if (!ids || hostConfig.NetworkMode?.startsWith('container:')) return;
+  for (const file of [files.hosts, files.hostname, files.resolvConf]) {
+    if (file !== '') chownSync(file, ids.uid.base, ids.gid.base);
+  }
 }
 
 /** A port or address that only a run's unfinished clean-up still holds is waited for, not refused. */

@@ -50,7 +50,13 @@ export class ContainerShelf implements TrashShelf<Extract<TrashContent, { kind: 
     await this.#restoreVolumes(record.mounts.flatMap(({ point }) => (point.Type === 'volume' ? [point.Name!] : [])));
     await context.locks.run(id, async () => {
       refuseTakenName(context, name);
-      const restored = withFact({ ...record, attachment: undefined }, { Kind: 'restored', By: presentAuthor() });
+      const { ids: _, ...kept } = record;
+      // its old ids may be another's by now; on the disk its files have its own
+      const ids = record.ids && context.idsFor(record.hostConfig);
+      const restored = withFact(
+        { ...kept, ...(ids && { ids }), attachment: undefined },
+        { Kind: 'restored', By: presentAuthor() },
+      );
       context.store.restore(restored, taken);
       publishContainerEvent(context, restored, 'create');
     });

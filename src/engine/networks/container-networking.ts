@@ -5,6 +5,7 @@ import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
+import { newUserNamespace } from '../../linux/user-namespace.ts';
 import { newSandbox } from '../../network/bridge.ts';
 import type { NameSockets } from '../../network/dns/name-server.ts';
 import type { FirewallTable } from '../../network/firewall-table.ts';
@@ -19,7 +20,7 @@ import type { NetworkRegistry } from './network-registry.ts';
 import { networkSettings } from './network-settings.ts';
 import type { ContainerDirectory, NetworkedContainer, Networking, PreparedNetwork } from './networking.ts';
 import type { PortChange, PublishedPorts } from './published-ports.ts';
-import type { NetworkRun, RunNetworks } from './run-networks.ts';
+import { closeNamespaces, type NetworkRun, type RunNetworks } from './run-networks.ts';
 
 export interface ContainerNetworkingOptions {
   readonly registry: NetworkRegistry;
@@ -116,6 +117,7 @@ export class ContainerNetworking implements Networking {
     const onHost = other.attachment?.mode === 'host';
     return {
       namespace: onHost ? 'host' : { path: `/proc/${other.pid}/ns/net` },
+      ...(container.ids && { userNamespace: `/proc/${other.pid}/ns/user` }),
       files: filePaths(other.directory),
       attachment: { ...bareAttachment('container', {}), sandboxId: '' },
       keep: [],
@@ -129,8 +131,8 @@ export class ContainerNetworking implements Networking {
     const { runs, ports, names, containers, fileDefaults } = this.#options;
     const linked = linkedContainers(container, containers);
     try {
-      const namespace = newSandbox();
-      const run: NetworkRun = { container, namespace, attachment: bareAttachment('bridge', {}) };
+      const { namespace, userNamespace } = await newNamespaces(container);
+      const run: NetworkRun = { container, namespace, userNamespace, attachment: bareAttachment('bridge', {}) };
       runs.set(run);
       for (const [name, wanted] of wantedNetworks(container)) await runs.connect(run, namespace, name, wanted);
       const published = ports.publish(run);
@@ -150,6 +152,7 @@ export class ContainerNetworking implements Networking {
       if (sockets) run.attachment = { ...run.attachment, nameSockets: socketNames(sockets) };
       return {
         namespace: { path: namespace.path },
+        ...(userNamespace !== undefined && { userNamespace: `/proc/${process.pid}/fd/${userNamespace}` }),
         files: filePaths(container.directory),
         attachment: run.attachment,
         keep: sockets ? [sockets.udp, sockets.tcp] : [],
@@ -165,8 +168,7 @@ export class ContainerNetworking implements Networking {
 
   started(containerId: string): void {
     const run = this.#options.runs.get(containerId);
-    run?.namespace?.close();
-    if (run) run.namespace = undefined;
+    if (run) closeNamespaces(run);
   }
 
   async release(containerId: string): Promise<void> {
@@ -270,4 +272,14 @@ function heldSockets(
   if (udp !== undefined && tcp !== undefined) return { udp, tcp };
   for (const fd of [udp, tcp]) if (fd !== undefined) closeSync(fd);
   return undefined;
+}
+
+/** A network namespace is its user namespace's: processes inside have no rights over one of the host's. */
+async function newNamespaces({
+  ids,
+}: NetworkedContainer): Promise<{ namespace: NetworkNamespace; userNamespace: number | undefined }> {
+  if (!ids) return { namespace: newSandbox(), userNamespace: undefined };
+  const map = ({ base, size }: { base: number; size: number }): string => `0 ${base} ${size}\n`;
+  const made = await newUserNamespace({ uid: map(ids.uid), gid: map(ids.gid) }, { network: true });
+  return { namespace: newSandbox(NetworkNamespace.of(made.network!)), userNamespace: made.user };
 }

@@ -1,6 +1,6 @@
 import type { ContainerConfig, HostConfig, NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
-import type { NetworkAttachment } from '../../state/containers.ts';
+import type { ContainerIds, NetworkAttachment } from '../../state/containers.ts';
 import type { PortChange } from './published-ports.ts';
 
 /**
@@ -57,6 +57,8 @@ export interface NetworkedContainer {
   readonly hostConfig: HostConfig;
   /** `NetworkingConfig.EndpointsConfig` of the create request, by network name or id; changed by connect and disconnect. */
   readonly networks: Readonly<Record<string, EndpointSettings>>;
+  /** Ids of a user namespace of its own; undefined: the host's. */
+  readonly ids?: ContainerIds | undefined;
   /** Directory of the container's own files below the data root, where hosts, hostname and resolv.conf are written. */
   readonly directory: string;
 }
@@ -88,6 +90,8 @@ export interface NetworkChange {
 export interface PreparedNetwork {
   /** For `linux.namespaces` of the spec: a path to join, `new` for one that the runtime makes (loopback up), or the host's own. */
   readonly namespace: { readonly path: string } | 'new' | 'host';
+  /** Whose the namespace is, when it is not the host's. */
+  readonly userNamespace?: string | undefined;
   /** Host paths to be bind mounted on /etc/hosts, /etc/hostname, /etc/resolv.conf. */
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly attachment: NetworkAttachment;

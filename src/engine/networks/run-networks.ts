@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import { RouteNetlink } from '../../linux/netlink-route.ts';
@@ -15,6 +16,16 @@ export interface NetworkRun {
   /** Held until its first process is known; later it is found by that. */
   namespace: NetworkNamespace | undefined;
   attachment: NetworkAttachment;
+  /** Of the namespace, as long as that is held: a descriptor. */
+  userNamespace?: number | undefined;
+}
+
+/** Its first process has the namespaces, or never will. */
+export function closeNamespaces(run: NetworkRun): void {
+  run.namespace?.close();
+  run.namespace = undefined;
+  if (run.userNamespace !== undefined) closeSync(run.userNamespace);
+  run.userNamespace = undefined;
 }
 
 export type PublishNetworkEvent = (action: string, networkId: string, attributes: Record<string, string>) => void;
@@ -110,7 +121,7 @@ export class RunNetworks {
     const run = this.#runs.get(containerId);
     if (!run) return undefined;
     this.#runs.delete(containerId);
-    run.namespace?.close();
+    closeNamespaces(run);
     for (const [name, endpoint] of Object.entries(run.attachment.endpoints)) {
       if (run.attachment.interfaces[name]) this.endpoints.release(endpoint);
       this.#event('disconnect', name, endpoint.NetworkID ?? '', containerId);

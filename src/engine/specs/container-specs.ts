@@ -72,7 +72,7 @@ export class EngineSpecs implements ContainerSpecs {
     const { files } = network;
     const hostConfig = this.#withDefaults(record.hostConfig);
     refuseLinkedDirectories(rootfs);
-    makeWorkingDirectory(rootfs, config.WorkingDir);
+    makeWorkingDirectory(rootfs, config.WorkingDir, record.ids);
     const { spec } = buildSpec({
       id: record.id,
       config: {
@@ -92,6 +92,8 @@ export class EngineSpecs implements ContainerSpecs {
         { destination: '/etc/hosts', source: files.hosts },
       ].filter((file) => file.source !== ''),
       network: network.namespace,
+      ids: record.ids,
+      userNamespace: network.userNamespace ?? joinedUserNamespace(request),
       joins: request.joins,
       shm: mounts.shm,
       initBinary: this.#initBinary,
@@ -173,12 +175,18 @@ function joinedHostname(hostConfig: HostConfig, file: string): string | undefine
   return readFileSync(file, 'utf8').trim() || undefined;
 }
 
+/** Namespaces of another container are its user namespace's. */
+function joinedUserNamespace({ record, joins }: SpecRequest): string | undefined {
+  const pid = joins.pid ?? joins.ipc;
+  return record.ids && pid !== undefined ? `/proc/${pid}/ns/user` : undefined;
+}
+
 /** An image's WORKDIR need not exist: it is made, as root's. Throws `invalid-argument` when something else is there. */
-function makeWorkingDirectory(rootfs: string, workingDir: string | undefined): void {
+function makeWorkingDirectory(rootfs: string, workingDir: string | undefined, ids: ContainerRecord['ids']): void {
   const directory = processDirectory(workingDir);
   if (directory === '/') return;
   try {
-    mkdirAllInRoot(rootfs, directory);
+    mkdirAllInRoot(rootfs, directory, ids ? { uid: ids.uid.base, gid: ids.gid.base } : {});
   } catch (error) {
     if ((error as { code?: string }).code !== 'ENOTDIR') throw error;
     throw new EngineError('invalid-argument', `Cannot mkdir: ${directory} is not a directory`, { cause: error });

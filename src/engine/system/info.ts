@@ -105,7 +105,7 @@ export function systemInfo(parts: InfoParts): SystemInfo {
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },
-    SecurityOptions: securityOptions(host),
+    SecurityOptions: [...securityOptions(host), ...(config.usernsRemap === undefined ? [] : ['name=userns'])],
     FirewallBackend: { Driver: 'nftables' },
     CDISpecDirs: [],
     Warnings: warnings(host),

@@ -4,7 +4,7 @@ import { EngineError, errorMessage } from '../../base/errors.ts';
 import type { ChainId } from '../../oci/digest.ts';
 import { DEFAULT_SHM_SIZE, type UserMount } from '../../runtime/spec/mounts.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
-import type { ContainerMount, ContainerRecord, ContainerStore } from '../../state/containers.ts';
+import type { ContainerIds, ContainerMount, ContainerRecord, ContainerStore } from '../../state/containers.ts';
 import type { VolumeStore } from '../../state/volumes.ts';
 import { type Ownership, parseBind } from '../../volume/bind.ts';
 import { changeOwner } from '../../volume/change-owner.ts';
@@ -145,6 +145,17 @@ export class EngineContainerVolumes implements ContainerVolumes {
     }
   }
 
+  async shifted({ id, ids }: ContainerRecord, mounts: readonly UserMount[]): Promise<readonly UserMount[]> {
+    if (!ids) return mounts;
+    const shown: UserMount[] = [];
+    for (const mount of mounts) {
+      shown.push(
+        mount.type === 'bind' ? { ...mount, source: await this.#runMounts.shifted(id, mount.source, ids) } : mount,
+      );
+    }
+    return shown;
+  }
+
   /** At the engine's start, when it is known which containers still run: undoes what was mounted for those that do not. */
   recover(): void {
     const running = this.#containers.list().filter(({ state }) => RUNNING.includes(state.status));
@@ -239,11 +250,14 @@ export class EngineContainerVolumes implements ContainerVolumes {
     else if (mount.image) source = await this.#prepareImage(record.id, mount, mount.image.chain);
     else propagation = await requireBindSource(point, request);
     if (mount.ownership !== undefined) {
-      const user = await this.#userOf(record, rootfs);
+      const own = await this.#userOf(record, rootfs);
+      // what a volume's files have on the disk are the container's own ids
+      const user = point.Type === 'volume' || !record.ids ? own : onHost(own, record.ids);
       if (mount.ownership === 'chown') await changeOwner({ path: source, ...user });
       else source = await this.#runMounts.idmapped(record.id, source, user);
       if (source !== point.Source) propagation = '';
     }
+    if (record.ids && point.Type === 'volume') source = await this.#runMounts.shifted(record.id, source, record.ids);
     return {
       type: 'bind',
       destination,
@@ -274,7 +288,9 @@ export class EngineContainerVolumes implements ContainerVolumes {
     if (firstRun && subpath === '' && mount.request !== undefined && mount.request.VolumeOptions?.NoCopy !== true) {
       const others = this.#runningUsers(name, record.id) > 0;
       const stage = others || volume.options !== null ? undefined : this.#driver.stagePath(name);
-      await copyUp({ rootfs, path: mount.point.Destination, data, stage });
+      // in a user namespace the image is seen with its ids: so is the volume, then
+      const shown = record.ids ? await this.#runMounts.shifted(record.id, data, record.ids) : data;
+      await copyUp({ rootfs, path: mount.point.Destination, data: shown, stage: record.ids ? undefined : stage });
     }
     return subpath === '' ? data : this.#runMounts.subpath(record.id, data, subpath);
   }
@@ -364,4 +380,8 @@ function tmpfsMountOptions(request: MountRequest | undefined): string[] {
     ...(Mode ? [`mode=${Mode.toString(8)}`] : []),
     ...(SizeBytes > 0 ? [`size=${SizeBytes}`] : []),
   ];
+}
+
+function onHost(user: { uid: number; gid: number }, ids: ContainerIds): { uid: number; gid: number } {
+  return { uid: ids.uid.base + user.uid, gid: ids.gid.base + user.gid };
 }

@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { mountIdmapped } from '../../linux/idmapped-mount.ts';
+import { mountIdmapped, mountWithMaps, shiftMap } from '../../linux/idmapped-mount.ts';
 import { bindMount, type FilesystemMount, mount, unmount } from '../../linux/mount.ts';
+import type { ContainerIds } from '../../state/containers.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 
 const O_PATH = 0o10000000;
@@ -116,6 +117,21 @@ export class RunMounts {
         'invalid-argument',
         `cannot map the owner of ${source}: idmapped mounts need Linux 5.12, and a filesystem that has them ` +
           `(${(error as Error).message}): change its owner with mode U, or run as its owner with --user ${owner.uid}:${owner.gid}`,
+        { cause: error },
+      );
+    }
+    return target;
+  }
+
+  /** Mounts the directory or file with the ids of a container's user namespace; gives where. Throws `invalid-argument` where that cannot be. */
+  async shifted(id: string, source: string, ids: ContainerIds): Promise<string> {
+    const target = this.#mountPoint(id, statSync(source).isDirectory());
+    try {
+      await mountWithMaps(source, target, { uid: shiftMap(ids.uid), gid: shiftMap(ids.gid) });
+    } catch (error) {
+      throw new EngineError(
+        'invalid-argument',
+        `${source} cannot be mounted in a user namespace: its filesystem has no idmapped mounts (${(error as Error).message}): use --userns host`,
         { cause: error },
       );
     }

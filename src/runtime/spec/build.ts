@@ -12,8 +12,8 @@ import {
   rootPropagation,
   type UserMount,
 } from './mounts.ts';
-import { containerNamespaces } from './namespaces.ts';
-import type { OciSpec, ProcessSpec } from './oci-spec.ts';
+import { containerNamespaces, type SpecIds } from './namespaces.ts';
+import type { IdMapping, OciSpec, ProcessSpec } from './oci-spec.ts';
 import { containerHostname, processArgs, processDirectory, processEnvironment } from './process.ts';
 import { cgroupsPath, linuxResources } from './resources.ts';
 import { containerRlimits } from './rlimits.ts';
@@ -36,6 +36,8 @@ export interface SpecInput {
   readonly files: readonly { readonly destination: string; readonly source: string }[];
   readonly network: { readonly path: string } | 'host' | 'new';
   readonly joins: { readonly ipc?: number; readonly pid?: number };
+  readonly ids?: SpecIds | undefined;
+  readonly userNamespace?: string | undefined;
   readonly shm?: string | undefined;
   /** Host path of an init; needed with `Init`. */
   readonly initBinary: string | undefined;
@@ -75,7 +77,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
         });
   const masked = maskedPaths(hostConfig, security);
   const readOnly = readonlyPaths(hostConfig, security);
-  const sysctl = containerSysctls(hostConfig, input.config.Domainname);
+  const sysctl = containerSysctls(hostConfig, input.config.Domainname, input.ids?.gid.size);
   const spec: OciSpec = {
     ociVersion: '1.0.2',
     process: process.spec,
@@ -87,6 +89,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
       : {}),
     linux: {
       namespaces: containerNamespaces(input),
+      ...idMappings(input),
       cgroupsPath: cgroupsPath(input.id, hostConfig, input.cgroupParent),
       resources: { devices: rules, ...linuxResources(hostConfig, host.cgroup) },
       ...(devices.length > 0 ? { devices } : {}),
@@ -130,6 +133,13 @@ function containerProcess(input: SpecInput, security: SecurityOptions): { spec: 
     oomScoreAdj: adjustment.value,
   };
   return { spec, warnings };
+}
+
+/** Of the user namespace: runc wants them of one that is there, too. */
+function idMappings({ ids }: SpecInput): Pick<OciSpec['linux'], 'uidMappings' | 'gidMappings'> {
+  if (!ids) return {};
+  const mapping = ({ base, size }: SpecIds['uid']): IdMapping[] => [{ containerID: 0, hostID: base, size }];
+  return { uidMappings: mapping(ids.uid), gidMappings: mapping(ids.gid) };
 }
 
 /** Inheritable and ambient stay empty: what a program without them executes gains nothing (CVE-2022-24769). */

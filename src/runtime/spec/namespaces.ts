@@ -9,6 +9,15 @@ export interface NamespaceOptions {
   readonly network: { readonly path: string } | 'host' | 'new';
   /** Pids of the containers that `container:x` names. */
   readonly joins: { readonly ipc?: number; readonly pid?: number };
+  /** With `ids`: one that is there already; undefined is a new one. */
+  readonly userNamespace?: string | undefined;
+  readonly ids?: SpecIds | undefined;
+}
+
+/** Ranges of the host's ids that a container has for its own. */
+export interface SpecIds {
+  readonly uid: { readonly base: number; readonly size: number };
+  readonly gid: { readonly base: number; readonly size: number };
 }
 
 type Namespace = LinuxSpec['namespaces'][number];
@@ -16,6 +25,8 @@ type Namespace = LinuxSpec['namespaces'][number];
 export function containerNamespaces(options: NamespaceOptions): Namespace[] {
   const { hostConfig } = options;
   const list: Namespace[] = [{ type: 'mount' }];
+  if (options.ids)
+    list.push({ type: 'user', ...(options.userNamespace !== undefined && { path: options.userNamespace }) });
   if (options.network === 'new') list.push({ type: 'network' });
   else if (options.network !== 'host') list.push({ type: 'network', path: options.network.path });
   if (hostConfig.UTSMode !== 'host') list.push({ type: 'uts' });

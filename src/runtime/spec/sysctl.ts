@@ -14,9 +14,14 @@ const IPC_SYSCTLS = new Set([
 
 /**
  * Kernel settings of the container's own namespaces. In a network namespace of its own, ports below 1024 and ping need
- * no privilege (as Docker since 20.10), unless said otherwise. Throws `invalid-argument` for one that would change the host.
+ * no privilege (as Docker since 20.10), unless said otherwise. `groups` is how many there are in
+ * its user namespace. Throws `invalid-argument` for one that would change the host.
  */
-export function containerSysctls(hostConfig: HostConfig, domainname?: string): Record<string, string> {
+export function containerSysctls(
+  hostConfig: HostConfig,
+  domainname?: string,
+  groups = MAX_GROUP + 1,
+): Record<string, string> {
   const sysctls = new Map(Object.entries(hostConfig.Sysctls ?? {}));
   for (const name of sysctls.keys()) checkSysctl(name, hostConfig);
   // the specification's own field for it came with 1.1; older runtimes would drop it
@@ -24,15 +29,16 @@ export function containerSysctls(hostConfig: HostConfig, domainname?: string): R
     sysctls.set('kernel.domainname', domainname);
   }
   if (ownsNetwork(hostConfig)) {
-    for (const [name, value] of NETWORK_DEFAULTS) if (!sysctls.has(name)) sysctls.set(name, value);
+    const defaults = [
+      ['net.ipv4.ip_unprivileged_port_start', '0'],
+      ['net.ipv4.ping_group_range', `0 ${groups - 1}`],
+    ] as const;
+    for (const [name, value] of defaults) if (!sysctls.has(name)) sysctls.set(name, value);
   }
   return Object.fromEntries(sysctls);
 }
 
-const NETWORK_DEFAULTS = [
-  ['net.ipv4.ip_unprivileged_port_start', '0'],
-  ['net.ipv4.ping_group_range', '0 2147483647'],
-] as const;
+const MAX_GROUP = 2_147_483_647;
 
 function ownsNetwork(hostConfig: HostConfig): boolean {
   const mode = hostConfig.NetworkMode ?? '';

@@ -21,7 +21,8 @@ function checkNamespaceModes(hostConfig: HostConfig): void {
     throw invalid(`invalid IPC mode: ${IpcMode}`);
   }
   if (!['', 'host'].includes(UTSMode)) throw invalid(`invalid UTS mode: ${UTSMode}`);
-  if (!['', 'host'].includes(UsernsMode)) throw invalid(`invalid user namespace mode: ${UsernsMode}`);
+  if (!/^(?:host|auto(?::size=\d{1,9})?)?$/.test(UsernsMode))
+    throw invalid(`invalid user namespace mode: ${UsernsMode}`);
   if (!['', 'private', 'host'].includes(CgroupnsMode)) throw invalid(`invalid cgroup namespace mode: ${CgroupnsMode}`);
   if (/^container:?$/.test(hostConfig.NetworkMode ?? '')) {
     throw invalid('invalid network mode: invalid container format container:<name|id>');
