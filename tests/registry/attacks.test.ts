@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
+import { copyFileSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -304,4 +305,58 @@ test(`pushes, deletions and collections beside each other lose nothing (${ROUNDS
   }
   await repositories.collect({ graceMs: -1000 });
   assert.deepEqual(await Array.fromAsync(repositories.content.list()), []);
+});
+
+test('lists are bounded, whatever is asked for', async () => {
+  await using registry = await TestRegistry.open();
+  const base = `http://${registry.host}/v2`;
+  const config = Buffer.from('{}');
+  const put = async (path: string, body: Buffer, type: string): Promise<number> =>
+    (await fetch(`${base}/${path}`, { method: 'PUT', body: new Uint8Array(body), headers: { 'content-type': type } }))
+      .status;
+  const { headers } = await fetch(`${base}/app/blobs/uploads/`, { method: 'POST' });
+  const place = new URL(headers.get('location')!, base);
+  place.searchParams.set('digest', sha256(config));
+  assert.equal((await fetch(place, { method: 'PUT', body: new Uint8Array(config) })).status, 201);
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MANIFEST,
+      config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(config), size: config.length },
+      layers: [],
+    }),
+  );
+  assert.equal(await put('app/manifests/t0', manifest, MANIFEST), 201);
+  // as many tags as many pushes would have made
+  const tags = join(registry.root, 'repositories/app/_tags');
+  for (let count = 1; count <= 1050; count++) copyFileSync(join(tags, 't0'), join(tags, `t${count}`));
+  for (const n of ['1000000000', '99999999999999999999', '-1', 'x', '']) {
+    for (const path of [`_catalog?n=${n}`, `app/tags/list?n=${n}`]) {
+      const answer = await fetch(`${base}/${path}`);
+      if (answer.status === 400) continue;
+      assert.equal(answer.status, 200, path);
+      const { tags = [], repositories = [] } = (await answer.json()) as { tags?: string[]; repositories?: string[] };
+      assert.ok(tags.length <= 1000 && repositories.length <= 1000, `${path}: ${tags.length}`);
+    }
+  }
+  const first = await fetch(`${base}/app/tags/list?n=1000000000`);
+  assert.equal(((await first.json()) as { tags: string[] }).tags.length, 1000);
+  assert.match(first.headers.get('link')!, /rel="?next"?/);
+});
+
+test('content is nothing that a browser would run, and no page of another origin may read it', async () => {
+  await using registry = await TestRegistry.open();
+  const base = `http://${registry.host}/v2`;
+  const page = Buffer.from('<html><script>alert(1)</script>');
+  const { headers } = await fetch(`${base}/app/blobs/uploads/`, { method: 'POST' });
+  const place = new URL(headers.get('location')!, base);
+  place.searchParams.set('digest', sha256(page));
+  await fetch(place, { method: 'PUT', body: new Uint8Array(page), headers: { 'content-type': 'text/html' } });
+  for (const path of [`app/blobs/${sha256(page)}`, 'app/manifests/none', 'app/tags/list', '_catalog', '']) {
+    const answer = await fetch(`${base}/${path}`, { headers: { origin: 'https://evil.example', accept: 'text/html' } });
+    assert.equal(answer.headers.get('x-content-type-options'), 'nosniff', path);
+    assert.equal(answer.headers.get('access-control-allow-origin'), null, path);
+    assert.doesNotMatch(answer.headers.get('content-type') ?? '', /html/, path);
+    await answer.arrayBuffer();
+  }
 });

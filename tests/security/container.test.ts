@@ -322,3 +322,71 @@ test('nobody else on the host gets at the files of images and containers (9)', (
       assert.notEqual(asNobody(path), 0, `${path} (${(statSync(path).mode & 0o777).toString(8)})`);
     await engine.containers.remove(Id, { force: true });
   }));
+
+test('what a container writes into its /etc/hosts stays its own, and is never read back (28)', () =>
+  withEngine(async (engine, { options }) => {
+    const { containers } = engine;
+    const EVIL = '6.6.6.6 registry.example evil-line';
+    await containers.create(
+      {
+        Image: 'busybox',
+        Cmd: [
+          'sh',
+          '-c',
+          `echo "${EVIL}" >> /etc/hosts; rm -f /etc/hosts 2>/dev/null; ln -sf /etc/passwd /etc/hosts 2>/dev/null; head -c 3000000 /dev/zero >> /etc/resolv.conf; sleep 1000`,
+        ],
+        HostConfig: { NetworkMode: 'bridge' },
+      },
+      { name: 'writer' },
+    );
+    await containers.start('writer');
+    const own = join(options.dataRoot!, 'containers', (await containers.inspect('writer')).Id, 'hosts');
+    for (let tries = 0; !readFileSync(own, 'utf8').includes('evil-line'); tries++) {
+      assert.ok(tries < 300, 'it never wrote');
+      await sleep(100);
+    }
+    assert.ok(!readFileSync('/etc/hosts', 'utf8').includes('evil-line'));
+    assert.doesNotMatch(await run(engine, 'cat /etc/hosts', { NetworkMode: 'bridge' }), /evil-line/);
+    const traced = await engine.networks.traceName('registry.example', 'writer').catch(() => ({ Addresses: [] }));
+    assert.deepEqual(
+      traced.Addresses.filter((address) => address === '6.6.6.6'),
+      [],
+    );
+    await containers.restart('writer', { timeoutSeconds: 0 });
+    const again = await run(engine, 'cat /etc/hosts', { NetworkMode: 'container:writer' });
+    assert.match(again, /localhost/);
+    assert.ok((await containers.inspect('writer')).HostsPath.startsWith(options.dataRoot!));
+  }));
+
+test('devices of a container that are links mask nothing of the host and open nothing of it (20, CVE-2025-31133, -52565, -52881)', () =>
+  withEngine(async (engine) => {
+    // of the host, and harmless
+    const SETTING = '/proc/sys/kernel/domainname';
+    const before = readFileSync(SETTING, 'utf8');
+    try {
+      // prepared in a volume that is the next container's /dev: what a racing one would put there at the right moment
+      for (const [name, target] of [
+        ['null', SETTING],
+        ['console', SETTING],
+        ['pts', '/proc/sys'],
+      ] as const) {
+        const made = await run(engine, `rm -rf /v/*; ln -s ${target} /v/${name}; ls /v`, {
+          Mounts: [{ Type: 'volume', Source: 'dev', Target: '/v' }],
+        });
+        assert.equal(made, name);
+        for (const Tty of [false, true]) {
+          const said = await run(
+            engine,
+            `for p in /proc/kcore /proc/keys /proc/timer_list ${SETTING}; do echo evil > $p; done; head -c 10 /proc/kcore | wc -c`,
+            { UTSMode: 'host', Mounts: [{ Type: 'volume', Source: 'dev', Target: '/dev' }] },
+            { Tty },
+          );
+          assert.match(said, /^refused: |0$/, `${name} ${target}: ${said}`);
+          assert.equal(readFileSync(SETTING, 'utf8'), before, `${name} ${target}`);
+        }
+      }
+    } finally {
+      if (readFileSync(SETTING, 'utf8') !== before) writeFileSync(SETTING, before);
+      await engine.volumes.remove('dev');
+    }
+  }));
