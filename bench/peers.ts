@@ -27,6 +27,8 @@ export async function startGantry({ directory, execRoot }: Roots): Promise<Start
     ['--bridge', 'gtbench0'],
     ['--bip', '10.231.0.1/16'],
     ['--cgroup-parent', '/gantry-bench'],
+    // A pull after a removal is to come from the registry, not from what is kept for `undo`.
+    ['--trash=false'],
   ].flat();
   const child = spawn(launcher, ['daemon', ...words], { stdio: ['ignore', log(directory, 'gantry'), 'inherit'] });
   return ready({ name: 'gantry', host: `unix://${socket}` }, child);
