@@ -38,6 +38,7 @@ function cacheOf(
     },
     caches: { list: async () => of('mount'), removeIdle: remove },
     files: { list: async () => of('local'), remove },
+    uploads: { list: async () => [], remove },
     remote: { git: { list: async () => of('git'), remove }, http: { list: async () => of('http'), remove } },
     imageChains: () => new Set(['shared' as ChainId]),
     collect: async () => void collected++,
