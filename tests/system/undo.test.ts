@@ -216,7 +216,8 @@ test('it is bounded by size, and by the disk’s free space: removal frees a ful
     writeFileSync(join(fill.Mountpoint, 'f'), Buffer.alloc(bavail * bsize - (2 << 20)));
     await settles('the oldest gave way', async () => (await names()).join() === 'three');
     await engine.volumes.remove('last');
-    assert.ok(used() < 60, `${used()} %`);
+    // more than the trash may have: it goes as soon as that is seen
+    await settles('the disk has room again', () => used() < 60);
   } finally {
     await engine.close();
     spawnSync('umount', [data]);
