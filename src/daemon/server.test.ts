@@ -105,7 +105,6 @@ test('requests that no route, version or body rule lets through', async (t) => {
     ['GET', '/v1.51/services', undefined, 503, /^This node is not a swarm manager/],
     ['GET', '/v1.51/plugins/x/json', undefined, 404, /^plugin "x" not found$/],
     ['POST', '/swarm/join', undefined, 501, /^swarm mode is not supported/],
-    ['POST', '/v1.51/build?version=2', undefined, 501, /^BuildKit builds/],
     ['POST', '/v1.51/build?version=3', undefined, 400, /^invalid version "3"$/],
     ['POST', '/v1.51/build/cancel', undefined, 400, /^build ID not provided$/],
     ['POST', '/v1.51/commit', '{}', 400, /^invalid name or ID supplied: ""$/],

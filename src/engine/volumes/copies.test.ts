@@ -77,6 +77,7 @@ function addContainer(id: string, volume: string, status: 'running' | 'exited', 
   containers.insert({
     id,
     name: id,
+    config: {},
     hostConfig: {},
     mounts: [{ point, anonymous: false }],
     state: { ...NEVER_RUN, status },

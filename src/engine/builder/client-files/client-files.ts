@@ -5,7 +5,7 @@ import { KeyedMutex } from '../../../base/mutex.ts';
 import { WorkerThreads } from '../../../base/worker-job.ts';
 import { sha256 } from '../../../oci/digest.ts';
 import { measureTree } from '../tree-size.ts';
-import { readStoredTree } from './stored-manifest.ts';
+import { readStoredHead } from './stored-manifest.ts';
 
 /** A directory of a client that can be asked for what is in it. */
 export interface ClientDirectorySource {
@@ -78,7 +78,7 @@ export class ClientFiles {
     const base = sha256(source.key).slice(7, 39);
     await using _lock = await this.#locks.acquire(base);
     const places = await this.#places(base);
-    const same = source.tree && places.find((name) => readStoredTree(join(this.#root, name)) === source.tree);
+    const same = source.tree && places.find((name) => readStoredHead(join(this.#root, name)).tree === source.tree);
     if (same) return this.#held(same, 0);
     let place = base;
     for (let n = 1; this.#users.has(place); n++) place = `${base}-${n}`;
@@ -139,7 +139,7 @@ export class ClientFiles {
     return {
       root: join(directory, 'files'),
       manifest: join(directory, 'manifest'),
-      tree: readStoredTree(directory),
+      tree: readStoredHead(directory).content,
       sent,
       [Symbol.dispose]: () => {
         if (!held) return;

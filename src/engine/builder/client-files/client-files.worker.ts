@@ -31,7 +31,7 @@ import {
   type StoredEntry,
   unstamped,
 } from './manifest.ts';
-import { readStored, readStoredTree, writeStored } from './stored-manifest.ts';
+import { readStored, readStoredHead, writeStored } from './stored-manifest.ts';
 
 /** A list of files larger than this is refused: some two million files. */
 const MAX_MANIFEST = 256 << 20;
@@ -53,7 +53,7 @@ export const jobs: Jobs = {
     }
     const bytes = Buffer.concat(chunks);
     const tree = createHash('sha256').update(bytes).digest('hex');
-    if (readStoredTree(directory) === tree) return { needed: [], same: true };
+    if (readStoredHead(directory).tree === tree) return { needed: [], same: true };
     const entries = readManifest(bytes.toString('utf8'));
     const before = new Map(readStored(directory)?.entries.map(([entry, digest]) => [entry[0], { entry, digest }]));
     const needed: number[] = [];

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type StoredEntry, unstamped } from './manifest.ts';
@@ -33,19 +34,24 @@ export function readStored(directory: string): StoredManifest | undefined {
   };
 }
 
-/** Only the tree's digest, without reading all. */
-export function readStoredTree(directory: string): string | undefined {
+/** What the first line tells, without reading all. Both are undefined where the files are not all that the client's list says. */
+export function readStoredHead(directory: string): {
+  /** Digest of the client's list. Of lists alone: where clients tell content apart by size and time, two of one list may differ in it. */
+  readonly tree?: string;
+  /** Digest of the entries with their content's digests. */
+  readonly content?: string;
+} {
   let file: number;
   try {
     file = openSync(join(directory, 'manifest'), 'r');
   } catch {
-    return undefined;
+    return {};
   }
   try {
     const head = Buffer.alloc(HEAD);
     const line = head.toString('utf8', 0, readSync(file, head)).split('\n', 1)[0]!;
-    const { boot, tree } = JSON.parse(line) as { boot: string; tree: string };
-    return boot === bootId() && tree !== '' ? tree : undefined;
+    const { boot, tree, content } = JSON.parse(line) as { boot: string; tree: string; content?: string };
+    return boot === bootId() && tree !== '' ? { tree, ...(content !== undefined && { content }) } : {};
   } finally {
     closeSync(file);
   }
@@ -53,7 +59,9 @@ export function readStoredTree(directory: string): string | undefined {
 
 export function writeStored(directory: string, { tree, entries }: StoredManifest): void {
   const path = join(directory, 'manifest');
-  writeFileSync(`${path}.new`, `${JSON.stringify({ boot: bootId(), tree })}\n${JSON.stringify(entries)}\n`);
+  const list = JSON.stringify(entries);
+  const content = createHash('sha256').update(list).digest('hex');
+  writeFileSync(`${path}.new`, `${JSON.stringify({ boot: bootId(), tree, content })}\n${list}\n`);
   renameSync(`${path}.new`, path);
 }
 
