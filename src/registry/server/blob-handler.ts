@@ -33,7 +33,8 @@ export async function handleBlob(
   for (const [name, value] of Object.entries(blobHeaders(digest))) response.setHeader(name, value);
   if (request.method === 'HEAD') {
     // Whoever asks so is about to push something that names it.
-    if (await repositories.links.hasBlob(repository, digest)) await repositories.links.linkBlob(repository, digest);
+    const isLink = here !== undefined && (await repositories.links.hasBlob(repository, digest));
+    if (isLink && !(await repositories.touchBlob(repository, digest))) throw unknown();
     response.writeHead(200, { 'content-length': blob.size }).end();
     return;
   }

@@ -52,6 +52,8 @@ export class Repositories {
   readonly #unlinked = new Map<Digest, number>();
   /** A manifest that begins to name a blob, and the blob's collection, are one after the other. */
   readonly #commits = new KeyedMutex();
+  /** A blob's deletion comes before or after its file and its link are made, or found: never between. */
+  readonly #blobs = new KeyedMutex();
   readonly #documents = new Map<Digest, Buffer>();
   #documentBytes = 0;
 
@@ -76,8 +78,11 @@ export class Repositories {
       await upload.abort();
       throw error;
     });
-    await upload.commit(digest);
-    await this.links.linkBlob(repository, digest);
+    {
+      await using _lock = await this.#blobs.acquire(digest);
+      await upload.commit(digest);
+      await this.links.linkBlob(repository, digest);
+    }
     if (!this.#condemned) return;
     await this.#condemned.spared(digest);
     if (await this.content.stat(digest)) return;
@@ -239,6 +244,14 @@ export class Repositories {
     return false;
   }
 
+  /** Says that somebody is about to name the blob; false when it has gone. */
+  async touchBlob(repository: string, digest: Digest): Promise<boolean> {
+    await using _lock = await this.#blobs.acquire(digest);
+    if (!(await this.links.hasBlob(repository, digest)) || !(await this.content.stat(digest))) return false;
+    await this.links.linkBlob(repository, digest);
+    return true;
+  }
+
   /** Whether the repository has the blob; asking keeps it from being collected for a while. */
   async blob(repository: string, digest: Digest): Promise<{ size: number } | undefined> {
     if (!(await this.links.hasBlob(repository, digest))) {
@@ -266,6 +279,7 @@ export class Repositories {
     for await (const blob of this.content.list()) {
       if (linked.has(blob.digest) || blob.createdAt.getTime() > before || !this.#isDue(blob.digest, graceMs)) continue;
       await using _lock = await this.#commits.acquire('commit');
+      await using _blob = await this.#blobs.acquire(blob.digest);
       if (!(await this.#delete(blob.digest))) continue;
       count++;
       bytes += blob.size;
