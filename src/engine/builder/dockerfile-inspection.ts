@@ -35,43 +35,34 @@ export class DockerfileInspection {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'> & { readonly namesOnly?: boolean },
     { signal }: OperationOptions = {},
   ): Promise<BuildCheckDocument> {
-    const root = join(this.#parts.temporary, `check-${newId().slice(0, 16)}`);
-    await mkdir(root, { recursive: true });
-    try {
-      await this.#parts.extract(context, root, signal);
-      const name = request.dockerfile || 'Dockerfile';
-      const text = await readContextFile(root, name);
-      return await withExcerpt({ name, text }, async () => {
-        const parsed = parseDockerfile(text);
-        const stages = readStages(parsed);
-        const bases = await this.#bases(stages);
-        const names = request.namesOnly === true ? new Set(await readdir(root, { recursive: true })) : undefined;
-        const buildArgs = new Map(Object.entries(request.buildArgs ?? {}).filter(([, value]) => value !== null));
-        const { warnings, fails } = lintDockerfile(parsed, {
-          ignore: await readIgnore(root, name),
-          platformArgs: platformArguments(platformsOf(request.platform)[0]),
-          environmentOf: (reference) => bases.get(reference)?.environment,
-          platformOf: (reference) => bases.get(reference)?.platform,
-          contextHas: names && ((path) => names.has(join('/', path).slice(1))),
-          text,
-        });
-        return {
-          Warnings: warnings.map(({ rule, message, range }) => ({
-            Rule: rule,
-            Message: message,
-            Line: range.start,
-            Excerpt: sourceExcerpt(name, text, range),
-          })),
-          Fails: fails,
-          Images: namedImages(stages, {
-            buildArgs: buildArgs as ReadonlyMap<string, string>,
-            platformArgs: platformArguments(platformsOf(request.platform)[0]),
-          }),
-        };
+    return this.#read(context, { name: request.dockerfile || 'Dockerfile', signal }, async ({ root, name, text }) => {
+      const parsed = parseDockerfile(text);
+      const stages = readStages(parsed);
+      const bases = await this.#bases(stages);
+      const names = request.namesOnly === true ? new Set(await readdir(root, { recursive: true })) : undefined;
+      const buildArgs = new Map(Object.entries(request.buildArgs ?? {}).filter(([, value]) => value !== null));
+      const { warnings, fails } = lintDockerfile(parsed, {
+        ignore: await readIgnore(root, name),
+        platformArgs: platformArguments(platformsOf(request.platform)[0]),
+        environmentOf: (reference) => bases.get(reference)?.environment,
+        platformOf: (reference) => bases.get(reference)?.platform,
+        contextHas: names && ((path) => names.has(join('/', path).slice(1))),
+        text,
       });
-    } finally {
-      await rm(root, { recursive: true, force: true });
-    }
+      return {
+        Warnings: warnings.map(({ rule, message, range }) => ({
+          Rule: rule,
+          Message: message,
+          Line: range.start,
+          Excerpt: sourceExcerpt(name, text, range),
+        })),
+        Fails: fails,
+        Images: namedImages(stages, {
+          buildArgs: buildArgs as ReadonlyMap<string, string>,
+          platformArgs: platformArguments(platformsOf(request.platform)[0]),
+        }),
+      };
+    });
   }
 
   async describe(
@@ -79,27 +70,18 @@ export class DockerfileInspection {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
     { signal }: OperationOptions = {},
   ): Promise<BuildDescriptionDocument> {
-    const root = join(this.#parts.temporary, `describe-${newId().slice(0, 16)}`);
-    await mkdir(root, { recursive: true });
-    try {
-      await this.#parts.extract(context, root, signal);
-      const name = request.dockerfile || 'Dockerfile';
-      const text = await readContextFile(root, name);
-      return await withExcerpt({ name, text }, async () => {
-        const dockerfile = readStages(parseDockerfile(text));
-        const buildArgs = new Map(
-          Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
-        );
-        const outline = describeOutline(dockerfile, text, {
-          target: request.target,
-          buildArgs,
-          platformArgs: platformArguments(platformsOf(request.platform)[0]),
-        });
-        return descriptionDocument(describeTargets(dockerfile, text), outline);
+    return this.#read(context, { name: request.dockerfile || 'Dockerfile', signal }, async ({ text }) => {
+      const dockerfile = readStages(parseDockerfile(text));
+      const buildArgs = new Map(
+        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
+      );
+      const outline = describeOutline(dockerfile, text, {
+        target: request.target,
+        buildArgs,
+        platformArgs: platformArguments(platformsOf(request.platform)[0]),
       });
-    } finally {
-      await rm(root, { recursive: true, force: true });
-    }
+      return descriptionDocument(describeTargets(dockerfile, text), outline);
+    });
   }
 
   /** What BuildKit's rules find in a file that takes warnings for errors (`# check=error=true`); nothing in any other. */
@@ -117,6 +99,23 @@ export class DockerfileInspection {
     });
     const rules = fails ? warnings.map(({ rule }) => rule).filter((rule) => BUILDKIT_RULES.has(rule)) : [];
     return [...new Set(rules)].sort();
+  }
+
+  /** Unpacks a context for as long as `work` looks at its Dockerfile. */
+  async #read<T>(
+    context: Bytes,
+    { name, signal }: { readonly name: string; readonly signal: AbortSignal | undefined },
+    work: (file: { readonly root: string; readonly name: string; readonly text: string }) => Promise<T>,
+  ): Promise<T> {
+    const root = join(this.#parts.temporary, `inspect-${newId().slice(0, 16)}`);
+    await mkdir(root, { recursive: true });
+    try {
+      await this.#parts.extract(context, root, signal);
+      const text = await readContextFile(root, name);
+      return await withExcerpt({ name, text }, async () => work({ root, name, text }));
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
   }
 
   /** Environments and platforms of those base images that are here. */
