@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { EngineError, type ErrorCode } from './errors.ts';
 import { JobThreads } from './job-threads.ts';
+import { giveSlab, isSlab } from './slabs.ts';
 import { workerUrl } from './worker-url.ts';
 
 /**
@@ -13,8 +14,11 @@ export interface JobRequest {
   /** Structured-cloneable. */
   readonly parameters: unknown;
   readonly input?: AsyncIterable<Uint8Array> | undefined;
-  /** Nobody else looks at the chunks of `input` again: they go over with their memory, and are not copied. */
-  readonly givesInput?: boolean | undefined;
+  /**
+   * Nobody else looks at the chunks of `input` again: they go over with their memory, and are not copied. `slabs`: those
+   * of `slabsOf`, whoever else has some.
+   */
+  readonly givesInput?: boolean | 'slabs' | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -32,7 +36,8 @@ export type ToWorker =
   | { readonly kind: 'cancel' };
 
 export type FromWorker =
-  | { readonly kind: 'consumed'; readonly bytes: number }
+  /** `spare`: memory of a chunk of input that the job is done with. */
+  | { readonly kind: 'consumed'; readonly bytes: number; readonly spare?: ArrayBuffer }
   | { readonly kind: 'output'; readonly chunk: Uint8Array }
   | { readonly kind: 'done'; readonly result: unknown }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
@@ -119,6 +124,7 @@ class Job {
           return;
         case 'consumed':
           this.#inFlight -= message.bytes;
+          if (message.spare) giveSlab(message.spare);
           this.#wakeInput?.();
           return;
         case 'done':
@@ -148,7 +154,7 @@ class Job {
     });
     if (signal?.aborted) this.cancel();
     signal?.addEventListener('abort', onAbort, { once: true });
-    if (input) void this.#pump(input, request.givesInput === true);
+    if (input) void this.#pump(input, request.givesInput ?? false);
   }
 
   /** The next bytes of output; undefined at the end. */
@@ -170,7 +176,7 @@ class Job {
     this.#send({ kind: 'cancel' });
   }
 
-  async #pump(input: AsyncIterable<Uint8Array>, give: boolean): Promise<void> {
+  async #pump(input: AsyncIterable<Uint8Array>, give: boolean | 'slabs'): Promise<void> {
     try {
       for await (const chunk of input) {
         while (this.#inFlight >= WINDOW && !this.#over) {
@@ -178,7 +184,7 @@ class Job {
         }
         if (this.#over) return;
         if (chunk.length === 0) continue;
-        const given = give && isWhole(chunk) ? chunk : new Uint8Array(chunk);
+        const given = isGiven(chunk, give) ? chunk : new Uint8Array(chunk);
         this.#inFlight += given.length;
         this.#send({ kind: 'input', chunk: given }, [given.buffer as ArrayBuffer]);
       }
@@ -194,7 +200,8 @@ class Job {
   }
 }
 
-/** Not a part of something larger, as of Node's pool for small buffers. */
-function isWhole({ buffer, byteLength }: Uint8Array): boolean {
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+/** Whether all the memory of a chunk is its own: it is a slab, or not a part of something larger, as of Node's pool. */
+function isGiven({ buffer, byteLength }: Uint8Array, give: boolean | 'slabs'): boolean {
+  if (give === false) return false;
+  return isSlab(buffer) || (give === true && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength);
 }

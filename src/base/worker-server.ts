@@ -1,4 +1,6 @@
 import { parentPort } from 'node:worker_threads';
+import { releaseBytes } from './release-bytes.ts';
+import { isSlabSized } from './slabs.ts';
 import { EngineError, errorCode, errorMessage } from './errors.ts';
 import { type FromWorker, type ToWorker, WINDOW } from './worker-job.ts';
 
@@ -6,6 +8,8 @@ import { type FromWorker, type ToWorker, WINDOW } from './worker-job.ts';
 export interface JobContext {
   /** The bytes that the other side streams in. */
   readonly input: AsyncIterable<Buffer>;
+  /** The job is done with a chunk of `input`, all of it, before it asks for the next: its memory is used again. */
+  giveBack(chunk: Uint8Array): void;
   /** Passes bytes to the reader, waiting while it is behind. The chunk's memory goes with it: do not touch it again. */
   write(chunk: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Throws `cancelled` once the other side wants the job to stop. Cheap: call it in every loop. */
@@ -64,6 +68,7 @@ class Context implements JobContext {
   readonly #post: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
   readonly #chunks: (Uint8Array | undefined)[] = [];
   #credit = WINDOW;
+  #spare: ArrayBuffer | undefined;
   #wake: (() => void) | undefined;
 
   constructor(cancelled: Int32Array, post: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
@@ -87,8 +92,16 @@ class Context implements JobContext {
       // The reader may give up the chunk's memory, and its length with it.
       const bytes = chunk.length;
       yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      this.#post({ kind: 'consumed', bytes });
+      const spare = this.#spare;
+      this.#spare = undefined;
+      if (spare) this.#post({ kind: 'consumed', bytes, spare }, [spare]);
+      else this.#post({ kind: 'consumed', bytes });
     }
+  }
+
+  giveBack(chunk: Uint8Array): void {
+    if (isSlabSized(chunk.buffer)) this.#spare = chunk.buffer;
+    else releaseBytes(chunk);
   }
 
   async write(chunk: Uint8Array<ArrayBuffer>): Promise<void> {

@@ -48,7 +48,7 @@ export interface DecompressOptions {
     | undefined;
   /** Undoes gzip instead of zlib. Its pieces may share their memory: one is over when the next is asked for. */
   readonly gunzip?: (() => SyncGunzip | undefined) | undefined;
-  /** Called with each piece of the source that `gunzip` is done with: its memory may be given up. */
+  /** Called with each piece of the source that nothing needs any more: its memory may be given up. */
   readonly onConsumed?: ((chunk: Uint8Array) => void) | undefined;
   /** More than this many bytes out for one byte in, once `ratioFrom` bytes came out, throws `too-large`. */
   readonly maxRatio?: number;
@@ -68,7 +68,10 @@ export async function* decompress(
     throw new EngineError('corrupt', `the data is said to be ${said(expected)}, and is ${said(compression)}`);
   }
   if (compression === 'none') {
-    yield* rest;
+    for await (const chunk of rest) {
+      yield chunk;
+      onConsumed?.(chunk);
+    }
     return;
   }
   if (compression !== 'gzip' && compression !== 'zstd' && !external) {

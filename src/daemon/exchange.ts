@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { EngineError } from '../base/errors.ts';
+import { slabsOf } from '../base/slab-stream.ts';
 import { parseDocument } from './json/parse.ts';
 import type { Shape } from './json/shape.ts';
 import type { Query } from './query.ts';
@@ -161,9 +162,9 @@ export class Exchange {
     return this.request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
   }
 
-  /** The body as it comes, for archives of any size. An absent body is an empty one. */
+  /** The body as it comes, for archives of any size. An absent body is an empty one. The pieces are the reader's alone. */
   upload(): AsyncIterable<Uint8Array> {
-    return this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    return slabsOf(this.request);
   }
 
   /** Takes the connection out of HTTP's hands; `head` came with the request already. */

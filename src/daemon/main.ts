@@ -3,6 +3,7 @@ import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
+import { dropSlabs } from '../base/slabs.ts';
 import { whenThreadsRest } from '../base/worker-job.ts';
 import { enterOwnNamespace } from '../engine/own-namespace.ts';
 import { type CommandLine, helpText, parseCommandLine } from './command-line.ts';
@@ -51,7 +52,10 @@ async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger):
   log.debug(enterOwnNamespace({ dataRoot, execRoot, env: { ...process.env, NODE_OPTIONS: nodeOptions() } }));
 
   keepMemoryTight();
-  whenThreadsRest(giveMemoryBack);
+  whenThreadsRest(() => {
+    dropSlabs();
+    giveMemoryBack();
+  });
   const { Daemon } = await import('./daemon.ts');
   const daemon = new Daemon({ commandLine, config, log, env: process.env });
   let ending = false;

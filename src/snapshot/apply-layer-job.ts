@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, createReadStream, openSync, readSync, statfsSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
-import { releaseBytes } from '../base/release-bytes.ts';
 import type { JobContext } from '../base/worker-server.ts';
 import { decompress, SNIFF_BYTES, sniffCompression } from '../content/compression.ts';
 import { TarParser } from '../content/tar/parser.ts';
@@ -59,7 +58,7 @@ export async function readArchive(
     const external = allowExternal ? externalDecompressor : undefined;
     const source = file?.stream() ?? context.input;
     // What came from the other thread is this one's alone.
-    const onConsumed = file ? undefined : releaseBytes;
+    const onConsumed = file ? undefined : (chunk: Uint8Array): void => context.giveBack(chunk);
     for await (const chunk of decompress(source, {
       expected: compression,
       external,

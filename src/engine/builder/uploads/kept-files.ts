@@ -16,6 +16,7 @@ import {
   tryReadLinkAt,
   unlinkAt,
 } from '../../../linux/files.ts';
+import { Writeback } from '../../../linux/writeback.ts';
 import type { FileKeeper, KeptFile } from '../../../snapshot/extractor.ts';
 
 /** A file of at most so many bytes is known by its digest before anything is written; a larger one is compared as it comes. */
@@ -34,9 +35,10 @@ let count = 0;
  * comparison, and no write. `<store>/objects/<sha256>-<mode>` are whole and never written to again;
  * `<store>/large/<digest of path, size, mode>` is a link to the name of the object that was there last.
  */
-export class KeptFiles implements FileKeeper, Disposable {
+export class KeptFiles implements FileKeeper, AsyncDisposable {
   readonly #objects: number;
   readonly #large: number;
+  readonly #closing = new Set<Promise<void>>();
   /** Of each kept file that is in place: sha256 of its content in hex, by its path. */
   readonly digests = new Map<ByteString, string>();
   /** Called with each one. */
@@ -56,7 +58,8 @@ export class KeptFiles implements FileKeeper, Disposable {
     this.digests.delete(path);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#closing);
     closeFd(this.#objects);
     closeFd(this.#large);
   }
@@ -112,9 +115,19 @@ export class KeptFiles implements FileKeeper, Disposable {
     return this.link(object, this.#objects, own) ? { own, digest: object.slice(0, 64) } : undefined;
   }
 
-  create(): { readonly own: ByteString; readonly fd: number } {
+  create(): IncomingFile {
     const own = incomingName();
-    return { own, fd: openAt(this.#objects, own, CREATE, 0o600) };
+    const fd = openAt(this.#objects, own, CREATE, 0o600);
+    return { own, fd, writeback: new Writeback(fd) };
+  }
+
+  /** As soon as the disk was told of all that it is told of before the end. */
+  close({ fd, writeback }: IncomingFile): void {
+    const closing = writeback.end().finally(() => {
+      closeFd(fd);
+      this.#closing.delete(closing);
+    });
+    this.#closing.add(closing);
   }
 
   open(own: ByteString): number | undefined {
@@ -160,6 +173,12 @@ export class KeptFiles implements FileKeeper, Disposable {
   }
 }
 
+interface IncomingFile {
+  readonly own: ByteString;
+  readonly fd: number;
+  readonly writeback: Writeback;
+}
+
 /** A file that is compared with the one that was there last, and written from where they differ. */
 class LargeFile implements KeptFile {
   readonly #files: KeptFiles;
@@ -167,7 +186,7 @@ class LargeFile implements KeptFile {
   readonly #path: ByteString;
   readonly #hash: Hash = createHash('sha256');
   #candidate: { readonly own: ByteString; readonly digest: string; readonly fd: number } | undefined;
-  #written: { readonly own: ByteString; readonly fd: number } | undefined;
+  #written: IncomingFile | undefined;
   #end = 0;
 
   constructor(files: KeptFiles, header: TarHeader, path: ByteString) {
@@ -187,6 +206,7 @@ class LargeFile implements KeptFile {
       this.#zeros(offset);
       this.#hash.update(chunk);
       writeAll(this.#written.fd, chunk, offset);
+      this.#written.writeback.wrote(chunk.length);
     }
     this.#end = offset + chunk.length;
   }
@@ -199,7 +219,8 @@ class LargeFile implements KeptFile {
       this.#files.placed(this.#path, this.#candidate.digest);
       return closeFd(this.#candidate.fd);
     }
-    const { own, fd } = this.#written!;
+    const written = this.#written!;
+    const { own, fd } = written;
     this.#zeros(size);
     ftruncateSync(fd, size);
     describe(fd, this.#header);
@@ -207,14 +228,17 @@ class LargeFile implements KeptFile {
     this.#files.keepOwn(own, digest, this.#header, this.#path);
     this.#files.placeOwn(own, parent, name);
     this.#files.placed(this.#path, digest);
-    closeFd(fd);
+    this.#files.close(written);
   }
 
   abandon(): void {
-    for (const one of [this.#candidate, this.#written]) {
-      if (!one) continue;
-      closeFd(one.fd);
-      this.#files.abandon(one.own);
+    if (this.#candidate) {
+      closeFd(this.#candidate.fd);
+      this.#files.abandon(this.#candidate.own);
+    }
+    if (this.#written) {
+      this.#files.close(this.#written);
+      this.#files.abandon(this.#written.own);
     }
   }
 
@@ -236,6 +260,7 @@ class LargeFile implements KeptFile {
       const read = readSync(fd, BLOCK, 0, Math.min(BLOCK.length, this.#end - at), at);
       this.#hash.update(BLOCK.subarray(0, read));
       writeAll(this.#written.fd, BLOCK.subarray(0, read), at);
+      this.#written.writeback.wrote(read);
       at += read;
     }
     closeFd(fd);

@@ -13,7 +13,7 @@ export const jobs: Jobs = {
   receive: async ({ store, target, list }: ReceiveParameters, context: JobContext): Promise<ReceivedContext> => {
     const tree = createHash('sha256');
     let whole = true;
-    using files = new KeptFiles(store, (digest) => tree.update(digest));
+    await using files = new KeptFiles(store, (digest) => tree.update(digest));
     using extractor = new Extractor(target, {
       whiteouts: 'literal',
       keeper: files,

@@ -50,6 +50,7 @@ export class UploadedContexts {
       job: 'receive',
       parameters: { store, target: directory, list } satisfies ReceiveParameters,
       input: archive,
+      givesInput: 'slabs',
       signal,
     });
     return tree === undefined ? undefined : { tree, list };
