@@ -77,15 +77,22 @@ function matcher(parts: readonly Token[]): Pattern['matches'] {
   const simple = parts.filter(({ kind }) => kind !== 'one').length <= MOST_OPEN;
   const text = parts.map((part) => (part.kind === 'one' ? part.source : SOURCES[part.kind])).join('');
   const whole = simple ? new RegExp(`^${text}$`, 'su') : undefined;
+  let tests: CharacterTests | undefined;
   return (path, parents) =>
     whole && path.length <= LONG
       ? whole.test(path) || parents.some((parent) => whole.test(parent))
-      : follow(parts, path);
+      : follow(parts, (tests ??= characterTests(parts)), path);
+}
+
+/** For each part that stands for one character, what that may be. */
+type CharacterTests = readonly (RegExp | undefined)[];
+
+function characterTests(parts: readonly Token[]): CharacterTests {
+  return parts.map((part) => (part.kind === 'one' ? new RegExp(`^${part.source}$`, 'su') : undefined));
 }
 
 /** Whether the path or a directory above it matches: all ways through at once, so that it takes path times pattern, whatever is in them. */
-function follow(parts: readonly Token[], path: string): boolean {
-  const tests = parts.map((part) => (part.kind === 'one' ? new RegExp(`^${part.source}$`, 'su') : undefined));
+function follow(parts: readonly Token[], tests: CharacterTests, path: string): boolean {
   // before which part one can be; in which directories
   let [at, inside] = [new Set<number>(), new Set<number>()];
   const enter = (set: Set<number>, part: number): void => {

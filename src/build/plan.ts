@@ -55,7 +55,7 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
       stage.platform === undefined ? undefined : expandWord(stage.platform, lookup, { escape: dockerfile.escape });
     const context = namedContext(options.contexts, base);
     if (context !== undefined) return { index, stage, base: { kind: 'context', name: context }, platform };
-    const earlier = findStage(dockerfile.stages.slice(0, index), base);
+    const earlier = findStage(dockerfile.stages, base, index);
     if (earlier !== undefined) return { index, stage, base: { kind: 'stage', index: earlier }, platform };
     return {
       index,
@@ -82,11 +82,9 @@ export function planBuild(dockerfile: Dockerfile, options: PlanOptions): BuildPl
 /** Every image that a file names, of all stages: FROM, COPY --from, RUN --mount=from. In their order, each once. */
 export function namedImages(dockerfile: Dockerfile, options: Omit<PlanOptions, 'target'>): string[] {
   const names = new Set<string>();
-  for (const index of dockerfile.stages.keys()) {
-    const target = String(index);
-    const planned = planBuild(dockerfile, { ...options, target }).stages.at(-1)!;
-    if (planned.base.kind === 'image') names.add(planned.base.reference);
-    for (const instruction of planned.stage.instructions) {
+  for (const { index, base, stage } of planBuild(dockerfile, options).planned) {
+    if (base.kind === 'image') names.add(base.reference);
+    for (const instruction of stage.instructions) {
       for (const name of sourcesOf(instruction)) {
         const line = instruction.range.start;
         if (name !== 'scratch' && stageOf(dockerfile.stages, name, { before: index, line }) === undefined)
@@ -151,7 +149,7 @@ export function stageOf(
   name: string,
   { before, line }: { readonly before: number; readonly line: number },
 ): number | undefined {
-  const named = findStage(stages.slice(0, before), name);
+  const named = findStage(stages, name, before);
   if (named !== undefined) return named;
   if (!/^\d+$/.test(name)) return undefined;
   const index = Number(name);
@@ -163,9 +161,26 @@ export function stageOf(
   return index;
 }
 
-function findStage(stages: readonly Stage[], name: string): number | undefined {
-  const index = stages.findLastIndex((stage) => stage.name === name.toLowerCase());
-  return index < 0 ? undefined : index;
+/** The last stage of a name in front of stage `before`. */
+function findStage(stages: readonly Stage[], name: string, before = stages.length): number | undefined {
+  return placesOf(stages)
+    .get(name.toLowerCase())
+    ?.findLast((index) => index < before);
+}
+
+const places = new WeakMap<readonly Stage[], ReadonlyMap<string, readonly number[]>>();
+
+/** Where the stages of each name are: looked for by every FROM and COPY, also in files of thousands. */
+function placesOf(stages: readonly Stage[]): ReadonlyMap<string, readonly number[]> {
+  let found = places.get(stages);
+  if (!found) {
+    const named = stages.map(({ name }, index) => ({ name, index })).filter(({ name }) => name !== undefined);
+    found = new Map(
+      [...Map.groupBy(named, ({ name }) => name!)].map(([name, all]) => [name, all.map(({ index }) => index)]),
+    );
+    places.set(stages, found);
+  }
+  return found;
 }
 
 function findTarget(stages: readonly Stage[], target: string): number {

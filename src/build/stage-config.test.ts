@@ -3,14 +3,14 @@ import test from 'node:test';
 import type { ImageRunConfig } from '../oci/image.ts';
 import { readStages } from './dockerfile/instructions.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
-import { changeConfig, variable } from './stage-config.ts';
+import { changeConfig, StageConfig, variable } from './stage-config.ts';
 
 function configOf(lines: string, start: ImageRunConfig = {}): ImageRunConfig {
   const [stage] = readStages(parseDockerfile(`FROM scratch\n${lines}`)).stages;
   return stage!.instructions.reduce(
     (config, instruction) => changeConfig(config, instruction, (name) => variable(config, name))!.config,
-    start,
-  );
+    new StageConfig(start),
+  ).whole;
 }
 
 const CASES: readonly [lines: string, start: ImageRunConfig, expected: ImageRunConfig][] = [

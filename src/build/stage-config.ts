@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { EngineError } from '../base/errors.ts';
+import { GrowingMap } from '../base/growing.ts';
 import type { ImageRunConfig } from '../oci/image.ts';
 import { expandWord, expandWords, type Lookup } from './dockerfile/expand.ts';
 import type { CommandLine, Instruction } from './dockerfile/instructions.ts';
@@ -8,9 +9,124 @@ import type { CommandLine, Instruction } from './dockerfile/instructions.ts';
 export const DEFAULT_SHELL: readonly string[] = ['/bin/sh', '-c'];
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/**
+ * An image's configuration as the instructions of a stage change it, each making the next one. Of what a file may have
+ * thousands of (variables, labels, ports, volumes) nothing is copied for it.
+ */
+export class StageConfig {
+  readonly #rest: ImageRunConfig;
+  /** Undefined: as `#rest` has it. */
+  readonly #maps: StageMaps;
+  #whole: ImageRunConfig | undefined;
+
+  constructor(base: ImageRunConfig, maps: StageMaps = {}) {
+    this.#rest = base;
+    this.#maps = maps;
+  }
+
+  get workingDir(): string | undefined {
+    return this.#rest.WorkingDir;
+  }
+
+  get user(): string | undefined {
+    return this.#rest.User;
+  }
+
+  get command(): ImageRunConfig['Cmd'] {
+    return this.#rest.Cmd;
+  }
+
+  get shell(): ImageRunConfig['Shell'] {
+    return this.#rest.Shell;
+  }
+
+  get triggers(): readonly string[] {
+    return this.#rest.OnBuild ?? [];
+  }
+
+  /** Value of a variable, as the image has it. */
+  variable(name: string): string | undefined {
+    if (this.#maps.env) return this.#maps.env.get(name);
+    return this.#rest.Env?.find((item) => item.startsWith(`${name}=`))?.slice(name.length + 1);
+  }
+
+  /** All of it, as images have it. */
+  get whole(): ImageRunConfig {
+    if (this.#whole) return this.#whole;
+    const { env, labels, ports, volumes } = this.#maps;
+    return (this.#whole = {
+      ...this.#rest,
+      ...(env && { Env: Array.from(env, ([name, value]) => `${name}=${value}`) }),
+      ...(labels && { Labels: Object.fromEntries(labels) }),
+      ...(ports && { ExposedPorts: Object.fromEntries(ports) }),
+      ...(volumes && { Volumes: Object.fromEntries(volumes) }),
+    });
+  }
+
+  /** With other values of what there is one of. */
+  with(
+    change: Pick<
+      ImageRunConfig,
+      'Cmd' | 'Entrypoint' | 'Healthcheck' | 'OnBuild' | 'Shell' | 'StopSignal' | 'User' | 'WorkingDir'
+    >,
+  ): StageConfig {
+    return new StageConfig({ ...this.#rest, ...change }, this.#maps);
+  }
+
+  withoutTriggers(): StageConfig {
+    const { OnBuild: _, ...rest } = this.#rest;
+    return new StageConfig(rest, this.#maps);
+  }
+
+  withVariables(pairs: readonly NamedValue[]): StageConfig {
+    const env = this.#maps.env ?? GrowingMap.of((this.#rest.Env ?? []).map(splitVariable));
+    return new StageConfig(this.#rest, { ...this.#maps, env: withAll(env, pairs) });
+  }
+
+  withLabels(pairs: readonly NamedValue[]): StageConfig {
+    const labels = this.#maps.labels ?? GrowingMap.of(Object.entries(this.#rest.Labels ?? {}));
+    return new StageConfig(this.#rest, { ...this.#maps, labels: withAll(labels, pairs) });
+  }
+
+  withPorts(names: readonly string[]): StageConfig {
+    const ports = this.#maps.ports ?? GrowingMap.of(Object.entries(this.#rest.ExposedPorts ?? {}));
+    return new StageConfig(this.#rest, { ...this.#maps, ports: withAll(ports, names.map(asKey)) });
+  }
+
+  withVolumes(paths: readonly string[]): StageConfig {
+    const volumes = this.#maps.volumes ?? GrowingMap.of(Object.entries(this.#rest.Volumes ?? {}));
+    return new StageConfig(this.#rest, { ...this.#maps, volumes: withAll(volumes, paths.map(asKey)) });
+  }
+}
+
+interface StageMaps {
+  readonly env?: GrowingMap<string>;
+  readonly labels?: GrowingMap<string>;
+  readonly ports?: GrowingMap<Record<string, never>>;
+  readonly volumes?: GrowingMap<Record<string, never>>;
+}
+
+interface NamedValue<V = string> {
+  readonly key: string;
+  readonly value: V;
+}
+
+function withAll<V extends {}>(map: GrowingMap<V>, pairs: readonly NamedValue<V>[]): GrowingMap<V> {
+  return pairs.reduce((before, { key, value }) => before.with(key, value), map);
+}
+
+function asKey(key: string): NamedValue<Record<string, never>> {
+  return { key, value: {} };
+}
+
+function splitVariable(line: string): [string, string] {
+  const cut = line.indexOf('=');
+  return cut < 0 ? [line, ''] : [line.slice(0, cut), line.slice(cut + 1)];
+}
+
 /** What an instruction that only changes the image's configuration makes of it, and how it reads in the history. */
 export interface ConfigChange {
-  readonly config: ImageRunConfig;
+  readonly config: StageConfig;
   /** `ENV A=1`, after expansion: the history's text and, with the state before, the step's cache key. */
   readonly text: string;
 }
@@ -26,7 +142,7 @@ export interface ConfigOptions {
  * Undefined for RUN, COPY, ADD, WORKDIR's directory and ARG, which are more than configuration. Throws `invalid-argument`.
  */
 export function changeConfig(
-  config: ImageRunConfig,
+  config: StageConfig,
   instruction: Instruction,
   lookup: Lookup,
   options: ConfigOptions = {},
@@ -35,58 +151,52 @@ export function changeConfig(
   const expand = (text: string): string => expandWord(text, lookup, { escape });
   switch (instruction.kind) {
     case 'ENV': {
-      let env = [...(config.Env ?? [])];
       const pairs = instruction.pairs.map(({ key, value }) => ({ key: expand(key), value: expand(value) }));
-      for (const { key, value } of pairs) env = withVariable(env, key, value);
       return {
-        config: { ...config, Env: env },
+        config: config.withVariables(pairs),
         text: `ENV ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`,
       };
     }
     case 'LABEL': {
-      const labels = new Map(Object.entries(config.Labels ?? {}));
       const pairs = instruction.pairs.map(({ key, value }) => ({ key: expand(key), value: expand(value) }));
-      for (const { key, value } of pairs) labels.set(key, value);
       return {
-        config: { ...config, Labels: Object.fromEntries(labels) },
+        config: config.withLabels(pairs),
         text: `LABEL ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`,
       };
     }
     case 'EXPOSE': {
       const ports = expandWords(instruction.text, lookup, { escape }).flatMap(portNames);
-      const exposed = { ...config.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
-      return { config: { ...config, ExposedPorts: exposed }, text: `EXPOSE ${ports.join(' ')}` };
+      return { config: config.withPorts(ports), text: `EXPOSE ${ports.join(' ')}` };
     }
     case 'USER': {
       const user = expand(instruction.text);
-      return { config: { ...config, User: user }, text: `USER ${user}` };
+      return { config: config.with({ User: user }), text: `USER ${user}` };
     }
     case 'STOPSIGNAL': {
       const signal = checkSignal(expand(instruction.text));
-      return { config: { ...config, StopSignal: signal }, text: `STOPSIGNAL ${signal}` };
+      return { config: config.with({ StopSignal: signal }), text: `STOPSIGNAL ${signal}` };
     }
     case 'VOLUME': {
       const paths = instruction.paths.map(expand);
-      const volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
-      return { config: { ...config, Volumes: volumes }, text: `VOLUME [${paths.join(' ')}]` };
+      return { config: config.withVolumes(paths), text: `VOLUME [${paths.join(' ')}]` };
     }
     case 'WORKDIR': {
       const text = expand(instruction.text);
       // An absolute one stays as written, as with BuildKit; the directory is the same.
-      const directory = text.startsWith('/') ? text : posix.resolve('/', config.WorkingDir ?? '/', text);
-      return { config: { ...config, WorkingDir: directory }, text: `WORKDIR ${directory}` };
+      const directory = text.startsWith('/') ? text : posix.resolve('/', config.workingDir ?? '/', text);
+      return { config: config.with({ WorkingDir: directory }), text: `WORKDIR ${directory}` };
     }
     case 'SHELL':
-      return { config: { ...config, Shell: instruction.argv }, text: `SHELL [${instruction.argv.join(' ')}]` };
+      return { config: config.with({ Shell: instruction.argv }), text: `SHELL [${instruction.argv.join(' ')}]` };
     case 'CMD': {
       const argv = commandArgv(instruction.command, config);
-      return { config: { ...config, Cmd: argv }, text: `CMD ${JSON.stringify(argv)}` };
+      return { config: config.with({ Cmd: argv }), text: `CMD ${JSON.stringify(argv)}` };
     }
     case 'ENTRYPOINT': {
       const argv = commandArgv(instruction.command, config);
       // An entry point of one's own makes the base's CMD meaningless: Docker drops it.
-      const Cmd = options.ownCmd === true ? (config.Cmd ?? null) : null;
-      return { config: { ...config, Entrypoint: argv, Cmd }, text: `ENTRYPOINT ${JSON.stringify(argv)}` };
+      const Cmd = options.ownCmd === true ? (config.command ?? null) : null;
+      return { config: config.with({ Entrypoint: argv, Cmd }), text: `ENTRYPOINT ${JSON.stringify(argv)}` };
     }
     case 'HEALTHCHECK': {
       const { command, interval, timeout, startPeriod, startInterval, retries } = instruction;
@@ -104,11 +214,11 @@ export function changeConfig(
         ...(startInterval && { StartInterval: startInterval }),
         ...(retries && { Retries: retries }),
       };
-      return { config: { ...config, Healthcheck: health }, text: `HEALTHCHECK ${JSON.stringify(health)}` };
+      return { config: config.with({ Healthcheck: health }), text: `HEALTHCHECK ${JSON.stringify(health)}` };
     }
     case 'ONBUILD':
       return {
-        config: { ...config, OnBuild: [...(config.OnBuild ?? []), instruction.trigger] },
+        config: config.with({ OnBuild: [...config.triggers, instruction.trigger] }),
         text: `ONBUILD ${instruction.trigger}`,
       };
     case 'MAINTAINER':
@@ -131,21 +241,13 @@ function checkSignal(text: string): string {
 }
 
 /** The argv of a CMD, ENTRYPOINT or RUN: the shell form goes through the image's shell. */
-export function commandArgv(command: CommandLine, config: ImageRunConfig): string[] {
-  return command.form === 'exec' ? [...command.argv] : [...(config.Shell ?? DEFAULT_SHELL), command.line];
+export function commandArgv(command: CommandLine, { shell }: Pick<StageConfig, 'shell'>): string[] {
+  return command.form === 'exec' ? [...command.argv] : [...(shell ?? DEFAULT_SHELL), command.line];
 }
 
-/** `env` with `key=value` in the place of an earlier value, or at the end. */
-export function withVariable(env: readonly string[], key: string, value: string): string[] {
-  const line = `${key}=${value}`;
-  const at = env.findIndex((item) => item.startsWith(`${key}=`));
-  return at < 0 ? [...env, line] : env.with(at, line);
-}
-
-/** Value of a variable in an image's environment; PATH has Docker's default. */
-export function variable(config: ImageRunConfig, name: string): string | undefined {
-  const line = (config.Env ?? []).find((item) => item.startsWith(`${name}=`));
-  return line === undefined ? (name === 'PATH' ? DEFAULT_PATH : undefined) : line.slice(name.length + 1);
+/** Value of a variable as instructions see it; PATH has Docker's default. */
+export function variable(config: StageConfig, name: string): string | undefined {
+  return config.variable(name) ?? (name === 'PATH' ? DEFAULT_PATH : undefined);
 }
 
 /** `80`, `80/udp`, `3000-3002/tcp` → `80/tcp`, … Throws `invalid-argument`. */

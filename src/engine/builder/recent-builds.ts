@@ -11,6 +11,8 @@ interface KeptBuild {
   readonly document: Omit<{ -readonly [K in keyof RecentBuildDocument]: RecentBuildDocument[K] }, 'Steps'> & {
     readonly Steps: Step[];
   };
+  /** By their ids. */
+  readonly steps: Map<string, Step>;
   output: string[];
   length: number;
 }
@@ -39,7 +41,7 @@ export class RecentBuilds {
     build: (onEvent: (event: BuildEvent) => void) => Promise<T>,
   ): Promise<T> {
     const document = { Id: newId(), ...about, Started: Date.now(), State: 'running' as const, Steps: [] };
-    const kept: KeptBuild = { document, output: [], length: 0 };
+    const kept: KeptBuild = { document, steps: new Map(), output: [], length: 0 };
     this.#builds.unshift(kept);
     this.#builds.length = Math.min(this.#builds.length, MOST_BUILDS);
     try {
@@ -60,8 +62,7 @@ export class RecentBuilds {
 function note(kept: KeptBuild, event: BuildEvent): void {
   if (event.type === 'warning') return;
   const { vertex, time } = event;
-  const { Steps } = kept.document;
-  let step = Steps.find(({ Id }) => Id === vertex.id);
+  let step = kept.steps.get(vertex.id);
   if (!step) {
     const { id: Id, text: Text, stage, position: Position, line: Line } = vertex;
     step = {
@@ -74,7 +75,8 @@ function note(kept: KeptBuild, event: BuildEvent): void {
       Started: time,
       State: 'running',
     };
-    Steps.push(step);
+    kept.steps.set(vertex.id, step);
+    kept.document.Steps.push(step);
   }
   if (event.type === 'output') {
     kept.output.push(event.text);

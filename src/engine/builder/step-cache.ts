@@ -15,7 +15,7 @@ export interface ImportedStep {
   readonly state: {
     readonly key: Digest;
     readonly diffIds: readonly DiffId[];
-    readonly history: readonly HistoryEntry[];
+    readonly history: Iterable<HistoryEntry> & { readonly length: number };
   };
   /** RFC 3339: the time that it gets, where that is not the time when it is run. */
   readonly createdAt: string | undefined;

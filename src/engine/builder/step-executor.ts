@@ -1,7 +1,6 @@
 import { errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
-import { withVariable } from '../../build/stage-config.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
@@ -174,11 +173,6 @@ export class StepExecutor {
 
 /** Each variable once: what the step brings takes the place of the image's. */
 function environment({ config, env }: StepCommand): string[] {
-  return env.reduce<string[]>(
-    (before, line) => {
-      const cut = line.indexOf('=');
-      return withVariable(before, line.slice(0, cut), line.slice(cut + 1));
-    },
-    [...(config.Env ?? [])],
-  );
+  const lines = [...(config.Env ?? []), ...env];
+  return [...new Map(lines.map((line) => [line.split('=', 1)[0], line])).values()];
 }

@@ -1,9 +1,8 @@
 import { constants } from 'node:os';
 import { EngineError } from '../../base/errors.ts';
-import type { Lookup } from '../../build/dockerfile/expand.ts';
 import { readInstruction } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
-import { changeConfig } from '../../build/stage-config.ts';
+import { changeConfig, StageConfig } from '../../build/stage-config.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 
 /** Instructions that change the configuration alone: what `commit --change` and `import --change` take. */
@@ -24,27 +23,21 @@ const ALLOWED = new Set([
 /** The configuration after `changes`, Dockerfile instructions in their order. Throws `invalid-argument` in Docker's words. */
 export function applyChanges(config: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
   const { nodes, escape } = inWordsOfChanges(() => parseDockerfile(changes.join('\n')));
-  let result = config;
+  let result = new StageConfig(config);
   let commandGiven = false;
   for (const node of nodes) {
     if (!ALLOWED.has(node.name)) {
       throw new EngineError('invalid-argument', `${node.name} is not a valid change command`);
     }
     const instruction = inWordsOfChanges(() => readInstruction(node, escape));
-    const { config: changed } = changeConfig(result, instruction, environmentOf(result), {
-      escape,
-      ownCmd: commandGiven,
-    })!;
+    const before = result;
+    const options = { escape, ownCmd: commandGiven };
+    const { config: changed } = changeConfig(before, instruction, (name) => before.variable(name), options)!;
     commandGiven ||= instruction.kind === 'CMD';
-    if (instruction.kind === 'STOPSIGNAL') checkSignal(changed.StopSignal!);
+    if (instruction.kind === 'STOPSIGNAL') checkSignal(changed.whole.StopSignal!);
     result = changed;
   }
-  return result;
-}
-
-function environmentOf(config: ImageRunConfig): Lookup {
-  const env = config.Env ?? [];
-  return (name) => env.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+  return result.whole;
 }
 
 function checkSignal(text: string): void {

@@ -68,8 +68,9 @@ function sameStep(config: ImageConfig, step: ImportedStep): { readonly created?:
   const theirs = config.history ?? [];
   const ours = step.state.history;
   if (theirs.length <= ours.length) return undefined;
-  for (const [index, entry] of ours.entries()) {
-    const other = theirs[index]!;
+  let index = 0;
+  for (const entry of ours) {
+    const other = theirs[index++]!;
     if ((entry.empty_layer ?? false) !== (other.empty_layer ?? false)) return undefined;
     // Of files the layer says more than the text, which names them in one way here and in another there.
     if (entry.empty_layer === true && plain(entry.created_by) !== plain(other.created_by)) return undefined;

@@ -23,15 +23,16 @@ export function finishImage(
     return { platform: imagePlatform(base), id, text, config, chain };
   }
   const own = parsePlatform(platform);
+  const { whole } = target.config;
   const config: ImageConfig = {
     created: target.createdAt,
     ...(target.author && { author: target.author }),
     architecture: own.architecture,
     os: own.os,
     ...(own.variant && { variant: own.variant }),
-    config: { ...target.config, ...(labelled && { Labels: { ...target.config.Labels, ...labels } }) },
+    config: { ...whole, ...(labelled && { Labels: { ...whole.Labels, ...labels } }) },
     rootfs: { type: 'layers', diff_ids: target.diffIds },
-    history: target.history,
+    history: [...target.history],
   };
   const text = canonicalJson({ ...config, ...(inline !== undefined && { [INLINE_FIELD]: inline }) });
   return { platform: own, id: sha256(text), text, config: JSON.parse(text) as ImageConfig, chain: target.chain };

@@ -41,7 +41,7 @@ export class CopyInstructions {
         signal: this.#solve.signal,
       },
       instruction,
-      { lookup, escape, workingDir: state.config.WorkingDir ?? '/' },
+      { lookup, escape, workingDir: state.config.workingDir ?? '/' },
     );
     const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
     if (instruction.link) return this.#link(state, step, (rootfs) => copy.apply(rootfs));

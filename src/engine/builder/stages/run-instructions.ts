@@ -63,7 +63,7 @@ export class RunInstructions {
       signal: this.#solve.signal,
     };
     const mounts = instruction.mounts.map((text) => {
-      const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.WorkingDir ?? '/');
+      const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.workingDir ?? '/');
       return one.type === 'cache' && namespace ? { ...one, id: `${namespace}/${one.id}` } : one;
     });
     const devices = await findDevices(parts.deviceDirectories, instruction.devices, allow);
@@ -92,7 +92,7 @@ export class RunInstructions {
           await mkdir(own);
           const code = await runToExitCode(parts.executor, {
             rootfs,
-            config: state.config,
+            config: state.config.whole,
             args: argv,
             env: [...env, ...proxies, ...prepared.env, ...devices.env],
             mounts: [...prepared.mounts, ...devices.mounts],
@@ -109,7 +109,12 @@ export class RunInstructions {
           await rm(own, { recursive: true, force: true });
           if (code !== 0) {
             const { start, end } = instruction.range;
-            throw new BuildStepFailed(argv.join(' '), code, { lines: { start, end }, config: state.config, argv, env });
+            throw new BuildStepFailed(argv.join(' '), code, {
+              lines: { start, end },
+              config: state.config.whole,
+              argv,
+              env,
+            });
           }
         },
       );

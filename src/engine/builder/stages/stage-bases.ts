@@ -1,5 +1,7 @@
+import { GrowingList } from '../../../base/growing.ts';
 import { CONTEXT_TIME, copySelection, digestSelection } from '../../../build/copy-files.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
+import { StageConfig } from '../../../build/stage-config.ts';
 import { sha256 } from '../../../oci/digest.ts';
 import type { ImageConfig } from '../../../oci/image.ts';
 import type { FilesPlace } from '../copy-step.ts';
@@ -35,8 +37,8 @@ export class StageBases {
     const { base } = planned;
     if (base.kind === 'stage') {
       const before = await this.#solve.stage(base.index);
-      const { OnBuild: triggers, ...config } = before.config;
-      return { state: { ...before, config }, triggers: triggers ?? [] };
+      const { triggers } = before.config;
+      return { state: { ...before, config: before.config.withoutTriggers() }, triggers };
     }
     if (base.kind === 'scratch') {
       return { state: NOTHING, triggers: [] };
@@ -49,10 +51,10 @@ export class StageBases {
     const { OnBuild: triggers, ...config } = image.config.config ?? {};
     return {
       state: {
-        config: withPath(config),
+        config: new StageConfig(withPath(config)),
         diffIds: image.config.rootfs.diff_ids,
         chain: image.chain,
-        history: image.config.history ?? [],
+        history: GrowingList.of(image.config.history ?? []),
         createdAt: image.config.created ?? SCRATCH_TIME,
         author: image.config.author,
         args: NOTHING.args,
@@ -69,10 +71,10 @@ export class StageBases {
     if (chain) this.#solve.context.lease.add('snapshot', chain);
     const { OnBuild: triggers, ...config } = image.config ?? {};
     const state = {
-      config: withPath(config),
+      config: new StageConfig(withPath(config)),
       diffIds: image.rootfs.diff_ids,
       chain,
-      history: image.history ?? [],
+      history: GrowingList.of(image.history ?? []),
       createdAt: image.created ?? SCRATCH_TIME,
       author: image.author,
       args: NOTHING.args,

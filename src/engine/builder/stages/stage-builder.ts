@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+import type { GrowingMap } from '../../../base/growing.ts';
 import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import { type Instruction, readInstruction } from '../../../build/dockerfile/instructions.ts';
@@ -17,6 +19,8 @@ import { StageBases } from './stage-bases.ts';
 import type { StageContext, StageRun } from './stage-context.ts';
 import { nextState, shownState, type StageState, visibleVariable } from './stage-state.ts';
 import { StepResults } from './step-results.ts';
+
+const LONGEST_TURN_MS = 10;
 
 /**
  * Builds the stages of a plan, each from the cache when its record is there. Stages are a map of promises: each waits for
@@ -50,8 +54,9 @@ export class StageBuilder {
     const { stages } = solve.context.plan;
     let first: { readonly error: unknown } | undefined;
     solve.onDemand((index) => this.#stage(solve.context.plan.planned[index]!, undefined, this.#steps));
+    const before = stepsBefore(stages);
     const works = stages.map((planned, slot) => {
-      const work = Promise.resolve().then(() => this.#stage(planned, slot, stepsBefore(stages, slot)));
+      const work = Promise.resolve().then(() => this.#stage(planned, slot, before[slot]!));
       solve.begin(planned.index, work);
       return work;
     });
@@ -113,7 +118,13 @@ export class StageBuilder {
           state = await this.#instruction(state, readInstruction(node, '\\'), run);
       }
     }
+    let turn = performance.now();
     for (const instruction of planned.stage.instructions) {
+      // Of thousands of steps that wait for nothing, none lets the engine's other work through.
+      if (performance.now() - turn > LONGEST_TURN_MS) {
+        await setImmediate();
+        turn = performance.now();
+      }
       this.#solve.signal.throwIfAborted();
       announceStep(instruction.original);
       run.vertex = vertexOf(run.vertex.position + 1, instruction);
@@ -172,7 +183,7 @@ export class StageBuilder {
     const lookup: Lookup = (name) => visibleVariable(state, name);
     switch (instruction.kind) {
       case 'ARG': {
-        const args = new Map(state.args);
+        let { args } = state;
         const own: Lookup = (name) => visibleVariable({ config: state.config, args }, name);
         for (const { name, value } of instruction.args) {
           const { buildArgs, platformArgs, plan } = this.#solve.context;
@@ -181,14 +192,14 @@ export class StageBuilder {
             (value === undefined
               ? (plan.globalArgs.get(name) ?? platformArgs.get(name))
               : expandWord(value, own, { escape }));
-          if (given !== undefined) args.set(name, given);
+          if (given !== undefined) args = args.with(name, given);
         }
         const text = `ARG ${instruction.args.map(({ name }) => (args.has(name) ? `${name}=${args.get(name)}` : name)).join(' ')}`;
         // The key does not change: an ARG counts where it is used, in the RUN steps that see it.
         return {
           ...state,
           args,
-          history: [...state.history, { created: state.createdAt, created_by: text, empty_layer: true }],
+          history: state.history.with({ created: state.createdAt, created_by: text, empty_layer: true }),
         };
       }
       case 'RUN':
@@ -198,7 +209,7 @@ export class StageBuilder {
         return this.#copies.apply(state, instruction, { run, lookup });
       case 'WORKDIR': {
         const change = changeConfig(state.config, instruction, lookup, { escape })!;
-        const path = change.config.WorkingDir!;
+        const path = change.config.workingDir!;
         const owner = await this.#directoryOwner(state);
         const inputs = [
           { name: 'directory', value: path },
@@ -226,9 +237,10 @@ export class StageBuilder {
 
   /** A WORKDIR that has to be made is the USER's; root's when the image does not know the user yet. */
   async #directoryOwner({ config, chain }: StageState): Promise<{ readonly uid: number; readonly gid: number }> {
-    if (!config.User) return { uid: 0, gid: 0 };
+    const { user } = config;
+    if (!user) return { uid: 0, gid: 0 };
     try {
-      return await this.#solve.context.parts.lookUpOwner(() => this.#solve.views.of(chain), config.User);
+      return await this.#solve.context.parts.lookUpOwner(() => this.#solve.views.of(chain), user);
     } catch (error) {
       if (errorCode(error) === 'internal') throw error;
       return { uid: 0, gid: 0 };
@@ -238,15 +250,20 @@ export class StageBuilder {
 
 /** The ARGs that the names of an ENV leave. */
 function withoutNames(
-  args: ReadonlyMap<string, string>,
+  args: GrowingMap<string>,
   { pairs }: { readonly pairs: readonly { readonly key: string }[] },
   lookup: Lookup,
   escape: string,
-): ReadonlyMap<string, string> {
-  const names = new Set(pairs.map(({ key }) => expandWord(key, lookup, { escape })));
-  return new Map([...args].filter(([name]) => !names.has(name)));
+): GrowingMap<string> {
+  return pairs.reduce((left, { key }) => left.without(expandWord(key, lookup, { escape })), args);
 }
 
-function stepsBefore(stages: readonly PlannedStage[], slot: number): number {
-  return stages.slice(0, slot).reduce((sum, { stage }) => sum + 1 + stage.instructions.length, 0);
+/** For each stage, how many steps come before it. */
+function stepsBefore(stages: readonly PlannedStage[]): number[] {
+  let count = 0;
+  return stages.map(({ stage }) => {
+    const before = count;
+    count += 1 + stage.instructions.length;
+    return before;
+  });
 }

@@ -1,21 +1,22 @@
-import { DEFAULT_PATH, variable } from '../../../build/stage-config.ts';
+import { GrowingList, GrowingMap } from '../../../base/growing.ts';
+import { DEFAULT_PATH, StageConfig, variable } from '../../../build/stage-config.ts';
 import { type ChainId, type Digest, type DiffId, sha256 } from '../../../oci/digest.ts';
 import type { HistoryEntry, ImageRunConfig } from '../../../oci/image.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 
 /** What a stage is after some of its steps. Values are immutable; a step makes the next one. */
 export interface StageState {
-  readonly config: ImageRunConfig;
+  readonly config: StageConfig;
   readonly diffIds: readonly DiffId[];
   readonly chain: ChainId | undefined;
-  readonly history: readonly HistoryEntry[];
+  readonly history: GrowingList<HistoryEntry>;
   /** Of the last step. */
   readonly createdAt: string;
   /** Hash of everything that led here. */
   readonly key: Digest;
   readonly author: string | undefined;
   /** Values of ARGs, of this stage and of those that it begins with, which no later ENV has taken the place of. */
-  readonly args: ReadonlyMap<string, string>;
+  readonly args: GrowingMap<string>;
   /** The base image, when nothing was done on it yet. */
   readonly imageId: Digest | undefined;
 }
@@ -25,13 +26,13 @@ export const SCRATCH_TIME = '1970-01-01T00:00:00Z';
 
 /** Where a stage begins that has no base. */
 export const NOTHING: StageState = {
-  config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' },
+  config: new StageConfig({ Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' }),
   diffIds: [],
   chain: undefined,
-  history: [],
+  history: GrowingList.of([]),
   createdAt: SCRATCH_TIME,
   author: undefined,
-  args: new Map(),
+  args: GrowingMap.of([]),
   key: sha256('scratch'),
   imageId: undefined,
 };
@@ -62,15 +63,16 @@ export function visibleVariable(
 }
 
 /** The state after a step that left `record`. */
-export function nextState(state: StageState, record: BuildRecord, config: ImageRunConfig): StageState {
+export function nextState(state: StageState, record: BuildRecord, config: StageConfig): StageState {
   return {
     config,
     diffIds: record.layer ? [...state.diffIds, record.layer.diffId] : state.diffIds,
     chain: record.layer ? record.layer.chain : state.chain,
-    history: [
-      ...state.history,
-      { created: record.createdAt, created_by: record.text, ...(record.layer ? {} : { empty_layer: true }) },
-    ],
+    history: state.history.with({
+      created: record.createdAt,
+      created_by: record.text,
+      ...(record.layer ? {} : { empty_layer: true }),
+    }),
     createdAt: record.createdAt,
     key: record.key,
     author: state.author,
