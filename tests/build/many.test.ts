@@ -18,8 +18,8 @@ test('thousands of instructions, hundreds of stages', async () => {
     const { config, history } = await configOf(
       [
         'FROM busybox AS base',
-        lines((n) => `ARG A${n}=$A${n - 1}`, 1000),
-        lines((n) => `ENV E${n}=\${E${n - 1}:-first}`),
+        lines((n) => `ARG A${n}=$A${Math.max(0, n - 1)}`, 1000),
+        lines((n) => `ENV E${n}=\${E${Math.max(0, n - 1)}:-first}`),
         'ENV E7=again',
         lines((n) => `LABEL l${n}=$E${n}`),
         lines((n) => `EXPOSE ${n + 1}`),
