@@ -2,15 +2,20 @@
  * `npm run bench`: every figure against the peers in one run on this machine. Starts our engine and two releases of
  * Docker privately, runs the parts one after another and writes bench/results: rows.jsonl, README.md, ratios.svg.
  *
- *     npm run bench                 everything; allow for half an hour
- *     npm run bench -- run volume   these parts
+ *     npm run bench                         everything; allow for half an hour
+ *     npm run bench -- --merge run volume   these parts; all other figures stay as they were measured before
+ *
+ * `--results DIR` writes elsewhere. A signal ends the part that runs, the engines and all that they made; with --merge
+ * what was measured until then is kept.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { loadavg } from 'node:os';
-import { type StartedPeer, startDocker, startGantry } from './peers.ts';
+import { parseArgs } from 'node:util';
+import { Engines } from './engines.ts';
 import { writeReport } from './report.ts';
+import { mergeRows, readRows, writeRows } from './rows.ts';
 
 /** Parts and whether the engines are named to them; a registry's peers are registries, which its part starts itself. */
 const PARTS: Readonly<Record<string, { engines: boolean }>> = {
@@ -26,50 +31,16 @@ const PARTS: Readonly<Record<string, { engines: boolean }>> = {
 };
 
 const here = import.meta.dirname;
-const results = join(here, 'results');
-const asked = process.argv.slice(2);
-const unknown = asked.find((part) => !(part in PARTS));
-if (unknown !== undefined) throw new Error(`no part ${unknown}: there are ${Object.keys(PARTS).join(', ')}`);
-const parts = asked.length > 0 ? asked : Object.keys(PARTS);
-
-/** The engines, started when a part first needs them. */
-class Engines implements AsyncDisposable {
-  readonly #directory: string;
-  readonly #execRoot: string;
-  readonly #started: StartedPeer[] = [];
-
-  constructor(directory: string, execRoot: string) {
-    this.#directory = directory;
-    this.#execRoot = execRoot;
-  }
-
-  /** `name=host@pidfile` words, as the parts take them. */
-  async words(): Promise<string[]> {
-    if (this.#started.length === 0) await this.#start();
-    return this.#started.map(({ name, host, pidFile }) => `${name}=${host}${pidFile ? `@${pidFile}` : ''}`);
-  }
-
-  async #start(): Promise<void> {
-    const roots = { directory: this.#directory, execRoot: this.#execRoot };
-    this.#started.push(await startGantry(roots));
-    for (const [name, suite] of [
-      ['docker28', 'new'],
-      ['docker20', 'old'],
-    ] as const) {
-      const peer = await startDocker(name, suite, roots);
-      if (peer) this.#started.push(peer);
-    }
-    const [ours, ...others] = this.#started;
-    const image = join(this.#directory, 'busybox.tar');
-    docker(ours!, 'run', '--rm', 'busybox', 'true'); // it is built in
-    docker(ours!, 'save', '-o', image, 'busybox');
-    for (const peer of others) docker(peer, 'load', '-i', image);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const peer of this.#started) await peer[Symbol.asyncDispose]();
-  }
+const { values: flags, positionals: asked } = parseArgs({
+  options: { merge: { type: 'boolean' }, results: { type: 'string', default: join(here, 'results') } },
+  allowPositionals: true,
+});
+const unknown = asked.find((part) => !Object.hasOwn(PARTS, part));
+if (unknown !== undefined) {
+  console.error(`no part ${unknown}: there are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(2);
 }
+const parts = asked.length > 0 ? asked : Object.keys(PARTS);
 
 /** Where the parts find buildx and Compose, as tools/bench-peers.sh unpacked them. */
 function clients(part: string): NodeJS.ProcessEnv {
@@ -85,49 +56,62 @@ function clients(part: string): NodeJS.ProcessEnv {
   return { DOCKER_CONFIG: config };
 }
 
-/** dockerd leaves the mount of its namespace behind. */
-function unmountBelow(path: string): void {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  for (const target of mounts.map((line) => line.split(' ')[1] ?? '').reverse()) {
-    if (target.startsWith(`${path}/`)) spawnSync('umount', [target], { stdio: 'ignore' });
-  }
+/** Runs a part in a process group of its own, so that all of it can be ended. */
+async function run(part: string, words: readonly string[]): Promise<boolean> {
+  running = spawn(process.execPath, [join(here, `${part}.ts`), ...words], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+    env: {
+      ...process.env,
+      ...clients(part),
+      // Whatever a part leaves when it is ended goes with the rest.
+      TMPDIR: temporary,
+      BENCH_PART: part,
+      BENCH_RESULTS: measured,
+      BENCH_ENGINE_PID: join(execRoot, 'gantry/engine.pid'),
+    },
+  });
+  const child = running;
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  running = undefined;
+  return code === 0;
 }
 
-function docker({ host }: StartedPeer, ...words: string[]): void {
-  const { status } = spawnSync('docker', ['-H', host, ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
-  if (status !== 0) throw new Error(`docker ${words.join(' ')} failed`);
-}
+let running: ChildProcess | undefined;
+let ended: NodeJS.Signals | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    if (!ended) console.log(`\n${signal}: removing what was made for this run`);
+    ended ??= signal;
+    if (running?.pid !== undefined) process.kill(-running.pid, 'SIGKILL');
+  });
 
-mkdirSync(results, { recursive: true });
+mkdirSync(flags.results, { recursive: true });
+const rows = join(flags.results, 'rows.jsonl');
 const directory = mkdtempSync('/var/tmp/gantry-bench-');
 const execRoot = mkdtempSync('/dev/shm/gantry-bench-');
-const rows = join(results, 'rows.jsonl');
-rmSync(rows, { force: true });
+console.log(`data: ${directory} ${execRoot}`);
+const temporary = join(directory, 'tmp');
+mkdirSync(temporary);
+const measured = join(directory, 'rows.jsonl');
 const failed: string[] = [];
 try {
-  await using engines = new Engines(directory, execRoot);
+  await using engines = new Engines({ directory, execRoot });
   for (const part of parts) {
-    const { engines: named } = PARTS[part]!;
-    const words = named ? await engines.words() : [];
+    if (ended) break;
+    const words = PARTS[part]!.engines ? await engines.words() : [];
+    if (ended) break;
     console.log(`\n== ${part} (load average ${loadavg()[0]!.toFixed(1)})`);
-    const { status } = spawnSync(process.execPath, [join(here, `${part}.ts`), ...words], {
-      stdio: 'inherit',
-      env: {
-        ...process.env,
-        ...clients(part),
-        BENCH_RESULTS: rows,
-        BENCH_ENGINE_PID: join(execRoot, 'gantry/engine.pid'),
-      },
-    });
-    if (status !== 0) failed.push(part);
+    if (!(await run(part, words))) failed.push(part);
+    if (flags.merge) writeRows(rows, mergeRows(readRows(rows), readRows(measured)));
   }
+  if (!flags.merge && !ended) writeRows(rows, readRows(measured));
 } finally {
-  for (const left of [directory, execRoot]) {
-    unmountBelow(left);
-    rmSync(left, { recursive: true, force: true });
-  }
+  for (const left of [directory, execRoot]) rmSync(left, { recursive: true, force: true });
 }
-writeReport(rows, results);
-console.log(`\nwritten: ${results}/README.md and ratios.svg`);
-if (failed.length > 0) console.log(`failed: ${failed.join(', ')}`);
-process.exitCode = failed.length > 0 ? 1 : 0;
+if (flags.merge || !ended) {
+  writeReport(rows, flags.results);
+  console.log(`\nwritten: ${flags.results}/README.md and ratios.svg`);
+}
+if (failed.length > 0 && !ended) console.log(`failed: ${failed.join(', ')}`);
+process.exitCode = ended ? 128 + constants.signals[ended] : failed.length > 0 ? 1 : 0;

@@ -6,46 +6,22 @@
  * Each engine must hold the image `busybox`; DOCKER_CONFIG names a directory whose config.json has the folder of the
  * buildx plugin in `cliPluginsExtraDirs`. BENCH=part,part picks items by name.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { APP, makeContext, manyFiles } from './build-context.ts';
 import { compare, type Item, type Peer, readPeers, timed } from './measure.ts';
 
 const peers = readPeers(process.argv.slice(2));
 if (peers.length === 0) throw new Error('usage: node bench/build-buildx.ts gantry=HOST [docker=HOST …]');
-const root = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'gantry-bench-buildx-'));
+const root = mkdtempSync(join(tmpdir(), 'gantry-bench-buildx-'));
 const AT_ONCE = 20;
-
-const APP = `FROM busybox
-WORKDIR /app
-COPY package.json .
-RUN echo install > installed
-COPY src src
-RUN cat src/* > all
-CMD ["cat", "/app/all"]
-`;
-
-function context(name: string, dockerfile: string): string {
-  const directory = join(root, name);
-  mkdirSync(join(directory, 'src'), { recursive: true });
-  writeFileSync(join(directory, 'Dockerfile'), dockerfile);
-  writeFileSync(join(directory, 'package.json'), '{}');
-  for (let i = 0; i < 10; i++) writeFileSync(join(directory, 'src', `${i}.js`), `// ${i}\n`);
-  return directory;
-}
+const context = (name: string, dockerfile: string): string => makeContext(join(root, name), dockerfile);
 
 function build(peer: Peer, directory: string, more = ''): Promise<number> {
   // Each engine has a store of the client's own, as on two machines.
   const store = join(root, `buildx-${peer.name}`);
   return timed(peer, `BUILDX_CONFIG=${store} docker buildx build -q -t bench-buildx ${more} ${directory} >/dev/null`);
-}
-
-function manyFiles(directory: string): void {
-  for (let d = 0; d < 100; d++) {
-    mkdirSync(join(directory, `d${d}`), { recursive: true });
-    for (let f = 0; f < 100; f++) writeFileSync(join(directory, `d${d}`, `${f}.txt`), randomBytes(1024));
-  }
 }
 
 const app = context('app', APP);

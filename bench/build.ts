@@ -9,26 +9,21 @@
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { APP, makeContext, manyFiles } from './build-context.ts';
 import { compare, type Item, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
 
 const engines = readPeers(process.argv.slice(2));
 if (engines.length === 0) throw new Error('usage: node bench/build.ts gantry=HOST [docker=HOST …]');
-const root = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'gantry-bench-build-'));
+const root = mkdtempSync(join(tmpdir(), 'gantry-bench-build-'));
 const gantry = new URL('../gantry', import.meta.url).pathname;
 const peers = [...engines, ...buildah(engines[0]!)];
 const size = Number(process.env['SIZE'] ?? 1024);
 
-const APP = `FROM busybox
-WORKDIR /app
-COPY package.json .
-RUN echo install > installed
-COPY src src
-RUN cat src/* > all
-CMD ["cat", "/app/all"]
-`;
+const context = (name: string, dockerfile: string): string => makeContext(join(root, name), dockerfile);
+
 const STAGES = `FROM busybox AS one
 ARG N
 RUN sleep 3; echo 1 $N > /one
@@ -39,22 +34,6 @@ FROM busybox
 COPY --from=one /one /
 COPY --from=two /two /
 `;
-
-function context(name: string, dockerfile: string): string {
-  const directory = join(root, name);
-  mkdirSync(join(directory, 'src'), { recursive: true });
-  writeFileSync(join(directory, 'Dockerfile'), dockerfile);
-  writeFileSync(join(directory, 'package.json'), '{}');
-  for (let i = 0; i < 10; i++) writeFileSync(join(directory, 'src', `${i}.js`), `// ${i}\n`);
-  return directory;
-}
-
-function manyFiles(directory: string): void {
-  for (let d = 0; d < 100; d++) {
-    mkdirSync(join(directory, `d${d}`), { recursive: true });
-    for (let f = 0; f < 100; f++) writeFileSync(join(directory, `d${d}`, `${f}.txt`), randomBytes(1024));
-  }
-}
 
 function largeFile(path: string): void {
   const file = openSync(path, 'w');

@@ -78,6 +78,10 @@ export async function compare(peers: readonly Peer[], items: readonly Item[], ou
 
 /** A figure of one run: the medians of all engines, in `unit`. */
 export interface Row {
+  /** Of the benchmark: two may have figures of one name. */
+  readonly part?: string;
+  /** When it was measured: 2026-12-01. */
+  readonly date?: string;
   readonly name: string;
   readonly unit: string;
   readonly values: Readonly<Record<string, number>>;
@@ -100,7 +104,7 @@ export function ratioOf({ values, ours, moreIsBetter }: Row): number | undefined
   return mine / (moreIsBetter ? Math.max(...others) : Math.min(...others));
 }
 
-/** Prints a row; where BENCH_RESULTS names a file, also appends it there as a line of JSON, for bench/report.ts. */
+/** Prints a row; where BENCH_RESULTS names a file, also appends it there as a line of JSON with its part (BENCH_PART) and date. */
 export function record(row: Row): void {
   const values = Object.entries(row.values).map(([name, value]) => `${name} ${format(value)} ${row.unit}`);
   const ratio = ratioOf(row);
@@ -108,7 +112,8 @@ export function record(row: Row): void {
   if (row.limit !== undefined) goal.push(`limit ${row.limit} ${row.unit}`);
   console.log([row.name, ...values, ratio === undefined ? '-' : `ratio ${ratio.toFixed(2)}`, ...goal].join(' | '));
   const file = process.env['BENCH_RESULTS'];
-  if (file) appendFileSync(file, `${JSON.stringify(row)}\n`);
+  const [part, date] = [process.env['BENCH_PART'], new Date().toISOString().slice(0, 10)];
+  if (file) appendFileSync(file, `${JSON.stringify({ ...(part && { part }), date, ...row })}\n`);
 }
 
 export function median(values: readonly number[]): number {

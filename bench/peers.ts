@@ -24,13 +24,17 @@ export async function startGantry({ directory, execRoot }: Roots): Promise<Start
     ['--data-root', join(directory, 'gantry')],
     ['--exec-root', join(execRoot, 'gantry')],
     ['--host', `unix://${socket}`],
-    ['--bridge', 'gtbench0'],
-    ['--bip', '10.231.0.1/16'],
-    ['--cgroup-parent', '/gantry-bench'],
+    ['--bridge', `gtb${process.pid}`],
+    ['--bip', `10.${225 + (process.pid % 25)}.0.1/16`],
+    ['--cgroup-parent', `/gantry-bench-${process.pid}`],
     // A pull after a removal is to come from the registry, not from what is kept for `undo`.
     ['--trash=false'],
   ].flat();
-  const child = spawn(launcher, ['daemon', ...words], { stdio: ['ignore', log(directory, 'gantry'), 'inherit'] });
+  // Of a signal from the terminal it hears by `all.ts`, when its containers are gone.
+  const child = spawn(launcher, ['daemon', ...words], {
+    stdio: ['ignore', log(directory, 'gantry'), 'inherit'],
+    detached: true,
+  });
   return ready({ name: 'gantry', host: `unix://${socket}` }, child);
 }
 
@@ -50,7 +54,7 @@ export async function startDocker(
     ['--exec-root', join(execRoot, name)],
     ['-p', join(own, 'dockerd.pid')],
     ['-H', `unix://${socket}`],
-    ['--cgroup-parent', `/${name}-bench`],
+    ['--cgroup-parent', `/${name}-bench-${process.pid}`],
     ['--insecure-registry', '127.0.0.0/8'],
   ].flat();
   // the host's runc comes first: the same runtime for all
@@ -61,6 +65,7 @@ export async function startDocker(
     {
       stdio: ['ignore', log(own, 'dockerd'), log(own, 'dockerd-errors')],
       env: { ...process.env, PATH },
+      detached: true,
     },
   );
   const pidFile = join(own, 'bench.pid');

@@ -1,14 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ratioOf, type Row } from './measure.ts';
+import { readRows } from './rows.ts';
 
 /** Writes README.md (a table: medians, ratio to the best other, goal) and ratios.svg into `directory` from the rows of a run. */
 export function writeReport(file: string, directory: string): void {
-  const rows = readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Row);
+  const rows = readRows(file);
   writeFileSync(join(directory, 'README.md'), table(rows));
   writeFileSync(join(directory, 'ratios.svg'), plot(rows));
 }
@@ -23,17 +21,17 @@ function table(rows: readonly Row[]): string {
     const over = row.limit !== undefined && values[ours]! > row.limit;
     const shown = others.map(([name, value]) => `${name} ${number(value)}`).join(', ');
     const met = ratio === undefined || goal === undefined ? ratio?.toFixed(2) : mark(ratio, row);
-    return `| ${row.name} | ${unit} | ${values[ours] === undefined ? '' : over ? `**${number(values[ours])}**` : number(values[ours])} | ${shown} | ${met ?? ''} | ${wanted} |`;
+    return `| ${row.name} | ${unit} | ${values[ours] === undefined ? '' : over ? `**${number(values[ours])}**` : number(values[ours])} | ${shown} | ${met ?? ''} | ${wanted} | ${row.date ?? ''} |`;
   });
   return [
     '# Benchmark',
     '',
-    `Medians of one run, ${new Date().toISOString().slice(0, 10)}, engines in turn on one machine: ${machine}. The ratio is ours to the best of the others; bold where it misses its goal. Run it yourself: \`npm run bench\`.`,
+    `Medians, engines in turn on one machine: ${machine}. The ratio is ours to the best of the others; bold where it misses its goal. Rows of one day are of one run, or of runs of parts. Run it yourself: \`npm run bench\`.`,
     '',
     '![ratios](ratios.svg)',
     '',
-    '| figure | unit | gantry | others | ratio | goal |',
-    '|---|---|---|---|---|---|',
+    '| figure | unit | gantry | others | ratio | goal | measured |',
+    '|---|---|---|---|---|---|---|',
     ...lines,
     '',
   ].join('\n');

@@ -34,8 +34,7 @@ export class GrowingList<T> implements Iterable<T> {
  */
 export class GrowingMap<V> implements Iterable<[string, V]> {
   #held: Map<string, V> | undefined;
-  /** Where the values went, and what is different there. */
-  #later: { readonly map: GrowingMap<V>; readonly name: string; readonly before: V | undefined } | undefined;
+  #later: Later<V> | undefined;
 
   private constructor(held: Map<string, V>) {
     this.#held = held;
@@ -81,13 +80,9 @@ export class GrowingMap<V> implements Iterable<[string, V]> {
 
   #values(): Map<string, V> {
     if (this.#held) return this.#held;
-    const undone: { readonly name: string; readonly before: V | undefined }[] = [];
-    let newest: GrowingMap<V> = this;
-    for (let later = this.#later; later; later = newest.#later) {
-      undone.push(later);
-      newest = later.map;
-    }
-    const values = new Map(newest.#held!);
+    const undone: Later<V>[] = [];
+    for (let later = this.#later; later; later = later.map.#later) undone.push(later);
+    const values = new Map(undone.at(-1)!.map.#held!);
     for (const { name, before } of undone.toReversed()) {
       if (before === undefined) values.delete(name);
       else values.set(name, before);
@@ -95,4 +90,11 @@ export class GrowingMap<V> implements Iterable<[string, V]> {
     this.#later = undefined;
     return (this.#held = values);
   }
+}
+
+/** Where the values of a map went, and what is different there. */
+interface Later<V> {
+  readonly map: GrowingMap<V>;
+  readonly name: string;
+  readonly before: V | undefined;
 }
