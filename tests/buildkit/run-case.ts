@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mask } from '../clients/mask.ts';
+import { removeNamed } from '../clients/remove-named.ts';
 
 export interface CaseResult {
   readonly exitCode: number;
@@ -54,13 +55,7 @@ export async function runCase(script: string, host: string, plugins: string): Pr
     const { exitCode, stdout } = await shell(`${PRELUDE}\n${script}`, env, 120_000);
     return { exitCode, stdout: maskAll(stdout, prefix, temporary) };
   } finally {
-    const remove = [
-      'docker ps -aq --filter name=$N | xargs -r docker rm -fv',
-      'docker network ls -q --filter name=$N | xargs -r docker network rm',
-      'docker volume ls -q --filter name=$N | xargs -r docker volume rm -f',
-      `docker images --format '{{.Repository}}:{{.Tag}}' | grep "$N" | xargs -r docker rmi -f`,
-    ];
-    await shell(remove.join('; '), env, 60_000);
+    await removeNamed(host, prefix, { images: true });
     await rm(temporary, { recursive: true, force: true });
   }
 }

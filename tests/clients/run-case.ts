@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mask } from './mask.ts';
+import { removeNamed } from './remove-named.ts';
 
 export interface CaseResult {
   readonly exitCode: number;
@@ -32,13 +33,7 @@ export async function runCase(script: string, host: string): Promise<CaseResult>
       stderr: mask(result.stderr, prefix, temporary),
     };
   } finally {
-    for (const [list, remove] of [
-      ['docker ps -aq', 'docker rm -fv'],
-      ['docker network ls -q', 'docker network rm'],
-      ['docker volume ls -q', 'docker volume rm -f'],
-    ]) {
-      await shell(`ids=$(${list} --filter name=${prefix}); [ -z "$ids" ] || ${remove} $ids`, env, 60_000);
-    }
+    await removeNamed(host, prefix);
     await rm(temporary, { recursive: true, force: true });
   }
 }

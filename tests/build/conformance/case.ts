@@ -1,5 +1,8 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { byteString } from '../../../src/base/byte-string.ts';
+import { tarHeader } from '../../../src/content/tar/header.ts';
+import { type TarSource, writeTar } from '../../../src/content/tar/writer.ts';
 
 /** A build whose result is compared. In Dockerfiles, `base` is a small image with a shell. */
 export interface BuildCase {
@@ -51,22 +54,51 @@ export function standsOnBase({ dockerfile }: BuildCase): boolean {
 
 /** Writes the context of a case into an empty directory. */
 export async function writeContext(directory: string, one: BuildCase): Promise<void> {
-  const files = {
-    ...COMMON,
-    ...one.files,
-    Dockerfile: one.dockerfile
-      .replace(/^(FROM (?:--\S+ )?)base\b/gm, `$1${BASE}`)
-      .replaceAll('from=base', `from=${BASE}`),
-  };
-  for (const [name, file] of Object.entries(files)) {
+  for (const [name, file] of Object.entries(contextFiles(one))) {
     const path = join(directory, name);
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    const given: FileContent = typeof file === 'string' ? { content: file } : file;
-    if (given.link !== undefined) await symlink(given.link, path);
+    if (file.link !== undefined) await symlink(file.link, path);
     else {
-      await writeFile(path, given.base64 === undefined ? (given.content ?? '') : Buffer.from(given.base64, 'base64'));
-      await chmod(path, given.mode ?? 0o644);
+      await writeFile(path, contentOf(file));
+      await chmod(path, file.mode ?? 0o644);
     }
   }
   await chmod(join(directory, 'private'), 0o750);
+}
+
+/** The same context as a tar, as a client with an account of its own sends it. */
+export async function contextArchive(one: BuildCase): Promise<Buffer> {
+  const owner = { uid: 7, gid: 8 };
+  const entries = new Map<string, TarSource>();
+  const directory = (path: string): void => {
+    if (path === '.' || entries.has(path)) return;
+    directory(dirname(path));
+    const mode = path === 'private' ? 0o750 : 0o755;
+    entries.set(path, { header: tarHeader({ type: 'directory', name: byteString(`${path}/`), mode, ...owner }) });
+  };
+  for (const [path, file] of Object.entries(contextFiles(one))) {
+    directory(dirname(path));
+    const name = byteString(path);
+    const body = contentOf(file);
+    const header =
+      file.link === undefined
+        ? tarHeader({ type: 'file', name, size: body.byteLength, mode: file.mode ?? 0o644, ...owner })
+        : tarHeader({ type: 'symlink', name, linkName: byteString(file.link), ...owner });
+    entries.set(path, { header, body: [body] });
+  }
+  return Buffer.concat(await Array.fromAsync(writeTar(entries.values())));
+}
+
+function contextFiles(one: BuildCase): Record<string, FileContent> {
+  const dockerfile = one.dockerfile
+    .replace(/^(FROM (?:--\S+ )?)base\b/gm, `$1${BASE}`)
+    .replaceAll('from=base', `from=${BASE}`);
+  const files = { ...COMMON, ...one.files, Dockerfile: dockerfile };
+  return Object.fromEntries(
+    Object.entries(files).map(([name, file]) => [name, typeof file === 'string' ? { content: file } : file]),
+  );
+}
+
+function contentOf({ content, base64 }: FileContent): Buffer {
+  return base64 === undefined ? Buffer.from(content ?? '') : Buffer.from(base64, 'base64');
 }

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import type { Bytes } from '../../../src/content/content-store.ts';
 import { errorMessage } from '../../../src/base/errors.ts';
+import type { ClientOutput } from '../../../src/engine/builder/outputs/deliver.ts';
+import type { BuildRequest } from '../../../src/engine/engine.ts';
 import { Engine } from '../../../src/index.ts';
 import { type PrivateRoots, privateRoots } from '../../support/private-engine.ts';
-import { BASE, type BuildCase, standsOnBase, writeContext } from './case.ts';
+import { BASE, type BuildCase, contextArchive, standsOnBase } from './case.ts';
 import { CASES } from './cases.ts';
 import { type BuildResult, changedFiles, describeConfig, describeFiles, errorClass } from './result.ts';
 
@@ -27,7 +26,7 @@ describe('Dockerfiles give what BuildKit makes of them', { concurrency: 4 }, () 
     engine = await Engine.open(roots.options);
     await engine.images.pull('busybox', {});
     await engine.images.tag('busybox', BASE);
-    base = await rootFiles(engine, BASE);
+    ({ files: base } = await buildWithFiles(engine, Buffer.alloc(1024), { dockerfileText: `FROM ${BASE}` }));
   });
 
   after(async () => {
@@ -47,36 +46,33 @@ describe('Dockerfiles give what BuildKit makes of them', { concurrency: 4 }, () 
 });
 
 async function build(engine: Engine, one: BuildCase, base: ReadonlyMap<string, string>): Promise<BuildResult> {
-  const directory = await mkdtemp(join(tmpdir(), 'gantry-conformance-'));
-  let id: string;
   try {
-    await writeContext(directory, one);
-    const context = execFileSync('tar', ['-C', directory, '-c', '--owner=7', '--group=8', '.']);
-    ({ id } = await engine.builder.build(bytes(context), {
+    const { id, files } = await buildWithFiles(engine, await contextArchive(one), {
       ...(one.args && { buildArgs: one.args }),
       ...(one.labels && { labels: one.labels }),
       ...(one.target !== undefined && { target: one.target }),
-    }));
+    });
+    const { Config } = await engine.images.inspect(id);
+    return {
+      files: changedFiles(files, standsOnBase(one) ? base : new Map()),
+      config: describeConfig(Config ?? {}),
+    };
   } catch (error) {
     return { error: errorClass(errorMessage(error)) };
-  } finally {
-    await rm(directory, { recursive: true });
   }
-  const { Config } = await engine.images.inspect(id);
-  const files = await rootFiles(engine, id);
-  return {
-    files: changedFiles(files, standsOnBase(one) ? base : new Map()),
-    config: describeConfig(Config ?? {}),
-  };
 }
 
-async function rootFiles(engine: Engine, image: string): Promise<Map<string, string>> {
-  const { Id } = await engine.containers.create({ Image: image, Cmd: ['x'] });
-  try {
-    return await describeFiles(await engine.containers.export(Id));
-  } finally {
-    await engine.containers.remove(Id, { force: true, volumes: true });
-  }
+/** An image in the store, and its files as the build gives them out beside it: a container for each would take longer than the builds. */
+async function buildWithFiles(
+  engine: Engine,
+  context: Uint8Array,
+  request: BuildRequest,
+): Promise<{ readonly id: string; readonly files: Map<string, string> }> {
+  let files = new Map<string, string>();
+  const outputs = ['image', 'tar'].map((type) => ({ type, attributes: {} }));
+  const onOutput = async ({ open }: ClientOutput): Promise<void> => void (files = await describeFiles(open()));
+  const { id } = await engine.builder.build(bytes(context), { ...request, outputs }, { onOutput });
+  return { id, files };
 }
 
 async function* bytes(content: Uint8Array): Bytes {
