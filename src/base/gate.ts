@@ -13,9 +13,25 @@ export class Gate {
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
+      this.#leave();
     }
+  }
+
+  /** In at once, until it is disposed of; undefined where one would have to wait. */
+  tryEnter(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free--;
+    let isIn = true;
+    const leave = (): void => {
+      if (isIn) this.#leave();
+      isIn = false;
+    };
+    return { [Symbol.dispose]: leave };
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#free++;
   }
 }

@@ -5,16 +5,30 @@
 export class KeyedMutex {
   readonly #tails = new Map<string, Promise<void>>();
 
-  async acquire(key: string): Promise<AsyncDisposable & { release(): void }> {
+  /** Throws the reason of `signal` when that is aborted before it is this one's turn. */
+  async acquire(
+    key: string,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<AsyncDisposable & { release(): void }> {
+    signal?.throwIfAborted();
     const before = this.#tails.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();
     const tail = before ? before.then(() => promise) : promise;
     this.#tails.set(key, tail);
-    if (before) await before;
     const release = (): void => {
       resolve();
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     };
+    if (before) {
+      try {
+        await (signal ? unlessAborted(before, signal) : before);
+      } catch (error) {
+        // Its turn will come, and be over at once.
+        resolve();
+        void before.then(release);
+        throw error;
+      }
+    }
     return { release, [Symbol.asyncDispose]: async () => release() };
   }
 
@@ -26,5 +40,16 @@ export class KeyedMutex {
     } finally {
       lock.release();
     }
+  }
+}
+
+async function unlessAborted(turn: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([turn, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -1,6 +1,5 @@
 import { beginWriteback } from './files.ts';
 
-/** So much of a file waits before the disk is told of it: small files are left to the sync that ends all. */
 const STRIDE = 32 << 20;
 
 /**
@@ -9,19 +8,24 @@ const STRIDE = 32 << 20;
  */
 export class Writeback {
   readonly #fd: number;
+  readonly #stride: number;
   #written = 0;
   #begun = 0;
   #running: Promise<void> | undefined;
 
-  /** @param fd must stay open until `end` resolves. */
-  constructor(fd: number) {
+  /**
+   * @param fd must stay open until `end` resolves.
+   * @param stride so many bytes wait before the disk is told of them; small files are left to the sync that ends all
+   */
+  constructor(fd: number, stride: number = STRIDE) {
     this.#fd = fd;
+    this.#stride = stride;
   }
 
   /** So many bytes more were written, one after the other. */
   wrote(bytes: number): void {
     this.#written += bytes;
-    if (this.#running || this.#written - this.#begun < STRIDE) return;
+    if (this.#running || this.#written - this.#begun < this.#stride) return;
     const offset = this.#begun;
     this.#begun = this.#written;
     this.#running = beginWriteback(this.#fd, offset, this.#begun - offset).finally(() => (this.#running = undefined));

@@ -7,7 +7,7 @@ import { TarParser } from '../content/tar/parser.ts';
 import { externalDecompressor } from '../linux/external-decompressor.ts';
 import { IsalGunzip } from '../linux/isal.ts';
 import type { AppliedLayer, ApplyParameters } from './apply-layer.ts';
-import { Extractor } from './extractor.ts';
+import { Extractor, LowerNeeded } from './extractor.ts';
 
 export const MAX_ENTRIES = 10_000_000;
 /** Bytes that an archive may not take from a disk: the database and removals go on with them. */
@@ -15,11 +15,20 @@ const RESERVE = 64 << 20;
 /** Stays in the processor's cache between hash and file. */
 const READ_CHUNK = 512 << 10;
 
-/** The worker's side of `applyLayer`. */
+/** The worker's side of `applyLayer` and `applyLayerAhead`. */
 export async function applyLayerJob(
-  { path, target, options }: ApplyParameters,
+  parameters: ApplyParameters,
   context: JobContext,
-): Promise<AppliedLayer> {
+): Promise<AppliedLayer | undefined> {
+  try {
+    return await apply(parameters, context);
+  } catch (error) {
+    if (error instanceof LowerNeeded) return undefined;
+    throw error;
+  }
+}
+
+async function apply({ path, target, options }: ApplyParameters, context: JobContext): Promise<AppliedLayer> {
   const { limits, compression, allowExternal, ...rest } = options;
   const hash = createHash('sha256');
   using extractor = new Extractor(target, {
@@ -34,7 +43,8 @@ export async function applyLayerJob(
   });
   parser.finish();
   extractor.finish();
-  return { diffId: `sha256:${hash.digest('hex')}`, size: extractor.bytes, entries: extractor.entries };
+  const { bytes: size, entries, describesRoot } = extractor;
+  return { diffId: `sha256:${hash.digest('hex')}`, size, entries, describesRoot };
 }
 
 /** Passes on what an archive holds without its compression: a file's, or what streams in. The chunks are only lent. */

@@ -50,6 +50,8 @@ export interface AppliedLayer {
   /** Bytes of the files' content. */
   readonly size: number;
   readonly entries: number;
+  /** Whether it says who owns the root directory and may use it; otherwise that is as it is below. */
+  readonly describesRoot: boolean;
 }
 
 /**
@@ -64,10 +66,31 @@ export async function applyLayer(
   target: string,
   { signal, givesBytes, ...options }: ApplyLayerOptions,
 ): Promise<AppliedLayer> {
+  return (await run(source, { target, options }, { signal, givesBytes }))!;
+}
+
+/**
+ * Extracts a layer whose layers below are still to come. Undefined when it cannot be told without them what its archive
+ * means (a directory that it only implies is a copy of what is below): then `target` is the caller's to throw away too.
+ */
+export function applyLayerAhead(
+  source: ArchiveSource,
+  target: string,
+  { signal, givesBytes, ...options }: Omit<ApplyLayerOptions, 'whiteouts' | 'lowerDirs'>,
+): Promise<AppliedLayer | undefined> {
+  const ahead = { ...options, whiteouts: 'overlay', lowerDirs: 'to-come' } as const;
+  return run(source, { target, options: ahead }, { signal, givesBytes });
+}
+
+function run(
+  source: ArchiveSource,
+  parameters: Omit<ApplyParameters, 'path'>,
+  { signal, givesBytes }: Pick<ApplyLayerOptions, 'signal' | 'givesBytes'>,
+): Promise<AppliedLayer | undefined> {
   const path = 'path' in source ? source.path : undefined;
-  return filesystemWorker.run<AppliedLayer>({
+  return filesystemWorker.run<AppliedLayer | undefined>({
     job: 'apply',
-    parameters: { path, target, options } satisfies ApplyParameters,
+    parameters: { path, ...parameters } satisfies ApplyParameters,
     input: path === undefined ? (source as Bytes) : undefined,
     givesInput: givesBytes,
     signal,
@@ -77,5 +100,7 @@ export async function applyLayer(
 export interface ApplyParameters {
   readonly path: string | undefined;
   readonly target: string;
-  readonly options: Omit<ApplyLayerOptions, 'signal' | 'givesBytes'>;
+  readonly options: Omit<ApplyLayerOptions, 'signal' | 'givesBytes' | 'lowerDirs'> & {
+    readonly lowerDirs?: readonly string[] | 'to-come' | undefined;
+  };
 }

@@ -20,6 +20,7 @@ import {
   statFd,
   symlinkAt,
 } from '../linux/files.ts';
+import { Writeback } from '../linux/writeback.ts';
 import { setXattr } from '../linux/xattr.ts';
 import {
   AUFS_PREFIX,
@@ -52,6 +53,14 @@ export interface KeptFile {
   abandon(): void;
 }
 
+interface OpenFile {
+  readonly fd: number;
+  readonly header: TarHeader;
+  end: number;
+  /** Of a large one. */
+  readonly writeback: Writeback | undefined;
+}
+
 interface KeptEntry {
   readonly file: KeptFile;
   readonly header: TarHeader;
@@ -61,8 +70,11 @@ interface KeptEntry {
 
 export interface ExtractorOptions {
   readonly whiteouts: WhiteoutMode;
-  /** Directories of the layers below, top first: what a directory that the archive only implies is a copy of. */
-  readonly lowerDirs?: readonly string[] | undefined;
+  /**
+   * Directories of the layers below, top first: what a directory that the archive only implies is a copy of. While they are
+   * `to-come`, an archive that needs them throws `LowerNeeded`.
+   */
+  readonly lowerDirs?: readonly string[] | 'to-come' | undefined;
   /** Refuse to put a directory in the place of something else, or the other way round. */
   readonly noOverwriteDirNonDir?: boolean | undefined;
   /** Whether an entry for the root itself counts; by default it does for layers alone. */
@@ -78,8 +90,17 @@ export interface ExtractorOptions {
   readonly maxBytes: number;
 }
 
+/** The archive cannot be extracted before the layers below are there. */
+export class LowerNeeded extends EngineError {
+  constructor() {
+    super('conflict', 'the archive depends on the layers below');
+  }
+}
+
 /** Directories whose times are still to be set; bounds the memory that an archive can take. */
 const MAX_DIRECTORY_TIMES = 100_000;
+/** The disk begins with a file of this size while it is written, so that less is waited for at the end. */
+const WRITEBACK_BYTES = 8 << 20;
 const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const READ_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
@@ -96,8 +117,9 @@ export class Extractor implements TarHandler, Disposable {
   #lowers: RootedDirectory[] | undefined;
   #entries = 0;
   #bytes = 0;
-  #file: { fd: number; header: TarHeader; end: number } | undefined;
+  #file: OpenFile | undefined;
   #kept: KeptEntry | undefined;
+  #describesRoot = false;
 
   constructor(directory: string, options: ExtractorOptions) {
     this.#root = new RootedDirectory(directory);
@@ -111,6 +133,11 @@ export class Extractor implements TarHandler, Disposable {
 
   get entries(): number {
     return this.#entries;
+  }
+
+  /** Whether the archive said who owns the root and may use it. */
+  get describesRoot(): boolean {
+    return this.#describesRoot;
   }
 
   entry(given: TarHeader): void {
@@ -147,6 +174,7 @@ export class Extractor implements TarHandler, Disposable {
       }
     }
     this.#file.end = offset + chunk.length;
+    this.#file.writeback?.wrote(chunk.length);
   }
 
   entryEnd(): void {
@@ -162,7 +190,7 @@ export class Extractor implements TarHandler, Disposable {
         this.#describe(fd, header);
         setTimes(fd, header.mtime);
       } finally {
-        closeFd(fd);
+        close(file);
       }
     });
   }
@@ -175,7 +203,7 @@ export class Extractor implements TarHandler, Disposable {
   [Symbol.dispose](): void {
     this.#kept?.file.abandon();
     this.#kept = undefined;
-    if (this.#file) closeFd(this.#file.fd);
+    if (this.#file) close(this.#file);
     this.#file = undefined;
     for (const lower of this.#lowers ?? []) lower[Symbol.dispose]();
     this.#root[Symbol.dispose]();
@@ -217,7 +245,8 @@ export class Extractor implements TarHandler, Disposable {
         keeper?.forget(resolved.join('/'));
         const mode = this.#firstMode(header);
         const fd = this.#replacing(parent, name, resolved, false, () => openAt(parent, name, WRITE_NEW, mode));
-        this.#file = { fd, header, end: 0 };
+        const writeback = header.size >= WRITEBACK_BYTES ? new Writeback(fd, WRITEBACK_BYTES) : undefined;
+        this.#file = { fd, header, end: 0, writeback };
         break;
       }
       case 'directory':
@@ -424,13 +453,16 @@ export class Extractor implements TarHandler, Disposable {
   }
 
   #lower(): readonly RootedDirectory[] {
-    this.#lowers ??= (this.#options.lowerDirs ?? []).map((directory) => new RootedDirectory(directory));
+    const { lowerDirs = [] } = this.#options;
+    if (lowerDirs === 'to-come') throw new LowerNeeded();
+    this.#lowers ??= lowerDirs.map((directory) => new RootedDirectory(directory));
     return this.#lowers;
   }
 
   #describeRoot(header: TarHeader): void {
     // What is extracted into a directory of a container or an image does not describe that directory by default.
     if (!(this.#options.describeRoot ?? this.#options.whiteouts === 'overlay') || header.type !== 'directory') return;
+    this.#describesRoot = true;
     const fd = openAt(this.#root.fd, '.', READ_DIRECTORY);
     try {
       this.#describe(fd, header);
@@ -478,6 +510,12 @@ export class Extractor implements TarHandler, Disposable {
       throw extractionError(error, header.name);
     }
   }
+}
+
+/** What the disk was told to begin with must stay open until it has. */
+function close({ fd, writeback }: OpenFile): void {
+  if (writeback) void writeback.end().then(() => closeFd(fd));
+  else closeFd(fd);
 }
 
 function setAttribute(fd: number, name: ByteString, value: Uint8Array, header: TarHeader): void {

@@ -102,6 +102,15 @@ export class OverlaySnapshotter implements Snapshotter {
     }
   }
 
+  async rebase(key: string, parent: ChainId, { ownRoot }: { readonly ownRoot: boolean }): Promise<void> {
+    const record = this.#active(key);
+    const below = this.#records.get(parent);
+    if (below?.kind !== 'committed') throw new EngineError('not-found', `No such snapshot: ${parent}`);
+    if (record.parent !== undefined) throw new EngineError('conflict', `the snapshot ${key} is over ${record.parent}`);
+    if (!ownRoot) await copyRoot(this.#fs(below), this.#fs(record));
+    this.#records.rebase(key, parent);
+  }
+
   async commit(
     chainId: ChainId,
     key: string,
@@ -268,9 +277,9 @@ export class OverlaySnapshotter implements Snapshotter {
     await makeDirectory(join(this.#root, directory), 0o700);
     await makeDirectory(this.#work({ directory }), 0o700);
     await makeDirectory(fs, 0o777);
-    const { uid, gid, mode } = below ? await stat(this.#fs(below)) : { uid: 0, gid: 0, mode: 0o755 };
-    await chown(fs, uid, gid);
-    await chmod(fs, mode & 0o7777);
+    if (below) return copyRoot(this.#fs(below), fs);
+    await chown(fs, 0, 0);
+    await chmod(fs, 0o755);
   }
 
   async #sweep(directories: readonly string[]): Promise<void> {
@@ -305,6 +314,12 @@ function scaffoldPrefix(parent: ChainId | undefined): string {
 
 function infoOf({ name, kind, parent, createdAt, layer }: SnapshotRecord): SnapshotInfo {
   return { name, kind, parent, createdAt, layer };
+}
+
+async function copyRoot(from: string, to: string): Promise<void> {
+  const { uid, gid, mode } = await stat(from);
+  await chown(to, uid, gid);
+  await chmod(to, mode & 0o7777);
 }
 
 /** Unless it is there. Not the recursive kind, which says of a read-only or broken disk that something is not there. */

@@ -35,6 +35,11 @@ export interface Snapshotter {
     options?: { readonly scaffold?: readonly ScaffoldEntry[] },
   ): Promise<void>;
   /**
+   * Puts an active snapshot that was prepared over nothing, for a layer without a scaffold, over `parent`. Its root
+   * directory becomes a copy of that below, unless it is its `ownRoot`. Throws `not-found`, `conflict`.
+   */
+  rebase(key: string, parent: ChainId, options: { readonly ownRoot: boolean }): Promise<void>;
+  /**
    * Turns the active snapshot `key` into the committed `chainId`; `key` is gone afterwards. The files are synced first:
    * a committed snapshot survives a power cut. Idempotent by content: when `chainId` exists already, `key` is removed.
    * With `sync: false` it does so only after `sync`: until then nothing durable may refer to it.

@@ -80,6 +80,19 @@ export class SnapshotRecords {
     else this.#db.transaction(insert);
   }
 
+  /** Gives the active snapshot `key`, which has no parent, one. Throws `not-found` (either of them). */
+  rebase(key: string, parent: ChainId): void {
+    this.#db.relaxedTransaction(() => {
+      if (this.get(parent)?.kind !== 'committed') throw new EngineError('not-found', `No such snapshot: ${parent}`);
+      const changed = this.#db.run(
+        `UPDATE snapshots SET parent = ? WHERE name = ? AND kind = 'active' AND parent IS NULL`,
+        parent,
+        key,
+      );
+      if (changed === 0) throw new EngineError('not-found', `No such active snapshot over nothing: ${key}`);
+    });
+  }
+
   /** Makes the active snapshot `key` the committed `chainId`. Throws `not-found`; `already-exists` when there is such a one. */
   commit(
     key: string,

@@ -76,6 +76,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       list: () => [],
       stat: () => undefined,
       changesDir: () => '',
+      rebase: async () => {},
       commit: async () => {},
       sync: async () => {},
       lowerDirs: () => [],

@@ -1,8 +1,9 @@
 /** Bytes that may wait for whoever unpacks them. */
-const MAX_WAITING = 8 << 20;
+const MAX_WAITING = 2 << 20;
 
 /** The unpacking of a download starts while that goes on: its bytes pass through here. For one writer and one reader. */
-export class LayerTap implements AsyncIterable<Uint8Array> {
+export class LayerTap implements AsyncIterable<Uint8Array>, Disposable {
+  readonly #place: Disposable;
   readonly #waiting: Uint8Array[] = [];
   #bytes = 0;
   #offset = 0;
@@ -11,6 +12,18 @@ export class LayerTap implements AsyncIterable<Uint8Array> {
   #left = false;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
+
+  /** @param place of whoever unpacks them; given up when this is disposed of */
+  constructor(place: Disposable) {
+    this.#place = place;
+  }
+
+  /** The reader is done, whatever comes. */
+  [Symbol.dispose](): void {
+    this.#left = true;
+    this.#wakeWriter?.();
+    this.#place[Symbol.dispose]();
+  }
 
   /** Bytes that went in. */
   get offset(): number {

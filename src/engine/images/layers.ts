@@ -27,10 +27,10 @@ export interface LayerOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type LayerParts = Pick<ImageParts, 'snapshotter' | 'content' | 'layers'>;
+export type LayerParts = Pick<ImageParts, 'snapshotter' | 'content' | 'layers'>;
 
-/** One at a time makes a chain: a second one that wants the same finds it made. */
-const MAKING = new KeyedMutex();
+/** One at a time makes a chain: a second one that wants the same finds it made. Whoever has one waits for those below alone. */
+export const MAKING = new KeyedMutex();
 
 /**
  * Makes the layer that a blob of the store holds, unless it is there. Throws `corrupt` when the blob is not `diffId` once
@@ -51,30 +51,42 @@ export async function unpackLayer(
   const chain = chainOver(parent, diffId);
   lease.add('snapshot', chain);
   await using _lock = await MAKING.acquire(chain);
-  const present = parts.snapshotter.stat(chain)?.layer;
+  const present = presentLayer(parts, blob, diffId, chain);
   if (present) {
     if (sync !== false) await parts.snapshotter.sync([chain]);
-    // The tar of a layer that was made here can be made again: a copy of it would only take room.
-    if (!parts.layers.get(diffId)) parts.layers.put({ diffId, blob, stored: true, size: present.size });
-    return { chain, diffId, size: present.size };
+    return present;
   }
   lease.add('blob', blob.digest);
   const compression = compressionOf(blob.mediaType);
   const size = await withSnapshot(parts, parent, async (key) => {
     const source = bytes ?? { path: parts.content.path(blob.digest) };
     const applied = await fill(parts, key, source, { compression, signal, givesBytes: bytes !== undefined });
-    if (applied.diffId !== diffId) {
-      const position = parts.snapshotter.lowerDirs(key).length;
-      throw new EngineError(
-        'corrupt',
-        `invalid diffID for layer ${position}: expected "${diffId}", got "${applied.diffId}"`,
-      );
-    }
+    checkDiffId(diffId, applied.diffId, parts.snapshotter.lowerDirs(key).length);
     await parts.snapshotter.commit(chain, key, { diffId, size: applied.size }, { sync });
     return applied.size;
   });
   parts.layers.put({ diffId, blob, stored: true, size });
   return { chain, diffId, size };
+}
+
+/** The layer, if it is there; the blob is noted as what it is transported as. */
+export function presentLayer(
+  parts: LayerParts,
+  blob: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>,
+  diffId: DiffId,
+  chain: ChainId,
+): Layer | undefined {
+  const present = parts.snapshotter.stat(chain)?.layer;
+  if (!present) return undefined;
+  // The tar of a layer that was made here can be made again: a copy of it would only take room.
+  if (!parts.layers.get(diffId)) parts.layers.put({ diffId, blob, stored: true, size: present.size });
+  return { chain, diffId, size: present.size };
+}
+
+/** Throws `corrupt` where the layer at `position` is not what the image's config says. */
+export function checkDiffId(expected: DiffId, found: DiffId, position: number): void {
+  if (found === expected) return;
+  throw new EngineError('corrupt', `invalid diffID for layer ${position}: expected "${expected}", got "${found}"`);
 }
 
 /**
@@ -252,7 +264,7 @@ async function withSnapshot<T>(
   }
 }
 
-async function discard(snapshotter: Snapshotter, key: string): Promise<void> {
+export async function discard(snapshotter: Snapshotter, key: string): Promise<void> {
   if (snapshotter.stat(key)) await snapshotter.remove(key);
 }
 

@@ -5,6 +5,7 @@ import { KeyedMutex } from '../../base/mutex.ts';
 import { bytesOf } from '../../content/bytes.ts';
 import { isIndex, isManifest, parseIndex, parseManifest, readDocument } from '../../content/children.ts';
 import type { ContentSource, ContentStore } from '../../content/content-store.ts';
+import { gathered } from '../../content/gathered.ts';
 import { type Descriptor, MEDIA_TYPES, type Platform } from '../../oci/descriptor.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { formatPlatform, platformDistance } from '../../oci/platform.ts';
@@ -38,6 +39,8 @@ const MIRROR_FAULTS: ReadonlySet<string> = new Set([
 ]);
 /** An index may hold an index; more than so many are a trap. */
 const MAX_INDEX_DEPTH = 4;
+/** What is written, and handed to the thread that unpacks it, at once. */
+const PIECE_BYTES = 512 << 10;
 const IMAGE_CONFIGS: readonly string[] = [MEDIA_TYPES.ociConfig, MEDIA_TYPES.dockerConfig, 'application/octet-stream'];
 
 /** Images of registries that speak the distribution protocol. */
@@ -257,7 +260,7 @@ export class RemoteImages implements RegistryAccess {
   async #blob(repository: RemoteRepository, blob: Descriptor, how: BlobOptions): Promise<void> {
     const { content, lease, signal, onBytes, tap } = how;
     lease.add('blob', blob.digest);
-    await using _lock = await this.#blobs.acquire(blob.digest);
+    await using _lock = await this.#blobs.acquire(blob.digest, { signal });
     for (let attempt = 1; ; attempt++) {
       if (await content.has(blob)) return tap?.fail(new Error('it was here'));
       // Its name is the digest's: a pull that was cut off, or an engine that was, left a beginning to go on from.
@@ -268,7 +271,7 @@ export class RemoteImages implements RegistryAccess {
         if (begun > blob.size)
           throw new EngineError('corrupt', `${blob.digest} has ${begun} bytes instead of ${blob.size}`);
         if (begun < blob.size) {
-          for await (const chunk of repository.stream(blob, { offset: begun, signal })) {
+          for await (const chunk of gathered(repository.stream(blob, { offset: begun, signal }), PIECE_BYTES)) {
             await ingest.append(chunk);
             await tap?.write(chunk);
             onBytes?.(ingest.offset);
