@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { copySelection, type CopySelection, digestSelection } from './copy-files.ts';
+import { CONTEXT_TIME, copySelection, type CopySelection, digestSelection, placeLinks } from './copy-files.ts';
 
 function tree(): { root: string; to: string; remove: () => void } {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-copy-'));
@@ -105,6 +108,62 @@ test('copySelection() never leaves either root by symlinks', async () => {
   );
   assert.throws(() => lstatSync(join(canary, 'a.txt')));
   rmSync(canary, { recursive: true });
+  remove();
+});
+
+test('placeLinks() gives what copySelection() left out: files that would be the same in all', async () => {
+  const { root, to, remove } = tree();
+  for (const name of ['a.txt', 'b.txt', 'src/server.js']) utimesSync(join(root, name), CONTEXT_TIME, CONTEXT_TIME);
+  linkSync(join(root, 'a.txt'), join(root, 'src/again'));
+  chownSync(join(root, 'b.txt'), 7, 7);
+  mkdirSync(join(to, 'app'));
+  writeFileSync(join(to, 'app/old'), 'old');
+  const selection = select(root, ['src', '*.txt'], { steady: 'shared', time: CONTEXT_TIME });
+  const { pending } = await copySelection(selection, { root: to, destination: '/app/', linksLater: true });
+  const inode = (path: string): number => statSync(path).ino;
+  assert.throws(() => lstatSync(join(to, 'app/server.js')));
+  // Of another owner, of another time, a second name of one file: these are copies.
+  for (const name of ['b.txt', 'deep/x.log']) assert.ok(lstatSync(join(to, 'app', name)).isFile(), name);
+  const there = ['a.txt', 'again'].filter((name) => existsSync(join(to, 'app', name)));
+  assert.equal(there.length, 1);
+  await placeLinks(pending!, to);
+  assert.equal(inode(join(to, 'app/server.js')), inode(join(root, 'src/server.js')));
+  assert.notEqual(inode(join(to, 'app/a.txt')), inode(join(to, 'app/again')));
+  for (const [name, text] of Object.entries({ 'a.txt': 'a', again: 'a', 'b.txt': 'b', old: 'old' }))
+    assert.equal(readFileSync(join(to, 'app', name), 'utf8'), text);
+  assert.deepEqual([statSync(join(to, 'app/b.txt')).uid, statSync(join(root, 'b.txt')).uid], [0, 7]);
+  remove();
+});
+
+test('copySelection() sees files that are only to be placed: the last one counts, and none is a directory', async () => {
+  const { root, to, remove } = tree();
+  const more = { steady: 'own', time: CONTEXT_TIME } as const;
+  mkdirSync(join(root, 'other'));
+  writeFileSync(join(root, 'other/server.js'), 'other');
+  const target = { root: to, destination: '/app/', linksLater: true };
+  const { pending } = await copySelection(select(root, ['src', 'other'], more), target);
+  await placeLinks(pending!, to);
+  assert.equal(readFileSync(join(to, 'app/server.js'), 'utf8'), 'other');
+  assert.equal(statSync(join(root, 'other/server.js')).mtimeMs, CONTEXT_TIME * 1000);
+  mkdirSync(join(root, 'third/server.js'), { recursive: true });
+  writeFileSync(join(root, 'third/server.js/x'), 'x');
+  for (const sources of [
+    ['src', 'third'],
+    ['a.txt', 'third'],
+  ])
+    await assert.rejects(
+      copySelection(select(root, sources, { ...more, parents: false }), {
+        root: join(to, 'app'),
+        destination: sources[0] === 'src' ? '/new/' : '/server.js',
+        linksLater: true,
+      }),
+      /not a directory|cannot copy/,
+    );
+  // What is in the way, as the mark of a file that is gone, makes room.
+  const again = await copySelection(select(root, ['a.txt'], more), { ...target, destination: '/late' });
+  writeFileSync(join(to, 'late'), 'in the way');
+  await placeLinks(again.pending!, to);
+  assert.equal(readFileSync(join(to, 'late'), 'utf8'), 'a');
   remove();
 });
 

@@ -58,6 +58,16 @@ export interface SelectionDigest {
   readonly entries: Readonly<Record<string, string>> | undefined;
 }
 
+/**
+ * Files that a copy left out because the layer may have the source's own as hard links. They are placed when the target is
+ * mounted no more: nothing links into an overlay from outside of it, and nobody may change a directory that lies in one.
+ */
+export interface PendingLinks {
+  readonly selection: CopySelection;
+  /** Where each goes and where it is, below the two roots: byte strings, each ended by a NUL. */
+  readonly links: string;
+}
+
 /** An archive among the sources: to be unpacked where the copy goes. */
 export interface FoundArchive {
   /** Of the file, on the host, without symlinks. */
@@ -69,6 +79,8 @@ export interface CopyTarget {
   readonly root: string;
   /** Absolute. Ends with `/` when it must be a directory. */
   readonly destination: string;
+  /** The caller sees to `PendingLinks`, and nothing else is put into the target before. */
+  readonly linksLater?: boolean | undefined;
 }
 
 const threads = new WorkerThreads('build/copy-files');
@@ -107,14 +119,25 @@ const MAX_DIGESTS = 500;
 
 /**
  * Copies the selection below the target's root, parents made as 0:0 0755; symlinks of the target never lead out of it.
- * Archives that are to be unpacked are only reported; the destination is a directory then.
+ * Archives that are to be unpacked are only reported; the destination is a directory then. So are, with `linksLater`, files
+ * that can be links.
  */
 export async function copySelection(
   selection: CopySelection,
   target: CopyTarget,
   signal?: AbortSignal,
-): Promise<{ readonly archives: readonly FoundArchive[] }> {
-  return threads.run({ job: 'copy', parameters: { selection, target }, signal });
+): Promise<{ readonly archives: readonly FoundArchive[]; readonly pending: PendingLinks | undefined }> {
+  const { archives, links } = await threads.run<{ archives: readonly FoundArchive[]; links: string }>({
+    job: 'copy',
+    parameters: { selection, target },
+    signal,
+  });
+  return { archives, pending: links === '' ? undefined : { selection, links } };
+}
+
+/** Puts the files that a copy left out into `directory`, which has the changes of a target that is mounted no more. */
+export async function placeLinks(pending: PendingLinks, directory: string, signal?: AbortSignal): Promise<void> {
+  await threads.run({ job: 'link', parameters: { ...pending, directory }, signal });
 }
 
 /** Changes paths below `root`, in order. Throws `not-found`, `invalid-argument`. */

@@ -8,7 +8,6 @@ import {
   changeOwnerAt,
   closeFd,
   type FileStat,
-  linkAt,
   makeDirectoryAt,
   makeNodeAt,
   namesIn,
@@ -29,6 +28,7 @@ import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
 import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
 import { changePath, type PathChange } from './file-changes.ts';
 import { changeMode } from './file-mode.ts';
+import { LaterLinks, tryLink } from './later-links.ts';
 import { matchName } from './match-name.ts';
 
 /** One thing to copy: where it is below the source's root, and what it is called below the destination. */
@@ -96,7 +96,7 @@ export const jobs: Jobs = {
     const destination = splitPath(byteString(target.destination)) ?? [];
     const archives: FoundArchive[] = [];
     const asDirectory = target.destination.endsWith('/');
-    const linked = new Set<bigint>();
+    const later = target.linksLater ? new LaterLinks() : undefined;
     eachSource(selection, (root, source) => {
       if (selection.unpack && isArchive(root, source)) {
         archives.push({ path: hostPath(selection.root, root, source) });
@@ -110,19 +110,41 @@ export const jobs: Jobs = {
           : throughLinks(to, destination);
       for (const [index, path] of source.above.entries()) {
         const visit = visitOf(root, path);
-        if (visit) copyEntry(to, [...destination, ...source.kept.slice(0, index + 1)], visit, selection, context);
+        if (visit)
+          copyEntry(to, [...destination, ...source.kept.slice(0, index + 1)], visit, selection, context, later);
       }
       const times: { path: readonly ByteString[]; mtime: bigint }[] = [];
       walk(root, source, selection, context, (visit) => {
         const path = [...base, ...visit.below];
-        copyEntry(to, path, visit, selection, context, linked);
+        copyEntry(to, path, visit, selection, context, later);
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0)
           times.push({ path, mtime: timeOf(visit.stat, selection) });
       });
       for (const { path, mtime } of times.reverse()) setTimesOf(to, path, mtime);
     });
-    return { archives };
+    return { archives, links: later?.text ?? '' };
+  },
+  link: (
+    { selection, links, directory }: { selection: CopySelection; links: string; directory: string },
+    context: JobContext,
+  ) => {
+    using from = new RootedDirectory(selection.root);
+    using to = new RootedDirectory(directory);
+    const paths = links.split('\0');
+    for (let at = 0; at + 1 < paths.length; at += 2) {
+      context.check();
+      const path = paths[at]!.split('/');
+      const source = paths[at + 1]!.split('/');
+      const dir = from.directory(source.slice(0, -1), { follow: true });
+      const name = source.at(-1)!;
+      const parent = to.directory(path.slice(0, -1), { follow: false });
+      const linked = tryLink(dir, name, parent, path.at(-1)!);
+      if (linked && selection.steady === 'shared') continue;
+      const stat = statAt(dir, name)!;
+      if (!linked) copyEntry(to, path, { dir, name, stat, below: path }, selection, context);
+      else if (stat.mtime !== timeOf(stat, selection)) setTimesAt(parent, path.at(-1)!, timeOf(stat, selection));
+    }
   },
   change: ({ root, changes }: { root: string; changes: readonly PathChange[] }, context: JobContext) => {
     for (const change of changes) changePath(root, change, () => context.check());
@@ -498,13 +520,14 @@ function copyEntry(
   visit: Visit,
   selection: CopySelection,
   context: JobContext,
-  linked?: Set<bigint>,
+  later?: LaterLinks,
 ): void {
   const { stat } = visit;
   const { uid, gid } = ownerOf(stat, selection);
   if (path.length === 0) return; // the root itself
-  const parent = parentFor(to, path, selection);
+  const parent = parentFor(to, path, selection, later);
   const name = path.at(-1)!;
+  const place = later ? [...to.resolved, name].join('/') : '';
   const before = statAt(parent, name);
   if (stat.kind === 'directory') {
     if (before?.kind === 'symlink' && visit.below.length === 0) return;
@@ -514,7 +537,7 @@ function copyEntry(
         setDirectory(parent, name, { uid, gid, mode: changeMode(stat.mode, selection.mode, true) });
       return;
     }
-    if (before)
+    if (before || later?.has(place))
       throw new EngineError(
         'invalid-argument',
         `COPY failed: cannot copy a directory to ${textOf(path.join('/'))}: it is not a directory`,
@@ -535,6 +558,7 @@ function copyEntry(
       `COPY failed: cannot copy a file to ${textOf(path.join('/'))}: it is a directory`,
     );
   if (before) unlinkAt(parent, name);
+  later?.drop(place);
   switch (stat.kind) {
     case 'symlink':
       symlinkAt(readLinkAt(visit.dir, visit.name), parent, name);
@@ -542,7 +566,9 @@ function copyEntry(
       setTimesAt(parent, name, timeOf(stat, selection));
       return;
     case 'file':
-      if (linked && tryLink(visit, parent, name, selection, linked)) return;
+      // The name of one that is gone is taken in the target's changes.
+      if (!before && later && mayLink(visit, selection) && later.add(stat.inode, visit.path!, { parent, place }))
+        return;
       withFile(visit, (from) => {
         const fd = openAt(
           parent,
@@ -591,34 +617,12 @@ function setDirectory(
   }
 }
 
-/**
- * Another name for a file instead of a copy, where both would be the same in content, mode, owner and time. Only once for
- * each file: two names of one file in a layer would be a hard link in its archive.
- */
-function tryLink(
-  visit: Visit,
-  parent: number,
-  name: ByteString,
-  selection: CopySelection,
-  linked: Set<bigint>,
-): boolean {
-  const { stat } = visit;
-  if (selection.steady === undefined || linked.has(stat.inode)) return false;
-  const mtime = timeOf(stat, selection);
-  if (stat.mtime !== mtime && selection.steady !== 'own') return false;
+/** Whether another name for the file is as good as a copy: both would be the same in content, mode, owner and time. */
+function mayLink({ stat, path }: Visit, selection: CopySelection): boolean {
+  if (selection.steady === undefined || path === undefined) return false;
+  if (stat.mtime !== timeOf(stat, selection) && selection.steady !== 'own') return false;
   const { uid, gid } = ownerOf(stat, selection);
-  if (stat.uid !== uid || stat.gid !== gid || changeMode(stat.mode, selection.mode, false) !== stat.mode) return false;
-  try {
-    linkAt(visit.dir, visit.name, parent, name);
-  } catch (error) {
-    // Too many names, another filesystem: then it is copied.
-    const { code } = error as { code?: unknown };
-    if (code === 'EMLINK' || code === 'EXDEV' || code === 'EPERM') return false;
-    throw error;
-  }
-  if (stat.mtime !== mtime) setTimesAt(parent, name, mtime);
-  linked.add(stat.inode);
-  return true;
+  return stat.uid === uid && stat.gid === gid && changeMode(stat.mode, selection.mode, false) === stat.mode;
 }
 
 function timeOf(stat: FileStat, selection: CopySelection): bigint {
@@ -630,11 +634,12 @@ function parentFor(
   to: RootedDirectory,
   path: readonly ByteString[],
   { owner, mode }: Pick<CopySelection, 'owner' | 'mode'>,
+  later?: LaterLinks,
 ): number {
   return to.directory(path.slice(0, -1), {
     follow: true,
-    make: (parent, name) => {
-      if (statAt(parent, name))
+    make: (parent, name, path) => {
+      if (statAt(parent, name) || later?.has(path.join('/')))
         throw new EngineError('invalid-argument', `COPY failed: ${textOf(name)} in the destination is not a directory`);
       makeImpliedDirectory(parent, name);
       if (owner) changeOwnerAt(parent, name, owner.uid, owner.gid);

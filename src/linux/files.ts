@@ -107,6 +107,15 @@ export function tryOpenAt(dir: number, name: ByteString, flags: number): number 
   throw error;
 }
 
+/** As `openAt` with O_CREAT and O_EXCL; undefined when there is something of this name. */
+export function tryCreateAt(dir: number, name: ByteString, flags: number, mode: number): number | undefined {
+  const fd = openat(dir, cString(name), flags | O_CLOEXEC, mode);
+  if (fd >= 0) return fd;
+  const error = new SystemCallError('openat', lastErrno(), name);
+  if (error.code === 'EEXIST') return undefined;
+  throw error;
+}
+
 const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO']);
 
 /** A directory to walk from; symlinks in `path` itself are followed, it is the caller's. */

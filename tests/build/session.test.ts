@@ -124,8 +124,18 @@ describe('a session with an engine in the process', () => {
 
   test('a layer made of them does not change when they do', async () => {
     const folder = join(here, 'linked');
-    await write(folder, { Dockerfile: 'FROM busybox\nCOPY f /f\nCOPY f /g\n', f: 'before' });
+    await write(folder, { Dockerfile: 'FROM busybox\nCOPY f /f\nCOPY f /g\nCOPY f /etc/f\n', f: 'before' });
     const { id } = await built(engine, client(folder));
+    // They are the client's files by other names, also in directories of the layers below.
+    const snapshots = join(roots.options.dataRoot!, 'snapshots');
+    for (const name of ['f', 'g', 'etc/f']) {
+      const found = fs.readdirSync(snapshots).map((n) => join(snapshots, n, 'fs', name));
+      assert.deepEqual(
+        found.filter((path) => fs.existsSync(path)).map((path) => fs.statSync(path).nlink),
+        [4],
+        name,
+      );
+    }
     await write(folder, { f: 'behind' });
     await built(engine, client(folder));
     const text = async (image: string): Promise<string> => {

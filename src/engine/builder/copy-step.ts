@@ -1,7 +1,13 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { copySelection, type CopySelection, digestSelection, type KnownFiles } from '../../build/copy-files.ts';
+import {
+  copySelection,
+  type CopySelection,
+  digestSelection,
+  type KnownFiles,
+  type PendingLinks,
+} from '../../build/copy-files.ts';
 import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../build/dockerfile/instructions.ts';
 import type { Heredoc } from '../../build/dockerfile/parse.ts';
@@ -56,8 +62,14 @@ export interface ResolvedCopy {
   /** For the history. */
   readonly text: string;
   readonly inputs: readonly StepInput[];
-  /** `time`: seconds that all which was copied is to be as old as, since its own times say nothing. */
-  apply(rootfs: string): Promise<{ readonly time: number | undefined }>;
+  apply(rootfs: string): Promise<CopiedFiles>;
+}
+
+export interface CopiedFiles {
+  /** Seconds that all which was copied is to be as old as, since its own times say nothing. */
+  readonly time: number | undefined;
+  /** Files that are put into the layer when it is mounted no more. */
+  readonly pending?: PendingLinks | undefined;
 }
 
 /** Expands a COPY or ADD, fetches what is far away and digests what is to be copied. Throws `invalid-argument`, `not-found`. */
@@ -148,10 +160,16 @@ export async function resolveCopy(
       ...commits,
     ],
     apply: async (rootfs) => {
+      // Whatever is copied by something else would not see that they are to be there.
+      const linksLater = selections.length === 1 && repositories.length === 0 && selections[0]!.unpack === false;
+      let pending: PendingLinks | undefined;
       let timeless = instruction.from === undefined && local.length === sources.length;
       for (const selection of selections) {
         const time = timeless ? parts.contextTime : undefined;
-        const { archives } = await copySelection({ ...selection, time }, { root: rootfs, destination }, parts.signal);
+        const target = { root: rootfs, destination, linksLater };
+        const copied = await copySelection({ ...selection, time }, target, parts.signal);
+        const { archives } = copied;
+        pending = copied.pending;
         for (const archive of archives) await parts.unpack(archive.path, rootfs, destination, owner);
         timeless &&= archives.length === 0;
       }
@@ -160,10 +178,10 @@ export async function resolveCopy(
         await parts.remote.git.checkOut(address, commit, directory, options);
         const root = await subdirectoryOf(directory, address.subdirectory, withoutPassword(address.remote));
         const selection = { ...made, exclude: common.exclude, root, sources: ['/'], unpack: false, sourceName: 'git' };
-        await copySelection({ ...selection, steady: 'own' }, { root: rootfs, destination }, parts.signal);
+        await copySelection(selection, { root: rootfs, destination }, parts.signal);
         await rm(directory, { recursive: true, force: true });
       }
-      return { time: timeless ? parts.contextTime : undefined };
+      return { time: timeless ? parts.contextTime : undefined, pending };
     },
   };
 }

@@ -100,6 +100,7 @@ export class ClientFiles {
         job: 'receive',
         parameters: { directory, needed },
         input: toAsync(content),
+        givesInput: 'slabs',
         signal,
       });
       return await this.#held(place, bytes);

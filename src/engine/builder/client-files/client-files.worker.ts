@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, hash, type Hash } from 'node:crypto';
 import { constants, fchmodSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ByteString } from '../../../base/byte-string.ts';
@@ -15,6 +15,7 @@ import {
   setTimesAt,
   statAt,
   symlinkAt,
+  tryCreateAt,
   unlinkAt,
 } from '../../../linux/files.ts';
 import { Writeback } from '../../../linux/writeback.ts';
@@ -39,6 +40,8 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 /** What is made of them must not depend on who checked them out, and layers may share the files as they are. */
 const TIME = BigInt(CONTEXT_TIME) * 1_000_000_000n;
 const FRAME = 12;
+/** A file that fits is taken as it came, if all of it is there. */
+const CHUNK = 256n << 10n;
 const GONE = 0xffffffffffffffffn;
 
 export const jobs: Jobs = {
@@ -167,9 +170,9 @@ class ClientTree {
 
   /** Frames of `index (u32) size (u64) content changed (u8)`, in the order of `needed`; the size of one that is gone is all ones. */
   async receive(needed: readonly number[], context: JobContext): Promise<void> {
-    const frames = new FrameReader(context.input);
+    const frames = new FrameReader(context);
     for (const index of needed) {
-      const head = await frames.take(FRAME);
+      const head = frames.now(FRAME) ?? (await frames.take(FRAME));
       const entry = this.#entries[index];
       const size = head.readBigUInt64BE(4);
       if (!entry || !isFile(entry) || head.readUInt32BE(0) !== index) throw torn();
@@ -180,12 +183,18 @@ class ClientTree {
         continue;
       }
       const [parent, name] = this.#place(entry[0]);
-      const there = statAt(parent, name) !== undefined;
       // What was there may be part of a layer by a hard link: it is replaced, never written to.
-      const fd = there ? openAt(this.#fresh.fd, 'file', CREATE, 0o600) : openAt(parent, name, CREATE, 0o600);
-      const hash = createHash('sha256');
+      const fresh = tryCreateAt(parent, name, CREATE, 0o600);
+      const there = fresh === undefined;
+      const fd = fresh ?? openAt(this.#fresh.fd, 'file', CREATE, 0o600);
+      let digest: string;
       try {
-        await this.#content(frames, fd, Number(size), hash);
+        const whole = size <= CHUNK ? frames.now(Number(size)) : undefined;
+        if (whole) {
+          digest = hash('sha256', whole);
+          writeAll(fd, whole);
+          this.received += whole.length;
+        } else digest = await this.#content(frames, fd, Number(size));
         fchmodSync(fd, entry[1] & 0o7777);
         setTimes(fd, TIME);
       } catch (error) {
@@ -196,21 +205,24 @@ class ClientTree {
         closeFd(fd);
       }
       if (there) renameAt(this.#fresh.fd, 'file', parent, name);
-      const steady = (await frames.take(1))[0] === 0 && Number(size) === entry[2];
+      const end = frames.now(1) ?? (await frames.take(1));
+      const steady = end[0] === 0 && Number(size) === entry[2];
       if (!steady) this.#unsteady.add(index);
-      this.#digests.set(index, hash.digest('hex'));
+      this.#digests.set(index, digest);
       context.check();
     }
     await frames.end();
   }
 
-  async #content(frames: FrameReader, fd: number, size: number, hash: Hash): Promise<void> {
+  /** Gives the digest. */
+  async #content(frames: FrameReader, fd: number, size: number): Promise<string> {
+    const content: Hash = createHash('sha256');
     const writeback = new Writeback(fd);
     try {
       for (let left = size; left > 0;) {
         const piece = await frames.some(left);
-        hash.update(piece);
-        for (let done = 0; done < piece.length;) done += writeSync(fd, piece, done);
+        content.update(piece);
+        writeAll(fd, piece);
         writeback.wrote(piece.length);
         left -= piece.length;
         this.received += piece.length;
@@ -218,6 +230,7 @@ class ClientTree {
     } finally {
       await writeback.end();
     }
+    return content.digest('hex');
   }
 
   /** Modes and times of directories, when nothing more is put into them. */
@@ -269,16 +282,33 @@ class ClientTree {
 
 /** Bytes of a stream of chunks by number. */
 class FrameReader {
+  readonly #context: JobContext;
   readonly #chunks: AsyncIterator<Buffer>;
+  /** As it came. */
+  #last: Buffer | undefined;
+  /** What is left of it. */
   #chunk: Buffer = Buffer.alloc(0);
 
-  constructor(input: AsyncIterable<Buffer>) {
-    this.#chunks = input[Symbol.asyncIterator]();
+  constructor(context: JobContext) {
+    this.#context = context;
+    this.#chunks = context.input[Symbol.asyncIterator]();
+  }
+
+  /** Exactly so many, where they are there. As of all of these, the bytes are lent until the next are asked for. */
+  now(size: number): Buffer | undefined {
+    if (this.#chunk.length < size) return undefined;
+    const taken = this.#chunk.subarray(0, size);
+    this.#chunk = this.#chunk.subarray(size);
+    return taken;
   }
 
   /** Exactly so many. */
   async take(size: number): Promise<Buffer> {
-    while (this.#chunk.length < size) this.#chunk = Buffer.concat([this.#chunk, await this.#next()]);
+    while (this.#chunk.length < size) {
+      const rest = Buffer.from(this.#chunk);
+      const next = await this.#next();
+      this.#chunk = rest.length === 0 ? next : Buffer.concat([rest, next]);
+    }
     const taken = this.#chunk.subarray(0, size);
     this.#chunk = this.#chunk.subarray(size);
     return taken;
@@ -297,10 +327,16 @@ class FrameReader {
   }
 
   async #next(): Promise<Buffer> {
+    if (this.#last) this.#context.giveBack(this.#last);
     const next = await this.#chunks.next();
     if (next.done === true) throw torn();
+    this.#last = next.value;
     return next.value;
   }
+}
+
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
 }
 
 function torn(): EngineError {

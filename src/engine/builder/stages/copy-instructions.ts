@@ -1,7 +1,7 @@
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import type { Lookup } from '../../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../../build/dockerfile/instructions.ts';
-import { resolveCopy } from '../copy-step.ts';
+import { type CopiedFiles, resolveCopy } from '../copy-step.ts';
 import type { FilePlaces } from './file-places.ts';
 import type { Solve } from './solve.ts';
 import type { StageRun, Step } from './stage-context.ts';
@@ -55,16 +55,12 @@ export class CopyInstructions {
    * COPY --link: the layer is made on nothing, so that its key and its content do not depend on what it is put upon: another
    * base takes it as it is.
    */
-  async #link(
-    state: StageState,
-    step: Step,
-    apply: (rootfs: string) => Promise<{ readonly time: number | undefined }>,
-  ): Promise<StageState> {
+  async #link(state: StageState, step: Step, apply: (rootfs: string) => Promise<CopiedFiles>): Promise<StageState> {
     const time = this.#solve.context.epoch ?? CONTEXT_TIME;
     const record = await this.#results.of(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
       this.#results.layer(NOTHING, key, [], async (rootfs) => {
         const copied = await apply(rootfs);
-        return { time: copied.time ?? time };
+        return { ...copied, time: copied.time ?? time };
       }),
     );
     const { parts, lease } = this.#solve.context;

@@ -1,9 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { EngineError, errorMessage } from '../../../base/errors.ts';
-import { clampTimes } from '../../../build/copy-files.ts';
+import { clampTimes, placeLinks } from '../../../build/copy-files.ts';
 import type { Digest } from '../../../oci/digest.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
+import type { CopiedFiles } from '../copy-step.ts';
 import { explainStep } from '../explain.ts';
 import { BuildStepFailed } from './failed-step.ts';
 import type { Solve } from './solve.ts';
@@ -73,7 +74,7 @@ export class StepResults {
     state: StageState,
     key: Digest,
     scaffold: readonly ScaffoldEntry[],
-    work: (rootfs: string) => Promise<{ readonly time: number | undefined } | void>,
+    work: (rootfs: string) => Promise<CopiedFiles | void>,
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#solve.context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
@@ -82,15 +83,18 @@ export class StepResults {
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
     try {
       await parts.mountActive(name, rootfs);
-      let time: number | undefined;
+      let copied: CopiedFiles | void;
       try {
-        time = (await work(rootfs))?.time;
+        copied = await work(rootfs);
       } finally {
         await parts.unmount(rootfs);
       }
+      const changes = parts.snapshotter.changesDir(name);
+      if (copied?.pending) await placeLinks(copied.pending, changes, this.#solve.signal);
+      const time = copied?.time;
       const seconds =
         time ?? this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
-      await clampTimes(parts.snapshotter.changesDir(name), {
+      await clampTimes(changes, {
         seconds,
         exact: time !== undefined,
         signal: this.#solve.signal,

@@ -1,0 +1,58 @@
+import type { ByteString } from '../base/byte-string.ts';
+import { linkAt, setTimesAt, statAt } from '../linux/files.ts';
+
+/**
+ * Files of a copy that become hard links when its target is mounted no more. Until then they are in no directory, so who
+ * looks for what is at a place asks here too.
+ */
+export class LaterLinks {
+  readonly #sources = new Map<ByteString, ByteString>();
+  readonly #inodes = new Set<bigint>();
+  readonly #parents = new Set<ByteString>();
+
+  /** As `PendingLinks` has them. */
+  get text(): string {
+    return [...this.#sources].map(([place, source]) => `${place}\0${source}\0`).join('');
+  }
+
+  has(place: ByteString): boolean {
+    return this.#sources.has(place);
+  }
+
+  /** Something else comes to this place. */
+  drop(place: ByteString): void {
+    this.#sources.delete(place);
+  }
+
+  /** False when the target has a link to this file already: two names of one file would be a hard link in its archive. */
+  add(
+    inode: bigint,
+    source: ByteString,
+    { parent, place }: { readonly parent: number; readonly place: ByteString },
+  ): boolean {
+    if (this.#inodes.has(inode)) return false;
+    this.#inodes.add(inode);
+    this.#changed(parent, place.slice(0, Math.max(0, place.lastIndexOf('/'))));
+    this.#sources.set(place, source);
+    return true;
+  }
+
+  /** A directory of the layers below has to be among the target's own changes before a file can be put into it there. */
+  #changed(directory: number, path: ByteString): void {
+    if (this.#parents.has(path)) return;
+    this.#parents.add(path);
+    setTimesAt(directory, '.', statAt(directory, '.')!.mtime);
+  }
+}
+
+/** False when it cannot be: too many names, another filesystem, something in the way. */
+export function tryLink(from: number, fromName: ByteString, to: number, toName: ByteString): boolean {
+  try {
+    linkAt(from, fromName, to, toName);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code === 'EEXIST' || code === 'EMLINK' || code === 'EXDEV' || code === 'EPERM') return false;
+    throw error;
+  }
+}
