@@ -1,11 +1,11 @@
-/** What it takes to start the command: `gantry --version` (bundle) beside Node itself and the docker CLI. */
+/** What it takes to start the command: `gantry --version` beside its bundle without the snapshot, Node itself and the docker CLI. */
 import { spawnSync } from 'node:child_process';
 import { median, record } from './measure.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const commands: readonly [name: string, command: string, args: readonly string[]][] = [
-  ['gantry', process.execPath, [`${root}dist/cli/main.cjs`, '--version']],
-  ['launcher', `${root}gantry`, ['--version']],
+  ['gantry', `${root}gantry`, ['--version']],
+  ['bundle', process.execPath, [`${root}dist/cli/main.cjs`, '--version']],
   ['node', process.execPath, ['-e', '0']],
   ['docker', 'docker', ['--version']],
 ];

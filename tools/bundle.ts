@@ -6,10 +6,11 @@
  * the parts that it loads later. With `--plain` (for the npm package) `dist` is the bundle itself.
  */
 import { rmSync } from 'node:fs';
-import { copyFile, glob, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, glob, link, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OutputOptions, type Plugin, rolldown } from 'rolldown';
+import { makeSnapshots } from './snapshots.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const src = join(root, 'src');
@@ -44,12 +45,12 @@ for await (const file of glob('**/*.worker.ts', { cwd: src })) engine[file.repla
 await bundle(engine, {});
 
 const HOT =
-  /\/src\/(base\/(errors|time)|client\/(?!ssh|tls|index)[\w-]+|cli\/(cli|command|config|contexts|describe-error|engine-client|flag|global|io|names|parse|program|registry|socket-probe|suggest|version|output\/(container-row|escape|format-help|labels|rows|table|units)|options\/(size|duration)|template\/\w+))\.ts$/;
+  /\/src\/(base\/(errors|time)|client\/(?!ssh|tls|index)[\w-]+|cli\/(cli|command|config|contexts|describe-error|engine-client|flag|global|io|names|parse|program|registry|run-process|socket-probe|suggest|version|output\/(container-row|escape|format-help|labels|rows|table|units)|options\/(size|duration)|template\/\w+))\.ts$/;
 // The command starts anew each time, and every file costs it half a millisecond: what most commands need is one file,
 // and each command's own code another.
 // CommonJS, because Node's loader of modules costs more than all the rest of a short command.
 await bundle(
-  { 'cli/main': join(src, 'cli/main.ts') },
+  { 'cli/main': join(src, 'cli/main.ts'), 'cli/command': join(src, 'cli/bundled-command.ts') },
   {
     format: 'cjs',
     entryFileNames: '[name].cjs',
@@ -60,6 +61,7 @@ await bundle(
   },
   [lazyBuiltins],
 );
+await bundle({ 'cli/snapshot': join(src, 'cli/snapshot/main.ts') }, { format: 'cjs', entryFileNames: '[name].cjs' });
 
 // The page of `gantry dashboard`: everything that it shows comes from here.
 const page = join(src, 'dashboard/page');
@@ -100,6 +102,11 @@ async function bundle(input: Record<string, string>, output: OutputOptions, plug
 }
 
 await mkdir(staging, { recursive: true });
+// Of the npm package the node is its user's, and not known.
+if (!plain && makeSnapshots(process.execPath, join(staging, 'cli'))) {
+  // The launcher starts from them where its node is this very file. A link: a file that takes its place is another.
+  await link(process.execPath, join(staging, 'cli/node')).catch(() => {});
+}
 await writeFile(join(staging, 'stamp'), `${new Date().toISOString()}\n`);
 // Aside, then renamed: a command started meanwhile finds the old bundle or the new one, never half of one.
 const dist = join(root, 'dist');

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Gantry as a Debian package or a single file: the Node beside this runs the bundle beside this.
-self=$(readlink -f -- "$0")
+self=$0
+# A program costs a millisecond: none is run where none is needed.
+if [ -h "$self" ] || [ "${self#*/}" = "$self" ]; then self=$(readlink -f -- "$self"); fi
 root=${self%/*}
 entry=cli/main.cjs
 if [ "${1:-}" = daemon ]; then
@@ -16,5 +18,11 @@ elif [ "${1:-}" = registry ]; then
     esac
   done
   [ "$entry" = cli/main.cjs ] || shift
+fi
+# From the memory of a process that had it all loaded (docs/decisions/0020).
+if [ "$entry" = cli/main.cjs ] && [ -z "${NODE_OPTIONS:-}" ]; then
+  snapshot=$root/dist/cli/command.blob
+  [ "${1:-}" != compose ] || snapshot=$root/dist/cli/compose.blob
+  [ ! -f "$snapshot" ] || exec "$root/node" --no-rehash-snapshot --no-sparkplug --snapshot-blob "$snapshot" -- "$@"
 fi
 exec "$root/node" -- "$root/dist/$entry" "$@"

@@ -27,6 +27,7 @@ import { VERSION } from '../src/base/version.ts';
 import { completionScript } from '../src/cli/completion-script.ts';
 import { serviceUnit, socketUnit } from '../src/cli/systemd-units.ts';
 import { manPages } from './man-pages.ts';
+import { makeSnapshots } from './snapshots.ts';
 
 const root = join(import.meta.dirname, '..');
 const out = resolve(process.argv[2] ?? join(root, '.gantry/packages-out'));
@@ -92,6 +93,7 @@ try {
   spawnSync('strip', ['--strip-unneeded', join(tree, 'node')], { stdio: 'ignore' }); // where there are binutils: 15 MB less
   cpSync(join(root, 'tools/launcher-packaged.sh'), join(tree, 'gantry'));
   for (const name of ['node', 'gantry']) chmodSync(join(tree, name), 0o755);
+  if (!makeSnapshots(join(tree, 'node'), join(tree, 'dist/cli'))) throw new Error('no snapshot could be made');
 
   // 3. one file
   const archive = join(work, 'tree.tar.gz');
