@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { EngineError } from '../../base/errors.ts';
 import { Deframer, frame } from './frames.ts';
 import { drained, SESSION_MEMORY_MB, SESSION_WINDOW, WINDOW } from './server.ts';
+import { streamChunks } from './stream-chunks.ts';
 import { detailsOf, GRPC, GrpcError, unescape } from './status.ts';
 
 /** Patterns of a context are headers, and may be many. */
@@ -129,9 +130,10 @@ export class RawCall {
   }
 
   /** Resolves when more can be sent. After the other side's end it does nothing. */
-  async send(message: Uint8Array): Promise<void> {
+  async send(...messages: readonly Uint8Array[]): Promise<void> {
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
-    if (!this.#stream.write(frame(message))) await drained(this.#stream);
+    const bytes = messages.length === 1 ? frame(messages[0]!) : Buffer.concat(messages.map(frame));
+    if (!this.#stream.write(bytes)) await drained(this.#stream);
   }
 
   /** No more from this side. */
@@ -154,7 +156,7 @@ export class RawCall {
   /** The chunks of the other side as they come, for those who cut them elsewhere; ends or throws with its status. */
   async *chunks(): AsyncGenerator<Buffer> {
     try {
-      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) yield chunk;
+      yield* streamChunks(this.#stream);
     } catch (error) {
       await this.#status;
       throw error;

@@ -22,36 +22,74 @@ export class Deframer {
 
   /** The messages that are whole with `chunk`. They may share its memory. */
   push(chunk: Buffer): Buffer[] {
-    this.#pending.push(chunk);
-    this.#length += chunk.length;
-    if (this.#length < this.#need) return [];
-    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending, this.#length);
+    const bytes = this.#take(chunk);
     const messages: Buffer[] = [];
     let at = 0;
-    this.#need = HEADER;
-    while (bytes.length - at >= HEADER) {
-      if (bytes[at] !== 0) throw new GrpcError(GRPC.unimplemented, 'compressed messages are not supported');
-      const length = bytes.readUInt32BE(at + 1);
-      if (length > MAX_MESSAGE)
-        throw new GrpcError(
-          GRPC.resourceExhausted,
-          `a message of ${length} bytes is larger than the ${MAX_MESSAGE} that are allowed`,
-        );
-      if (bytes.length - at < HEADER + length) {
-        this.#need = HEADER + length;
-        break;
-      }
-      messages.push(bytes.subarray(at + HEADER, at + HEADER + length));
-      at += HEADER + length;
+    for (let end = this.#endOfFrame(bytes, at); end > at; end = this.#endOfFrame(bytes, at)) {
+      messages.push(bytes.subarray(at + HEADER, end));
+      at = end;
     }
-    const rest = bytes.subarray(at);
-    this.#pending = rest.length > 0 ? [rest] : [];
-    this.#length = rest.length;
+    this.#keep(bytes.subarray(at));
     return messages;
+  }
+
+  /**
+   * The frames that are whole with `chunk`, uncut, up to the first message without bytes, which is left out: `ended` says
+   * that it came. What is behind it comes with the next call.
+   */
+  pushUntilEmpty(chunk: Buffer): { readonly frames: Buffer; readonly ended: boolean } {
+    const bytes = this.#take(chunk);
+    let at = 0;
+    for (let end = this.#endOfFrame(bytes, at); end > at; end = this.#endOfFrame(bytes, at)) {
+      if (end === at + HEADER) {
+        this.#keep(bytes.subarray(end));
+        this.#need = HEADER;
+        return { frames: bytes.subarray(0, at), ended: true };
+      }
+      at = end;
+    }
+    this.#keep(bytes.subarray(at));
+    return { frames: bytes.subarray(0, at), ended: false };
   }
 
   /** True when what came ends in the middle of a message. */
   get torn(): boolean {
     return this.#length > 0;
   }
+
+  /** What is there with `chunk`; nothing as long as that is less than the frame that is waited for. */
+  #take(chunk: Buffer): Buffer {
+    this.#pending.push(chunk);
+    this.#length += chunk.length;
+    if (this.#length < this.#need) return EMPTY;
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending, this.#length);
+    this.#pending = [];
+    this.#length = 0;
+    this.#need = HEADER;
+    return bytes;
+  }
+
+  #keep(rest: Buffer): void {
+    if (rest.length === 0) return;
+    this.#pending.push(rest);
+    this.#length += rest.length;
+  }
+
+  /** Where the frame ends that begins at `at`; `at` itself when it is not whole. */
+  #endOfFrame(bytes: Buffer, at: number): number {
+    if (bytes.length - at < HEADER) return at;
+    if (bytes[at] !== 0) throw new GrpcError(GRPC.unimplemented, 'compressed messages are not supported');
+    const length = bytes.readUInt32BE(at + 1);
+    if (length > MAX_MESSAGE)
+      throw new GrpcError(
+        GRPC.resourceExhausted,
+        `a message of ${length} bytes is larger than the ${MAX_MESSAGE} that are allowed`,
+      );
+    const end = at + HEADER + length;
+    if (end <= bytes.length) return end;
+    this.#need = HEADER + length;
+    return at;
+  }
 }
+
+const EMPTY = Buffer.alloc(0);

@@ -28,6 +28,30 @@ describe('frames of messages', () => {
     }
   });
 
+  test('come uncut up to the first that is empty, and the rest after it', () => {
+    const [one, two, last] = [Buffer.from('one'), Buffer.alloc(300, 2), Buffer.from('last')].map(frame);
+    const bytes = Buffer.concat([one!, two!, frame(Buffer.alloc(0)), last!]);
+    for (const size of [1, 3, 7, bytes.length]) {
+      const deframer = new Deframer();
+      const frames: Buffer[] = [];
+      const rest: Buffer[] = [];
+      let ended = false;
+      for (let at = 0; at < bytes.length; at += size) {
+        const chunk = bytes.subarray(at, at + size);
+        if (ended) rest.push(...deframer.push(chunk).map((message) => Buffer.from(message)));
+        else {
+          const taken = deframer.pushUntilEmpty(chunk);
+          frames.push(Buffer.from(taken.frames));
+          ended = taken.ended;
+          if (ended) rest.push(...deframer.push(Buffer.alloc(0)).map((message) => Buffer.from(message)));
+        }
+      }
+      assert.deepEqual(Buffer.concat(frames), Buffer.concat([one!, two!]));
+      assert.equal(ended, true);
+      assert.deepEqual(rest, [Buffer.from('last')]);
+    }
+  });
+
   test('too large, compressed or torn ones are refused', () => {
     const huge = Buffer.alloc(5);
     huge.writeUInt32BE(MAX_MESSAGE + 1, 1);

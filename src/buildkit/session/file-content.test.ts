@@ -16,10 +16,12 @@ function transfer(
   let pending: Piece[] = [];
   return {
     asked,
-    request: async (id: number) => {
-      asked.push(id);
-      for (const text of files[id] ?? []) pending.push({ id, bytes: Buffer.from(text) });
-      pending.push({ id, bytes: new Uint8Array(0) });
+    request: async (ids: readonly number[]) => {
+      asked.push(...ids);
+      for (const id of ids) {
+        for (const text of files[id] ?? []) pending.push({ id, bytes: Buffer.from(text) });
+        pending.push({ id, bytes: new Uint8Array(0) });
+      }
     },
     data: async () => {
       const now = order(pending);

@@ -28,12 +28,16 @@ export async function* contentFrames(
   let ahead = 0;
   for (const file of wanted) {
     const ask = async (): Promise<void> => {
+      // Many together: each time is a write to the connection.
+      if (asked < wanted.length && arriving.size > AHEAD_FILES / 2 && arriving.has(file.id)) return;
+      const ids: number[] = [];
       while (asked < wanted.length && arriving.size < AHEAD_FILES && (ahead < AHEAD_BYTES || arriving.size === 0)) {
         const next = wanted[asked++]!;
         ahead += next.size;
         arriving.set(next.id, new Arrival(next));
-        await transfer.request(next.id);
+        ids.push(next.id);
       }
+      if (ids.length > 0) await transfer.request(ids);
     };
     const receive = async (): Promise<void> => {
       const pieces = await transfer.data();

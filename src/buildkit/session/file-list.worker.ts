@@ -14,6 +14,8 @@ export interface Listing {
 const MANIFEST = 0;
 const LISTING = 1;
 const BATCH = 64 << 10;
+/** In front of each packet: a byte, and its length as 32 bits. */
+const HEADER = 5;
 
 /** Bits of Go's os.FileMode beside the permissions. */
 const GO_MODE = {
@@ -29,7 +31,7 @@ const GO_MODE = {
 } as const;
 
 export const jobs: Jobs = {
-  /** From the packets of a list (each with its length in front) to the engine's manifest, which is JSON. */
+  /** From the packets of a list, in frames of gRPC that are whole, to the engine's manifest, which is JSON. */
   list: async (_parameters: undefined, context: JobContext): Promise<void> => {
     const ids: number[] = [];
     const sizes: number[] = [];
@@ -42,9 +44,9 @@ export const jobs: Jobs = {
     };
     for await (const chunk of context.input) {
       for (let at = 0; at < chunk.length;) {
-        const length = chunk.readUInt32LE(at);
-        const stat = readStat(chunk.subarray(at + 4, at + 4 + length));
-        at += 4 + length;
+        const from = at + HEADER;
+        at = from + chunk.readUInt32BE(at + 1);
+        const stat = readStat(chunk.subarray(from, at));
         const entry = entryOf(stat, sizeOf);
         if (entry) {
           ids.push(id);

@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { createHash } from 'node:crypto';
 import { EngineError } from '../../base/errors.ts';
 import { WorkerThreads } from '../../base/worker-job.ts';
 import type { ClientDirectorySource } from '../../engine/builder/client-files/client-files.ts';
@@ -27,9 +28,13 @@ export interface TransferWatcher {
 
 const threads = new WorkerThreads('buildkit/session/file-list');
 
+/** A list is kept up to here until its digest is known; a longer one is read as it comes. */
+const MAX_KEPT = 32 << 20;
+
 /**
  * A directory of a client, by the file transfer of BuildKit's session: the client lists what is there, is asked for what
- * changed, and sends that. The list is read in a worker thread, however long it is.
+ * changed, and sends that. A list that is known already is not looked into; others are read in a worker thread, however
+ * long they are.
  */
 export class FileSyncSource implements ClientDirectorySource {
   readonly key: string;
@@ -43,11 +48,30 @@ export class FileSyncSource implements ClientDirectorySource {
     this.name = options.name;
   }
 
-  async *manifest(signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  async listed(signal: AbortSignal | undefined): Promise<string | undefined> {
     this.#options.watcher?.began();
     const transfer = new Transfer(this.#options.open(signal));
     this.#transfer = transfer;
-    const job = threads.stream({ job: 'list', parameters: undefined, input: transfer.list(), signal });
+    try {
+      const digest = await transfer.keepList();
+      // With nothing to ask for this is all there is.
+      transfer.whole = digest !== undefined;
+      return digest;
+    } catch (error) {
+      transfer.call.cancel();
+      throw error;
+    }
+  }
+
+  async *manifest(signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    const transfer = this.#transfer!;
+    const job = threads.stream({
+      job: 'list',
+      parameters: undefined,
+      input: transfer.list(),
+      givesInput: true,
+      signal,
+    });
     try {
       let sizes: Listing | undefined;
       for await (const chunk of job) {
@@ -55,7 +79,6 @@ export class FileSyncSource implements ClientDirectorySource {
         else yield chunk.subarray(1);
       }
       transfer.listing = sizes;
-      // With nothing to ask for this is all there is.
       transfer.whole = true;
     } catch (error) {
       transfer.call.cancel();
@@ -79,10 +102,11 @@ export class FileSyncSource implements ClientDirectorySource {
   async close(): Promise<void> {
     const transfer = this.#transfer;
     this.#transfer = undefined;
+    if (!transfer) return;
     this.#options.watcher?.ended();
-    if (transfer?.whole === false) transfer.call.cancel();
+    if (!transfer.whole) transfer.call.cancel();
     // The client's goodbye is nothing that a build waits for.
-    else void transfer?.finish().catch(() => {});
+    else void transfer.finish().catch(() => {});
   }
 }
 
@@ -101,51 +125,71 @@ export class Transfer {
   whole = false;
   readonly #chunks: AsyncGenerator<Buffer>;
   readonly #deframer = new Deframer();
-  /** Messages that came in one chunk with the list's end. */
-  #early: Buffer[] = [];
+  /** Frames of the list that were kept. */
+  #kept: Buffer[] = [];
+  #listEnded = false;
+  /** Messages that came in one chunk with the list's end are given before anything more is waited for. */
+  #early = false;
 
   constructor(call: RawCall) {
     this.call = call;
     this.#chunks = call.chunks();
   }
 
-  /** The messages of the list, as they come, up to the empty one that ends it; several together, each with its length in front. */
-  async *list(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const messages = await this.#next();
-      if (!messages) throw this.#fail('the client ended the list of files in the middle');
-      const end = messages.findIndex(isEndOfList);
-      const listed = end < 0 ? messages : messages.slice(0, end);
-      if (listed.length > 0) yield joined(listed);
-      if (end >= 0) {
-        this.#early = messages.slice(end + 1);
-        return;
-      }
+  /** Waits for the list, and gives the sha256 of its frames in hex; undefined for one that is too long to be kept. */
+  async keepList(): Promise<string | undefined> {
+    const hash = createHash('sha256');
+    for (let size = 0; size <= MAX_KEPT;) {
+      const frames = await this.#nextOfList();
+      if (!frames) return hash.digest('hex');
+      size += frames.length;
+      hash.update(frames);
+      this.#kept.push(frames);
     }
+    return undefined;
   }
 
-  async request(id: number): Promise<void> {
-    await this.send({ type: Packet_PacketType.PACKET_REQ, ID: id });
+  /** The frames of the list, up to the empty one that ends it. Given once. */
+  async *list(): AsyncGenerator<Uint8Array> {
+    for (let kept = this.#kept.shift(); kept; kept = this.#kept.shift()) yield kept;
+    for (let next = await this.#nextOfList(); next; next = await this.#nextOfList()) yield next;
+  }
+
+  /** Asks for files. */
+  async request(ids: readonly number[]): Promise<void> {
+    await this.call.send(...ids.map((ID) => encoded({ type: Packet_PacketType.PACKET_REQ, ID })));
   }
 
   /** Pieces of files: an empty one ends its file. Undefined when the client sends no more. */
   async data(): Promise<readonly { readonly id: number; readonly bytes: Uint8Array }[] | undefined> {
-    const messages = this.#early.length > 0 ? this.#early : await this.#next();
-    this.#early = [];
+    const messages = await this.#next();
     return messages?.map((message) => this.#piece(message)).filter((piece) => piece !== undefined);
   }
 
   async finish(): Promise<void> {
-    await this.send({ type: Packet_PacketType.PACKET_FIN });
+    await this.call.send(encoded({ type: Packet_PacketType.PACKET_FIN }));
     // The client answers with its own end, which changes nothing.
     this.call.finish();
   }
 
-  async send(packet: Partial<Omit<Packet, '$typeName'>>): Promise<void> {
-    await this.call.send(toBinary(PacketSchema, create(PacketSchema, packet)));
+  /** In memory of their own. */
+  async #nextOfList(): Promise<Buffer | undefined> {
+    while (!this.#listEnded) {
+      const { value, done } = await this.#chunks.next();
+      if (done === true) throw this.#fail('the client ended the list of files in the middle');
+      const { frames, ended } = this.#deframer.pushUntilEmpty(value);
+      this.#listEnded = this.#early = ended;
+      if (frames.length > 0) return Buffer.from(new Uint8Array(frames).buffer);
+    }
+    return undefined;
   }
 
   async #next(): Promise<Buffer[] | undefined> {
+    if (this.#early) {
+      this.#early = false;
+      const messages = this.#deframer.push(Buffer.alloc(0));
+      if (messages.length > 0) return messages;
+    }
     for (;;) {
       const { value, done } = await this.#chunks.next();
       if (done === true) return undefined;
@@ -166,6 +210,10 @@ export class Transfer {
     this.failure = new EngineError('invalid-argument', message);
     return this.failure;
   }
+}
+
+function encoded(packet: Partial<Omit<Packet, '$typeName'>>): Uint8Array {
+  return toBinary(PacketSchema, create(PacketSchema, packet));
 }
 
 /** Kind, id and bytes of a packet; the list's details are for others. */
@@ -189,19 +237,3 @@ function readPacket(message: Uint8Array): { type: number; id: number; bytes: Uin
 }
 
 const EMPTY = new Uint8Array(0);
-
-/** A packet of the list without an entry is its end; all fields at their defaults are no bytes at all. */
-function isEndOfList(message: Buffer): boolean {
-  return message.length === 0;
-}
-
-function joined(messages: readonly Buffer[]): Buffer {
-  const size = messages.reduce((sum, message) => sum + 4 + message.length, 0);
-  const bytes = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const message of messages) {
-    at = bytes.writeUInt32LE(message.length, at);
-    at += message.copy(bytes, at);
-  }
-  return bytes;
-}

@@ -15,11 +15,16 @@ export interface ClientDirectorySource {
   readonly name: string;
   /** sha256 of the bytes of `manifest`, in hex, when the client knows it beforehand: when nothing changed, nothing is asked. */
   readonly tree?: string | undefined;
+  /**
+   * The same of clients that send their list before anything is known of it: waits for it and gives what tells it from
+   * others, in hex; undefined when that is to be made of `manifest`. Called once, before it.
+   */
+  listed?(signal: AbortSignal | undefined): Promise<string | undefined>;
   /** All entries, as `readManifest` wants them. */
   manifest(signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
   /** Content of the files with these indexes in the manifest, in frames of `index (u32) size (u64) content changed (u8)`, big-endian. */
   content(needed: readonly number[], signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
-  /** Nothing more is asked for; called once for each `manifest`, however it went. */
+  /** Nothing more is asked for; called once, however it went. */
   close?(): Promise<void>;
 }
 
@@ -77,29 +82,23 @@ export class ClientFiles {
   async hold(source: ClientDirectorySource, signal?: AbortSignal): Promise<HeldClientFiles> {
     const base = sha256(source.key).slice(7, 39);
     await using _lock = await this.#locks.acquire(base);
-    const places = await this.#places(base);
-    const same = source.tree && places.find((name) => readStoredHead(join(this.#root, name)).tree === source.tree);
-    if (same) return this.#held(same, 0);
-    let place = base;
-    for (let n = 1; this.#users.has(place); n++) place = `${base}-${n}`;
-    const directory = join(this.#root, place);
-    // Without a manifest it is what a dead engine left.
-    if (!existsSync(join(directory, 'manifest'))) {
-      await rm(directory, { recursive: true, force: true });
-      await mkdir(join(directory, 'files'), { recursive: true });
-    }
-    await rm(join(directory, 'fresh'), { recursive: true, force: true });
-    await mkdir(join(directory, 'fresh'), { recursive: true });
-    await writeFile(join(directory, 'name'), source.name);
     try {
+      const tree = source.tree ?? (await source.listed?.(signal));
+      const places = await this.#places(base);
+      const same = tree && places.find((name) => readStoredHead(join(this.#root, name)).tree === tree);
+      if (same) return await this.#held(same, 0);
+      const place = this.#freePlace(base);
+      const directory = join(this.#root, place);
+      await this.#prepare(directory, source.name);
       const input = source.manifest(signal);
-      const { needed, same } = await this.#threads.run<Plan>({ job: 'plan', parameters: { directory }, input, signal });
-      if (same) return await this.#held(place, 0);
-      const content = needed.length === 0 ? [] : source.content(needed, signal);
+      const parameters = { directory, tree };
+      const plan = await this.#threads.run<Plan>({ job: 'plan', parameters, input, signal });
+      if (plan.same) return await this.#held(place, 0);
+      const { needed } = plan;
       const { bytes } = await this.#threads.run<Received>({
         job: 'receive',
-        parameters: { directory, needed },
-        input: toAsync(content),
+        parameters: { directory, needed, tree },
+        input: toAsync(needed.length === 0 ? [] : source.content(needed, signal)),
         givesInput: 'slabs',
         signal,
       });
@@ -107,6 +106,24 @@ export class ClientFiles {
     } finally {
       await source.close?.();
     }
+  }
+
+  /** The first that no build holds. */
+  #freePlace(base: string): string {
+    let place = base;
+    for (let n = 1; this.#users.has(place); n++) place = `${base}-${n}`;
+    return place;
+  }
+
+  async #prepare(directory: string, name: string): Promise<void> {
+    // Without a manifest it is what a dead engine left.
+    if (!existsSync(join(directory, 'manifest'))) {
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(join(directory, 'files'), { recursive: true });
+    }
+    await rm(join(directory, 'fresh'), { recursive: true, force: true });
+    await mkdir(join(directory, 'fresh'), { recursive: true });
+    await writeFile(join(directory, 'name'), name);
   }
 
   async list(): Promise<ClientFilesInfo[]> {

@@ -45,8 +45,11 @@ const CHUNK = 256n << 10n;
 const GONE = 0xffffffffffffffffn;
 
 export const jobs: Jobs = {
-  /** Reads the client's list and compares it with what is there. */
-  plan: async ({ directory }: { directory: string }, context: JobContext): Promise<Plan> => {
+  /** Reads the client's list and compares it with what is there. `tree` tells the list from others, where that is known. */
+  plan: async (
+    { directory, tree: known }: { directory: string; tree: string | undefined },
+    context: JobContext,
+  ): Promise<Plan> => {
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of context.input) {
@@ -55,7 +58,7 @@ export const jobs: Jobs = {
       chunks.push(chunk);
     }
     const bytes = Buffer.concat(chunks);
-    const tree = createHash('sha256').update(bytes).digest('hex');
+    const tree = known ?? createHash('sha256').update(bytes).digest('hex');
     if (readStoredHead(directory).tree === tree) return { needed: [], same: true };
     const entries = readManifest(bytes.toString('utf8'));
     const before = new Map(readStored(directory)?.entries.map(([entry, digest]) => [entry[0], { entry, digest }]));
@@ -70,7 +73,7 @@ export const jobs: Jobs = {
   },
   /** Makes the directory what the client's list says; the content of files that are needed comes in. */
   receive: async (
-    { directory, needed }: { directory: string; needed: readonly number[] },
+    { directory, needed, tree: known }: { directory: string; needed: readonly number[]; tree: string | undefined },
     context: JobContext,
   ): Promise<Received> => {
     const text = readFileSync(join(directory, 'incoming'));
@@ -87,7 +90,7 @@ export const jobs: Jobs = {
       tree.finish();
       complete = tree.isWhole;
     } finally {
-      const digest = complete ? createHash('sha256').update(text).digest('hex') : '';
+      const digest = complete ? (known ?? createHash('sha256').update(text).digest('hex')) : '';
       writeStored(directory, { tree: digest, entries: tree.stored() });
       rmSync(join(directory, 'incoming'), { force: true });
       tree.close();
