@@ -40,12 +40,15 @@ export async function sendFiles(call: RawCall, archive: Bytes): Promise<void> {
   let keptBytes = 0;
   const serve = async (until: () => boolean): Promise<void> => {
     for (;;) {
-      for (const id of requests.take((id) => kept.has(id))) {
+      const asked = requests.take((id) => kept.has(id));
+      for (const id of asked) {
         const content = kept.get(id)!;
         kept.delete(id);
         keptBytes -= content.length;
         await sendContent(id, [content]);
       }
+      // More may have been asked for meanwhile: only who finds nothing waits for the next.
+      if (asked.length > 0) continue;
       if (until()) return;
       await requests.more();
     }
