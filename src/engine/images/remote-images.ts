@@ -271,11 +271,12 @@ export class RemoteImages implements RegistryAccess {
         if (begun > blob.size)
           throw new EngineError('corrupt', `${blob.digest} has ${begun} bytes instead of ${blob.size}`);
         if (begun < blob.size) {
-          for await (const chunk of gathered(repository.stream(blob, { offset: begun, signal }), PIECE_BYTES)) {
-            await ingest.append(chunk);
-            await tap?.write(chunk);
+          const pieces = gathered(repository.stream(blob, { offset: begun, signal }), PIECE_BYTES);
+          await whileNextComes(pieces, async (piece) => {
+            await ingest.append(piece);
+            await tap?.write(piece);
             onBytes?.(ingest.offset);
-          }
+          });
         }
         tap?.end();
         await ingest.commit(blob);
@@ -288,6 +289,22 @@ export class RemoteImages implements RegistryAccess {
       }
     }
   }
+}
+
+/** Does `work` with one piece after the other, each while the next one comes. Nothing is being done when this ends. */
+async function whileNextComes<T>(pieces: AsyncIterable<T>, work: (piece: T) => Promise<void>): Promise<void> {
+  let doing: Promise<void> | undefined;
+  try {
+    for await (const piece of pieces) {
+      await doing;
+      doing = work(piece);
+      doing.catch(() => {}); // thrown where it is waited for
+    }
+  } catch (error) {
+    await doing;
+    throw error;
+  }
+  await doing;
 }
 
 interface BlobOptions {
