@@ -1,6 +1,6 @@
 import { errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
-import { removeSecrets } from './engine-secrets.ts';
+import { ownSecrets, removeSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
 import { LABEL } from './labels.ts';
 import { type Observed, observe } from './observe.ts';
@@ -28,20 +28,35 @@ export interface DownOptions {
 /** Stops and removes a project's containers, dependents first, then its networks, and volumes when asked for. Idempotent. */
 export async function down(client: Client, options: DownOptions): Promise<void> {
   const { onProgress, named } = options;
-  const observed = await observe(client, options.project);
+  const [observed, secrets] = await Promise.all([
+    observe(client, options.project),
+    named ? [] : ownSecrets(client, options.project),
+  ]);
   const everything = [...observed.containers, ...observed.oneOffs];
   const services = options.services ?? servicesOfLabels(everything);
   const taken = new Set<string>();
-  await inDependencyOrder(
-    services,
-    async (service) => {
-      if (named && !named.has(service.name)) return;
-      const own = everything.filter((item) => item.service === service.name);
-      for (const item of own) taken.add(item.id);
-      await all(own, (item) => stopAndRemove(client, item, service, options));
-    },
-    { reverse: true },
-  );
+  // What a container depends on may stop as soon as it has stopped, whether it is gone already or not.
+  const removals: Promise<void>[] = [];
+  try {
+    await inDependencyOrder(
+      services,
+      async (service) => {
+        if (named && !named.has(service.name)) return;
+        const own = everything.filter((item) => item.service === service.name);
+        for (const item of own) taken.add(item.id);
+        await all(own, async (item) => {
+          await stopContainer(client, item, service, options);
+          const removal = removeContainer(client, item, options);
+          removal.catch(() => {}); // thrown below, when the others have ended
+          removals.push(removal);
+        });
+      },
+      { reverse: true },
+    );
+  } finally {
+    await Promise.allSettled(removals);
+  }
+  await Promise.all(removals);
   if (options.providers) {
     const chosen = new Map([...services].filter(([name]) => !named || named.has(name)));
     await removeProvided({ name: options.project }, chosen, options.providers, onProgress);
@@ -49,10 +64,13 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
   if (options.removeOrphans && !named)
     await all(
       everything.filter((item) => !taken.has(item.id)),
-      (item) => stopAndRemove(client, item, undefined, options),
+      async (item) => {
+        await stopContainer(client, item, undefined, options);
+        await removeContainer(client, item, options);
+      },
     );
   if (named) return;
-  await removeSecrets(client, options.project, onProgress);
+  await removeSecrets(client, secrets, onProgress);
   await all([...observed.networks], async (network) => {
     onProgress({ kind: 'Network', name: network.Name, status: 'Removing' });
     await client.networks.remove(network.Id).then(
@@ -98,13 +116,7 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
   });
 }
 
-async function stopAndRemove(
-  client: Client,
-  item: Observed,
-  service: Service | undefined,
-  options: DownOptions,
-): Promise<void> {
-  await stopContainer(client, item, service, options);
+async function removeContainer(client: Client, item: Observed, options: DownOptions): Promise<void> {
   options.onProgress({ kind: 'Container', name: item.name, status: 'Removing' });
   await client.containers.remove(item.id, { force: true, volumes: options.volumes }).catch((error: unknown) => {
     // Another command is at it already.

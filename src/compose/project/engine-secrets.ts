@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SecretReference } from '../../api/secret.ts';
+import type { Secret, SecretReference } from '../../api/secret.ts';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
 import { asText, type Dict, textOf } from '../model/value.ts';
@@ -73,10 +73,14 @@ export async function engineSecrets(
   return references;
 }
 
-/** Removes the secrets that were made for a project. Those of containers that are still there stay. */
-export async function removeSecrets(client: Client, project: string, onProgress: OnProgress): Promise<void> {
-  for (const { ID, Spec } of (await client.secrets.listOwn(new Map([['label', [`${LABEL.project}=${project}`]]]))) ??
-    []) {
+/** The secrets that were made for a project. */
+export async function ownSecrets(client: Client, project: string): Promise<Secret[]> {
+  return (await client.secrets.listOwn(new Map([['label', [`${LABEL.project}=${project}`]]]))) ?? [];
+}
+
+/** Removes the secrets of a project. Those of containers that are still there stay. */
+export async function removeSecrets(client: Client, secrets: readonly Secret[], onProgress: OnProgress): Promise<void> {
+  for (const { ID, Spec } of secrets) {
     onProgress({ kind: 'Secret', name: Spec.Name, status: 'Removing' });
     await client.secrets.remove(ID).then(
       () => onProgress({ kind: 'Secret', name: Spec.Name, status: 'Removed' }),

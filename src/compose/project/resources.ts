@@ -6,6 +6,7 @@ import { asDict, asList, asText, type Dict, textOf } from '../model/value.ts';
 import { texts } from './container-request.ts';
 import { COMPOSE_VERSION, LABEL } from './labels.ts';
 import type { ObservedProject } from './observe.ts';
+import { all } from './parallel.ts';
 import type { OnProgress } from './progress.ts';
 import type { Project } from './project.ts';
 
@@ -68,14 +69,26 @@ export async function createResources(
   onProgress: OnProgress,
 ): Promise<Map<string, string>> {
   const ids = new Map(present);
-  for (const [key, item] of Object.entries(asDict(project.model['networks']))) {
-    if (ids.has(key)) continue;
-    const network = asDict(item);
-    const name = textOf(network['name']);
-    onProgress({ kind: 'Network', name, status: 'Creating' });
-    ids.set(key, (await client.networks.create(networkRequest(project, key, network))).Id);
-    onProgress({ kind: 'Network', name, status: 'Created' });
-  }
+  const networks = async (): Promise<void> => {
+    for (const [key, item] of Object.entries(asDict(project.model['networks']))) {
+      if (ids.has(key)) continue;
+      const network = asDict(item);
+      const name = textOf(network['name']);
+      onProgress({ kind: 'Network', name, status: 'Creating' });
+      ids.set(key, (await client.networks.create(networkRequest(project, key, network))).Id);
+      onProgress({ kind: 'Network', name, status: 'Created' });
+    }
+  };
+  await all([networks, () => createVolumes(client, project, observed, onProgress)], (make) => make());
+  return ids;
+}
+
+async function createVolumes(
+  client: Client,
+  project: Project,
+  observed: ObservedProject,
+  onProgress: OnProgress,
+): Promise<void> {
   for (const [key, item] of Object.entries(asDict(project.model['volumes']))) {
     const volume = asDict(item);
     const name = textOf(volume['name']);
@@ -108,7 +121,6 @@ export async function createResources(
     });
     onProgress({ kind: 'Volume', name, status: 'Created' });
   }
-  return ids;
 }
 
 function networkRequest(project: Project, key: string, network: Dict): NetworkCreateRequest {

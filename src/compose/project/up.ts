@@ -50,6 +50,8 @@ export class Up {
   readonly #imageIds: ImageIds;
   /** Those that need no start, by id: their names. */
   readonly #running = new Map<string, string>();
+  /** Names of containers that were made here and not started yet, by id. */
+  readonly #made = new Map<string, string>();
   readonly #rolling = new Map<string, Replacement[]>();
   #observing: Promise<ObservedProject> | undefined;
 
@@ -240,10 +242,12 @@ export class Up {
       onProgress({ kind: 'Container', name: running, status: 'Running' });
       return;
     }
-    const inspected = await this.#client.containers.inspect(id);
-    const name = inspected.Name.slice(1);
+    const made = this.#made.get(id);
+    this.#made.delete(id);
+    const inspected = made === undefined ? await this.#client.containers.inspect(id) : undefined;
+    const name = made ?? inspected!.Name.slice(1);
     if (attach) await attach(service, id);
-    if (inspected.State.Running) {
+    if (inspected?.State.Running) {
       onProgress({ kind: 'Container', name, status: 'Running' });
       return;
     }
@@ -297,6 +301,7 @@ export class Up {
       case 'create': {
         onProgress({ kind: 'Container', name: step.name, status: 'Creating', reason: step.reason });
         const id = await this.#make(service, step.name, step.number, containers, images);
+        this.#made.set(id, step.name);
         onProgress({ kind: 'Container', name: step.name, status: 'Created' });
         return id;
       }
@@ -309,6 +314,7 @@ export class Up {
         }
         onProgress({ kind: 'Container', name: step.name, status: 'Recreate', reason: step.reason });
         const id = await this.#replace(step, service, containers, images);
+        this.#made.set(id, step.name);
         onProgress({ kind: 'Container', name: step.name, status: 'Recreated' });
         return id;
       }
