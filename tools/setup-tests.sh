@@ -21,6 +21,7 @@ need iperf3 iperf3
 need mkfs.ext4 e2fsprogs
 need losetup mount
 need docker-compose docker-compose
+/usr/bin/python3 -c 'import docker' 2>/dev/null || missing="$missing python3-docker"
 [ "$(id -u)" = 0 ] || { say "the system tests make namespaces, mounts and cgroups: run them as root"; exit 1; }
 if [ -n "$missing" ]; then
   say "installing$missing"

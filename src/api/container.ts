@@ -318,6 +318,8 @@ export interface ContainerSummary {
 }
 
 export interface ContainerUpdateRequest extends Resources {
+  /** Only said no to: it stays as the container was created with. */
+  Init?: boolean | null;
   RestartPolicy?: RestartPolicy;
 }
 

@@ -47,10 +47,10 @@ test('requests that no route, version or body rule lets through', async (t) => {
     ['GET', '/%ff/version', undefined, 404, /^page not found$/],
     [
       'GET',
-      '/v1.23/version',
+      '/v1.21/version',
       undefined,
       400,
-      /^client version 1\.23 is too old\. Minimum supported API version is 1\.24/,
+      /^client version 1\.21 is too old\. Minimum supported API version is 1\.24/,
     ],
     ['GET', '/v1/version', undefined, 400, /^client version 1 is too old/],
     [

@@ -57,7 +57,7 @@ export const CASES: readonly ApiCase[] = [
   get('~/version'),
   get('/info'),
   get('~/v1.24/info'),
-  get('~/v1.23/version'),
+  get('~/v1.21/version'),
   get('~/v1.99/version'),
   get('~/v1/version'),
   get('~/vabc/version'),

@@ -557,7 +557,7 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     's=$(date +%s.%N); docker run -d --name $N busybox sh -c "trap \\"exit 0\\" TERM; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker exec $N true; docker stop $N >/dev/null; docker start $N >/dev/null; docker kill $N >/dev/null; docker rm $N >/dev/null; sleep 0.2; docker events --since $s --until $(date +%s.%N) --filter container=$N --format "{{.Action}}"',
   ],
   ['events with an unknown filter', 'docker events --until 0 --filter nonsense=1; rc'],
-  ['attach', 'docker run -d --name $N busybox sh -c "sleep 0.5; echo late; exit 4" >/dev/null; docker attach $N; rc'],
+  ['attach', 'docker run -d --name $N busybox sh -c "sleep 2; echo late; exit 4" >/dev/null; docker attach $N; rc'],
   ['attach to a stopped one', 'docker create --name $N busybox >/dev/null; docker attach $N; rc'],
   [
     'container prune',

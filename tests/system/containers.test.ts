@@ -78,6 +78,8 @@ test('stop, kill, pause, restart, rename, top, update', () =>
     await assert.rejects(engine.execs.create(id, { Cmd: ['true'] }), /is paused, unpause the container before exec/);
     await containers.unpause(id);
     await containers.update(id, { Memory: 64 << 20, MemorySwap: 128 << 20 });
+    const { Warnings } = await containers.update(id, { Init: true });
+    assert.match(Warnings.join(), /Init is as the container was created with/);
     const [sample] = await Array.fromAsync(await containers.stats(id, { stream: false, oneShot: true }));
     assert.equal(sample!.memory_stats.limit, 64 << 20);
     await sleep(200); // until the shell has set its trap

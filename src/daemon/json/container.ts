@@ -207,6 +207,7 @@ export const containerCreate = struct<ContainerCreateRequest>('container.CreateR
 
 export const containerUpdate = struct<ContainerUpdateRequest>('container.UpdateConfig', {
   ...resourcesFields,
+  Init: bool,
   RestartPolicy: restartPolicy,
 });
 

@@ -5,6 +5,8 @@ import { checkRestartPolicy } from './restart-policy.ts';
 import { hasProcess } from './state.ts';
 
 const MEMORY_FLOOR = 6 << 20;
+/** Docker's specification has it among what is updated, and its engine drops it. */
+const INIT_STAYS = 'Init is as the container was created with: it is not changed by an update.';
 
 /** Changes limits, of a running container at once, and the restart policy. Throws `invalid-argument`, `conflict`. */
 export async function updateContainer(
@@ -12,7 +14,7 @@ export async function updateContainer(
   nameOrId: string,
   request: ContainerUpdateRequest,
 ): Promise<{ Warnings: string[] }> {
-  const { RestartPolicy, ...resources } = request;
+  const { RestartPolicy, Init, ...resources } = request;
   if (RestartPolicy) checkRestartPolicy(RestartPolicy);
   if (resources.Memory && resources.Memory > 0 && resources.Memory < MEMORY_FLOOR) {
     throw new EngineError('invalid-argument', 'Minimum memory limit allowed is 6MB');
@@ -48,7 +50,8 @@ export async function updateContainer(
     const updated = { ...record, hostConfig };
     context.store.update(updated);
     publishContainerEvent(context, updated, 'update');
-    return { Warnings: [...warnings] };
+    const fixed = Init !== undefined && Init !== null && Init !== (record.hostConfig.Init ?? false);
+    return { Warnings: [...warnings, ...(fixed ? [INIT_STAYS] : [])] };
   });
 }
 
