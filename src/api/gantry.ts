@@ -329,7 +329,8 @@ export interface BuildVertexDocument {
 
 export interface BuildQuestion {
   readonly Id: number;
-  readonly Kind: 'secret' | 'ssh' | 'manifest' | 'content' | 'archive' | 'file';
+  readonly Kind: 'secret' | 'ssh' | 'manifest' | 'content' | 'archive' | 'file' | 'shell';
+  /** Of `shell`: why the step failed. The answer is a connection that becomes a terminal in it, `h` and `w` in the query are its size. */
   readonly Name: string;
   /** Of `content`: which files of the manifest. */
   readonly Needed?: readonly number[];

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { buildAnswerPath, type BuildQuestion } from '../api/gantry.ts';
-import type { Requester } from './requester.ts';
+import type { HijackedStream, Requester } from './requester.ts';
 import { ResponseError } from './response-error.ts';
 
 /** What a client knows that its build may ask for. Undefined where it has nothing of that name. */
@@ -8,6 +8,15 @@ export interface BuildAnswers {
   secret(name: string): Promise<Uint8Array | undefined>;
   /** A new connection to an ssh agent. */
   sshAgent(name: string): Promise<Duplex | undefined>;
+  /**
+   * Joins a terminal to a step that failed: `message` says why it did, `open` gives the connection once the terminal's size
+   * is known, `resize` tells of another. Absent: nobody looks at what failed.
+   */
+  readonly shell?: (
+    message: string,
+    open: (size: { rows: number; columns: number }) => Promise<HijackedStream>,
+    resize: (size: { rows: number; columns: number }) => Promise<void>,
+  ) => Promise<void>;
   /** All entries of a directory (`BuildDirectoryDocument`): a JSON list of `[path, mode, size, mtime, stamp, link?]`. */
   manifest(name: string): AsyncIterable<Uint8Array> | Uint8Array | undefined;
   /** A file of an OCI layout, by its path in it. */
@@ -41,6 +50,14 @@ export async function answerBuild(
       await requester.call('POST', path, { query: { absent: true }, signal });
       return;
     }
+    if (question.Kind === 'shell' && answers.shell) {
+      return await answers.shell(
+        question.Name,
+        ({ rows, columns }) => requester.hijack(path, { query: { h: rows, w: columns }, signal }),
+        async ({ rows, columns }) =>
+          void (await requester.call('POST', `${path}/resize`, { query: { h: rows, w: columns } })),
+      );
+    }
     const body = await bodyOf(question, answers);
     await requester.call('POST', path, {
       ...(body === undefined ? { query: { absent: true } } : { body }),
@@ -69,6 +86,7 @@ async function bodyOf(
     case 'archive':
       return answers.archive();
     case 'ssh':
+    case 'shell':
       return undefined;
   }
 }

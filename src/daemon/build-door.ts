@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { BuildDirectoryDocument, BuildDocument, BuildMessage, BuildQuestion } from '../api/gantry.ts';
-import { EngineError } from '../base/errors.ts';
-import type { BuildSession, ClientDirectorySource } from '../engine/engine.ts';
+import { EngineError, errorMessage } from '../base/errors.ts';
+import type { BuildSession, ClientDirectorySource, FailedStep, StepShell, TerminalSize } from '../engine/engine.ts';
 import type { Exchange } from './exchange.ts';
-import { RAW_STREAM } from './hijack.ts';
+import { terminalSize } from './terminal-size.ts';
+import { endWithMessage, joinSession, RAW_STREAM } from './hijack.ts';
 
 /** As BuildKit: what is larger is no secret. */
 const MAX_SECRET = 500 << 10;
@@ -27,6 +28,13 @@ export class BuildDoor {
     if (!client) throw new EngineError('not-found', 'No such build');
     return client.answer(id, exchange);
   }
+
+  /** Of a shell that a question led to. Throws `not-found`. */
+  async resize(token: string, id: number, size: TerminalSize): Promise<void> {
+    const shell = this.#builds.get(token)?.shells.get(id);
+    if (!shell) throw new EngineError('not-found', 'No such shell');
+    await shell.resize(size);
+  }
 }
 
 interface Question {
@@ -35,6 +43,8 @@ interface Question {
 }
 
 interface Answer {
+  /** Of the question. */
+  readonly id: number;
   readonly exchange: Exchange;
   /** To be called when it has been read. */
   readonly done: () => void;
@@ -47,6 +57,8 @@ export class AskedClient implements BuildSession, Disposable {
   readonly #signal: AbortSignal;
   readonly #onClose: () => void;
   readonly #questions = new Map<number, Question>();
+  /** Open ones, by the questions that led to them. */
+  readonly shells = new Map<number, StepShell>();
   #next = 1;
 
   constructor(
@@ -85,6 +97,25 @@ export class AskedClient implements BuildSession, Disposable {
     return socket;
   }
 
+  async shell(step: FailedStep): Promise<void> {
+    const answer = await this.#ask({ Kind: 'shell', Name: step.message }, this.#signal);
+    if (!answer) return;
+    const { exchange, done, id } = answer;
+    try {
+      const size = terminalSize(exchange.query);
+      const connection = await exchange.hijack(RAW_STREAM);
+      const shell = await step.enter(size).catch(async (error: unknown) => {
+        await endWithMessage(connection.socket, errorMessage(error), false);
+      });
+      if (!shell) return;
+      this.shells.set(id, shell);
+      await joinSession(connection, shell, { multiplexed: false, stdin: true, signal: this.#signal });
+    } finally {
+      this.shells.delete(id);
+      done();
+    }
+  }
+
   directory(name: string): ClientDirectorySource | undefined {
     const found = this.#document.Directories?.find((directory) => directory.Name === name);
     return found && this.#source(found);
@@ -96,7 +127,7 @@ export class AskedClient implements BuildSession, Disposable {
     if (!question) throw new EngineError('not-found', `No such question: ${id}`);
     this.#questions.delete(id);
     const { promise, resolve } = Promise.withResolvers<void>();
-    question.resolve({ exchange, done: resolve });
+    question.resolve({ id, exchange, done: resolve });
     await promise;
   }
 

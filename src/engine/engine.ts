@@ -70,7 +70,7 @@ import type { SourceRules } from './builder/sources/source-rules.ts';
 import type { BuildOutputRequest } from './builder/outputs/output.ts';
 
 export type { BuildEvent } from './builder/build-event.ts';
-export type { BuildSession } from './builder/build-session.ts';
+export type { BuildSession, FailedStep, StepShell, TerminalSize } from './builder/build-session.ts';
 export type { ClientDirectorySource } from './builder/client-files/client-files.ts';
 
 export interface EngineServices extends AsyncDisposable {
@@ -399,8 +399,8 @@ export interface BuildRequest {
   readonly annotations?: readonly string[];
   /** `type=sbom`, `type=provenance,mode=max`: said about the images beside them, in an index. */
   readonly attestations?: readonly string[];
-  /** Keep what a command left that fails: an `aux` of `{ Failed: { Image, … } }` names it. */
-  readonly keepFailed?: boolean;
+  /** Let the session's user into a step that fails (`BuildSession.shell`), before the build ends. */
+  readonly enterFailed?: boolean;
   /** Build again without the cache and compare: throws `conflict` with the first difference, by file and field. */
   readonly verify?: boolean;
   /** Tell at the end what every step was: an `aux` of `{ Report }` for each platform. */

@@ -27,7 +27,7 @@ export interface LocalContext {
 export interface BuildSending {
   readonly query: Readonly<Record<string, QueryValue>>;
   readonly context: LocalContext;
-  readonly answers: Pick<BuildAnswers, 'secret' | 'sshAgent'>;
+  readonly answers: Pick<BuildAnswers, 'secret' | 'sshAgent' | 'shell'>;
   readonly secrets: readonly string[];
   readonly ssh: readonly string[];
   /** Directories beside the context, by their names. */
@@ -133,7 +133,7 @@ const BEYOND_CLASSIC: Readonly<Record<string, string>> = {
   contexts: '--build-context',
   enginesecrets: '--secret',
   explain: '--explain',
-  keepfailed: '--debug-on-error',
+  enterfailed: '--debug-on-error',
   nocachefilter: '--no-cache-filter',
   outputs: '--output',
   pins: '--locked',

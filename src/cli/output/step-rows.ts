@@ -51,6 +51,7 @@ export class StepRows {
   #detail = '';
   #detailAt = 0;
   #timer: NodeJS.Timeout | undefined;
+  #over = false;
 
   constructor(options: StepRowsOptions) {
     this.#options = options;
@@ -94,11 +95,13 @@ export class StepRows {
 
   /** The last picture stays; what the failed step printed follows it, all of it. */
   end(): void {
+    if (this.#over) return;
     this.#detail = '';
     clearInterval(this.#timer);
     this.#timer = undefined;
     if (this.#rows.size > 0) this.#draw(true);
     this.#region.end();
+    this.#over = true;
     for (const row of this.#rows.values()) {
       if (row.origin !== 'failed' || row.output.length === 0) continue;
       const text = row.output.join('');
@@ -108,6 +111,7 @@ export class StepRows {
   }
 
   #draw(final = false): void {
+    if (this.#over) return;
     const now = this.#now();
     const rows = [...this.#rows.values()];
     const seen = rows.filter(
@@ -169,7 +173,7 @@ export class StepRows {
   }
 
   #tick(): void {
-    this.#timer ??= setInterval(() => this.#draw(), REDRAW_MS).unref();
+    if (!this.#over) this.#timer ??= setInterval(() => this.#draw(), REDRAW_MS).unref();
   }
 
   #write(text: string): void {
@@ -203,14 +207,9 @@ export async function showSteps(
   messages: AsyncIterable<BuildMessage>,
   onAux: (aux: unknown) => void,
 ): Promise<void> {
-  let ended = false;
-  const end = (): void => {
-    if (!ended) rows.end();
-    ended = true;
-  };
   try {
     for await (const message of messages) {
-      if (message.errorDetail !== undefined || message.error !== undefined) end();
+      if (message.errorDetail !== undefined || message.error !== undefined) rows.end();
       throwFailure(message, { stepCode: true, excerpt: (text) => output.write(escapeControls(text)) });
       if (message.aux !== undefined) onAux(message.aux);
       if (message.event) rows.onEvent(message.event);
@@ -218,11 +217,11 @@ export async function showSteps(
         rows.detail(`${message.id ? `${message.id}: ` : ''}${message.status} ${progressText(message, 80).trim()}`);
       else if (message.stream !== undefined) {
         // What is said of the whole build, when its steps are through.
-        if (message.stream.startsWith('Successfully ')) end();
+        if (message.stream.startsWith('Successfully ')) rows.end();
         output.write(escapeControls(message.stream));
       }
     }
   } finally {
-    end();
+    rows.end();
   }
 }

@@ -17,6 +17,7 @@ import { EngineError } from '../../base/errors.ts';
 import type { BuildkitService } from '../../buildkit/service.ts';
 import { BuildDoor } from '../build-door.ts';
 import { outputs, ulimits } from '../build-query.ts';
+import { terminalSize } from '../terminal-size.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
 import { bool, list, map, nullable, string, struct } from '../json/shape.ts';
@@ -47,6 +48,14 @@ export function buildRoutes(engine: EngineServices, buildkit?: BuildkitService):
       path: buildAnswerPath('{token}', '{id}'),
       hijacks: true,
       handle: (exchange) => door.answer(exchange.param('token'), Number(exchange.param('id')), exchange),
+    },
+    {
+      method: 'POST',
+      path: `${buildAnswerPath('{token}', '{id}')}/resize`,
+      handle: async (exchange) => {
+        await door.resize(exchange.param('token'), Number(exchange.param('id')), terminalSize(exchange.query));
+        exchange.empty(200);
+      },
     },
     { method: 'GET', path: RECENT_BUILDS_PATH, handle: async (exchange) => exchange.json(engine.builder.recent()) },
     {
@@ -312,7 +321,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     squash: query.flag('squash'),
     explain: query.flag('explain'),
     verify: query.flag('verify'),
-    keepFailed: query.flag('keepfailed'),
+    enterFailed: query.flag('enterfailed'),
     report: query.flag('report'),
     outputs: (query.json('outputs', outputs) ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs ?? {} })),
     annotations: query.json('annotations', list(string)) ?? [],

@@ -6,8 +6,8 @@ import type { AttachOptions, AttachSession, EngineServices } from '../../engine/
 import type { Exchange } from '../exchange.ts';
 import { frameHeader, joinSession, streamType } from '../hijack.ts';
 import { containerCreate, containerUpdate, portChange } from '../json/container.ts';
-import type { Query } from '../query.ts';
 import type { Route } from '../router.ts';
+import { terminalSize } from '../terminal-size.ts';
 import { containerInspect, containerSummary, upgradeContainerCreate, upgradeContainerUpdate } from '../versions.ts';
 import { websocketConnection } from '../websocket.ts';
 
@@ -316,20 +316,6 @@ function checkDetachKeys(keys: string | undefined): void {
   if (keys === undefined) return;
   const valid = keys.split(',').every((key) => /^.$/su.test(key) || /^ctrl-[a-z@[\\\]^_]$/i.test(key));
   if (!valid) throw new EngineError('invalid-argument', `Invalid detach keys (${keys}) provided`);
-}
-
-export function terminalSize(query: Query): { rows: number; columns: number } {
-  return { rows: dimension(query, 'h', 'height'), columns: dimension(query, 'w', 'width') };
-}
-
-function dimension(query: Query, name: string, word: string): number {
-  const text = query.text(name) ?? '';
-  const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
-  if (!(value < 2 ** 32)) {
-    const why = Number.isNaN(value) ? 'invalid syntax' : 'value out of range';
-    throw new EngineError('invalid-argument', `invalid resize ${word} "${text}": ${why}`);
-  }
-  return Math.min(value, 0xffff);
 }
 
 function stopOptions({ query, version }: Exchange): { signal?: string; timeoutSeconds?: number } {

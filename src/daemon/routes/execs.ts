@@ -5,7 +5,7 @@ import { endWithMessage, joinSession, streamType } from '../hijack.ts';
 import { execCreate, execStart } from '../json/requests.ts';
 import type { Route } from '../router.ts';
 import { upgradeExec } from '../versions.ts';
-import { terminalSize } from './containers.ts';
+import { terminalSize } from '../terminal-size.ts';
 
 /** `/containers/{id}/exec` and `/exec`. */
 export function execRoutes(engine: EngineServices): Route[] {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { AttachSession } from '../engine.ts';
 import type { ClientDirectorySource } from './client-files/client-files.ts';
 
 /**
@@ -14,6 +15,28 @@ export interface BuildSession {
   directory?(name: string): ClientDirectorySource | undefined;
   /** A file of an OCI layout that the client has, by its path in it; undefined when there is none. */
   layoutFile?(store: string, path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | undefined>;
+  /** Lets the client's user into a step that failed, where it wants to; resolves when it has left. */
+  shell?(step: FailedStep): Promise<void>;
   /** The build context as a tar, when it is one. */
   archive?(): AsyncIterable<Uint8Array> | undefined;
+}
+
+/** A step whose command has ended with a code that is not 0, with everything that the command had. */
+export interface FailedStep {
+  /** What happened. */
+  readonly message: string;
+  /** Starts a shell in it. Throws `no-such-command` where the image has none. */
+  enter(size: TerminalSize): Promise<StepShell>;
+}
+
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A shell on a terminal in a step. Closing it ends it. */
+export interface StepShell extends AttachSession {
+  /** Resolves when it is over and nothing of it is left. */
+  readonly ended: Promise<void>;
+  resize(size: TerminalSize): Promise<void>;
 }

@@ -2,7 +2,6 @@ import type { AuthConfig } from '../../api/auth.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
-import type { ImageRunConfig } from '../../oci/image.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -39,8 +38,6 @@ export interface BuilderParts {
   /** From what was solved to images, and to where they were asked for. */
   readonly outputs: {
     finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
-    /** Records an image without a name of layers that are there. */
-    keep(image: FailedImage): Promise<{ readonly id: Digest }>;
     attest(
       built: { readonly image: BuiltImage; readonly solved: SolvedBuild },
       wanted: WantedAttestations,
@@ -61,7 +58,7 @@ export interface BuilderParts {
   ): Promise<{ readonly configText: string; readonly chain: ChainId | undefined }>;
   readonly snapshotter: Snapshotter;
   readonly records: BuildRecords;
-  readonly executor: Pick<StepExecutor, 'run'>;
+  readonly executor: Pick<StepExecutor, 'run' | 'enter'>;
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
   readonly caches: CacheMounts;
@@ -131,11 +128,4 @@ export interface BuilderParts {
   engineSecret(name: string): Uint8Array;
   /** An image was made with these at hand: they are looked for in it. */
   searchSecrets(image: string, names: readonly string[]): void;
-}
-
-/** What a failed command left. */
-export interface FailedImage {
-  readonly diffIds: readonly DiffId[];
-  readonly chain: ChainId;
-  readonly config: ImageRunConfig;
 }

@@ -80,8 +80,8 @@ export async function withExcerpt<T>(
   try {
     return await work();
   } catch (error) {
-    if (error instanceof BuildStepFailed && error.step)
-      error.excerpt ??= sourceExcerpt(file.name, file.text, error.step.lines);
+    if (error instanceof BuildStepFailed && error.lines)
+      error.excerpt ??= sourceExcerpt(file.name, file.text, error.lines);
     const line = Number(/^dockerfile (?:parse error on )?line (\d+)/.exec(errorMessage(error))?.[1]);
     if (!(error instanceof EngineError) || Number.isNaN(line)) throw error;
     const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });

@@ -18,6 +18,8 @@ export function withEngineSecrets(
     },
     sshAgent: async (id, signal) => session?.sshAgent(id, signal),
     directory: (name) => session?.directory?.(name),
+    layoutFile: async (store, path, signal) => session?.layoutFile?.(store, path, signal),
     archive: () => session?.archive?.(),
+    ...(session?.shell && { shell: (step) => session.shell!(step) }),
   };
 }

@@ -24,7 +24,6 @@ import { type BuildOutputRequest, readAnnotations, readOutput } from './outputs/
 import { platformArguments, platformsOf, targetPlatform } from './platforms.ts';
 import { BuildReport } from './report.ts';
 import type { ResolvedSource, SolvedBuild } from './solved-build.ts';
-import { BuildStepFailed } from './stages/failed-step.ts';
 import { StageBuilder } from './stages/stage-builder.ts';
 import type { StepCache } from './step-cache.ts';
 import { firstDifference } from './verify.ts';
@@ -134,27 +133,30 @@ export class ImageBuild {
       platforms.map(async (platform, slot) => {
         if (several) output.write(slot, `Platform ${platform}\n`);
         const announce = (text: string): void => output.write(slot, text);
-        try {
-          const name = several ? platform : undefined;
-          const build = await this.#solve(material, platform, { fresh: false, announce, signal, name });
-          output.done(slot);
-          return build;
-        } catch (error) {
-          // The others end with it; what is told is what went wrong, not that they were stopped.
+        // The others end with it; what is told is what went wrong, not that they were stopped.
+        const onFailure = (error: unknown): void => {
           first ??= { error };
           if (first.error === error) output.flush(slot);
           stop.abort();
+        };
+        try {
+          const name = several ? platform : undefined;
+          const build = await this.#solve(material, platform, { fresh: false, announce, signal, name, onFailure });
+          output.done(slot);
+          return build;
+        } catch (error) {
+          onFailure(error);
           throw error;
         }
       }),
     );
-    if (first) return this.#keepFailed(first.error, options);
+    if (first) throw first.error;
     const builds = solved.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     if (request.verify === true) {
       const announce = (text: string): void => this.#announce(text);
       for (const [index, platform] of platforms.entries()) {
         this.#announce('Verifying: the same again, without the cache\n');
-        const again = { fresh: true, announce, signal, name: undefined };
+        const again = { fresh: true, announce, signal, name: undefined, onFailure: () => {} };
         await this.#verify(builds[index]!, await this.#solve(material, platform, again));
       }
     }
@@ -168,12 +170,14 @@ export class ImageBuild {
       announce,
       signal,
       name,
+      onFailure,
       ...how
     }: {
       readonly fresh: boolean;
       readonly announce: (text: string) => void;
       readonly signal: AbortSignal;
       readonly name: string | undefined;
+      readonly onFailure: (error: unknown) => void;
     },
   ): Promise<SolvedBuild> {
     const { request, directory, lease, options } = this.#order;
@@ -217,6 +221,8 @@ export class ImageBuild {
       lease,
       announce: options.eventsOnly === true ? () => {} : announce,
       options: { ...options, signal },
+      clientSignal: options.signal,
+      onFailure,
     });
     const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
     const built = await this.#recorded(async () => builder.build());
@@ -308,22 +314,6 @@ export class ImageBuild {
         root: () => views.of(chain),
       })),
     );
-  }
-
-  /** Makes an image of what a failed command left, tells of it, and throws on. */
-  async #keepFailed(error: unknown, options: BuildOptions): Promise<never> {
-    if (error instanceof BuildStepFailed && error.left && error.step) {
-      const { config, env, argv } = error.step;
-      const { id } = await this.#parts.outputs.keep({
-        diffIds: error.left.diffIds,
-        chain: error.left.chain,
-        config: { ...config, Env: [...(config.Env ?? []), ...env], Entrypoint: null, Cmd: ['/bin/sh'] },
-      });
-      const shell = config.Shell?.[0] ?? '/bin/sh';
-      const aux = { Failed: { Image: id, Shell: shell, Command: argv.join(' '), Code: error.exitCode } };
-      options.onProgress?.({ id: '', status: '', aux });
-    }
-    throw error;
   }
 
   /** Throws `conflict` when the second build did not give what the first one gave. */

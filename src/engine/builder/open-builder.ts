@@ -22,7 +22,6 @@ import { ClientFiles } from './client-files/client-files.ts';
 import { UploadedContexts } from './uploads/uploaded-contexts.ts';
 import { Builder } from './builder.ts';
 import { attest } from './attest/attest.ts';
-import { registerImage } from '../images/create-image.ts';
 import { exportCaches, inlineCache } from './cache-transfer/export-caches.ts';
 import { openImports } from './cache-transfer/open-imports.ts';
 import { deliver } from './outputs/deliver.ts';
@@ -78,18 +77,6 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
         imageParts.admit?.();
         return finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined);
       },
-      keep: ({ diffIds, chain, config }) =>
-        registerImage(
-          imageParts,
-          {
-            architecture: imageParts.platform.architecture,
-            os: imageParts.platform.os,
-            config,
-            rootfs: { type: 'layers', diff_ids: diffIds },
-            history: diffIds.map(() => ({ created_by: 'a build that failed' })),
-          },
-          chain,
-        ),
       attest: (built, wanted, options) => attest(imageParts, built, wanted, options),
       deliver: (built, options) =>
         deliver(imageParts, built, {

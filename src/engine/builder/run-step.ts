@@ -23,6 +23,8 @@ export interface RunMountParts {
   readonly caches: CacheMounts;
   readonly session: BuildSession | undefined;
   readonly signal: AbortSignal;
+  /** Aborted when the client goes: what a step has of it may still be asked for when the build has failed. */
+  readonly clientSignal: AbortSignal | undefined;
 }
 
 /** What the mounts of a step are, by content: caches count only by their names. */
@@ -103,7 +105,7 @@ export class PreparedRunMounts implements AsyncDisposable {
   }
 
   async #ssh(one: SshRunMount, index: number): Promise<void> {
-    const { session, signal } = this.#parts;
+    const { session, signal, clientSignal = signal } = this.#parts;
     const first = await session?.sshAgent(one.id, signal);
     const target = sessionTarget(one, index)!;
     // As with BuildKit also where there is no agent: a step asks the socket, not the variable.
@@ -114,7 +116,11 @@ export class PreparedRunMounts implements AsyncDisposable {
     }
     const directory = await this.#memory();
     const agent = this.#held.use(
-      await SshAgentSocket.listen(join(directory, `ssh-${index}`), () => session!.sshAgent(one.id, signal), first),
+      await SshAgentSocket.listen(
+        join(directory, `ssh-${index}`),
+        () => session!.sshAgent(one.id, clientSignal),
+        first,
+      ),
     );
     await chown(agent.path, one.uid, one.gid);
     await chmod(agent.path, one.mode);

@@ -7,6 +7,7 @@ import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
 import { type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
+import type { StepShell, TerminalSize } from './build-session.ts';
 import type { StepDevices } from './cdi-devices.ts';
 import type { Networking } from '../networks/networking.ts';
 
@@ -70,8 +71,40 @@ export class StepExecutor {
 
   /** Resolves to the exit code. Throws what a container's start throws, and `cancelled`. */
   async run(command: StepCommand): Promise<number> {
-    const { tasks, specs, networking, logs } = this.#parts;
-    const record = this.#record(command);
+    const { logs } = this.#parts;
+    await using started = await this.#start(command);
+    const { task, log } = started;
+    const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
+    for await (const chunk of logs.read(log, { stdout: true, stderr: true, follow: task.exited }))
+      command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }));
+    const exit = await task.exited;
+    command.signal?.throwIfAborted();
+    return exit.exitCode;
+  }
+
+  /** The same with a terminal, for somebody who looks on. Throws what a container's start throws, and `cancelled`. */
+  async enter(command: StepCommand, size: TerminalSize): Promise<StepShell> {
+    const started = await this.#start(command, size);
+    const { task, log } = started;
+    const close = (): void => void task.kill(9, { all: true }).catch(() => undefined);
+    return {
+      tty: true,
+      output: this.#parts.logs.read(log, { stdout: true, stderr: false, follow: task.exited }),
+      write: async (data) => {
+        await task.write(data);
+        return 'passed';
+      },
+      // Who has hung up types no more.
+      endInput: async () => close(),
+      resize: (to) => task.resize(to),
+      close,
+      ended: task.exited.then(async () => started[Symbol.asyncDispose]()),
+    };
+  }
+
+  async #start(command: StepCommand, terminal?: TerminalSize): Promise<StartedStep> {
+    const { tasks, specs, networking } = this.#parts;
+    const record = this.#record(command, terminal !== undefined);
     const container = {
       id: record.id,
       name: record.name,
@@ -81,49 +114,40 @@ export class StepExecutor {
       directory: command.directory,
     };
     const log: TaskLog = { path: `${command.directory}/log`, maxBytes: 0, maxFiles: 1 };
-    let task: Task | undefined;
-    const kill = (): void => void task?.kill(9, { all: true }).catch(() => undefined);
-    try {
-      command.signal?.throwIfAborted();
-      const network = await networking.prepare(container, command.signal);
-      const spec = await specs.build({
-        record,
-        rootfs: command.rootfs,
-        network,
-        mounts: { mounts: command.mounts },
-        joins: {},
-      });
-      task = await tasks.start({
-        id: record.id,
-        name: record.name,
-        spec,
-        terminal: false,
-        stdin: false,
-        stdinOnce: false,
-        runtime: this.#parts.defaultRuntime,
-        log,
-        ready: network.ready,
-      });
-      networking.started(record.id, task.pid);
-      command.signal?.addEventListener('abort', kill, { once: true });
-      if (command.signal?.aborted) kill();
-      const output = logs.read(log, { stdout: true, stderr: true, follow: task.exited });
-      const reading = (async () => {
-        const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
-        for await (const chunk of output) command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }));
-      })();
-      const exit = await task.exited;
-      await reading;
-      command.signal?.throwIfAborted();
-      return exit.exitCode;
-    } finally {
-      command.signal?.removeEventListener('abort', kill);
-      await networking.release(record.id);
-      await tasks.forget(record.id);
-    }
+    await using held = new AsyncDisposableStack();
+    held.defer(() => tasks.forget(record.id));
+    held.defer(() => networking.release(record.id));
+    command.signal?.throwIfAborted();
+    const network = await networking.prepare(container, command.signal);
+    const spec = await specs.build({
+      record,
+      rootfs: command.rootfs,
+      network,
+      mounts: { mounts: command.mounts },
+      joins: {},
+    });
+    const task = await tasks.start({
+      id: record.id,
+      name: record.name,
+      spec,
+      terminal: terminal !== undefined,
+      stdin: terminal !== undefined,
+      stdinOnce: false,
+      consoleSize: terminal,
+      runtime: this.#parts.defaultRuntime,
+      log,
+      ready: network.ready,
+    });
+    networking.started(record.id, task.pid);
+    const kill = (): void => void task.kill(9, { all: true }).catch(() => undefined);
+    command.signal?.addEventListener('abort', kill, { once: true });
+    held.defer(() => command.signal?.removeEventListener('abort', kill));
+    if (command.signal?.aborted) kill();
+    const end = held.move();
+    return { task, log, [Symbol.asyncDispose]: () => end.disposeAsync() };
   }
 
-  #record(command: StepCommand): ContainerRecord {
+  #record(command: StepCommand, tty: boolean): ContainerRecord {
     const id = newId();
     const { limits } = command;
     return {
@@ -140,6 +164,7 @@ export class StepExecutor {
         WorkingDir: command.config.WorkingDir ?? '/',
         Entrypoint: null,
         Cmd: [...command.args],
+        ...(tty && { Tty: true, OpenStdin: true }),
       },
       hostConfig: {
         NetworkMode: command.networkMode,
@@ -169,6 +194,12 @@ export class StepExecutor {
       stoppedByHand: false,
     };
   }
+}
+
+/** A command that runs. Disposing it clears away what it had, when it has ended. */
+interface StartedStep extends AsyncDisposable {
+  readonly task: Task;
+  readonly log: TaskLog;
 }
 
 /** Each variable once: what the step brings takes the place of the image's. */

@@ -6,6 +6,7 @@ import { findInLayout } from '../../archive/oci-layout.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { BuildReportDocument } from '../../../api/gantry.ts';
 import { graphMermaid, graphTree, sizeWaterfall } from '../../output/build-report.ts';
+import type { BuildAnswers } from '../../../client/build-answers.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
 import { type BuildOutputFlag, parseBuildOutput } from '../../options/build-output.ts';
@@ -22,6 +23,7 @@ import { toRecord } from '../../options/environment.ts';
 import { parseUlimit } from '../../options/resource.ts';
 import { readStream } from '../../output/file.ts';
 import { showProgress } from '../../output/progress.ts';
+import { runSession } from '../../terminal/session.ts';
 import { showSteps, StepRows } from '../../output/step-rows.ts';
 import { humanSize } from '../../output/units.ts';
 
@@ -60,7 +62,7 @@ gantry build --ssh default .`,
     'cpu-shares': int('CPU shares (relative weight)', { short: 'c' }),
     'cpuset-cpus': string('CPUs in which to allow execution (0-3, 0,1)'),
     'cpuset-mems': string('MEMs in which to allow execution (0-3, 0,1)'),
-    'debug-on-error': bool('Open a shell in what a failed step left, when there is a terminal'),
+    'debug-on-error': bool('Open a shell in a step that failed, with all that it had, when there is a terminal'),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
     explain: bool('Say of every step that is not cached why not'),
     file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
@@ -146,6 +148,7 @@ gantry build --ssh default .`,
     const client = await cli.client();
     if (engineSecrets.length > 0) await client.secrets.require();
     const credentials = await allCredentials(cli);
+    const looksIn = flags['debug-on-error'] && cli.io.stdinIsTTY && cli.io.stdout.isTTY;
     const query = {
       t: flags.tag,
       dockerfile: context.dockerfile || undefined,
@@ -164,7 +167,7 @@ gantry build --ssh default .`,
       q: quiet || undefined,
       explain: flags.explain || undefined,
       verify: flags.verify || undefined,
-      keepfailed: (flags['debug-on-error'] && cli.io.stdinIsTTY && cli.io.stdout.isTTY) || undefined,
+      enterfailed: looksIn || undefined,
       report: flags.sizes || flags.graph !== '' || undefined,
       rm: flags.rm,
       forcerm: flags['force-rm'] || undefined,
@@ -212,6 +215,12 @@ gantry build --ssh default .`,
           return source && readSecret(source, cli.env);
         },
         sshAgent: (id) => agents.connect(id),
+        ...(looksIn && {
+          shell: async (message, open, resize) => {
+            rows?.end();
+            await enterFailedStep(cli, message, open, resize);
+          },
+        }),
       },
       secrets: secrets.filter((secret) => !('engine' in secret)).map(({ id }) => id),
       layouts: new Map([...named.values()].flatMap(({ layout }) => (layout ? [[layout.store, layout.directory]] : []))),
@@ -227,12 +236,10 @@ gantry build --ssh default .`,
           : Buffer.from(JSON.stringify(credentials)).toString('base64url'),
     });
     const reports: BuildReportDocument[] = [];
-    let failed: FailedStep | undefined;
     let descriptor: ResultDescriptor | undefined;
     const onAux = (aux: unknown): void => {
       id = (aux as { ID?: string }).ID ?? id;
       descriptor = (aux as { Descriptor?: ResultDescriptor }).Descriptor ?? descriptor;
-      failed = (aux as { Failed?: FailedStep }).Failed ?? failed;
       const report = (aux as { Report?: BuildReportDocument }).Report;
       if (report) reports.push(report);
       receiver.onAux(aux);
@@ -266,11 +273,7 @@ gantry build --ssh default .`,
       await receiver.done();
       return 0;
     };
-    const code = await show().catch(async (error: unknown) => {
-      if (failed && error instanceof CommandError) {
-        cli.warn(error.message);
-        return enterFailedStep(cli, failed, flags.network);
-      }
+    const code = await show().catch((error: unknown) => {
       throw receiver.reason(error);
     });
     if (code !== 0) return code;
@@ -304,28 +307,25 @@ async function locksOf(
   return pins;
 }
 
-/** A step that failed, kept as an image. */
-interface FailedStep {
-  readonly Image: string;
-  readonly Shell: string;
-  readonly Command: string;
-  readonly Code: number;
-}
-
-/** A shell where the step failed, with its files, directory, user and variables; its mounts are not there. Gives the step's code. */
+/** A shell in the step that failed; the build ends when it is left. */
 async function enterFailedStep(
   cli: Cli,
-  { Image, Shell, Command, Code }: FailedStep,
-  network: string,
-): Promise<number> {
-  cli.warn(`Entering what it left; it ran: ${Command}\nLeave the shell to go on.`);
+  ...[message, open, resize]: Parameters<NonNullable<BuildAnswers['shell']>>
+): Promise<void> {
+  cli.warn(
+    `${message}\nEntering the step as it is now: its files, mounts, variables, user and network. Leave the shell to go on.`,
+  );
+  const { rows, columns } = cli.io.stdout;
+  const stream = await open({ rows, columns });
+  const stopSize = cli.io.onResize(() => {
+    // It may be over.
+    resize({ rows: cli.io.stdout.rows, columns: cli.io.stdout.columns }).catch(() => undefined);
+  });
   try {
-    await cli.again(['run', '--rm', '-it', `--network=${network}`, '--entrypoint', Shell, Image]);
+    await runSession(cli, stream, { tty: true, stdin: true, detachKeys: '' });
   } finally {
-    const client = await cli.client();
-    await client.images.remove(Image, { force: true }).catch(() => undefined);
+    stopSize();
   }
-  return Code;
 }
 
 /** `--attest`, and what `--sbom` and `--provenance` stand for: `true`, `false`, or attributes. */

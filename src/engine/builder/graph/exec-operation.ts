@@ -35,6 +35,7 @@ export async function runCommand(
     caches: parts.caches,
     session,
     signal,
+    clientSignal: undefined,
   };
   const writables = await Promise.all(
     operation.filesystems.map(async (filesystem): Promise<Writable> => ({

@@ -1,18 +1,19 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { EngineError } from '../../../base/errors.ts';
+import { EngineError, errorMessage } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import type { RunInstruction } from '../../../build/dockerfile/instructions.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
 import { proxyVariables } from '../../../build/proxy-args.ts';
 import { parseRunMount } from '../../../build/run-mount.ts';
-import { commandArgv } from '../../../build/stage-config.ts';
+import { commandArgv, DEFAULT_SHELL } from '../../../build/stage-config.ts';
 import type { StepInput } from '../../../state/build-records.ts';
 import { MOUNT_POINTS } from '../../containers/create.ts';
 import type { BuildRequest } from '../../engine.ts';
 import { findDevices } from '../cdi-devices.ts';
 import { checkEmulation } from '../emulation.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from '../run-step.ts';
-import { runToExitCode } from '../step-executor.ts';
+import type { StepShell } from '../build-session.ts';
+import { runToExitCode, type StepCommand } from '../step-executor.ts';
 import { BuildStepFailed } from './failed-step.ts';
 import type { FilePlaces } from './file-places.ts';
 import type { Solve } from './solve.ts';
@@ -61,6 +62,7 @@ export class RunInstructions {
       caches: parts.caches,
       session: this.#solve.context.options.session,
       signal: this.#solve.signal,
+      clientSignal: this.#solve.context.clientSignal,
     };
     const mounts = instruction.mounts.map((text) => {
       const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.workingDir ?? '/');
@@ -88,9 +90,7 @@ export class RunInstructions {
         key,
         [...MOUNT_POINTS, ...prepared.points, ...devices.points],
         async (rootfs) => {
-          const own = this.#solve.temporary();
-          await mkdir(own);
-          const code = await runToExitCode(parts.executor, {
+          const step = {
             rootfs,
             config: state.config.whole,
             args: argv,
@@ -101,25 +101,57 @@ export class RunInstructions {
             privileged: instruction.security === 'insecure',
             limits: request.limits,
             request,
-            directory: own,
             hostname: hostname || undefined,
             onOutput: run.announce,
             signal: this.#solve.signal,
-          });
-          await rm(own, { recursive: true, force: true });
-          if (code !== 0) {
-            const { start, end } = instruction.range;
-            throw new BuildStepFailed(argv.join(' '), code, {
-              lines: { start, end },
-              config: state.config.whole,
-              argv,
-              env,
-            });
-          }
+          };
+          const code = await this.#withDirectory((directory) => runToExitCode(parts.executor, { ...step, directory }));
+          if (code === 0) return;
+          const failure = new BuildStepFailed(argv.join(' '), code, instruction.range);
+          if (request.enterFailed === true) await this.#letIn(failure, step, { run, shell: state.config.shell?.[0] });
+          throw failure;
         },
       );
     });
     return nextState(state, record, state.config);
+  }
+
+  /** Lets the client's user into what the command left, with all that it had, until they leave. */
+  async #letIn(
+    failure: BuildStepFailed,
+    step: Omit<StepCommand, 'directory'>,
+    { run, shell = DEFAULT_SHELL[0]! }: { readonly run: StageRun; readonly shell: string | undefined },
+  ): Promise<void> {
+    const { options, clientSignal, parts } = this.#solve.context;
+    const { session } = options;
+    if (!session?.shell) return;
+    run.fail(failure);
+    try {
+      await this.#withDirectory(async (directory) => {
+        let entered: StepShell | undefined;
+        await session.shell!({
+          message: failure.message,
+          enter: async (size) => {
+            const command = { ...step, args: [shell], directory, signal: clientSignal };
+            return (entered = await parts.executor.enter(command, size));
+          },
+        });
+        await entered?.ended;
+      });
+    } catch (error) {
+      run.announce(`The step cannot be entered: ${errorMessage(error)}\n`);
+    }
+  }
+
+  /** For the files of one run of a command. */
+  async #withDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
+    const directory = this.#solve.temporary();
+    await mkdir(directory);
+    try {
+      return await work(directory);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   }
 
   /** What the programs of a stage are for; undefined is this machine. */

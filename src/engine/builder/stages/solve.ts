@@ -18,6 +18,7 @@ export class Solve implements AsyncDisposable {
   readonly sources = new Map<string, ResolvedSource>();
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #stop = new AbortController();
+  #failure: { readonly error: unknown } | undefined;
   #onDemand: (index: number) => Promise<StageState> = async (index) => {
     throw new EngineError('internal', `stage ${index} is not part of this build`);
   };
@@ -50,9 +51,16 @@ export class Solve implements AsyncDisposable {
     this.#onDemand = build;
   }
 
-  /** Ends what still runs. */
-  stop(): void {
+  /** The first failure is the build's: what still runs ends, and of its failures none counts. */
+  fail(error: unknown): void {
+    if (this.#failure) return;
+    this.#failure = { error };
+    this.context.onFailure(error);
     this.#stop.abort();
+  }
+
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
   }
 
   /** An empty name in the directory of this build. */

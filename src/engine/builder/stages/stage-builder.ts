@@ -34,6 +34,7 @@ export class StageBuilder {
   readonly #copies: CopyInstructions;
   readonly #output: OrderedOutput;
   readonly #steps: number;
+  readonly #told = new WeakSet<BuildVertex>();
 
   constructor(context: StageContext) {
     const { plan, announce } = context;
@@ -52,7 +53,6 @@ export class StageBuilder {
   async build(): Promise<Pick<SolvedBuild, 'target' | 'stages' | 'steps' | 'sources'>> {
     await using solve = this.#solve;
     const { stages } = solve.context.plan;
-    let first: { readonly error: unknown } | undefined;
     solve.onDemand((index) => this.#stage(solve.context.plan.planned[index]!, undefined, this.#steps));
     const before = stepsBefore(stages);
     const works = stages.map((planned, slot) => {
@@ -64,14 +64,13 @@ export class StageBuilder {
       work.then(
         () => this.#output.done(slot),
         (error: unknown) => {
-          first ??= { error };
-          solve.stop();
-          if (first.error === error) this.#output.flush(slot);
+          solve.fail(error);
+          if (solve.failure?.error === error) this.#output.flush(slot);
         },
       ),
     );
     await Promise.all(settled);
-    if (first) throw first.error;
+    if (solve.failure) throw solve.failure.error;
     const states = new Map<number, StageState>();
     for (const [slot, { index }] of stages.entries()) states.set(index, await works[slot]!);
     const target = states.get(stages.at(-1)!.index)!;
@@ -102,6 +101,11 @@ export class StageBuilder {
       announce: (text) => {
         announce(text);
         this.#event({ type: 'output', vertex: run.vertex, time: Date.now(), text });
+      },
+      fail: (error) => {
+        this.#failed(run.vertex, error);
+        if (slot !== undefined) this.#output.flush(slot);
+        this.#solve.fail(error);
       },
       position: 0,
       ownCmd: false,
@@ -148,9 +152,16 @@ export class StageBuilder {
       this.#event({ type: 'done', vertex, time: Date.now(), origin: run.last ?? 'cached', key });
       return result;
     } catch (error) {
-      this.#event({ type: 'failed', vertex, time: Date.now(), message: errorMessage(error) });
+      this.#failed(vertex, error);
       throw error;
     }
+  }
+
+  /** Once: a step may have told of its failure itself. */
+  #failed(vertex: BuildVertex, error: unknown): void {
+    if (!this.#told.has(vertex))
+      this.#event({ type: 'failed', vertex, time: Date.now(), message: errorMessage(error) });
+    this.#told.add(vertex);
   }
 
   #event(event: BuildEvent): void {

@@ -41,6 +41,10 @@ export interface StageContext {
   readonly lease: Lease;
   readonly announce: (text: string) => void;
   readonly options: BuildOptions;
+  /** Aborted when the client goes, whatever becomes of the steps. */
+  readonly clientSignal: AbortSignal | undefined;
+  /** Called at the first failure, before anything of it is cleared away. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** A stage while it is built. */
@@ -49,6 +53,8 @@ export interface StageRun {
   readonly announce: (text: string) => void;
   /** For the classic stream alone: events say the same in their own way. */
   readonly note: (text: string) => void;
+  /** Tells of the failure of the step that is under way, when nobody is to wait for its end. */
+  readonly fail: (error: unknown) => void;
   /** Of the instruction that is under way, triggers counted. */
   position: number;
   /** Whether it has had a CMD. */

@@ -6,7 +6,6 @@ import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
 import type { CopiedFiles } from '../copy-step.ts';
 import { explainStep } from '../explain.ts';
-import { BuildStepFailed } from './failed-step.ts';
 import type { Solve } from './solve.ts';
 import type { Step } from './stage-context.ts';
 import { type StageState, stepKey } from './stage-state.ts';
@@ -101,12 +100,6 @@ export class StepResults {
       });
       return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#solve.signal });
     } catch (error) {
-      if (this.#solve.context.request.keepFailed === true && error instanceof BuildStepFailed && error.step) {
-        // What the command left is looked at, as an image of its own.
-        const layer = await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#solve.signal });
-        error.left = { diffIds: [...state.diffIds, layer.diffId], chain: layer.chain };
-        throw error;
-      }
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
         throw new EngineError(
           'internal',
