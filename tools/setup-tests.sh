@@ -83,3 +83,34 @@ if [ ! -x $plugins/usr/libexec/docker/cli-plugins/docker-compose ]; then
     say "buildx and Compose could not be had from Debian's suite sid: their tests are skipped"
   fi
 fi
+
+# Programs of another machine and an emulator for them, for RUN steps of other platforms: unpacked, for an installed one
+# would be registered with the kernel. A test does that for itself, and takes it back.
+foreign=.gantry/arm64
+if [ ! -x $foreign/emulator/usr/bin/qemu-aarch64-static ] || [ ! -x $foreign/root/bin/busybox ]; then
+  say "unpacking an emulator of arm64, and a busybox for it"
+  suite=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
+  if [ -n "${mirror:=$({ sed -nE 's/^URIs: *([^ ]+).*/\1/p' /etc/apt/sources.list.d/*.sources; sed -nE 's/^deb (\[[^]]*\] )?([^ ]+).*/\2/p' /etc/apt/sources.list; } 2>/dev/null | grep -E '/debian/?$' | head -1)}" ] && [ -n "$suite" ] && (
+    set -e
+    rm -rf $foreign.new
+    mkdir -p $foreign.new/apt/lists/partial $foreign.new/apt/cache/archives/partial $foreign.new/apt/native $foreign.new/apt/arm64
+    cd $foreign.new/apt
+    (cd native && apt-get -qq -o APT::Sandbox::User=root download qemu-user-static)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >sources.list
+    set -- apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::status=/dev/null -o Dir::Etc::sourcelist="$PWD/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" -o APT::Sandbox::User=root
+    "$@" update
+    (cd arm64 && "$@" download busybox-static)
+    dpkg -x native/*.deb ../emulator
+    dpkg -x arm64/*.deb ../root
+    cd .. && rm -rf apt
+    # Nothing but what is wanted: all emulators are 300 MB.
+    find emulator -type f ! -name qemu-aarch64-static -delete
+    find emulator -type l -delete
+    emulator/usr/bin/qemu-aarch64-static root/bin/busybox true
+  ) >&2; then
+    rm -rf $foreign && mv $foreign.new $foreign
+  else
+    rm -rf $foreign.new
+    say "no emulator of arm64 to be had: its tests are left out"
+  fi
+fi

@@ -15,6 +15,8 @@ export interface DaemonOptions {
   readonly args?: readonly string[];
   /** Keeps what is removed for undo; otherwise it is gone at once, so that what is left behind shows. */
   readonly trash?: boolean;
+  /** A command in front of the daemon's, which becomes it by exec. */
+  readonly within?: readonly string[];
 }
 
 /** A daemon of its own for a test: private roots, socket, bridge and cgroup parent, so that many run side by side. */
@@ -25,10 +27,12 @@ export class DaemonProcess {
   readonly bridge: string;
   readonly cgroupParent: string;
   readonly #args: readonly string[];
+  readonly #within: readonly string[];
   #child: ChildProcess | undefined;
 
   constructor(options: DaemonOptions) {
     this.directory = options.directory;
+    this.#within = options.within ?? [];
     mkdirSync(options.directory, { recursive: true });
     this.socket = join(options.directory, 'd.sock');
     this.host = `unix://${this.socket}`;
@@ -77,7 +81,8 @@ export class DaemonProcess {
     const entry =
       existsSync(bundled) && !process.env['GANTRY_TEST_SOURCE'] ? bundled : join(root, 'src/daemon/main.ts');
     const log = openSync(join(this.directory, 'daemon.log'), 'a');
-    const child = spawn(process.execPath, [entry, ...this.#args], { stdio: ['ignore', log, log] });
+    const [command, ...words] = [...this.#within, process.execPath, entry, ...this.#args];
+    const child = spawn(command!, words, { stdio: ['ignore', log, log] });
     this.#child = child;
     let ended = false;
     child.once('exit', () => (ended = true));
