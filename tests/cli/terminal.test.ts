@@ -160,13 +160,13 @@ describe('terminals', { skip: process.getuid?.() === 0 ? false : 'needs root, fo
       assert.match(shown, /made\r\nhello there \/work 77\r\nbound\r\ntoken=hidden,hidden\r\n/);
       assert.match(shown, /\r\n2\r\nlo\r\n10\.1\.2\.3\s+known\r\nbuildkitsandbox\r\n33 101\r\n/);
       assert.match(shown, /exit 0\r\nDockerfile:7\r\n[^]*>>> RUN --network=none/);
+      const plain = await runInProcess(words, { env: daemon.clientEnv });
+      assert.equal(plain.code, 9);
+      assert.match(plain.stdout, /Dockerfile:7\n-+\n[^]*>>> RUN --network=none/);
+      assert.doesNotMatch(plain.stderr, /Entering/);
     } finally {
       agent.close();
     }
-    const plain = await runInProcess(words, { env: daemon.clientEnv });
-    assert.equal(plain.code, 9);
-    assert.match(plain.stdout, /Dockerfile:7\n-+\n[^]*>>> RUN --network=none/);
-    assert.doesNotMatch(plain.stderr, /Entering/);
     await nothingOfBuilds();
   });
 
