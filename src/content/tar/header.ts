@@ -94,10 +94,24 @@ export function readText(block: Buffer, [offset, length]: readonly [number, numb
 export function readNumber(block: Buffer, field: readonly [number, number], what: string): number {
   const [offset, length] = field;
   if ((block[offset]! & 0x80) !== 0) return readBase256(block, offset, length, what);
+  const usual = readDigits(block, offset, offset + length);
+  if (usual !== undefined) return usual;
   const text = readText(block, field).trim();
   if (text === '') return 0;
   if (!/^[0-7]+$/.test(text)) throw new EngineError('corrupt', `invalid tar header: ${what} is not a number`);
   return parseInt(text, 8);
+}
+
+/** Digits up to the end or a NUL, as nearly everybody writes them. */
+function readDigits(block: Buffer, start: number, end: number): number | undefined {
+  let value = 0;
+  let at = start;
+  for (; at < end; at++) {
+    const digit = block[at]! - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  return at > start && (at === end || block[at] === 0) ? value : undefined;
 }
 
 function readBase256(block: Buffer, offset: number, length: number, what: string): number {

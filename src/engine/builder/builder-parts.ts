@@ -65,6 +65,8 @@ export interface BuilderParts {
   readonly buildCache: BuildCache;
   /** Called when a build is over: what is old or too much in the cache may go. */
   readonly collectLater: () => void;
+  /** Removes the directory of a build that is over: nobody waits for it. */
+  readonly discard: (directory: string) => void;
   /** What goes then; nothing where it may not. */
   readonly collectionRules: () => Promise<readonly CollectionRule[]>;
   /** Repositories and files of the web, kept from build to build. */

@@ -12,7 +12,6 @@ import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { canonicalJson } from '../../oci/canonical-json.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { removeDirectory } from '../../snapshot/remove-directory.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildOptions, BuildRequest, BuildResult, BuildService, CacheMountService } from '../engine.ts';
 import { readAttestations } from './attest/option.ts';
@@ -94,7 +93,7 @@ export class Builder implements BuildService {
       return result;
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
-      await removeDirectory(directory);
+      this.#parts.discard(directory);
       this.#parts.collectLater();
     }
   }

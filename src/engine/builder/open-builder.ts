@@ -4,6 +4,7 @@ import { mkdirAllInRoot } from '../../linux/rooted.ts';
 import { mount, unmountAside } from '../../linux/mount.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { applyLayer } from '../../snapshot/apply-layer.ts';
+import { removeDirectory } from '../../snapshot/remove-directory.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Images } from '../images/images.ts';
 import { commitLayer, copyLayer, placeLayer } from '../images/layers.ts';
@@ -125,6 +126,8 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     buildCache,
     collectionRules: async () => (parts.cacheLimits ? buildCache.rules(parts.cacheLimits) : []),
     collectLater: () => collectLater(parts, buildCache),
+    discard: (directory) =>
+      void parts.background.run('files of a build could not be removed', () => removeDirectory(directory)),
   });
 }
 

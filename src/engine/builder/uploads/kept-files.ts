@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, hash, type Hash } from 'node:crypto';
 import { constants, fchmodSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import type { ByteString } from '../../../base/byte-string.ts';
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
@@ -65,12 +65,18 @@ export class KeptFiles implements FileKeeper, AsyncDisposable {
   }
 
   #small(header: TarHeader, path: ByteString): KeptFile {
-    // Holes of a sparse file stay zeros.
-    const content = Buffer.alloc(header.size);
+    let content: Buffer | undefined;
     return {
-      data: (chunk, offset) => void chunk.copy(content, offset),
+      data: (chunk, offset) => {
+        // All of it is in its place before the chunk is another's again.
+        if (chunk.length === header.size) return void (content = chunk);
+        // Holes of a sparse file stay zeros.
+        content ??= Buffer.alloc(header.size);
+        chunk.copy(content, offset);
+      },
       place: (parent, name) => {
-        const digest = createHash('sha256').update(content).digest('hex');
+        content ??= Buffer.alloc(header.size);
+        const digest = hash('sha256', content);
         const object = objectName(digest, header);
         if (!this.link(object, parent, name)) {
           const fd = openAt(parent, name, CREATE, 0o600);

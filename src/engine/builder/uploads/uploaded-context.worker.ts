@@ -11,9 +11,9 @@ import type { ReceivedContext, ReceiveParameters } from './uploaded-contexts.ts'
 export const jobs: Jobs = {
   /** Unpacks a context; files that were sent before are links to what is kept. */
   receive: async ({ store, target, list }: ReceiveParameters, context: JobContext): Promise<ReceivedContext> => {
-    const tree = createHash('sha256');
+    const tree = new TextDigest();
     let whole = true;
-    await using files = new KeptFiles(store, (digest) => tree.update(digest));
+    await using files = new KeptFiles(store, (digest) => tree.add(digest));
     using extractor = new Extractor(target, {
       whiteouts: 'literal',
       keeper: files,
@@ -24,7 +24,7 @@ export const jobs: Jobs = {
       entry: (header) => {
         // What is kept elsewhere than in a list of digests has to be read again.
         whole &&= header.type !== 'file' || header.xattrs.size === 0;
-        tree.update(describe(header), 'latin1');
+        tree.add(describe(header));
         extractor.entry(header);
       },
       data: (chunk, offset) => extractor.data(chunk, offset),
@@ -36,9 +36,32 @@ export const jobs: Jobs = {
     extractor.finish();
     if (!whole) return { tree: undefined };
     writeFileSync(list, `\n${JSON.stringify([...files.digests].map(([path, digest]) => [[path], digest]))}`);
-    return { tree: `upload ${tree.digest('hex')}` };
+    return { tree: `upload ${tree.end()}` };
   },
 };
+
+/** The digest of many short texts, one after the other. */
+class TextDigest {
+  readonly #hash = createHash('sha256');
+  #waiting = '';
+
+  add(text: string): void {
+    this.#waiting += text;
+    if (this.#waiting.length > TOGETHER) this.#pass();
+  }
+
+  end(): string {
+    this.#pass();
+    return this.#hash.digest('hex');
+  }
+
+  #pass(): void {
+    this.#hash.update(this.#waiting, 'latin1');
+    this.#waiting = '';
+  }
+}
+
+const TOGETHER = 16 << 10;
 
 /** All that an entry is but its times and its owner, which no step sees. */
 function describe({ type, name, linkName, size, mode, deviceMajor, deviceMinor }: TarHeader): string {
