@@ -528,7 +528,7 @@ function copyEntry(
   const parent = parentFor(to, path, selection, later);
   const name = path.at(-1)!;
   const place = later ? [...to.resolved, name].join('/') : '';
-  const before = statAt(parent, name);
+  const before = later?.isFree(place) ? undefined : statAt(parent, name);
   if (stat.kind === 'directory') {
     if (before?.kind === 'symlink' && visit.below.length === 0) return;
     if (before?.kind === 'directory') {
@@ -545,6 +545,7 @@ function copyEntry(
     // What a directory is copied to is a directory of its own: it takes neither mode nor owner from the source.
     const isTarget = visit.below.length === 0 && !selection.parents;
     makeDirectoryAt(parent, name, 0o755);
+    later?.made(place, true);
     if (!isTarget) changeOwnerAt(parent, name, uid, gid);
     else if (selection.owner) changeOwnerAt(parent, name, selection.owner.uid, selection.owner.gid);
     // Of a change in words only its contents take part.
@@ -562,6 +563,7 @@ function copyEntry(
   switch (stat.kind) {
     case 'symlink':
       symlinkAt(readLinkAt(visit.dir, visit.name), parent, name);
+      later?.made(place, false);
       changeOwnerAt(parent, name, uid, gid);
       setTimesAt(parent, name, timeOf(stat, selection));
       return;
@@ -569,6 +571,7 @@ function copyEntry(
       // The name of one that is gone is taken in the target's changes.
       if (!before && later && mayLink(visit, selection) && later.add(stat.inode, visit.path!, { parent, place }))
         return;
+      later?.made(place, false);
       withFile(visit, (from) => {
         const fd = openAt(
           parent,
@@ -594,6 +597,7 @@ function copyEntry(
     case 'fifo':
     case 'character-device':
     case 'block-device':
+      later?.made(place, false);
       makeNodeAt(parent, name, stat.kind, stat.mode, { major: stat.deviceMajor, minor: stat.deviceMinor });
       changeOwnerAt(parent, name, uid, gid);
       return;
@@ -642,6 +646,7 @@ function parentFor(
       if (statAt(parent, name) || later?.has(path.join('/')))
         throw new EngineError('invalid-argument', `COPY failed: ${textOf(name)} in the destination is not a directory`);
       makeImpliedDirectory(parent, name);
+      later?.made(path.join('/'), true);
       if (owner) changeOwnerAt(parent, name, owner.uid, owner.gid);
       if (typeof mode === 'number') setDirectory(parent, name, { mode });
       return true;

@@ -9,6 +9,8 @@ export class LaterLinks {
   readonly #sources = new Map<ByteString, ByteString>();
   readonly #inodes = new Set<bigint>();
   readonly #parents = new Set<ByteString>();
+  readonly #made = new Set<ByteString>();
+  readonly #inMade = new Set<ByteString>();
 
   /** As `PendingLinks` has them. */
   get text(): string {
@@ -17,6 +19,17 @@ export class LaterLinks {
 
   has(place: ByteString): boolean {
     return this.#sources.has(place);
+  }
+
+  /** Something was made at this place. */
+  made(place: ByteString, isDirectory: boolean): void {
+    if (this.#made.has(above(place))) this.#inMade.add(place);
+    if (isDirectory) this.#made.add(place);
+  }
+
+  /** Whether nothing can be there, without a look: the copy made the directory itself. Each look into an overlay is one into all of its layers. */
+  isFree(place: ByteString): boolean {
+    return this.#made.has(above(place)) && !this.#inMade.has(place);
   }
 
   /** Something else comes to this place. */
@@ -32,7 +45,7 @@ export class LaterLinks {
   ): boolean {
     if (this.#inodes.has(inode)) return false;
     this.#inodes.add(inode);
-    this.#changed(parent, place.slice(0, Math.max(0, place.lastIndexOf('/'))));
+    this.#changed(parent, above(place));
     this.#sources.set(place, source);
     return true;
   }
@@ -43,6 +56,10 @@ export class LaterLinks {
     this.#parents.add(path);
     setTimesAt(directory, '.', statAt(directory, '.')!.mtime);
   }
+}
+
+function above(place: ByteString): ByteString {
+  return place.slice(0, Math.max(0, place.lastIndexOf('/')));
 }
 
 /** False when it cannot be: too many names, another filesystem, something in the way. */
