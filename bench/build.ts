@@ -12,6 +12,9 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listClientTree } from '../src/cli/archive/client-tree.ts';
+import { sendBuild } from '../src/cli/archive/send-build.ts';
+import { Client, parseEndpoint } from '../src/client/index.ts';
 import { APP, makeContext, manyFiles } from './build-context.ts';
 import { compare, type Item, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
 
@@ -74,6 +77,31 @@ function build(peer: Peer, directory: string, more = ''): Promise<number> {
 
 function classic(peer: Peer, directory: string, more = ''): Promise<number> {
   return timed(peer, `DOCKER_BUILDKIT=0 docker build -q -t bench-build ${more} ${directory} >/dev/null 2>&1`);
+}
+
+/** What the engine needs of it: asked for by a client that runs already. Of others, the whole command. */
+async function inEngine(peer: Peer, directory: string): Promise<number> {
+  if (!peer.name.startsWith('gantry')) return build(peer, directory);
+  const client = new Client({ endpoint: parseEndpoint(peer.host) });
+  const tree = listClientTree(directory, { excluded: () => false, enter: false, variant: '' });
+  const start = performance.now();
+  const messages = sendBuild(client, {
+    query: { t: ['bench-build'], q: true },
+    context: { dockerfile: 'Dockerfile', tree, folder: directory },
+    answers: { secret: async () => undefined, sshAgent: async () => undefined },
+    secrets: [],
+    ssh: [],
+    compress: false,
+    sending: () => {},
+    registryConfig: undefined,
+    signal: new AbortController().signal,
+  });
+  try {
+    for await (const message of messages) if (message.error !== undefined) throw new Error(message.error);
+    return performance.now() - start;
+  } finally {
+    client.close();
+  }
 }
 
 /** The three rows of an app, by one door. */
@@ -144,6 +172,16 @@ const withClassic = engines.map(({ name }) => name);
 const fillLarge = (directory: string): void => largeFile(join(directory, 'large'));
 const items: Item[] = [
   ...app(build, '', [0.5, 1, 0.5]),
+  (() => {
+    const directory = context('app-engine', APP);
+    return {
+      name: 'app unchanged, in the engine',
+      goal: 0.4,
+      rounds: 15,
+      before: async (peer: Peer) => void (await inEngine(peer, directory)),
+      run: (peer: Peer) => inEngine(peer, directory),
+    };
+  })(),
   {
     name: 'two stages of 3 s (goal 3.2 s)',
     rounds: 2,
