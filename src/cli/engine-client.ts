@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { checkKeyPair, type PemFile, readCertificates } from '../base/pem.ts';
 import { Client } from '../client/client.ts';
 import { parseEndpoint, type TlsMaterial } from '../client/endpoint.ts';
 import type { Cli } from './cli.ts';
@@ -80,21 +81,20 @@ function tlsOf(cli: Cli): TlsMaterial | undefined {
   const verify = given.has('tlsverify') ? globals.tlsverify : isSet(env['DOCKER_TLS_VERIFY']);
   if (!globals.tls && !verify && !isSet(env['DOCKER_TLS'])) return undefined;
   const folder = env['DOCKER_CERT_PATH'] || cli.configDirectory;
-  const read = (flag: 'tlscacert' | 'tlscert' | 'tlskey', file: string): string | undefined => {
+  const read = (flag: 'tlscacert' | 'tlscert' | 'tlskey', file: string): PemFile | undefined => {
     const path = globals[flag] || `${folder}/${file}`;
     try {
-      return fs.readFileSync(path, 'utf8');
+      return { path, text: fs.readFileSync(path, 'utf8') };
     } catch (error) {
       if (!given.has(flag) && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw new CommandError(`could not read the TLS file ${path}: ${(error as Error).message}`);
     }
   };
-  return {
-    ca: verify ? read('tlscacert', 'ca.pem') : undefined,
-    cert: read('tlscert', 'cert.pem'),
-    key: read('tlskey', 'key.pem'),
-    verify,
-  };
+  const ca = verify ? read('tlscacert', 'ca.pem') : undefined;
+  const [cert, key] = [read('tlscert', 'cert.pem'), read('tlskey', 'key.pem')];
+  if (ca) readCertificates(ca);
+  if (cert && key) checkKeyPair(cert, key);
+  return { ca: ca?.text, cert: cert?.text, key: key?.text, verify };
 }
 
 /** `HttpHeaders` of the configuration and DOCKER_CUSTOM_HEADERS (`name=value,name=value`). */

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { EngineError, errorMessage } from '../base/errors.ts';
+import { checkKeyPair, type PemFile, readCertificates } from '../base/pem.ts';
 import { socketOwner } from '../linux/socket-owner.ts';
 import type { TlsConfig } from './config.ts';
 import type { InheritedSocket } from './inherited-sockets.ts';
@@ -123,20 +124,22 @@ async function listenTcp(
 }
 
 function tlsOptions(tls: TlsConfig): NonNullable<Parameters<ApiServer['server']>[0]['tls']> {
-  const read = (file: string): Buffer => {
+  const read = (path: string): PemFile => {
     try {
-      return readFileSync(file);
+      return { path, text: readFileSync(path, 'utf8') };
     } catch (error) {
       throw new EngineError('invalid-argument', `TLS: ${errorMessage(error)}`, { cause: error });
     }
   };
+  const [cert, key] = [read(tls.certificateFile), read(tls.keyFile)];
+  checkKeyPair(cert, key);
+  const ca = tls.clientCaFile === undefined ? undefined : read(tls.clientCaFile);
+  if (ca) readCertificates(ca);
   return {
-    cert: read(tls.certificateFile),
-    key: read(tls.keyFile),
+    cert: cert.text,
+    key: key.text,
     minVersion: 'TLSv1.2',
-    ...(tls.clientCaFile === undefined
-      ? {}
-      : { ca: read(tls.clientCaFile), requestCert: true, rejectUnauthorized: true }),
+    ...(ca && { ca: ca.text, requestCert: true, rejectUnauthorized: true }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { credentialTargets } from './credentials.ts';
 import { imageTargets } from './images.ts';
 import { requestTarget } from './requests.ts';
 import type { Target } from './target.ts';
@@ -6,5 +7,5 @@ import { wireTargets } from './wire.ts';
 
 /** Every parser of what comes from outside. */
 export async function allTargets(): Promise<Target[]> {
-  return [...(await imageTargets()), ...textTargets(), ...wireTargets(), await requestTarget()];
+  return [...(await imageTargets()), ...textTargets(), ...credentialTargets(), ...wireTargets(), await requestTarget()];
 }

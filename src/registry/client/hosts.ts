@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import { EngineError } from '../../base/errors.ts';
+import { checkKeyPair, readCertificates } from '../../base/pem.ts';
 import { DEFAULT_DOMAIN } from '../../oci/reference.ts';
 import { hostOf, isInRanges, isLoopback } from './addresses.ts';
 import { type Capability, type HostEntry, hostFolders, type HostsFile, readHostsFile } from './hosts-file.ts';
@@ -91,8 +92,8 @@ export class RegistryHosts {
     const verify = !entry.skipVerify && (entry.ca.length > 0 || !this.#isInsecure(entry.url.host));
     const trust = await this.#trust(entry.url.host, verify);
     const [pair] = entry.client;
-    const client = pair && { cert: await readPem(pair[0]), key: await readPem(pair[1] ?? pair[0]) };
-    const ca = [...(trust.ca ?? []), ...(await Promise.all(entry.ca.map(readPem)))];
+    const client = pair && (await readPair(pair[0], pair[1] ?? pair[0]));
+    const ca = [...(trust.ca ?? []), ...(await Promise.all(entry.ca.map(readAuthorities)))];
     return {
       base: entry.url,
       trust: { ...trust, ca, ...client },
@@ -118,16 +119,25 @@ export class RegistryHosts {
     const folders = (this.#options.certificateDirectories ?? []).flatMap((directory) => hostFolders(directory, domain));
     for (const folder of folders) {
       for (const name of await filesOf(folder)) {
-        if (name.endsWith('.crt')) ca.push(await readPem(join(folder, name)));
+        if (name.endsWith('.crt')) ca.push(await readAuthorities(join(folder, name)));
         if (!name.endsWith('.cert')) continue;
-        client ??= {
-          cert: await readPem(join(folder, name)),
-          key: await readPem(join(folder, `${name.slice(0, -'.cert'.length)}.key`)),
-        };
+        client ??= await readPair(join(folder, name), join(folder, `${name.slice(0, -'.cert'.length)}.key`));
       }
     }
     return { ca, verify, ...client };
   }
+}
+
+async function readAuthorities(path: string): Promise<string> {
+  const text = await readPem(path);
+  readCertificates({ path, text });
+  return text;
+}
+
+async function readPair(certificate: string, keyFile: string): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [await readPem(certificate), await readPem(keyFile)];
+  checkKeyPair({ path: certificate, text: cert }, { path: keyFile, text: key });
+  return { cert, key };
 }
 
 async function readPem(path: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import { checkKeyPair, readCertificates } from '../../base/pem.ts';
 import { RegistryClient } from '../client/registry-client.ts';
 import { Access, type AccessOptions } from './access.ts';
 import { parseHtpasswd, type Users } from './logins.ts';
@@ -56,7 +57,7 @@ export async function serveRegistry(
       ...access,
       readOnly: guardPushes && !access.users && !access.tokens && !settings.openPush && !isLoopback(address.host),
     }),
-    tls: tls && { cert: fileText(tls.cert), key: fileText(tls.key), ca: tls.clientCa && fileText(tls.clientCa) },
+    tls: tls && readTls(tls),
     maxBlobBytes: maxBlobSize,
     deletes,
     audit,
@@ -173,6 +174,15 @@ function secretOf(path: string): Buffer {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+/** Throws `invalid-argument`, also for a key that is not the certificate's. */
+function readTls(files: NonNullable<RegistrySettings['tls']>): { cert: string; key: string; ca: string | undefined } {
+  const [cert, key] = [fileText(files.cert), fileText(files.key)];
+  checkKeyPair({ path: files.cert, text: cert }, { path: files.key, text: key });
+  const ca = files.clientCa ? fileText(files.clientCa) : undefined;
+  if (ca !== undefined) readCertificates({ path: files.clientCa!, text: ca });
+  return { cert, key, ca };
 }
 
 /** Throws `invalid-argument`. */
