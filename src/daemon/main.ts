@@ -1,6 +1,7 @@
 /** `gantry daemon`: flags and settings, then the engine, then the doors to it. */
 import { enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
 import { dropSlabs } from '../base/slabs.ts';
@@ -10,6 +11,7 @@ import { type CommandLine, helpText, parseCommandLine } from './command-line.ts'
 import { type DaemonConfig, loadConfig } from './config.ts';
 import { giveMemoryBack, keepMemoryTight } from '../linux/allocator.ts';
 import { keepOpenAcrossExec } from '../linux/keep-open.ts';
+import { goFirst } from '../linux/priority.ts';
 import { inheritedSockets } from './inherited-sockets.ts';
 import { createLogger, type Logger } from './log.ts';
 
@@ -52,6 +54,9 @@ async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger):
   log.debug(enterOwnNamespace({ dataRoot, execRoot, env: { ...process.env, NODE_OPTIONS: nodeOptions() } }));
 
   keepMemoryTight();
+  goFirst();
+  // Threads that help it to collect 2 MiB are waited for, longer than the work takes where processors are short.
+  setFlagsFromString('--no-parallel-scavenge');
   whenThreadsRest(() => {
     dropSlabs();
     giveMemoryBack();

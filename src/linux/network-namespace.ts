@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { bind, check } from './libc.ts';
+import { spawnOnlyHere } from './spawn.ts';
 
 const CLONE_NEWNET = 0x40000000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -71,6 +72,7 @@ export class NetworkNamespace implements Disposable {
   /** The thread moves in for good, and every process it starts from now on. */
   enter(): void {
     this.#enter();
+    spawnOnlyHere();
   }
 
   /** A socket of this namespace; the caller owns the descriptor. */

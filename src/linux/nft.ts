@@ -18,13 +18,12 @@ const PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nf
  */
 export async function applyNftables(rules: string, namespace?: NetworkNamespace): Promise<void> {
   const path = nftPath();
-  let run: Promise<ToolResult> | undefined;
-  // the process starts inside, before the first `await`
-  const start = (): void => void (run = runTool(path, ['-f', '-'], { stdin: rules }));
+  let run: Promise<ToolResult>;
+  const start = (): void => void (run = runTool(path, ['-f', '-'], { stdin: rules, here: namespace !== undefined }));
   if (namespace) namespace.run<void>(start);
   else start();
   try {
-    await run;
+    await run!;
   } catch (error) {
     throw new EngineError('internal', `nftables refused the rules: ${errorMessage(error)}`, { cause: error });
   }

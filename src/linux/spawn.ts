@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { childExit, type ProcessExit } from './children.ts';
 import { duplicate } from './descriptor.ts';
-import { bind, SystemCallError } from './libc.ts';
+import { bind, bindAside, SystemCallError } from './libc.ts';
 
 export interface SpawnRequest {
   readonly path: string;
@@ -22,39 +22,83 @@ export interface SpawnedProcess {
 }
 
 /**
- * Starts a program by `posix_spawn`: 0.3 ms whatever our size, where a fork of this process takes 4 ms. All signals have
- * their defaults and none is blocked. Throws SystemCallError (ENOENT, EACCES, …) when the program cannot be executed.
+ * Starts a program by `posix_spawn`: 0.3 ms whatever our size, where a fork of this process takes 4 ms. A thread of the
+ * pool makes the call, which lasts until the child has a processor and runs the program: on a busy machine long. All
+ * signals have their defaults and none is blocked. The descriptors must stay open until it resolves. Throws
+ * SystemCallError (ENOENT, EACCES, …) when the program cannot be executed.
  */
-export function spawnProcess(request: SpawnRequest): SpawnedProcess {
-  const actions = Buffer.alloc(FILE_ACTIONS_SIZE);
-  const attributes = Buffer.alloc(ATTRIBUTES_SIZE);
-  const lifted: number[] = [];
-  must(actionsInit(actions), 'posix_spawn_file_actions_init');
-  must(attributesInit(attributes), 'posix_spawnattr_init');
-  try {
+export async function spawnProcess(request: SpawnRequest): Promise<SpawnedProcess> {
+  if (moved) return spawnHere(request);
+  using call = new SpawnCall(request);
+  return call.started(await posixSpawnAside(...call.arguments));
+}
+
+let moved = false;
+
+/** This thread moved into other namespaces for good: programs start where it is, not where the pool's threads are. */
+export function spawnOnlyHere(): void {
+  moved = true;
+}
+
+/** The same by this thread, which waits: for a program that is to be in the namespaces where this thread is for a moment. */
+export function spawnHere(request: SpawnRequest): SpawnedProcess {
+  using call = new SpawnCall(request);
+  return call.started(posixSpawn(...call.arguments));
+}
+
+/** What posix_spawn is given, for as long as the call lasts. */
+class SpawnCall implements Disposable {
+  readonly #request: SpawnRequest;
+  readonly #actions = Buffer.alloc(FILE_ACTIONS_SIZE);
+  readonly #attributes = Buffer.alloc(ATTRIBUTES_SIZE);
+  readonly #pid = new Int32Array(1);
+  readonly #lifted: number[] = [];
+
+  constructor(request: SpawnRequest) {
+    this.#request = request;
+    must(actionsInit(this.#actions), 'posix_spawn_file_actions_init');
+    must(attributesInit(this.#attributes), 'posix_spawnattr_init');
+    try {
+      this.#fill();
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #fill(): void {
+    const { fds, newSession, cwd } = this.#request;
     // The flags make use of the attributes' initial signal mask, which is empty.
-    must(setFlags(attributes, SETSIGDEF | SETSIGMASK | (request.newSession ? SETSID : 0)), 'posix_spawnattr_setflags');
-    must(setDefaultSignals(attributes, Buffer.alloc(SIGNAL_SET_SIZE, 0xff)), 'posix_spawnattr_setsigdefault');
-    request.fds.forEach((fd, target) => {
+    must(setFlags(this.#attributes, SETSIGDEF | SETSIGMASK | (newSession ? SETSID : 0)), 'posix_spawnattr_setflags');
+    must(setDefaultSignals(this.#attributes, Buffer.alloc(SIGNAL_SET_SIZE, 0xff)), 'posix_spawnattr_setsigdefault');
+    fds.forEach((fd, target) => {
       let source = fd;
       // A descriptor below the number of targets could be overwritten before it is copied.
-      if (fd < request.fds.length && fd !== target) {
+      if (fd < fds.length && fd !== target) {
         source = duplicate(fd);
-        lifted.push(source);
+        this.#lifted.push(source);
       }
-      must(actionsDup2(actions, source, target), 'posix_spawn_file_actions_adddup2');
+      must(actionsDup2(this.#actions, source, target), 'posix_spawn_file_actions_adddup2');
     });
-    closeFrom(actions, request.fds.length);
-    if (request.cwd !== undefined) must(actionsChdir(actions, request.cwd), 'posix_spawn_file_actions_addchdir_np');
-    const pid = new Int32Array(1);
-    const argv = [...request.argv, null];
-    const env = [...request.env, null];
-    must(posixSpawn(pid, request.path, actions, attributes, argv, env), 'posix_spawn', request.path);
-    return { pid: pid[0]!, exited: childExit(pid[0]!) };
-  } finally {
-    for (const fd of lifted) closeSync(fd);
-    actionsDestroy(actions);
-    attributesDestroy(attributes);
+    closeFrom(this.#actions, fds.length);
+    if (cwd !== undefined) must(actionsChdir(this.#actions, cwd), 'posix_spawn_file_actions_addchdir_np');
+  }
+
+  get arguments(): SpawnArguments {
+    const { path, argv, env } = this.#request;
+    return [this.#pid, path, this.#actions, this.#attributes, [...argv, null], [...env, null]];
+  }
+
+  started(result: number): SpawnedProcess {
+    must(result, 'posix_spawn', this.#request.path);
+    const pid = this.#pid[0]!;
+    return { pid, exited: childExit(pid) };
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#lifted) closeSync(fd);
+    actionsDestroy(this.#actions);
+    attributesDestroy(this.#attributes);
   }
 }
 
@@ -103,13 +147,15 @@ const setFlags = bind<(attributes: Buffer, flags: number) => number>(
 const setDefaultSignals = bind<(attributes: Buffer, set: Buffer) => number>(
   'int posix_spawnattr_setsigdefault(void *attributes, void *set)',
 );
-const posixSpawn = bind<
-  (
-    pid: Int32Array,
-    path: string,
-    actions: Buffer,
-    attributes: Buffer,
-    argv: readonly (string | null)[],
-    env: readonly (string | null)[],
-  ) => number
->('int posix_spawn(void *pid, const char *path, void *actions, void *attributes, const char **argv, const char **env)');
+type SpawnArguments = [
+  pid: Int32Array,
+  path: string,
+  actions: Buffer,
+  attributes: Buffer,
+  argv: readonly (string | null)[],
+  env: readonly (string | null)[],
+];
+const POSIX_SPAWN =
+  'int posix_spawn(void *pid, const char *path, void *actions, void *attributes, const char **argv, const char **env)';
+const posixSpawn = bind<(...args: SpawnArguments) => number>(POSIX_SPAWN);
+const posixSpawnAside = bindAside<SpawnArguments>(POSIX_SPAWN);

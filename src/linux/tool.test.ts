@@ -38,7 +38,7 @@ test('many at once are all reaped, with their own status', async () => {
 
 test('a process is known by pid and start time, and only that one is signalled', async () => {
   const null0 = openSync('/dev/null', 'r+');
-  const child = spawnProcess({
+  const child = await spawnProcess({
     path: '/bin/sleep',
     argv: ['sleep', '100'],
     env: [],
@@ -53,5 +53,5 @@ test('a process is known by pid and start time, and only that one is signalled',
   assert.deepEqual(await child.exited, { signal: 15 });
   assert.equal(isAlive(identity), false);
   assert.equal(signalProcess(identity, 15), false);
-  assert.throws(() => spawnProcess({ path: '/nosuch', argv: ['x'], env: [], fds: [] }), { code: 'ENOENT' });
+  await assert.rejects(spawnProcess({ path: '/nosuch', argv: ['x'], env: [], fds: [] }), { code: 'ENOENT' });
 });

@@ -2,13 +2,15 @@ import { closeSync, openSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { exitStatus } from './children.ts';
 import { pipe, readEnd, writeEnd } from './pipe.ts';
-import { spawnProcess } from './spawn.ts';
+import { spawnHere, spawnProcess, type SpawnRequest } from './spawn.ts';
 
 export interface ToolOptions {
   readonly stdin?: string | Uint8Array;
   /** `NAME=value`; the default is a plain PATH. */
   readonly env?: readonly string[];
   readonly cwd?: string;
+  /** It starts before the first `await`, in the namespaces where this thread is until then. */
+  readonly here?: boolean;
   /** Bytes of stdout to accept; more is an error, not memory. Default 16 MiB. */
   readonly maxOutput?: number;
   /** Default 30 s. */
@@ -33,7 +35,7 @@ export const TOOL_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 export async function runTool(path: string, args: readonly string[], options: ToolOptions = {}): Promise<ToolResult> {
   options.signal?.throwIfAborted();
   const name = path.slice(path.lastIndexOf('/') + 1);
-  const tool = startTool(path, [name, ...args], options);
+  const tool = await startTool(path, [name, ...args], options);
   let stopped: EngineError | undefined;
   const stop = (reason: EngineError): void => {
     stopped ??= reason;
@@ -72,21 +74,22 @@ export async function runTool(path: string, args: readonly string[], options: To
 /** What is kept of a failing tool's words. */
 const MAX_WORDS = 64 * 1024;
 
-function startTool(path: string, argv: readonly string[], options: ToolOptions) {
+async function startTool(path: string, argv: readonly string[], options: ToolOptions) {
   const out = pipe();
   const err = pipe();
   const input = options.stdin === undefined ? undefined : pipe();
   const ours = [out.read, err.read, ...(input ? [input.write] : [])];
   const theirs = [out.write, err.write, input?.read ?? openSync('/dev/null', 'r')];
   try {
-    const child = spawnProcess({
+    const request: SpawnRequest = {
       path,
       argv,
       env: options.env ?? [TOOL_PATH],
       fds: [theirs[2]!, theirs[0]!, theirs[1]!],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       newSession: true,
-    });
+    };
+    const child = options.here ? spawnHere(request) : await spawnProcess(request);
     if (input && options.stdin !== undefined) {
       const stdin = writeEnd(input.write);
       stdin.on('error', () => undefined); // it may end without reading all: its exit code tells

@@ -22,7 +22,7 @@ export async function newUserNamespace(
   const nothing = openSync('/dev/null', 'r+');
   const stdout = readEnd(output.read);
   try {
-    const child = startShell([input.read, output.write, nothing], options.network === true);
+    const child = await startShell([input.read, output.write, nothing], options.network === true);
     let made = false;
     for await (const _ of stdout) {
       made = true;
@@ -49,9 +49,9 @@ export async function newUserNamespace(
 }
 
 /** Takes the descriptors. */
-function startShell(fds: readonly number[], network: boolean): SpawnedProcess {
+async function startShell(fds: readonly number[], network: boolean): Promise<SpawnedProcess> {
   try {
-    return spawnProcess({
+    return await spawnProcess({
       path: '/usr/bin/unshare',
       argv: ['unshare', '--user', ...(network ? ['--net'] : []), 'sh', '-c', 'echo; read line'],
       env: [TOOL_PATH],

@@ -53,11 +53,13 @@ export interface MonitorRequest {
 export type CreateResult = { readonly pid: number } | { readonly failure: string };
 
 /** Starts conmon, which runs `<runtime> create`. Throws `unavailable` when it is not installed. */
-export function startMonitor(request: MonitorRequest): { monitor: Monitor; created: Promise<CreateResult> } {
+export async function startMonitor(
+  request: MonitorRequest,
+): Promise<{ monitor: Monitor; created: Promise<CreateResult> }> {
   const sync = pipe();
   const null0 = openSync('/dev/null', 'r+');
   try {
-    const child = spawnProcess({
+    const child = await spawnProcess({
       path: request.conmonPath,
       argv: ['conmon', ...monitorArguments(request)],
       env: ['_OCI_SYNCPIPE=3', ...RUNTIME_ENV],

@@ -92,7 +92,7 @@ export class ConmonTaskRunner implements TaskRunner {
     writeFileSync(`${bundle}/config.json`, JSON.stringify(config), { mode: 0o600 });
 
     prepareLog(request.log);
-    const { monitor, created } = startMonitor({
+    const { monitor, created } = await startMonitor({
       conmonPath: this.#options.conmonPath,
       id,
       name: request.name,

@@ -41,7 +41,7 @@ export async function startExec(options: StartExecOptions): Promise<ExecProcess>
         ? new ConsoleSocketStdio(files.socket)
         : new TerminalStdio(request);
   try {
-    const child = spawnProcess({
+    const child = await spawnProcess({
       path: runtime.path,
       argv: [
         runtime.name,
