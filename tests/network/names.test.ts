@@ -128,6 +128,47 @@ test('a new engine answers the containers of the old one', root, async () => {
   for (const container of running) await engine.stop(container);
 });
 
+test('one that floods its name server takes nothing from the others (89)', root, async () => {
+  const flooder = await engine.start('flooder', { NetworkMode: 'front' });
+  const web = await engine.start('calm', { NetworkMode: 'front' });
+  const asker = await engine.start('asker', { NetworkMode: 'front' });
+  const sockets = Array.from({ length: 4 }, () => {
+    const socket = createSocket('udp4');
+    socket.bind({ fd: boundSocket({ protocol: 'udp', address: new Uint8Array(4), port: 0 }, flooder.namespace) });
+    return socket;
+  });
+  const codes = new Map<number, number>();
+  for (const socket of sockets) {
+    socket.on('message', (answer: Buffer) => codes.set(answerCode(answer), (codes.get(answerCode(answer)) ?? 0) + 1));
+  }
+  try {
+    let sent = 0;
+    const flood = async (): Promise<void> => {
+      for (let round = 0; round < 10; round++) {
+        for (const socket of sockets) {
+          for (let n = 0; n < 50; n++) {
+            sent++;
+            const name = n % 2 === 0 ? 'calm' : `nobody-${sent}.invalid`;
+            socket.send(makeQuery(sent % 65_536, name, TYPE.A), 53, '127.0.0.11');
+          }
+        }
+        await setTimeout(1);
+      }
+    };
+    const [, ...answers] = await Promise.all([
+      flood(),
+      ...Array.from({ length: 20 }, () => lookup(asker.namespace, 'calm')),
+    ]);
+    assert.equal(sent, 2000);
+    for (const answer of answers) assert.deepEqual(answer, [addressOn(web, 'front')]);
+    assert.deepEqual(await lookup(asker.namespace, 'calm'), [addressOn(web, 'front')], 'and afterwards');
+    assert.ok((codes.get(0) ?? 0) > 0, 'the one that floods is answered too');
+  } finally {
+    for (const socket of sockets) socket.close();
+    for (const each of [flooder, web, asker]) await engine.stop(each);
+  }
+});
+
 test('many containers of one alias are answered in turn, quickly', root, async () => {
   const containers = [];
   for (let at = 0; at < 3; at++) {

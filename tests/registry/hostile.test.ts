@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RemoteImages } from '../../src/engine/images/remote-images.ts';
 import type { PaceLimits } from '../../src/registry/client/pace.ts';
 import { RegistryClient } from '../../src/registry/client/registry-client.ts';
+import { sha256 } from '../../src/oci/digest.ts';
 import { streamOf, tarOf } from '../images/archive.ts';
 import { NOTHING, TestImages } from '../images/image-store.ts';
 import { type Answer, MisbehavingRegistry } from './misbehaving-registry.ts';
@@ -415,6 +416,40 @@ for (const [name, read] of [
     assert.deepEqual(readdirSync(join(images.root, 'ingest')), []);
   });
 }
+
+test('a tag that moves between two requests gives one image or the other, and its own digest (60)', async () => {
+  await using registry = await MisbehavingRegistry.open({ file: 'first' });
+  await using second = await MisbehavingRegistry.open({ file: 'second' });
+  const both = [registry, second];
+  let asked = 0;
+  registry.answer = (request, response) => {
+    const path = request.url!.split('?')[0]!;
+    // each question by the tag is answered by the other manifest; by digest there are both
+    const manifest = path.endsWith('/manifests/1')
+      ? both[asked++ % 2]!.manifest
+      : both.map((each) => each.manifest).find((bytes) => path.endsWith(`/manifests/${sha256(bytes)}`));
+    if (manifest) {
+      response.setHeader('docker-content-digest', sha256(manifest));
+      response.setHeader('content-type', registry.manifestType);
+      response.setHeader('content-length', manifest.length);
+      response.end(request.method === 'HEAD' ? undefined : manifest);
+      return true;
+    }
+    const blob = [second.layer, second.config].find((bytes) => path.endsWith(`/blobs/${sha256(bytes)}`));
+    if (!blob) return false;
+    response.end(blob);
+    return true;
+  };
+  await using images = await openImages();
+  const name = `${registry.host}/app`;
+  for (let pull = 0; pull < 3; pull++) {
+    await images.images.pull(`${name}:1`);
+    const { Id, RepoDigests } = await images.images.inspect(`${name}:1`);
+    const image = both.find(({ config }) => sha256(config) === Id);
+    assert.ok(image, Id);
+    assert.ok(RepoDigests!.includes(`${name}@${sha256(image.manifest)}`), RepoDigests!.join());
+  }
+});
 
 test('the same layer for two pulls comes once', async () => {
   await using registry = await MisbehavingRegistry.open();

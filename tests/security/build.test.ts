@@ -1,6 +1,8 @@
 /** Hostile Dockerfiles against the builder: each line of docs/security.md that names this file. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { Engine } from '../../src/index.ts';
@@ -112,4 +114,45 @@ test('a source or target of a mount that is a link stays inside, also while it i
     const said = await Promise.all([build(engine, swap), ...others]);
     for (const text of said) assert.doesNotMatch(text, /of-the-host/);
     assert.deepEqual(readdirSync(canary), ['secret']);
+  }));
+
+test('a frontend is neither fetched nor run, and asks for nothing that was not allowed (39)', () =>
+  withEngine(async (engine) => {
+    const asked: string[] = [];
+    const registry = createServer((request, response) => {
+      asked.push(request.url!);
+      response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => registry.listen({ host: '127.0.0.1', port: 0 }, resolve));
+    const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+    try {
+      for (const head of [`# syntax=${host}/evil/frontend:1`, `# syntax = ${host}/evil@sha256:${'0'.repeat(64)}`]) {
+        let log = '';
+        const words = await engine
+          .build({
+            dockerfileText: `${head}\nFROM busybox\nRUN echo built-in language`,
+            buildArgs: { BUILDKIT_SYNTAX: `${host}/evil/frontend:2` },
+            networkMode: 'none',
+            noCache: true,
+            outputs: [{ type: 'cacheonly' }],
+            onLog: (text) => void (log += text),
+          })
+          .then(
+            () => log,
+            (error: Error) => `refused: ${error.message}`,
+          );
+        assert.match(words, /built-in language/, words);
+      }
+      assert.deepEqual(asked, []);
+    } finally {
+      registry.close();
+    }
+    for (const [flag, entitlement] of [
+      ['--security=insecure', 'security.insecure'],
+      ['--network=host', 'network.host'],
+    ] as const) {
+      const said = await build(engine, `RUN ${flag} echo let through`);
+      assert.match(said, new RegExp(`refused: .*RUN ${flag} is not allowed: build with --allow ${entitlement}`), said);
+      assert.doesNotMatch(said, /^let through$/m);
+    }
   }));

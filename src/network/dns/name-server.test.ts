@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
+import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { boundSocket } from '../../linux/bound-socket.ts';
 import { answerCode, isAnswerTo, makeAnswer, makeQuery, parseQuery, RCODE, reverseAddress, TYPE } from './message.ts';
-import { type Client, ownAnswers } from './name-server.ts';
+import { type Client, NameServer, ownAnswers } from './name-server.ts';
 import { bytesOf, NameTable } from './name-table.ts';
 import { Upstream } from './upstream.ts';
 
@@ -114,4 +115,40 @@ test('a server that fails or is silent is followed by the next; answers are kept
   clock = 31_000;
   assert.equal(answerCode((await upstream.ask(again, parseQuery(again)!, [failing], 'udp'))!), RCODE.serverFailure);
   for (const { socket } of [silent, failing, good]) socket.close();
+});
+
+test('one container asks others at most so much at once, and the rest is for the next one', async () => {
+  const held: (() => void)[] = [];
+  const slow = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(slow, 'listening');
+  slow.on('message', (message: Buffer, peer: RemoteInfo) => {
+    const answers = [{ type: TYPE.A, data: bytesOf('192.0.2.7') }];
+    const answer = makeAnswer(message, parseQuery(message)!, { code: 0, answers, ttl: 30 });
+    held.push(() => slow.send(answer, peer.port, peer.address));
+  });
+  const upstream = new Upstream();
+  const server = (): NameServer => {
+    const bound = (protocol: 'udp' | 'tcp'): number =>
+      boundSocket({ protocol, address: bytesOf('127.0.0.1'), port: 0 });
+    const asks: Client = { ...client, upstream: () => [{ address: '127.0.0.1', port: slow.address().port }] };
+    return new NameServer({ sockets: { udp: bound('udp'), tcp: bound('tcp') }, table, upstream, client: () => asks });
+  };
+  const [greedy, modest] = [server(), server()];
+  const ask = async (who: NameServer, n: number): Promise<number> =>
+    answerCode((await who.answer(makeQuery(n, `n${n}.test`, TYPE.A), 'udp'))!);
+  try {
+    const under = Array.from({ length: 250 }, (_, n) => ask(greedy, n));
+    assert.equal(await ask(greedy, 251), RCODE.serverFailure);
+    const other = ask(modest, 252);
+    while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const release = setInterval(() => held.splice(0).forEach((answer) => answer()), 5);
+    assert.equal(await other, 0);
+    await Promise.all(under);
+    assert.equal(await ask(greedy, 253), 0, 'there is room again');
+    clearInterval(release);
+  } finally {
+    greedy.close();
+    modest.close();
+    slow.close();
+  }
 });

@@ -13,6 +13,8 @@ export const SERVER_ADDRESS = '127.0.0.11';
 const TABLE = 'gantry_dns';
 const TTL = 600;
 const MAX_TCP_CLIENTS = 64;
+/** Questions of one container that others are asked about at once: a quarter of what all together may ask. */
+const MAX_ASKING = 250;
 const TCP_IDLE = 10_000;
 
 /** What one container may ask about. Read at every query: it changes when the container comes to a network. */
@@ -51,6 +53,7 @@ export class NameServer {
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   readonly #ports: { readonly udp: number; readonly tcp: number };
+  #asking = 0;
   /** Open as long as the server is. */
   readonly sockets: NameSockets;
 
@@ -117,8 +120,15 @@ export class NameServer {
   }
 
   async #ask(message: Buffer, query: Query, client: Client, transport: 'udp' | 'tcp'): Promise<Buffer> {
-    const answer = await this.#upstream.ask(message, query, client.upstream(), transport).catch(() => undefined);
-    return answer ?? makeAnswer(message, query, { code: RCODE.serverFailure });
+    const failed = (): Buffer => makeAnswer(message, query, { code: RCODE.serverFailure });
+    if (this.#asking >= MAX_ASKING) return failed();
+    this.#asking++;
+    try {
+      const answer = await this.#upstream.ask(message, query, client.upstream(), transport).catch(() => undefined);
+      return answer ?? failed();
+    } finally {
+      this.#asking--;
+    }
   }
 
   #serve(socket: Socket): void {
