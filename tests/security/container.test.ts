@@ -390,3 +390,29 @@ test('devices of a container that are links mask nothing of the host and open no
       await engine.volumes.remove('dev');
     }
   }));
+
+test('who may not send raw packets, or is set apart, claims no neighbour’s address (87)', () =>
+  withEngine(async (engine) => {
+    await engine.networks.create({ Name: 'together' });
+    await engine.networks.create({ Name: 'apart', Options: { 'com.docker.network.bridge.enable_icc': 'false' } });
+    for (const NetworkMode of ['together', 'apart']) {
+      const { Id } = await engine.containers.create(
+        { Image: 'busybox', Cmd: ['sleep', '1000'], HostConfig: { NetworkMode } },
+        { name: `in-${NetworkMode}` },
+      );
+      await engine.containers.start(Id);
+    }
+    const addressIn = async (network: string): Promise<string> =>
+      (await engine.containers.inspect(`in-${network}`)).NetworkSettings.Networks[network]!.IPAddress!;
+    const asks = async (network: string, more: HostConfig = {}): Promise<string> =>
+      run(engine, `arping -c 3 -w 5 -I eth0 ${await addressIn(network)}`, { NetworkMode: network, ...more });
+    // as with Docker: within a network everybody may say who he is
+    assert.match(await asks('together'), /Received [1-9]/);
+    assert.match(await asks('together', { CapDrop: ['NET_RAW'] }), /permitted/);
+    const apart = await asks('apart');
+    assert.match(apart, /Received 0 response/);
+    for (const network of ['together', 'apart']) {
+      await engine.containers.remove(`in-${network}`, { force: true });
+      await engine.networks.remove(network);
+    }
+  }));
