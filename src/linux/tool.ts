@@ -48,6 +48,7 @@ export async function runTool(path: string, args: readonly string[], options: To
   );
   const onAbort = (): void => stop(new EngineError('cancelled', `${name} was cancelled`));
   options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort(); // while it was started
   try {
     const maxOutput = options.maxOutput ?? 16 * 1024 * 1024;
     const tooMuch = (): void => stop(new EngineError('too-large', `${name} printed more than ${maxOutput} bytes`));
