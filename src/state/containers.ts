@@ -152,10 +152,18 @@ export class ContainerStore {
     return this.#byId.size;
   }
 
-  /** Throws `already-exists` when id or name is taken. */
+  /** Durable once `written` has resolved for it. Throws `already-exists` when id or name is taken. */
   insert(record: ContainerRecord): void {
-    this.#write(record, () => this.#documents.insert(record));
+    this.#db.relaxedTransaction(() => this.#documents.insert(record));
     this.#keep(record);
+  }
+
+  /**
+   * What was written of it before survives a power cut; but of a container that is removed at its end nothing is left
+   * after one, and nothing is waited for.
+   */
+  async written(record: ContainerRecord): Promise<void> {
+    if (!record.hostConfig.AutoRemove) await this.#db.durable();
   }
 
   /** It was removed, and is back; `also` is done in the same transaction. Throws `already-exists`. */
@@ -185,17 +193,24 @@ export class ContainerStore {
     this.#keep(record);
   }
 
-  /** Deletes it, and remembers as much of it as tells why; `also` is done in the same transaction. Idempotent. */
+  /** As `update`, durable once `written` has resolved for it. */
+  updateSoon(record: ContainerRecord): void {
+    this.#db.relaxedTransaction(() => this.#documents.update(record));
+    this.#keep(record);
+  }
+
+  /**
+   * Deletes it, and remembers as much of it as tells why; `also` is done in the same transaction. Durable once `written`
+   * has resolved for it. Idempotent.
+   */
   remove(record: ContainerRecord, also?: () => void): void {
     const { id } = record;
     if (!this.#byId.has(id)) return;
-    this.#write(record, () =>
-      this.#db.transaction(() => {
-        this.#documents.delete(id);
-        this.departed.add(record);
-        also?.();
-      }),
-    );
+    this.#db.relaxedTransaction(() => {
+      this.#documents.delete(id);
+      this.departed.add(record);
+      also?.();
+    });
     this.#byId.delete(id);
     this.#idByName.delete(record.name);
   }

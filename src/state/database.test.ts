@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,43 @@ test('every older schema is migrated, with what is in it; a migration that fails
     after.exec(`PRAGMA user_version=${MIGRATIONS.length + 1}`);
     after.close();
     assert.throws(() => Database.open(path), { code: 'unavailable', message: /newer Gantry/ });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('what did not wait for the disk is on it once that was waited for, by one sync for all', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-durable-'));
+  const path = join(directory, 'state.db');
+  try {
+    const db = Database.open(path);
+    await db.durable(); // nothing was written: nothing is waited for
+    const write = (id: string): void =>
+      db.relaxedTransaction(() => void db.run('INSERT INTO containers (id, name, doc) VALUES (?, ?, ?)', id, id, '{}'));
+    write('a');
+    const first = db.durable();
+    write('b');
+    await Promise.all([first, db.durable(), db.durable()]);
+    // the log as it is on the disk, without this process's memory of it
+    for (const suffix of ['', '-wal']) copyFileSync(`${path}${suffix}`, `${join(directory, 'copy.db')}${suffix}`);
+    db.transaction(() => void db.run('DELETE FROM containers WHERE id = ?', 'a'));
+    await db.durable();
+    write('c');
+    const last = db.durable();
+    db.close();
+    await last;
+    const copy = Database.open(join(directory, 'copy.db'));
+    assert.deepEqual(
+      copy.all('SELECT id FROM containers ORDER BY id').map(({ id }) => id),
+      ['a', 'b'],
+    );
+    copy.close();
+    const again = Database.open(path);
+    assert.deepEqual(
+      again.all('SELECT id FROM containers ORDER BY id').map(({ id }) => id),
+      ['b', 'c'],
+    );
+    again.close();
   } finally {
     rmSync(directory, { recursive: true });
   }

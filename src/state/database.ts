@@ -1,3 +1,6 @@
+import { fdatasync, closeSync, fsyncSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { EngineError } from '../base/errors.ts';
 import type { DiskReserve } from './disk-reserve.ts';
@@ -15,11 +18,20 @@ export class Database implements Disposable {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #reserve: DiskReserve | undefined;
+  /** Undefined for a database in memory. */
+  readonly #walPath: string | undefined;
   #depth = 0;
   #frugal = false;
+  #relaxed = false;
+  /** Transactions that did not wait for the disk, and how many of them are known to be on it. */
+  #unwaited = 0;
+  #durable = 0;
+  #syncing: Promise<void> | undefined;
+  #wal: number | undefined;
 
-  private constructor(db: DatabaseSync, reserve: DiskReserve | undefined) {
+  private constructor(db: DatabaseSync, path: string, reserve: DiskReserve | undefined) {
     this.#db = db;
+    this.#walPath = path === ':memory:' ? undefined : `${path}-wal`;
     this.#reserve = reserve;
   }
 
@@ -37,7 +49,7 @@ export class Database implements Disposable {
         cause: error,
       });
     }
-    const database = new Database(db, reserve);
+    const database = new Database(db, path, reserve);
     database.#migrate(path);
     reserve?.hold();
     return database;
@@ -85,6 +97,8 @@ export class Database implements Disposable {
     try {
       const result = work();
       this.#db.exec('COMMIT');
+      if (this.#relaxed) this.#unwaited++;
+      else this.#durable = this.#unwaited; // its sync was of all that was written before
       return result;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
@@ -96,16 +110,39 @@ export class Database implements Disposable {
 
   /**
    * As `transaction`, without waiting for the disk: a killed process loses nothing, a power cut may undo it unless a later
-   * transaction was written. For what the next start can do without.
+   * transaction was written or `durable` has resolved. For what the next start can do without, or what nobody is told of
+   * before.
    */
   relaxedTransaction<T>(work: () => T): T {
     if (this.#depth > 0) return work();
     this.#db.exec('PRAGMA synchronous=NORMAL');
+    this.#relaxed = true;
     try {
       return this.transaction(work);
     } finally {
+      this.#relaxed = false;
       this.#db.exec('PRAGMA synchronous=FULL');
     }
+  }
+
+  /**
+   * Resolves when everything that was written before survives a power cut. A thread waits for the disk, once for all that
+   * ask meanwhile: what `synchronous=FULL` does in this one at every commit, where nothing else is answered until then.
+   * Rejects with the system's error when the disk fails.
+   */
+  async durable(): Promise<void> {
+    const wanted = this.#unwaited;
+    while (this.#durable < wanted) {
+      // one that is under way may have begun before what is waited for was written
+      this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined));
+      await this.#syncing;
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const written = this.#unwaited;
+    if (this.#walPath !== undefined) await syncData((this.#wal ??= openLog(this.#walPath)));
+    this.#durable = Math.max(this.#durable, written);
   }
 
   /** As `relaxedTransaction`, for what is worth none of the reserve: fails with `no-space` when the disk is full. */
@@ -142,12 +179,30 @@ export class Database implements Disposable {
 
   close(): void {
     this.#statements.clear();
+    // closing checkpoints, and so waits for the disk itself
     this.#db.close();
+    this.#durable = this.#unwaited;
+    const wal = this.#wal;
+    this.#wal = undefined;
+    if (wal !== undefined) void (this.#syncing ?? Promise.resolve()).catch(() => {}).then(() => closeSync(wal));
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+const syncData = promisify(fdatasync);
+
+/** SQLite's write-ahead log, which exists from its first write on until the database is closed. Its name is on the disk, too. */
+function openLog(path: string): number {
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+  return openSync(path, 'r');
 }
 
 /** SQLITE_FULL, and what the write-ahead log says of the same. */

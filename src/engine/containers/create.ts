@@ -74,7 +74,10 @@ export async function createContainer(
     await onceFreed(context, () => snapshots.prepare(id, image.chain, { scaffold: MOUNT_POINTS }));
     prepared = true;
     insert(context, record, name !== undefined);
+    await context.store.written(record);
   } catch (error) {
+    const made = context.store.get(id);
+    if (made) context.store.remove(made);
     if (prepared) await snapshots.remove(id);
     await volumes.release(record, { anonymous: true });
     throw error;

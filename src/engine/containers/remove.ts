@@ -108,6 +108,7 @@ export async function dropContainer(
   }
   const removed = withFact(record, { Kind: 'removed', By: options.by });
   context.store.remove(removed, ticket && (() => context.trash.put(ticket, { kind: 'container', record: removed })));
+  await context.store.written(removed);
   publishContainerEvent(context, record, 'destroy');
   // why its last run failed is told to who waits for that, not for the removal
   live.removed.tell({ exitCode: outcome.exitCode });

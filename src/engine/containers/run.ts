@@ -69,7 +69,7 @@ async function startHasFailed(
   );
   if (record.hostConfig.AutoRemove) {
     await dropContainer(context, failed, { volumes: true, by: byEngine('--rm') }, { exitCode });
-  } else keep(context, failed);
+  } else await keep(context, failed);
 }
 
 /** Takes the task as the container's present run, and sees to the container when it ends: record, events, those who wait, what it held, and the restart policy. */
@@ -114,7 +114,7 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   const outcome: Outcome = { exitCode: exit.exitCode, ...(record.state.error && { error: record.state.error }) };
   // a container that goes at once is not written once more: the next start would find its exit file and remove it too
   if (removeNow) store.updateInMemory(record);
-  else keep(context, record);
+  else await keep(context, record);
   if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
   publishVolumesUnmounted(context, record);
   // Clients that follow both, as Compose does, take the event for the end: what was printed goes out before it.
@@ -163,9 +163,10 @@ async function removeEnded(context: ContainerContext, record: ContainerRecord, o
 }
 
 /** What has happened stays true when the disk is full: the next change of the record writes it too. */
-function keep(context: ContainerContext, record: ContainerRecord): void {
+async function keep(context: ContainerContext, record: ContainerRecord): Promise<void> {
   try {
-    context.store.update(record);
+    context.store.updateSoon(record);
+    await context.store.written(record);
   } catch (error) {
     context.store.updateInMemory(record);
     context.config.report(`container ${record.name}: its state could not be written: ${errorMessage(error)}`);
