@@ -128,6 +128,7 @@ export class ConmonTaskRunner implements TaskRunner {
           runtime: runtime.name,
           words: result.failure,
           command: spec.process.args[0],
+          openFiles: spec.process.rlimits?.find(({ type }) => type === 'RLIMIT_NOFILE')?.soft,
         });
       }
       const process = identify(result.pid);

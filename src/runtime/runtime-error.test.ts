@@ -48,3 +48,21 @@ test('the last error of a log is found in any form, and damaged lines are no har
   assert.equal(lastWords('time=x level=error msg="bad \\x escape"'), 'bad \\x escape');
   assert.equal(lastWords(''), '');
 });
+
+test('a limit of open files that the runtime runs into itself is told as that, whichever file it was', () => {
+  const told = (words: string, openFiles: number | undefined): string =>
+    runtimeError({ doing: 'create', runtime: 'crun', words, command: 'sh', openFiles }).message;
+  for (const words of [
+    'openat2 `proc/keys`: Too many open files',
+    'writing file `/sys/fs/cgroup/cpuset/gantry/383a/cpuset.cpus`: Invalid argument',
+    'error loading seccomp filter into kernel: error patching filter: pipe2: too many open files',
+  ]) {
+    assert.match(
+      told(words, 10),
+      /: the limit of 10 open files \(--ulimit nofile\) is too low for crun to start it: use 64 or more$/,
+    );
+    assert.doesNotMatch(told(words, 1024), /--ulimit/);
+    assert.doesNotMatch(told(words, undefined), /--ulimit/);
+  }
+  assert.doesNotMatch(told('executable file `sh` not found in $PATH', 10), /--ulimit/);
+});

@@ -8,6 +8,8 @@ export interface RuntimeFailure {
   readonly words: string;
   /** `args[0]` of the process that was to run. */
   readonly command: string | undefined;
+  /** How many files the process may have open, where that is limited. */
+  readonly openFiles?: number | undefined;
 }
 
 /**
@@ -15,7 +17,7 @@ export interface RuntimeFailure {
  * `executable file not found`, `no such file or directory` and `permission denied`.
  */
 export function runtimeError(failure: RuntimeFailure): EngineError {
-  const reason = lastWords(failure.words) || 'it ended without a word';
+  const reason = tooFewFiles(failure) ?? (lastWords(failure.words) || 'it ended without a word');
   const detail = /^(runc|crun) \w+ failed:|^exec failed:|^unable to start/.test(reason)
     ? reason
     : `${failure.doing === 'exec' ? 'exec' : `${failure.runtime} ${failure.doing}`} failed: unable to start container process: ${asRuncSays(reason, failure.command)}`;
@@ -24,6 +26,19 @@ export function runtimeError(failure: RuntimeFailure): EngineError {
       ? `OCI runtime exec failed: ${detail}`
       : `failed to create task for container: failed to create shim task: OCI runtime ${failure.doing} failed: ${detail}`;
   return new EngineError(classify(detail), message);
+}
+
+/** With every runtime a container starts with so many. */
+const ENOUGH_FILES = 64;
+
+/**
+ * A runtime sets the limits of the container before it has opened all that it needs itself, and then fails at whichever
+ * file came next: of the host's cgroups as often as not. Undefined when that was not it.
+ */
+function tooFewFiles({ openFiles, words, runtime }: RuntimeFailure): string | undefined {
+  if (openFiles === undefined || openFiles >= ENOUGH_FILES) return undefined;
+  if (!/too many open files|\/sys\/fs\/cgroup|seccomp filter/i.test(words)) return undefined;
+  return `the limit of ${openFiles} open files (--ulimit nofile) is too low for ${runtime} to start it: use ${ENOUGH_FILES} or more`;
 }
 
 function classify(words: string): ErrorCode {

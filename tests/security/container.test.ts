@@ -391,6 +391,14 @@ test('devices of a container that are links mask nothing of the host and open no
     }
   }));
 
+test('a limit of open files that no runtime can start with is told as that, and leaves nothing', () =>
+  withEngine(async (engine) => {
+    const limited = (nofile: number): Promise<string> =>
+      run(engine, 'ulimit -n', { Ulimits: [{ Name: 'nofile', Soft: nofile, Hard: nofile }] });
+    assert.match(await limited(5), /^refused: .*the limit of 5 open files \(--ulimit nofile\) is too low for \w+/);
+    assert.equal(await limited(64), '64');
+  }));
+
 test('who may not send raw packets, or is set apart, claims no neighbour’s address (87)', () =>
   withEngine(async (engine) => {
     await engine.networks.create({ Name: 'together' });
