@@ -9,7 +9,16 @@ const LONGEST_MS = 100;
  * piece, in this thread and others, costs far more than the copy, and sockets give pieces of at most 64 KiB. What came
  * before `source` failed is passed on before that.
  */
-export async function* gathered(source: Bytes, size: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* gathered(
+  source: Bytes,
+  size: number,
+  {
+    lent = false,
+  }: {
+    /** The pieces of `source` are over when the next is asked for, and their memory stays what it is. */
+    readonly lent?: boolean;
+  } = {},
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let piece = Buffer.allocUnsafeSlow(size);
   let used = 0;
   let begun = performance.now();
@@ -30,7 +39,7 @@ export async function* gathered(source: Bytes, size: number): AsyncGenerator<Uin
         at += count;
         if (used === size) yield take();
       }
-      releaseBytes(chunk);
+      if (!lent) releaseBytes(chunk);
       if (used > 0 && performance.now() - begun >= LONGEST_MS) yield take();
     }
   } catch (error) {

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Bytes } from './content-store.ts';
 
-const CHUNK_BYTES = 256 << 10;
+const CHUNK_BYTES = 512 << 10;
 
 /**
  * A blob that is read while it is written, at the reader's pace and from the file: a reader that is behind holds up nobody,

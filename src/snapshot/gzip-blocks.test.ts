@@ -11,7 +11,7 @@ function* blocksOf(content: Buffer): Generator<Uint8Array> {
 }
 
 async function compressed(content: Buffer, options: GzipBlocksOptions): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(gzipBlocks(blocksOf(content), options)));
+  return Buffer.concat(await Array.fromAsync(gzipBlocks(blocksOf(content), options), (part) => Buffer.from(part)));
 }
 
 const CONTENTS: Readonly<Record<string, Buffer>> = {

@@ -30,7 +30,8 @@ export interface GzipBlocksOptions {
 /**
  * One gzip member (RFC 1952) of blocks that are compressed beside each other by the threads of Node's pool, and stand alone
  * in it. The bytes are those of the blocks alone, however many threads there are; any reader of gzip takes them. Each
- * block but the last has `BLOCK_BYTES`. When this has ended no thread looks at a block any more.
+ * block but the last has `BLOCK_BYTES`. When this has ended no thread looks at a block any more. The pieces that it gives
+ * are only lent: one is over when the next is asked for.
  */
 export async function* gzipBlocks(
   blocks: Iterable<Uint8Array>,
@@ -69,8 +70,8 @@ export async function* gzipBlocks(
 function compressor(zlib: boolean): Compressor {
   const isal = zlib ? undefined : IsalDeflate.open();
   if (isal) return { deflate: (input) => isal.block(input), crcOf: (data, before) => isal.crc(data, before) };
-  return { deflate: async (input) => new Uint8Array(await deflateWithZlib(input, ZLIB_OPTIONS)), crcOf: crc32 };
+  return { deflate: (input) => deflateWithZlib(input, ZLIB_OPTIONS), crcOf: crc32 };
 }
 
-const deflateWithZlib = promisify<Uint8Array, typeof ZLIB_OPTIONS, Buffer>(deflateRaw);
+const deflateWithZlib = promisify<Uint8Array, typeof ZLIB_OPTIONS, Buffer<ArrayBuffer>>(deflateRaw);
 const ZLIB_OPTIONS = { level: ZLIB_LEVEL, finishFlush: constants.Z_FULL_FLUSH, chunkSize: 256 << 10 };
