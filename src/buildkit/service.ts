@@ -32,11 +32,11 @@ export class BuildkitService {
     const jobs = new Jobs<RefResult>();
     const history = new BuildHistory(directory);
     let facts: ReturnType<typeof workerFacts> | undefined;
-    // What it is called does not change while the engine runs, and clients ask several times a build.
-    const worker = async (): Promise<WorkerFacts> => ({
+    // What it is called does not change while the engine runs; what it can does seldom, and a build asks five times.
+    const worker = shortLived(async (): Promise<WorkerFacts> => ({
       ...(await (facts ??= workerFacts(engine))),
       ...(await engine.builder.facts()),
-    });
+    }));
     const parts = { engine, jobs, sessions: this.#sessions, history, worker };
     this.#parts = parts;
     this.#server = new GrpcServer(report)
@@ -68,7 +68,22 @@ export class BuildkitService {
   close(): void {
     this.#sessions.close();
     this.#server.close();
+    this.#parts.history.close();
   }
+}
+
+const FACTS_MS = 1000;
+
+/** The same answer for a second; a failure is nobody else's. */
+function shortLived<T>(ask: () => Promise<T>): () => Promise<T> {
+  let known: { readonly answer: Promise<T>; readonly until: number } | undefined;
+  return () => {
+    if (known && performance.now() < known.until) return known.answer;
+    const answer = ask();
+    known = { answer, until: performance.now() + FACTS_MS };
+    answer.catch(() => (known = undefined));
+    return answer;
+  };
 }
 
 async function workerFacts(engine: EngineServices): Promise<Omit<WorkerFacts, 'platforms' | 'collection'>> {

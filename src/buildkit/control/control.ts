@@ -107,7 +107,7 @@ export async function solve(
     throw error;
   } finally {
     await parts.jobs.end(job);
-    await record?.end(response, failure, results);
+    record?.end(response, failure, results);
   }
 }
 

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import { sha256 } from '../../oci/digest.ts';
@@ -39,23 +40,31 @@ export interface HistoryResult {
 
 export interface HistoryEntry {
   /** The build is over: keeps what it was, what it said, and what it made. */
-  end(response: Readonly<Record<string, string>>, failure: unknown, results: readonly HistoryResult[]): Promise<void>;
+  end(response: Readonly<Record<string, string>>, failure: unknown, results: readonly HistoryResult[]): void;
 }
 
 /** Of logs, as they are kept and exported: entries of Status, each with its length in front. */
 const LOG_TYPE = 'application/vnd.buildkit.status.v0';
 const IN_TOTO = 'application/vnd.in-toto+json';
 const PREDICATE = 'in-toto.io/predicate-type';
+const RECORD = 'record';
+
+/** Files of a record that are not written yet, by name. */
+type Files = ReadonlyMap<string, Uint8Array>;
 
 /**
- * What was built: `<directory>/<digest of the ref>/{record,log}`, both in the protocol's own encoding. The record is written
- * by renaming when its log is there, so a build that an engine died in is not remembered. All of it may be lost.
+ * What was built: `<directory>/<digest of the ref>/{record,log}`, both in the protocol's own encoding. Nobody waits for the
+ * disk: a record is there when its build ends, and is written behind that. It is written by renaming when its log is
+ * there, so a build that an engine died in is not remembered. All of it may be lost.
  */
 export class BuildHistory {
   readonly #directory: string;
   readonly #records = new Map<string, BuildHistoryRecord>();
   readonly #active = new Map<string, BuildHistoryRecord>();
   readonly #listeners = new Set<(event: BuildHistoryEvent) => void>();
+  readonly #unwritten = new Map<string, Files>();
+  /** What was given to the disk, in order. */
+  #written: Promise<void> = Promise.resolve();
 
   /** @param directory made when it is not there */
   constructor(directory: string) {
@@ -86,13 +95,13 @@ export class BuildHistory {
     this.#active.set(record.Ref, record);
     this.#publish(BuildHistoryEventType.STARTED, record);
     return {
-      end: async (response, failure, results) => {
+      end: (response, failure, results) => {
         this.#active.delete(record.Ref);
         record.CompletedAt = create(BuildHistoryRecordSchema, { CompletedAt: timestamp(Date.now()) }).CompletedAt;
         record.ExporterResponse = { ...response };
         if (failure !== undefined) record.error = statusOf(failure);
         count(record, log.entries);
-        this.#save(record, log.entries, results);
+        this.#keep(record, log.entries, results);
         this.#publish(BuildHistoryEventType.COMPLETE, record);
       },
     };
@@ -101,15 +110,14 @@ export class BuildHistory {
   /** What a build of before said; undefined when it is not remembered, or runs. */
   status(ref: string): Iterable<StatusResponse> | undefined {
     if (!this.#records.has(ref) || this.#active.has(ref)) return undefined;
-    return readLog(join(this.#place(ref), 'log'));
+    return readLog(this.#read(ref, 'log'));
   }
 
   /** A blob that a record names; undefined when none of these builds made it. */
   blob(digest: string): Buffer | undefined {
     for (const record of this.#records.values()) {
       try {
-        const file = record.logs?.digest === digest ? 'log' : fileOf(digest);
-        return readFileSync(join(this.#place(record.Ref), file));
+        return this.#read(record.Ref, record.logs?.digest === digest ? 'log' : fileOf(digest));
       } catch {
         // Not of this build.
       }
@@ -125,7 +133,7 @@ export class BuildHistory {
       return;
     }
     record.pinned = pinned;
-    this.#writeRecord(record);
+    this.#write(ref, new Map([[RECORD, toBinary(BuildHistoryRecordSchema, record)]]));
     this.#publish(BuildHistoryEventType.COMPLETE, record);
   }
 
@@ -166,32 +174,68 @@ export class BuildHistory {
     return join(this.#directory, sha256(ref).slice(7, 39));
   }
 
-  #save(record: BuildHistoryRecord, entries: readonly StatusResponse[], results: readonly HistoryResult[]): void {
-    try {
-      const place = this.#place(record.Ref);
-      mkdirSync(place, { recursive: true });
-      const log = encodeLog(entries);
-      writeFileSync(join(place, 'log'), log);
-      record.logs = create(DescriptorSchema, { mediaType: LOG_TYPE, digest: sha256(log), size: BigInt(log.length) });
-      addResults(record, results, (bytes) => writeFileSync(join(place, fileOf(sha256(bytes))), bytes));
-      this.#writeRecord(record);
-      this.#records.set(record.Ref, record);
-      this.#forgetOld();
-    } catch {
-      // A full disk costs the memory of a build, not the build.
-      rmSync(this.#place(record.Ref), { recursive: true, force: true });
-    }
+  #keep(record: BuildHistoryRecord, entries: readonly StatusResponse[], results: readonly HistoryResult[]): void {
+    const files = new Map<string, Uint8Array>();
+    const log = encodeLog(entries);
+    files.set('log', log);
+    record.logs = create(DescriptorSchema, { mediaType: LOG_TYPE, digest: sha256(log), size: BigInt(log.length) });
+    addResults(record, results, (bytes) => files.set(fileOf(sha256(bytes)), bytes));
+    // The last: with it the others count.
+    files.set(RECORD, toBinary(BuildHistoryRecordSchema, record));
+    this.#records.set(record.Ref, record);
+    this.#write(record.Ref, files);
+    this.#forgetOld();
   }
 
-  #writeRecord(record: BuildHistoryRecord): void {
-    const path = join(this.#place(record.Ref), 'record');
-    writeFileSync(`${path}.new`, toBinary(BuildHistoryRecordSchema, record));
-    renameSync(`${path}.new`, path);
+  /** Throws where there is no such file. */
+  #read(ref: string, file: string): Buffer {
+    const bytes = this.#unwritten.get(ref)?.get(file);
+    return bytes ? Buffer.from(bytes) : readFileSync(join(this.#place(ref), file));
+  }
+
+  #write(ref: string, changed: Files): void {
+    const files: Files = new Map([...(this.#unwritten.get(ref) ?? []), ...changed]);
+    this.#unwritten.set(ref, files);
+    this.#written = this.#written.then(async () => {
+      // Meanwhile removed, written at the end of the engine, or to be written with what changed since.
+      if (this.#unwritten.get(ref) !== files) return;
+      const place = this.#place(ref);
+      try {
+        await mkdir(place, { recursive: true });
+        for (const [name, bytes] of files)
+          await writeFile(join(place, name === RECORD ? `${RECORD}.new` : name), bytes);
+        if (this.#unwritten.get(ref) === files) await rename(join(place, `${RECORD}.new`), join(place, RECORD));
+      } catch {
+        // A full disk costs the memory of a build, not the build.
+        if (this.#unwritten.get(ref) === files) this.#records.delete(ref);
+        await rm(place, { recursive: true, force: true }).catch(() => {});
+      }
+      if (this.#unwritten.get(ref) === files) this.#unwritten.delete(ref);
+    });
+  }
+
+  /** Writes what is not written yet: the engine ends. */
+  close(): void {
+    for (const [ref, files] of this.#unwritten) {
+      const place = this.#place(ref);
+      try {
+        mkdirSync(place, { recursive: true });
+        for (const [name, bytes] of files) writeFileSync(join(place, name === RECORD ? `${RECORD}.new` : name), bytes);
+        renameSync(join(place, `${RECORD}.new`), join(place, RECORD));
+      } catch {
+        rmSync(place, { recursive: true, force: true });
+      }
+    }
+    this.#unwritten.clear();
   }
 
   #remove(record: BuildHistoryRecord): void {
     this.#records.delete(record.Ref);
-    rmSync(this.#place(record.Ref), { recursive: true, force: true });
+    this.#unwritten.delete(record.Ref);
+    this.#written = this.#written.then(async () => {
+      // One of the same name may have been built since.
+      if (!this.#records.has(record.Ref)) await rm(this.#place(record.Ref), { recursive: true, force: true });
+    });
     this.#publish(BuildHistoryEventType.DELETED, record);
   }
 
@@ -281,8 +325,7 @@ function encodeLog(entries: readonly StatusResponse[]): Buffer {
   return Buffer.concat(pieces);
 }
 
-function* readLog(path: string): Generator<StatusResponse> {
-  const bytes = readFileSync(path);
+function* readLog(bytes: Buffer): Generator<StatusResponse> {
   for (let at = 0; at + 4 <= bytes.length;) {
     const length = bytes.readUInt32LE(at);
     yield fromBinary(StatusResponseSchema, bytes.subarray(at + 4, at + 4 + length));
