@@ -68,6 +68,27 @@ test('a list that is not known is read, and content that comes with its end is n
   }
 });
 
+test('a long list is read in a thread, to the same entries', async () => {
+  const many = Array.from({ length: 2000 }, (_, n) =>
+    packet({ stat: { path: `file-${n}`, mode: 0o644, size: BigInt(n), modTime: 1n } }),
+  );
+  const { files } = source(Buffer.concat([...many, END]), 10_000);
+  await files.listed(undefined);
+  const text = Buffer.concat(await Array.fromAsync(files.manifest(undefined))).toString();
+  const manifest = JSON.parse(text) as readonly (readonly [string, number, number])[];
+  assert.equal(manifest.length, 2000);
+  assert.deepEqual(manifest[1999]!.slice(0, 3), ['file-1999', 0o100644, 1999]);
+  await files.close();
+});
+
+test('what is no list is an error, and the client is told', async () => {
+  const { files, calls } = source(Buffer.concat([frame(Buffer.from([0x12, 0x7f, 1])), END]), 100);
+  await files.listed(undefined);
+  await assert.rejects(Array.fromAsync(files.manifest(undefined)), /not a list of files/);
+  await files.close();
+  assert.deepEqual(calls, ['cancel']);
+});
+
 test('a list that breaks off is an error, and the client is told', async () => {
   const { files, calls } = source(Buffer.concat(LIST), 10);
   await assert.rejects(files.listed(undefined), /ended the list of files in the middle/);

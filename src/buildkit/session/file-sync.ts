@@ -8,7 +8,7 @@ import type { RawCall } from '../grpc/client.ts';
 import { Deframer } from '../grpc/frames.ts';
 import { type Packet, Packet_PacketType, PacketSchema } from '../protocol/files_pb.ts';
 import { contentFrames, type WantedFile } from './file-content.ts';
-import type { Listing } from './file-list.worker.ts';
+import { type Listing, ListReader } from './file-list.ts';
 
 export interface FileSyncOptions {
   /** As the client calls the directory. */
@@ -30,6 +30,9 @@ const threads = new WorkerThreads('buildkit/session/file-list');
 
 /** A list is kept up to here until its digest is known; a longer one is read as it comes. */
 const MAX_KEPT = 32 << 20;
+
+/** A list up to here is read at once: a few hundred files, which take less time than to wake a thread. */
+const SHORT = 32 << 10;
 
 /**
  * A directory of a client, by the file transfer of BuildKit's session: the client lists what is there, is asked for what
@@ -65,6 +68,15 @@ export class FileSyncSource implements ClientDirectorySource {
 
   async *manifest(signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     const transfer = this.#transfer!;
+    transfer.whole = false;
+    const short = transfer.shortList();
+    if (short) {
+      const reader = new ListReader();
+      yield Buffer.from(`[${reader.read(short)}]`);
+      transfer.listing = reader.listing;
+      transfer.whole = true;
+      return;
+    }
     const job = threads.stream({
       job: 'list',
       parameters: undefined,
@@ -147,6 +159,15 @@ export class Transfer {
       this.#kept.push(frames);
     }
     return undefined;
+  }
+
+  /** All frames of a list that is not long; undefined for others. Given once, instead of `list`. */
+  shortList(): Buffer | undefined {
+    const size = this.#kept.reduce((sum, { length }) => sum + length, 0);
+    if (!this.#listEnded || size > SHORT) return undefined;
+    const frames = Buffer.concat(this.#kept);
+    this.#kept = [];
+    return frames;
   }
 
   /** The frames of the list, up to the empty one that ends it. Given once. */
