@@ -103,7 +103,7 @@ async function bundle(input: Record<string, string>, output: OutputOptions, plug
 
 await mkdir(staging, { recursive: true });
 // Of the npm package the node is its user's, and not known.
-if (!plain && makeSnapshots(process.execPath, join(staging, 'cli'))) {
+if (!plain && (await makeSnapshots(process.execPath, join(staging, 'cli')))) {
   // The launcher starts from them where its node is this very file. A link: a file that takes its place is another.
   await link(process.execPath, join(staging, 'cli/node')).catch(() => {});
 }

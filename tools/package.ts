@@ -93,7 +93,7 @@ try {
   spawnSync('strip', ['--strip-unneeded', join(tree, 'node')], { stdio: 'ignore' }); // where there are binutils: 15 MB less
   cpSync(join(root, 'tools/launcher-packaged.sh'), join(tree, 'gantry'));
   for (const name of ['node', 'gantry']) chmodSync(join(tree, name), 0o755);
-  if (!makeSnapshots(join(tree, 'node'), join(tree, 'dist/cli'))) throw new Error('no snapshot could be made');
+  if (!(await makeSnapshots(join(tree, 'node'), join(tree, 'dist/cli')))) throw new Error('no snapshot could be made');
 
   // 3. one file
   const archive = join(work, 'tree.tar.gz');

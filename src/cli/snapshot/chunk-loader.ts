@@ -72,13 +72,17 @@ function read(file: string): Body {
   return compileFunction(fs.readFileSync(file, 'utf8'), PARAMETERS, { filename: file }) as unknown as Body;
 }
 
-/** Files of the bundle as one script, which gives their bodies. */
+/**
+ * Files of the bundle as one script, which gives their bodies. In ASCII: one character beyond Latin-1 would make each of
+ * the others take two bytes, and all of them are read at each start.
+ */
 export function joinChunks(directory: string, names: readonly string[]): string {
   const parts = names.map((name) => {
     const source = fs.readFileSync(join(directory, name), 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '');
     return `${JSON.stringify(name)}(${PARAMETERS.join(', ')}) {${source}\n}`;
   });
-  return `({${parts.join(',\n')}})`;
+  const escaped = (text: string): string => `\\u${text.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return `({${parts.join(',\n')}})`.replace(/[\u0080-\uffff]/g, escaped);
 }
 
 export interface Joined {
@@ -89,7 +93,7 @@ export interface Joined {
 /** The script of `joinChunks` in a file, with what the compiler left beside it. */
 export function loadJoined(file: string): Joined {
   const cache = `${file}.cache`;
-  const script = new Script(fs.readFileSync(file, 'utf8'), {
+  const script = new Script(fs.readFileSync(file, 'latin1'), {
     filename: file,
     ...(fs.existsSync(cache) ? { cachedData: fs.readFileSync(cache) } : {}),
   });
