@@ -6,16 +6,17 @@
  * Two images are made of this machine's own files on each engine: six layers of some 95 MB compressed, and one layer of
  * 1 GiB; anew for each round, so that nothing of an earlier push is kept. The docker CLI is the client for all; skopeo,
  * where it is there, copies the same image out of the registry and back into it. BENCH=part,part picks items by name;
- * `--skip-large` leaves the 1 GiB out. `--memory=PID` also pushes and pulls a layer of 4 GiB (or `--memory-gib=N`) that does
- * not compress with the first engine, whose process that is, and prints the most memory it had (all
- * that is resident, and how much of that are pages of node and of libraries, which processes share). Each network namespace with an engine gets a registry of its own, at the same address.
+ * `--skip-large` leaves the 1 GiB out. Where BENCH_ENGINE_PID names the file with the first engine's process id, or with
+ * `--memory=PID`, that also pushes and pulls a layer of 4 GiB (or `--memory-gib=N`) that does not compress, and the most memory
+ * that it had is recorded (all that is resident; how much of that are pages of node and of libraries, which processes
+ * share, is printed). Each network namespace with an engine gets a registry of its own, at the same address.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { compare, type Item, type Peer, readPeers, timed } from './measure.ts';
+import { compare, type Item, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
 
 const words = process.argv.slice(2);
 const peers = readPeers(words.filter((word) => !word.startsWith('--')));
@@ -129,17 +130,27 @@ function skopeo(name: string): void {
   console.log(`skopeo ${name}: to a directory, not unpacked, ${pull.toFixed(0)} ms; from there ${push.toFixed(0)} ms`);
 }
 
-/** Most resident memory of a process since the last call, and what of it are files' pages now. */
-function peakMemory(pid: string): string {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  writeFileSync(`/proc/${pid}/clear_refs`, '5');
-  const [peak, files] = ['VmHWM', 'RssFile'].map((name) =>
-    Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]) / 1024),
-  );
-  return `${peak} MiB (${files} of files)`;
+/** Most that is aimed at, in MiB. */
+const MEMORY_LIMIT = 150;
+
+interface Memory {
+  /** MiB, all that is resident. */
+  readonly peak: number;
+  /** MiB of it that are pages of files. */
+  readonly files: number;
 }
 
-async function measureMemory(peer: Peer, pid: string, gib: number): Promise<void> {
+/** Most resident memory of a process since the last call. */
+function peakMemory(pid: number): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  const [peak = NaN, files = NaN] = ['VmHWM', 'RssFile'].map(
+    (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]) / 1024,
+  );
+  return { peak, files };
+}
+
+async function measureMemory(peer: Peer, pid: number, gib: number): Promise<void> {
   const context = join(root, 'huge');
   mkdirSync(context);
   execFileSync('sh', [
@@ -162,7 +173,16 @@ async function measureMemory(peer: Peer, pid: string, gib: number): Promise<void
   await timed(peer, `docker pull -q ${image}`);
   const pull = peakMemory(pid);
   await timed(peer, `docker rmi -f ${image}`);
-  console.log(`memory of ${peer.name}, ${gib} GiB: before ${idle}, push at most ${push}, pull at most ${pull}`);
+  for (const [work, { peak, files }] of Object.entries({ push, pull })) {
+    record({
+      name: `most memory in a ${work} of a layer of ${gib} GiB`,
+      unit: 'MiB',
+      values: { [peer.name]: peak },
+      ours: peer.name,
+      limit: MEMORY_LIMIT,
+    });
+    console.log(`  ${files.toFixed(0)} MiB of it are files'; ${idle.peak.toFixed(0)} MiB before`);
+  }
 }
 
 const value = (flag: string): string | undefined => words.find((word) => word.startsWith(`--${flag}=`))?.split('=')[1];
@@ -178,8 +198,9 @@ try {
     await compare(peers, items('large', '1 GiB', 2).filter(pick), ours);
     if (!wanted) skopeo('large');
   }
-  const pid = value('memory');
-  if (pid !== undefined) await measureMemory(peers[0]!, pid, Number(value('memory-gib') ?? 4));
+  const pid = Number(value('memory')) || ownEnginePid();
+  const wantsMemory = value('memory') !== undefined || !wanted || wanted.some((part) => 'memory'.includes(part));
+  if (pid !== undefined && wantsMemory) await measureMemory(peers[0]!, pid, Number(value('memory-gib') ?? 4));
 } finally {
   for (const registry of registries) registry.kill('SIGKILL');
   rmSync(root, { recursive: true, force: true });
