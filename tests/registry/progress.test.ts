@@ -133,7 +133,7 @@ describe('progress', { skip: process.getuid?.() !== 0 && 'needs root, for an eng
         if (isEnough()) {
           clearInterval(timer);
           request.resume();
-        } else request.read(PIECE) ?? request.read();
+        } else void (request.read(PIECE) ?? request.read());
       }, PIECE_MS);
       request.once('end', () => {
         clearInterval(timer);

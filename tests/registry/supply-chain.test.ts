@@ -176,6 +176,35 @@ describe('where images come from', { skip, concurrency: 1 }, () => {
     await setPolicy({});
   });
 
+  test('what comes from another registry is not pulled, run nor built upon, and a build needs digests too', async () => {
+    const digest = await publish(`${name}:elsewhere`, 'elsewhere');
+    await ok('pull', `${name}:elsewhere`);
+    const build = async (from: string): Promise<{ code: number | null; said: string }> => {
+      await writeFile(join(directory, 'Dockerfile'), `FROM ${from}\nLABEL a=b\n`);
+      const words = ['-q', '--no-cache', '-t', 'made', '-f', join(directory, 'Dockerfile'), directory];
+      const { code, stdout, stderr } = await gantry('build', ...words);
+      return { code, said: `${stdout}${stderr}` };
+    };
+    await setPolicy({ registries: ['registry.example.com'] });
+    const words = /refused by the image policy .* comes from none of the registries registry\.example\.com/;
+    const pulled = await gantry('pull', `${name}:elsewhere`);
+    assert.deepEqual([pulled.code, words.test(pulled.stderr)], [1, true], pulled.stderr);
+    const ran = await gantry('run', '--rm', '--network', 'none', `${name}:elsewhere`, 'true');
+    assert.deepEqual([ran.code, words.test(ran.stderr)], [125, true], ran.stderr);
+    const built = await build(`${name}:elsewhere`);
+    assert.deepEqual([built.code, words.test(built.said)], [1, true], built.said);
+
+    await setPolicy({ registries: [`${registry.host}/team`], requireDigest: true });
+    const pin = new RegExp(`must be named by its digest: ${name}:elsewhere@${digest}`);
+    const unpinned = await build(`${name}:elsewhere`);
+    assert.deepEqual([unpinned.code, pin.test(unpinned.said)], [1, true], unpinned.said);
+    await ok('pull', `${name}@${digest}`);
+    assert.equal((await build(`${name}@${digest}`)).code, 0);
+    await ok('run', '--rm', '--network', 'none', `${name}@${digest}`, 'true');
+    await setPolicy({});
+    await ok('rmi', '-f', 'made', `${name}:elsewhere`);
+  });
+
   test('a key that is not there, is locked or of another kind is refused with what to do', async () => {
     const sign = (...words: string[]): Promise<Said> => gantry('trust', 'sign', ...words);
     assert.match((await sign(`${name}:1`)).stderr, /name the private key: --key FILE/);
