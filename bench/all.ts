@@ -28,6 +28,7 @@ const PARTS: Readonly<Record<string, { engines: boolean }>> = {
   build: { engines: true },
   'build-buildx': { engines: true },
   compose: { engines: true },
+  scan: { engines: true },
 };
 
 const here = import.meta.dirname;

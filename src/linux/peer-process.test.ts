@@ -9,6 +9,9 @@ test('command lines as they were typed', () => {
     'gantry rm -f x',
   );
   assert.equal(shownCommand(['node', '/lib/node_modules/gantry/bin/gantry.mjs', 'ps']), 'gantry ps');
+  assert.equal(shownCommand(['node', '--', '/opt/gantry/dist/cli/main.cjs', 'run', '--', 'x']), 'gantry run -- x');
+  const snapshot = ['node', '--no-sparkplug', '--snapshot-blob', '/opt/gantry/dist/cli/command.blob'];
+  assert.equal(shownCommand([...snapshot, '--', 'run', '-d', 'x', '']), 'gantry run -d x');
   assert.equal(shownCommand(['node', 'app.js', '/src/cli/main.ts']), 'node app.js /src/cli/main.ts');
   assert.equal(shownCommand(['']), undefined);
   assert.equal(shownCommand(['sh', 'x'.repeat(300)])?.length, 201);

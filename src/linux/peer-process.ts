@@ -37,12 +37,16 @@ function commandOf(pid: number): string | undefined {
   }
 }
 
-/** `gantry run …`: a command line as it was typed, without where its program lies. Our own is a file that Node runs. */
+/**
+ * `gantry run …`: a command line as it was typed, without where its program lies. Our own is a file that Node runs, or a
+ * snapshot that it starts from.
+ */
 export function shownCommand(words: readonly string[]): string | undefined {
   const [program = '', ...rest] = words;
-  const own = rest.findIndex((word) => /(?:\/cli\/main\.[jt]s|\/bin\/gantry\.mjs)$/.test(word));
+  const own = rest.findIndex((word) => /(?:\/cli\/main\.c?[jt]s|\/cli\/command\.blob|\/bin\/gantry\.mjs)$/.test(word));
   const isOwn = basename(program) === 'node' && own >= 0 && rest.slice(0, own).every((word) => word.startsWith('-'));
-  const typed = isOwn ? ['gantry', ...rest.slice(own + 1)] : [basename(program), ...rest];
+  const separated = isOwn && rest[own]!.endsWith('.blob') && rest[own + 1] === '--';
+  const typed = isOwn ? ['gantry', ...rest.slice(own + (separated ? 2 : 1))] : [basename(program), ...rest];
   const text = typed.join(' ').trim();
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text || undefined;
 }
