@@ -1,7 +1,7 @@
 /** Labs that need no image but the built-in busybox, run on a real engine: they do what they say. `npm run test:labs` runs all. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,7 +10,11 @@ import { DaemonProcess } from '../support/daemon-process.ts';
 import { leftBehind } from '../support/leak-check.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-labs-'));
-const daemon = new DaemonProcess({ directory });
+const hosts = join(directory, 'hosts');
+mkdirSync(join(hosts, 'docker.io'), { recursive: true });
+// Nobody answers for Docker Hub, whatever this machine reaches.
+writeFileSync(join(hosts, 'docker.io/hosts.toml'), 'server = "http://127.0.0.1:9"\n');
+const daemon = new DaemonProcess({ directory, args: ['--registry-config-dir', hosts] });
 
 interface Ended {
   readonly code: number | null;
@@ -55,6 +59,16 @@ for (const lab of ['build-time-and-run-time', 'copy-paths', 'private-registry', 
 test('nothing of a lab stays: no container, no image but the built-in one', async () => {
   assert.equal((await gantry('ps', '-aq')).stdout, '');
   assert.equal((await gantry('images', '--format', '{{.Repository}}')).stdout, 'busybox\n');
+});
+
+test('a lab whose images cannot be had says so at once, and what to do', async () => {
+  const { code, stdout, stderr } = await gantry('labs', 'run', '--yes', 'nginx');
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^lab 2 needs the image nginx:1\.23, which is not here and cannot be had: .+\n.*labs\/hub\/up makes/m,
+  );
+  assert.equal(stdout, '');
 });
 
 test('a lab that is not there', async () => {

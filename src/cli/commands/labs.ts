@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { errorMessage } from '../../base/errors.ts';
 import type { Cli } from '../cli.ts';
 import { command, CommandError } from '../command.ts';
 import { bool } from '../flag.ts';
 import { type Lab, parseLab } from '../labs/lab.ts';
 import { runLab } from '../labs/run-lab.ts';
-import { layOut } from '../output/table.ts';
+import { fitRows, layOut } from '../output/table.ts';
 
 export const labs = command({
   usage: '[ls]\nrun [OPTIONS] LAB...\nshow LAB',
@@ -34,15 +35,12 @@ gantry labs run --yes 1 2   # without stopping; fails when something is not as t
     const all = readLabs(join(cli.self.home, 'labs'));
     const [verb = 'ls', ...names] = args;
     if (verb === 'ls' && names.length === 0) {
-      cli.io.stdout.write(
-        layOut(
-          [
-            ['LAB', 'NAME', 'ABOUT', 'IMAGES'],
-            ...all.map((lab) => [lab.number, lab.name, lab.title, lab.images.join(' ')]),
-          ],
-          3,
-        ),
-      );
+      const rows = [
+        ['LAB', 'NAME', 'ABOUT', 'IMAGES'],
+        ...all.map((lab) => [lab.number, lab.name, lab.title, lab.images.join(' ')]),
+      ];
+      const { stdout } = cli.io;
+      stdout.write(layOut(stdout.isTTY ? fitRows(rows, stdout.columns, new Set([0, 1])) : rows, 3));
       cli.print('\nRun one: gantry labs run 1');
       return 0;
     }
@@ -80,8 +78,26 @@ function show(cli: Cli, lab: Lab): void {
   }
 }
 
+/** What the engine makes by itself. */
+const BUILT_IN = /^(?:busybox|hello-gantry)(?:$|:)/;
+
+/** An image that can be had from nowhere is told before the lab begins: one command after the other would fail. */
+async function needImages(cli: Cli, lab: Lab): Promise<void> {
+  const { images } = await cli.client();
+  for (const name of lab.images.filter((image) => !BUILT_IN.test(image))) {
+    try {
+      await images.inspect(name).catch(() => images.distribution(name, {}));
+    } catch (error) {
+      throw new CommandError(
+        `lab ${Number(lab.number)} needs the image ${name}, which is not here and cannot be had: ${errorMessage(error)}
+Where Docker Hub cannot be reached, ${join(cli.self.home, 'labs/hub/up')} makes stand-ins on this machine.`,
+      );
+    }
+  }
+}
+
 async function walk(cli: Cli, lab: Lab, yes: boolean): Promise<void> {
-  await cli.client(); // an engine that does not answer is told here, once
+  await needImages(cli, lab);
   cli.print(`\nLab ${Number(lab.number)}: ${lab.title}\n`);
   const interactive = cli.io.stdinIsTTY && !yes;
   const lines = interactive ? createInterface({ input: cli.io.stdin(), output: process.stdout }) : undefined;

@@ -60,6 +60,13 @@ test('tables fit the terminal: wide columns are cut, names and ids never', () =>
     /^0123456789ab +"\/docke… +0\.0\.0\.0… +a-name-that-is-rather-long$/,
     'what cannot fit is not cut to nothing',
   );
+  const states = [
+    ['ID', 'PORTS', 'STATUS'],
+    ['0123456789ab', '0.0.0.0:80->80/tcp', 'Exited (137) 2 minutes ago'],
+  ];
+  const cut = (width: number): string => fitRows(states, width, new Set([0]), new Set([2]))[1]!.join('|');
+  assert.equal(cut(60), '0123456789ab|0.0.0.0:80->80/…|Exited (137) 2 minutes ago');
+  assert.equal(cut(42), '0123456789ab|0.0.0.0…|Exited (137) 2 …', 'states only when nothing else is left');
   assert.deepEqual(fitRows([], 80, new Set()), []);
 });
 

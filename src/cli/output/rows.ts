@@ -24,7 +24,9 @@ export interface RowFormat {
   readonly whole?: readonly string[];
 }
 
-const ALWAYS_WHOLE = ['ID', 'Name', 'Names', 'Tag', 'Status', 'State', 'Size'];
+const ALWAYS_WHOLE = ['ID', 'Name', 'Names', 'Tag', 'State', 'Size'];
+/** Cut before a line is broken, but after everything else: what counts stands at their beginning. */
+const CUT_LAST = ['Status'];
 
 function wholeColumns({ columns, whole = [] }: RowFormat): ReadonlySet<number> {
   return new Set(columns.flatMap((name, at) => (whole.includes(name) || ALWAYS_WHOLE.includes(name) ? [at] : [])));
@@ -56,7 +58,8 @@ export function formatRows(
   if (template === '' || template === 'table') {
     const head = format.columns.map((name) => format.headers[name] ?? name.toUpperCase());
     const cells = [head, ...safe.map((row) => format.columns.map((name) => valueOf(row, name)))];
-    return layOut(options.width === undefined ? cells : fitRows(cells, options.width, wholeColumns(format)));
+    const last = new Set(format.columns.flatMap((name, at) => (CUT_LAST.includes(name) ? [at] : [])));
+    return layOut(options.width === undefined ? cells : fitRows(cells, options.width, wholeColumns(format), last));
   }
   const table = /^table\s/.test(template);
   const source = unescapeTemplate(table ? template.slice(6).trim() : template);

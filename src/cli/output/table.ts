@@ -18,25 +18,31 @@ export function layOut(rows: readonly (readonly string[])[], minWidth = 10, padd
 
 /** Columns are not made narrower than this, or than what stands above them. */
 const NARROWEST = 8;
+/** `Exited (137) 2 …` */
+const NARROWEST_LAST = 16;
 
 /**
  * Rows, the head first, whose lines fit into `width` characters: the widest columns are cut, again and again, except those
- * in `whole` (names, ids, states: what people copy or look for). What still does not fit stays as it is.
+ * in `whole` (names, ids: what people copy or look for), and those in `last` when nothing else is left to cut. What still
+ * does not fit stays as it is.
  */
 export function fitRows(
   rows: readonly (readonly string[])[],
   width: number,
   whole: ReadonlySet<number>,
+  last: ReadonlySet<number> = new Set(),
 ): readonly (readonly string[])[] {
   const head = rows[0] ?? [];
   const widths = head.map((_, column) => Math.max(...rows.map((row) => placesOf(row[column] ?? ''))));
-  const least = head.map((title) => Math.max(NARROWEST, placesOf(title)));
+  const least = head.map((title, at) => Math.max(last.has(at) ? NARROWEST_LAST : NARROWEST, placesOf(title)));
   const padding = 3;
   const total = (): number =>
     widths.reduce((sum, each, at) => sum + (at < widths.length - 1 ? Math.max(each, 10 - padding) + padding : each), 0);
   const cut = new Set<number>();
   for (let over = total() - width; over > 0; over = total() - width) {
-    const candidates = widths.flatMap((each, at) => (whole.has(at) || each <= least[at]! ? [] : [at]));
+    const free = widths.flatMap((each, at) => (whole.has(at) || each <= least[at]! ? [] : [at]));
+    const first = free.filter((at) => !last.has(at));
+    const candidates = first.length > 0 ? first : free;
     if (candidates.length === 0) break;
     const widest = candidates.reduce((best, at) => (widths[at]! > widths[best]! ? at : best));
     const second = Math.max(...candidates.filter((at) => at !== widest).map((at) => widths[at]!), 0);
