@@ -40,7 +40,7 @@ gantry labs run --yes 1 2   # without stopping; fails when something is not as t
         ...all.map((lab) => [lab.number, lab.name, lab.title, lab.images.join(' ')]),
       ];
       const { stdout } = cli.io;
-      stdout.write(layOut(stdout.isTTY ? fitRows(rows, stdout.columns, new Set([0, 1])) : rows, 3));
+      stdout.write(layOut(stdout.isTTY ? fitRows(rows, stdout.columns, new Set([0, 1]), new Set([2])) : rows, 3));
       cli.print('\nRun one: gantry labs run 1');
       return 0;
     }
