@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OciSpec } from '../../src/runtime/spec/oci-spec.ts';
 import { leftovers, TaskHost } from '../support/task-host.ts';
 
@@ -84,12 +85,15 @@ test('crun: a compiled seccomp filter is kept, and confines as the first did', a
 
 for (const runtime of ['crun', 'runc']) {
   test(`${runtime}: paused, resumed, limited, its processes counted`, async () => {
-    const id = `verbs-${runtime}`;
+    // of this process alone: what is frozen in the cgroup of another would stop both
+    const id = `verbs-${runtime}-${process.pid}`;
     const task = await runner.start(host.request(id, ['sh', '-c', 'sleep 1000 & wait'], { runtime }));
-    while ((await task.processes()).length < 2);
+    while ((await task.processes()).length < 2) await sleep(10);
     const cgroup = (controller: string, file: string): string =>
       readFileSync(`/sys/fs/cgroup/${controller}/gantry/${id}/${file}`, 'utf8').trim();
     await task.pause();
+    // the kernel stops them one after the other
+    while (cgroup('freezer', 'freezer.state') === 'FREEZING') await sleep(10);
     assert.equal(cgroup('freezer', 'freezer.state'), 'FROZEN');
     await task.resume();
     assert.equal(cgroup('freezer', 'freezer.state'), 'THAWED');
