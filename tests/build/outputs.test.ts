@@ -91,7 +91,7 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.equal(index.manifests[0]!.annotations?.['io.containerd.image.name'], 'docker.io/library/app:1');
     const written = JSON.parse(fs.readFileSync(metadata, 'utf8')) as Record<string, unknown>;
     assert.equal(written['containerimage.digest'], index.manifests[0]!.digest);
-    assert.equal(written['image.name'], 'app:1');
+    assert.equal(written['image.name'], 'docker.io/library/app:1');
     const blob = (digest: string): string => join(layout, 'blobs/sha256', digest.slice(7));
     const manifest = JSON.parse(fs.readFileSync(blob(index.manifests[0]!.digest), 'utf8')) as { layers: Descriptor[] };
     assert.deepEqual(

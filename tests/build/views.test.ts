@@ -72,10 +72,28 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     assert.match((await gantry('build', '--call', 'sing', folder)).stderr, /unknown call "sing"/);
   });
 
+  test('what goes wrong in an instruction is shown at its line; what cannot be written is said before', async () => {
+    const missing = context({ Dockerfile: 'FROM busybox\nENV A=1\nCOPY nothere /x\n' });
+    const copied = await gantry('build', missing);
+    assert.equal(copied.code, 1);
+    assert.match(copied.stdout, /Dockerfile:3\n-+\n[^]*>>> COPY nothere \/x\n-+\n/);
+    assert.match(copied.stderr, /stat nothere: file does not exist/);
+    for (const flag of ['--iidfile', '--metadata-file']) {
+      const unwritable = await gantry('build', flag, '/nosuch/file', missing);
+      assert.equal(unwritable.code, 1);
+      assert.match(unwritable.stderr, /cannot write \/nosuch\/file: there is no directory \/nosuch/);
+      assert.equal(unwritable.stdout, '');
+    }
+    assert.match((await gantry('build', '--add-host', 'bad', missing)).stderr, /bad format for add-host: "bad"/);
+    const unnamed = await gantry('build', '--call', 'targets', missing);
+    assert.match(unnamed.stdout, /^\(default\) {2,}$/m);
+  });
+
   test('--check knows what the context holds', async () => {
     const dockerfile = 'FROM busybox:1\nWORKDIR /app\nCOPY . .\nCMD ["sh", "strat.sh"]\n';
     const folder = context({ Dockerfile: dockerfile, 'start.sh': 'echo', '.dockerignore': 'secret' });
     const found = await gantry('build', '--check', folder);
+    assert.equal(found.code, 1);
     assert.match(found.stdout, /^WARNING: MissingCommandFile\nCMD runs "strat\.sh", which no instruction brings/);
     assert.match(found.stdout, /Dockerfile:4\n-+\n[^]*>>> CMD \["sh", "strat\.sh"\]/);
     fs.writeFileSync(join(folder, 'Dockerfile'), dockerfile.replace('strat', 'start'));

@@ -181,7 +181,7 @@ function parseStream(text: string): string {
 }
 
 /** `host:ip` or `host=ip`; the engine knows `host-gateway`. */
-function parseExtraHost(text: string): string {
+export function parseExtraHost(text: string): string {
   const cut = /^([^=:]+)[=:](.*)$/s.exec(text);
   if (!cut || cut[2] === '') throw new Error(`bad format for add-host: ${JSON.stringify(text)}`);
   const address = cut[2]!.replace(/^\[(.*)\]$/, '$1');

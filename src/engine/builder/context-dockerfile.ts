@@ -4,7 +4,7 @@ import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
-import { BuildStepFailed } from './stages/failed-step.ts';
+import { BuildStepFailed, lineOf } from './stages/failed-step.ts';
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
 
@@ -83,7 +83,13 @@ export async function withExcerpt<T>(
     if (error instanceof BuildStepFailed && error.lines)
       error.excerpt ??= sourceExcerpt(file.name, file.text, error.lines);
     const line = Number(/^dockerfile (?:parse error on )?line (\d+)/.exec(errorMessage(error))?.[1]);
-    if (!(error instanceof EngineError) || Number.isNaN(line)) throw error;
+    if (!(error instanceof EngineError)) throw error;
+    if (Number.isNaN(line)) {
+      const noted = lineOf(error);
+      if (noted !== undefined && !(error instanceof BuildStepFailed))
+        Object.assign(error, { excerpt: sourceExcerpt(file.name, file.text, { start: noted, end: noted }) });
+      throw error;
+    }
     const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });
     throw new EngineError(error.code, `${error.message}\n${excerpt}`.trimEnd(), { cause: error });
   }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { BuildInputNotice, BuildOutputNotice } from '../../../api/gantry.ts';
 import type { Client } from '../../../client/client.ts';
 import type { CacheFlags } from '../../options/build-cache.ts';
@@ -84,8 +84,16 @@ function notAsked(): CommandError {
   return new CommandError('the engine sends or wants a file that is no part of this build');
 }
 
-/** Refuses what could not be written, before anything is built. */
-export function checkDestinations(cli: Cli, outputs: readonly BuildOutputFlag[]): void {
+/** Refuses what could not be written, before anything is built: outputs, and files that tell of the result. */
+export function checkDestinations(cli: Cli, outputs: readonly BuildOutputFlag[], files: readonly string[] = []): void {
+  for (const file of files) {
+    if (file === '') continue;
+    const directory = dirname(file);
+    if (fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw new CommandError(`cannot write ${file}: there is no directory ${directory}`);
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
+      throw new CommandError(`cannot write ${file}: it is a directory`);
+  }
   const streams = outputs.filter(({ dest }) => dest === '-');
   if (streams.length > 1) throw new CommandError('only one output can go to stdout');
   if (streams.length > 0 && cli.io.stdout.isTTY)

@@ -20,6 +20,7 @@ import { checkSecret, parseSecret, parseSsh, readSecret, SshAgents } from '../..
 import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
 import { imagesOfDockerfile } from '../../lock/sources.ts';
 import { toRecord } from '../../options/environment.ts';
+import { parseExtraHost } from '../../options/container-flags.ts';
 import { parseUlimit } from '../../options/resource.ts';
 import { readStream } from '../../output/file.ts';
 import { showProgress } from '../../output/progress.ts';
@@ -42,7 +43,7 @@ gantry build --secret id=npm,src=$HOME/.npmrc .
 gantry build --ssh default .`,
   flags: {
     annotation: list('Add annotation to the image'),
-    'add-host': list('Add a custom host-to-IP mapping ("host:ip")'),
+    'add-host': each('list', 'Add a custom host-to-IP mapping ("host:ip")', parseExtraHost),
     attest: list('Attestation parameters (format: "type=sbom", "type=provenance,mode=max")'),
     allow: strings('Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
     'build-arg': list('Set build-time variables'),
@@ -138,7 +139,7 @@ gantry build --ssh default .`,
       redrawn && !quiet && !flags.explain
         ? new StepRows({ io: cli.io, output: screen, colour: screen.isTTY && !cli.env['NO_COLOR'] })
         : undefined;
-    checkDestinations(cli, outputs);
+    checkDestinations(cli, outputs, [flags.iidfile, flags['metadata-file']]);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
     for (const secret of secrets) checkSecret(secret);
     const engineSecrets = secrets.flatMap((secret) => ('engine' in secret ? [secret] : []));

@@ -44,16 +44,17 @@ export async function runCall(
       query: { ...query, names: context.complete || undefined },
       context: context.tar,
     });
+    // As buildx: for scripts whatever is found is a failure.
+    const code = found.Fails || found.Warnings.length > 0 ? 1 : 0;
     if (json) {
       cli.print(JSON.stringify(found, null, 2));
-      return found.Fails ? 1 : 0;
+      return code;
     }
-    const { Warnings, Fails } = found;
+    const { Warnings } = found;
     for (const { Rule, Message, Excerpt } of Warnings) cli.print(`WARNING: ${Rule}\n${Message}\n${Excerpt}`);
     const count = Warnings.length === 1 ? '1 warning has been found!' : `${Warnings.length} warnings have been found!`;
     cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
-    // As BuildKit: warnings are a failure for scripts only where the file says so.
-    return Fails ? 1 : 0;
+    return code;
   }
   const description = await client.builder.describe({
     query: { ...query, target: target || undefined, buildargs: JSON.stringify(buildArgs) },
@@ -67,7 +68,7 @@ export async function runCall(
 
 function targetsText({ Targets }: BuildDescriptionDocument): string {
   const rows = Targets.map(({ Name, Description, Default }) => [
-    Default && Name !== 'default' ? `${Name} (default)` : Name,
+    Default ? (Name === 'default' ? '(default)' : `${Name} (default)`) : Name,
     Description,
   ]);
   return layOut([['TARGET', 'DESCRIPTION'], ...rows]);

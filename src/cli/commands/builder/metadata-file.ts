@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { canonicalName as canonical, parseReference, withDefaultTag } from '../../../oci/reference.ts';
 
 export interface ResultDescriptor {
   readonly mediaType: string;
@@ -23,10 +24,15 @@ export function writeMetadata(
     ...more,
     ...(id !== '' && { 'containerimage.config.digest': id }),
     ...(descriptor && { 'containerimage.descriptor': descriptor, 'containerimage.digest': descriptor.digest }),
-    ...(names.length > 0 && { 'image.name': names.join(',') }),
+    ...(names.length > 0 && { 'image.name': names.map(canonicalName).join(',') }),
   };
   const sorted = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)));
   const aside = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   fs.writeFileSync(aside, `${JSON.stringify(sorted, null, 2)}\n`);
   fs.renameSync(aside, path);
+}
+
+/** `docker.io/library/app:latest` of `app`. */
+function canonicalName(name: string): string {
+  return canonical(withDefaultTag(parseReference(name)));
 }

@@ -17,3 +17,14 @@ export class BuildStepFailed extends EngineError {
     this.lines = lines;
   }
 }
+
+const lines = new WeakMap<object, number>();
+
+/** Remembers which line of the Dockerfile an error came from: the first that is said. */
+export function noteLine(error: unknown, line: number): void {
+  if (error instanceof EngineError && error.code !== 'cancelled' && !lines.has(error)) lines.set(error, line);
+}
+
+export function lineOf(error: unknown): number | undefined {
+  return error instanceof EngineError ? lines.get(error) : undefined;
+}

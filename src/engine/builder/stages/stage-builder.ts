@@ -11,7 +11,7 @@ import { OrderedOutput } from '../ordered-output.ts';
 import type { SolvedBuild } from '../solved-build.ts';
 import { BaseImages } from './base-images.ts';
 import { CopyInstructions } from './copy-instructions.ts';
-import { BuildStepFailed } from './failed-step.ts';
+import { BuildStepFailed, noteLine } from './failed-step.ts';
 import { FilePlaces } from './file-places.ts';
 import { RunInstructions } from './run-instructions.ts';
 import { Solve } from './solve.ts';
@@ -159,6 +159,7 @@ export class StageBuilder {
 
   /** Once: a step may have told of its failure itself. */
   #failed(vertex: BuildVertex, error: unknown): void {
+    noteLine(error, vertex.line);
     if (!this.#told.has(vertex))
       this.#event({ type: 'failed', vertex, time: Date.now(), message: errorMessage(error) });
     this.#told.add(vertex);
