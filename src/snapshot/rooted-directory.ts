@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fchmodSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { ByteString } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
@@ -116,9 +116,15 @@ export class RootedDirectory implements Disposable {
   }
 }
 
-/** Makes a directory that a path needs and nobody described. */
+/** Makes a directory that a path needs and nobody described; what this process takes away from new files (umask) does not count. */
 export function makeImpliedDirectory(parent: number, name: ByteString): boolean {
   makeDirectoryAt(parent, name, 0o755);
+  const fd = openAt(parent, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(fd, 0o755);
+  } finally {
+    closeFd(fd);
+  }
   return true;
 }
 
