@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Client } from '../../src/client/client.ts';
+import { hostX86Level } from '../../src/linux/cpu-level.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { leftBehind } from '../support/leak-check.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
@@ -68,6 +69,34 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.match(piped.stderr, /^Step 1\/3/);
     assert.equal((await gantry('images', '-q')).stdout, '');
   });
+
+  const level = hostX86Level();
+  test(
+    'for a variant of this machine, which its processor has',
+    { skip: level < 2 && 'for an x86-64-v2' },
+    async () => {
+      assert.equal((await gantry('pull', 'busybox')).code, 0);
+      const own = join(directory, 'variant');
+      fs.mkdirSync(own);
+      fs.writeFileSync(
+        join(own, 'Dockerfile'),
+        'FROM busybox\nARG TARGETPLATFORM TARGETVARIANT\nRUN echo "$TARGETPLATFORM $TARGETVARIANT" >/for\n',
+      );
+      const built = await gantry('build', '-t', 'variant', '--platform', 'linux/amd64/v2', own);
+      assert.equal(built.code, 0, built.stderr);
+      const shown = await gantry('image', 'inspect', '-f', '{{.Architecture}} {{.Variant}}', 'variant');
+      assert.equal(shown.stdout, 'amd64 v2\n');
+      const ran = await gantry('run', '--rm', '--network', 'none', 'variant', 'cat', '/for');
+      assert.equal(ran.stdout, 'linux/amd64/v2 v2\n', ran.stderr);
+      const refused = await gantry('build', '--platform', 'linux/amd64/v9', own);
+      assert.equal(refused.code, 1);
+      assert.match(
+        refused.stderr,
+        /RUN for linux\/amd64\/v9 is not possible.*its processor runs linux\/amd64, linux\/amd64\/v2/,
+      );
+      assert.equal((await gantry('rmi', 'variant', 'busybox')).code, 0);
+    },
+  );
 
   test('archives: docker, which load takes, and an OCI layout, also as a directory', async () => {
     const tar = join(directory, 'docker.tar');

@@ -1,10 +1,9 @@
 import type { BuildPlan } from '../../build/plan.ts';
-import { formatPlatform, hostPlatform, parsePlatform } from '../../oci/platform.ts';
-import { checkEmulation } from './emulation.ts';
+import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+import { checkEmulation, runnableVariants } from './emulation.ts';
 
 /** Platforms whose programs steps can run here: this machine's, and those that it has an emulator for. */
 export function runnablePlatforms(): string[] {
-  const own = formatPlatform(hostPlatform());
   const others = FOREIGN.filter((platform) => {
     try {
       checkEmulation(platform);
@@ -13,7 +12,7 @@ export function runnablePlatforms(): string[] {
       return false;
     }
   });
-  return [...new Set([own, ...others])];
+  return [...new Set([...runnableVariants(), ...others])];
 }
 
 const FOREIGN = [
