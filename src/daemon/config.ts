@@ -8,6 +8,7 @@ import type { CommandLine } from './command-line.ts';
 import { parseJson } from './json/parse.ts';
 import { isLogLevel, type LogLevel } from './log.ts';
 import { parseHost, type ListenAddress } from './listen-address.ts';
+import { type Places, SYSTEM_PLACES } from './places.ts';
 import { type BuilderSettings, SETTING_NAMES, type SettingName, type Settings, settingsShape } from './settings.ts';
 
 /** Everything the daemon is told, from flags and file together. */
@@ -38,16 +39,12 @@ export interface TlsConfig {
   readonly clientCaFile: string | undefined;
 }
 
-const DEFAULT_CONFIG_FILE = '/etc/gantry/daemon.json';
-const DEFAULT_HOST = 'unix:///run/gantry/gantry.sock';
-const DEFAULT_TLS_DIRECTORY = '/etc/gantry/tls';
-
 /** Merges flags and settings file. Throws `invalid-argument`, in Docker's words where it has some. */
-export function loadConfig(commandLine: CommandLine): DaemonConfig {
-  const file = commandLine.configFile ?? DEFAULT_CONFIG_FILE;
+export function loadConfig(commandLine: CommandLine, places: Places = SYSTEM_PLACES): DaemonConfig {
+  const file = commandLine.configFile ?? places.configFile;
   const fromFile = readSettings(file, commandLine.configFile !== undefined);
   refuseConflicts(file, commandLine.settings, fromFile);
-  return daemonConfig({ ...fromFile, ...commandLine.settings });
+  return daemonConfig({ ...fromFile, ...commandLine.settings }, places);
 }
 
 /** The settings file; an absent one that was not asked for is empty. */
@@ -98,7 +95,7 @@ function unable(file: string, why: string, cause?: unknown): EngineError {
   return new EngineError('invalid-argument', `unable to configure the daemon with file ${file}: ${why}`, { cause });
 }
 
-function daemonConfig(settings: Settings): DaemonConfig {
+function daemonConfig(settings: Settings, places: Places): DaemonConfig {
   const level = settings.debug ? 'debug' : (settings['log-level'] ?? 'info');
   if (!isLogLevel(level)) throw new EngineError('invalid-argument', `invalid logging level: ${level}`);
   const format = settings['log-format'] ?? 'text';
@@ -111,18 +108,18 @@ function daemonConfig(settings: Settings): DaemonConfig {
       'live-restore cannot be false: containers always go on without the daemon',
     );
   }
-  const engine = engineOptions(settings, level === 'debug');
+  const engine = engineOptions(settings, level === 'debug', places);
   const { dataRoot, execRoot } = engineConfig(engine);
   return {
     engine,
     dataRoot,
     execRoot,
-    hosts: (settings.hosts?.length ? settings.hosts : [DEFAULT_HOST]).map((host) => parseHost(host)),
+    hosts: (settings.hosts?.length ? settings.hosts : ['unix://']).map((host) => parseHost(host, places.socket)),
     pidfile: settings.pidfile || undefined,
     group: settings.group,
     log: { level, format },
     shutdownSeconds: settings['shutdown-timeout'] ?? 2,
-    tls: tlsConfig(settings),
+    tls: tlsConfig(settings, places),
     registry: registryOptions(settings),
     allowPlainTcp: settings.tls === false && settings.tlsverify !== true,
     allowAnyTls: settings.tlsverify === false,
@@ -134,7 +131,7 @@ function registryOptions({ registry, 'registry-config': file }: Settings): Daemo
 }
 
 /** What is left out is the engine's to choose. */
-function engineOptions(settings: Settings, debug: boolean): EngineOptions {
+function engineOptions(settings: Settings, debug: boolean, places: Places): EngineOptions {
   const ipcMode = settings['default-ipc-mode'];
   if (ipcMode !== undefined && ipcMode !== 'private' && ipcMode !== 'shareable') {
     throw new EngineError('invalid-argument', `IPC mode "${ipcMode}" is not supported as default`);
@@ -147,8 +144,8 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     );
   }
   const options: { -readonly [K in keyof EngineOptions]: EngineOptions[K] | undefined } = {
-    dataRoot: settings['data-root'],
-    execRoot: settings['exec-root'] ?? (settings['data-root'] === undefined ? undefined : '/run/gantry'),
+    dataRoot: settings['data-root'] ?? places.dataRoot,
+    execRoot: settings['exec-root'] ?? places.execRoot,
     runtimes: mapValues(settings.runtimes, ({ path, runtimeArgs }) => ({
       path,
       ...(runtimeArgs ? { args: runtimeArgs } : {}),
@@ -185,10 +182,10 @@ function engineOptions(settings: Settings, debug: boolean): EngineOptions {
     usernsRemap: settings['userns-remap'] || undefined,
     insecureRegistries: settings['insecure-registries'],
     registryMirrors: settings['registry-mirrors'],
-    imagePolicy: settings['image-policy'],
+    imagePolicy: settings['image-policy'] ?? places.imagePolicy,
     registryMinRate: countSetting('registry-min-rate', settings['registry-min-rate']),
     registryStallMs: secondsSetting('registry-stall-timeout', settings['registry-stall-timeout']),
-    registryConfigDirectories: settings['registry-config-dirs'],
+    registryConfigDirectories: settings['registry-config-dirs'] ?? places.registryConfigDirectories,
     deviceDirectories: settings['cdi-spec-dirs'],
     debug,
   };
@@ -221,10 +218,10 @@ function bridgeOptions(settings: Settings): EngineOptions['bridge'] {
   };
 }
 
-function tlsConfig(settings: Settings): TlsConfig | undefined {
+function tlsConfig(settings: Settings, places: Places): TlsConfig | undefined {
   if (!settings.tls && !settings.tlsverify) return undefined;
   const file = (name: 'tlscacert' | 'tlscert' | 'tlskey', fallback: string): string =>
-    settings[name] ?? `${DEFAULT_TLS_DIRECTORY}/${fallback}`;
+    settings[name] ?? `${places.tlsDirectory}/${fallback}`;
   return {
     certificateFile: file('tlscert', 'cert.pem'),
     keyFile: file('tlskey', 'key.pem'),

@@ -5,6 +5,7 @@ import { VERSION } from '../base/version.ts';
 import { BuildkitService } from '../buildkit/service.ts';
 import type { EngineServices } from '../engine/engine.ts';
 import { openEngine } from '../engine/open.ts';
+import type { HostSockets } from '../linux/host-sockets.ts';
 import { notifyService } from '../linux/service-notify.ts';
 import type { CommandLine } from './command-line.ts';
 import { type DaemonConfig, loadConfig } from './config.ts';
@@ -12,6 +13,7 @@ import { inheritedSockets } from './inherited-sockets.ts';
 import { listen, refuseLiveSockets } from './listen.ts';
 import type { Logger } from './log.ts';
 import { removePidfile, writePidfile } from './pidfile.ts';
+import { SYSTEM_PLACES, userPlaces } from './places.ts';
 import { routeTable } from './routes/table.ts';
 import { ScopeDoors } from './scope/scope-doors.ts';
 import { ApiServer } from './server.ts';
@@ -21,6 +23,8 @@ export interface DaemonOptions {
   readonly config: DaemonConfig;
   readonly log: Logger;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Makes sockets of the host, when this process is not in the host's network. */
+  readonly host?: HostSockets | undefined;
 }
 
 /** An engine and the sockets it is reached by, for as long as the process lives. */
@@ -41,12 +45,16 @@ export class Daemon {
 
   /** Resolves once clients can connect. Throws what keeps it from starting, with nothing left open. */
   async start(): Promise<void> {
-    const { config, log, env } = this.#options;
+    const { config, log, env, host } = this.#options;
     try {
       // Before the engine, which may start containers: a second daemon on the same socket must not get so far.
       await refuseLiveSockets(config.hosts);
       if (config.pidfile !== undefined) writePidfile(config.pidfile);
-      const engine = await openEngine({ ...config.engine, report: (message) => log.info(message) });
+      const engine = await openEngine({
+        ...config.engine,
+        hostSockets: host,
+        report: (message) => log.info(message),
+      });
       this.#engine = engine;
       // The engine's lock is ours now, so whatever the file says is of a dead one.
       writeFileSync(this.#enginePid, String(process.pid));
@@ -74,6 +82,7 @@ export class Daemon {
         group: config.group,
         log,
         inherited: inheritedSockets(env, process.pid),
+        host,
       });
     } catch (error) {
       await this.close();
@@ -95,9 +104,9 @@ export class Daemon {
 
   /** Takes over what can change without a restart: the log level. */
   reload(): void {
-    const { commandLine, log } = this.#options;
+    const { commandLine, log, env, host } = this.#options;
     try {
-      const config = loadConfig(commandLine);
+      const config = loadConfig(commandLine, host ? userPlaces(env) : SYSTEM_PLACES);
       log.level = config.log.level;
       log.info(`Reloaded configuration: log level ${config.log.level}; other settings take effect with a restart`);
     } catch (error) {

@@ -9,11 +9,11 @@ export type ListenAddress =
   | { readonly kind: 'fd'; readonly name: string };
 
 /** Throws `invalid-argument` in Docker's words. */
-export function parseHost(text: string): ListenAddress {
+export function parseHost(text: string, defaultSocket = '/run/gantry/gantry.sock'): ListenAddress {
   const match = /^(?:([a-z]+):\/\/)?(.*)$/.exec(text);
   const scheme = match?.[1] ?? 'tcp';
   const rest = match?.[2] ?? '';
-  if (scheme === 'unix') return { kind: 'unix', path: rest === '' ? '/run/gantry/gantry.sock' : rest };
+  if (scheme === 'unix') return { kind: 'unix', path: rest === '' ? defaultSocket : rest };
   if (scheme === 'fd') return { kind: 'fd', name: rest === '*' ? '' : rest };
   if (scheme !== 'tcp') {
     throw new EngineError('invalid-argument', `invalid bind address (${text}): unsupported proto '${scheme}'`);

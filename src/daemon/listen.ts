@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { EngineError, errorMessage } from '../base/errors.ts';
 import { checkKeyPair, type PemFile, readCertificates } from '../base/pem.ts';
+import type { HostSockets } from '../linux/host-sockets.ts';
 import { socketOwner } from '../linux/socket-owner.ts';
 import type { TlsConfig } from './config.ts';
 import type { InheritedSocket } from './inherited-sockets.ts';
@@ -18,6 +19,8 @@ export interface ListenOptions {
   readonly group: string | undefined;
   readonly log: Logger;
   readonly inherited: readonly InheritedSocket[];
+  /** Makes sockets of the host, when this process is not in the host's network. */
+  readonly host?: HostSockets | undefined;
 }
 
 /** Opens every address, or none. Throws `conflict` when somebody else listens there, `invalid-argument`. */
@@ -38,8 +41,14 @@ export async function refuseLiveSockets(addresses: readonly ListenAddress[]): Pr
   for (const address of addresses) if (address.kind === 'unix') await removeStale(address.path);
 }
 
-async function listenUnix(api: ApiServer, path: string, { group, log }: ListenOptions): Promise<void> {
+async function listenUnix(api: ApiServer, path: string, { group, log, host }: ListenOptions): Promise<void> {
   await openSocket(api.server({ plainTcp: false, hostNames: [] }), path, 0o600);
+  if (host) {
+    // an engine of one user is for that user
+    if (group !== undefined) log.warn(`the socket is not given to the group ${group}: this engine runs without root`);
+    log.info(`API listen on ${path}`);
+    return;
+  }
   const gid = groupId(group ?? 'docker');
   if (gid === undefined && group !== undefined) log.warn(`no group ${group}: the socket is root's alone`);
   if (gid !== undefined) chownSync(path, -1, gid);
@@ -92,7 +101,7 @@ function holder(path: string): string {
 async function listenTcp(
   api: ApiServer,
   { host, port }: { host: string; port: number },
-  { tls, allowPlainTcp, allowAnyTls, log }: ListenOptions,
+  { tls, allowPlainTcp, allowAnyTls, log, host: hostSockets }: ListenOptions,
 ): Promise<void> {
   const shown = `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`;
   if (!tls && !allowPlainTcp) {
@@ -119,7 +128,7 @@ async function listenTcp(
     hostNames: [host.toLowerCase()],
     ...(tls ? { tls: tlsOptions(tls) } : {}),
   });
-  await opened(server, { host, port }, shown);
+  await opened(server, hostSockets ? { fd: await hostSocket(hostSockets, { host, port }, shown) } : { host, port }, shown);
   log.info(`API listen on ${shown}`);
 }
 
@@ -174,6 +183,23 @@ async function opened(
   );
   server.listen(target, resolve);
   await promise;
+}
+
+async function hostSocket(
+  sockets: HostSockets,
+  { host, port }: { host: string; port: number },
+  shown: string,
+): Promise<number> {
+  try {
+    return await sockets.listening(host, port);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    throw new EngineError(
+      code === 'EADDRINUSE' ? 'conflict' : 'invalid-argument',
+      `cannot listen on ${shown}: ${code === 'EADDRINUSE' ? 'the address is in use' : errorMessage(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 function groupId(name: string): number | undefined {

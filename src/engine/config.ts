@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import type { LogConfig, Ulimit } from '../api/container.ts';
 import { EngineError } from '../base/errors.ts';
+import type { HostSockets } from '../linux/host-sockets.ts';
 import type { TrashPolicy } from './trash/trash.ts';
 import type { ContainerIds } from '../state/containers.ts';
 import type { CachePolicy } from './builder/build-cache.ts';
@@ -91,6 +92,8 @@ export interface EngineConfig {
   readonly usernsRemap: string | ContainerIds | undefined;
   /** How long what was removed can be brought back; undefined: not at all. */
   readonly trash: TrashPolicy | undefined;
+  /** Makes sockets of the host for an engine that has a network namespace of its own (docs/decisions/0019). */
+  readonly hostSockets: HostSockets | undefined;
   readonly debug: boolean;
   /** One line for whoever looks after the engine. */
   readonly report: (message: string) => void;
@@ -146,6 +149,7 @@ export function engineConfig(options: EngineOptions = {}): EngineConfig {
     diskKeepLast: 1,
     trash: undefined,
     usernsRemap: undefined,
+    hostSockets: undefined,
     debug: false,
     report: () => {},
     ...withoutUndefined(options),

@@ -1,5 +1,6 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EngineError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import { KeyedMutex } from '../base/mutex.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
@@ -91,11 +92,17 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     await mkdir(join(asked.dataRoot, name), { recursive: true });
     await chmod(join(asked.dataRoot, name), 0o700);
   }
-  const programs = await findPrograms(asked);
+  const host = readHostFacts();
+  const programs = await findPrograms(asked, host.cgroup);
   const { usernsRemap } = asked;
+  if (usernsRemap !== undefined && host.groups !== undefined) {
+    throw new EngineError(
+      'invalid-argument',
+      'userns-remap is for an engine of root: the containers of this one have its user’s subordinate ids already',
+    );
+  }
   const remap = typeof usernsRemap === 'string' ? remappedIds(usernsRemap) : usernsRemap;
   const idPool = subordinateRange('/etc/subuid', 'containers') ?? DEFAULT_POOL;
-  const host = readHostFacts();
   const config: EngineConfig = {
     ...asked,
     defaultRuntime: programs.defaultRuntime,
@@ -257,7 +264,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const context: ContainerContext = {
     config,
     store: containerStore,
-    idsFor: (hostConfig) => idsFor(hostConfig, containerStore.list(), { remap, pool: idPool }),
+    idsFor: (hostConfig) => idsFor(hostConfig, containerStore.list(), { remap, pool: host.groups === undefined ? idPool : undefined }),
     trash,
     live: new LiveContainers(),
     locks: new KeyedMutex(),

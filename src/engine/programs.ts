@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
+import type { CgroupFacts } from '../linux/host-facts.ts';
 import { seesHybridCgroups } from '../linux/mount-namespace.ts';
 import { runTool, TOOL_PATH } from '../linux/tool.ts';
 import type { EngineConfig } from './config.ts';
@@ -15,13 +16,13 @@ export interface Programs {
 }
 
 /** The programs that run containers. Throws `unavailable`, saying what to install. */
-export async function findPrograms(config: EngineConfig): Promise<Programs> {
+export async function findPrograms(config: EngineConfig, cgroups: CgroupFacts): Promise<Programs> {
   const conmon = findProgram('conmon');
   if (conmon === undefined) throw missing('conmon');
   const runtimes: Record<string, { path: string; args: readonly string[] }> = {};
   for (const [name, { path, args = [] }] of Object.entries(config.runtimes)) {
     const found = findProgram(path);
-    if (found !== undefined) runtimes[name] = { path: found, args };
+    if (found !== undefined) runtimes[name] = { path: found, args: [...withoutCgroups(found, cgroups), ...args] };
   }
   const defaultRuntime = chooseRuntime(config.defaultRuntime, runtimes);
   let components: ReturnType<Programs['components']> | undefined;
@@ -31,6 +32,11 @@ export async function findPrograms(config: EngineConfig): Promise<Programs> {
     defaultRuntime,
     components: () => (components ??= versions({ conmon, [defaultRuntime]: runtimes[defaultRuntime]!.path })),
   };
+}
+
+/** runc finds out by itself. */
+function withoutCgroups(path: string, { driver }: CgroupFacts): string[] {
+  return driver === 'none' && basename(path).startsWith('crun') ? ['--cgroup-manager=disabled'] : [];
 }
 
 /** crun is several times faster; it refuses hosts that show it both kinds of cgroups. */
@@ -53,7 +59,7 @@ function missing(program: string): EngineError {
 }
 
 /** Absolute path of an executable file; undefined when there is none. */
-function findProgram(name: string): string | undefined {
+export function findProgram(name: string): string | undefined {
   const candidates = name.includes('/')
     ? [name]
     : TOOL_PATH.slice('PATH='.length)

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { idsFromZero, inUserNamespace, readIdMap } from './user-namespace-ids.ts';
 
 /** What this host and this process can do: read once at start, and given to what decides by it. */
 export interface HostFacts {
@@ -10,6 +11,10 @@ export interface HostFacts {
   readonly cgroup: CgroupFacts;
   /** `CAP_…` that this process has effectively; nothing it starts can have more. */
   readonly capabilities: ReadonlySet<string>;
+  /** Whether it can go above its own limits, and below its own oom score: only root of the whole machine can. */
+  readonly raisesLimits: boolean;
+  /** Set in a user namespace: how many group ids there are from 0 on. */
+  readonly groups: number | undefined;
   /** By name in lower case as `--ulimit` has it (`nofile`); `Infinity` is unlimited. */
   readonly rlimits: ReadonlyMap<string, { readonly soft: number; readonly hard: number }>;
   readonly oomScoreAdj: number;
@@ -29,6 +34,8 @@ export interface HostFacts {
 export interface CgroupFacts {
   /** Hybrid hosts count as 1: their controllers are there. */
   readonly version: 1 | 2;
+  /** `none`: this process may make no groups, so containers have none, and no limits. */
+  readonly driver: 'cgroupfs' | 'none';
   readonly memory: boolean;
   readonly memorySwap: boolean;
   readonly memoryReservation: boolean;
@@ -60,11 +67,14 @@ export const CAPABILITY_NAMES: readonly string[] = (
 export function readHostFacts(): HostFacts {
   const version = /^(\d+)\.(\d+)/.exec(release());
   const kernel = { major: Number(version?.[1] ?? 0), minor: Number(version?.[2] ?? 0) };
+  const capabilities = parseCapabilities(text('/proc/self/status'));
   return {
     architecture: GO_ARCHITECTURES[process.arch] ?? process.arch,
     kernel,
-    cgroup: existsSync('/sys/fs/cgroup/cgroup.controllers') ? unifiedFacts() : legacyFacts(),
-    capabilities: parseCapabilities(text('/proc/self/status')),
+    cgroup: cgroupFacts(),
+    capabilities,
+    raisesLimits: capabilities.has('CAP_SYS_RESOURCE') && !inUserNamespace(),
+    groups: inUserNamespace() ? idsFromZero(readIdMap('gid_map')) : undefined,
     rlimits: parseLimits(text('/proc/self/limits')),
     oomScoreAdj: Number(text('/proc/self/oom_score_adj')) || 0,
     cpus: availableParallelism(),
@@ -134,6 +144,31 @@ function limit(word: string): number {
   return word === 'unlimited' ? Infinity : Number(word);
 }
 
+function cgroupFacts(): CgroupFacts {
+  const unified = existsSync('/sys/fs/cgroup/cgroup.controllers');
+  if (inUserNamespace()) return { ...NO_CGROUPS, version: unified ? 2 : 1 };
+  return unified ? unifiedFacts() : legacyFacts();
+}
+
+const NO_CGROUPS: Omit<CgroupFacts, 'version'> = {
+  driver: 'none',
+  memory: false,
+  memorySwap: false,
+  memoryReservation: false,
+  memorySwappiness: false,
+  oomKillDisable: false,
+  cpuShares: false,
+  cpuQuota: false,
+  cpuRealtime: false,
+  cpuset: false,
+  cpusetCpus: '',
+  cpusetMems: '',
+  pids: false,
+  blkioWeight: false,
+  blkioWeightDevice: false,
+  blkioThrottle: false,
+};
+
 function unifiedFacts(): CgroupFacts {
   const root = '/sys/fs/cgroup';
   const controllers = new Set(text(`${root}/cgroup.controllers`).trim().split(' '));
@@ -141,6 +176,7 @@ function unifiedFacts(): CgroupFacts {
   const io = controllers.has('io');
   return {
     version: 2,
+    driver: 'cgroupfs',
     memory,
     // the root group has no limits of its own: a child's files tell what the kernel was built with
     memorySwap: memory && childHas(root, 'memory.swap.max'),
@@ -179,6 +215,7 @@ function legacyFacts(): CgroupFacts {
   const cpuset = mounts.get('cpuset');
   return {
     version: 1,
+    driver: 'cgroupfs',
     memory: mounts.has('memory'),
     memorySwap: has('memory', 'memory.memsw.limit_in_bytes'),
     memoryReservation: has('memory', 'memory.soft_limit_in_bytes'),

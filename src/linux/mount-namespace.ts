@@ -16,6 +16,7 @@ import { isBelow, mountOf, readMounts } from './mountinfo.ts';
 import { makeNodeAt } from './files.ts';
 import { bindMount, mount, setPropagation, unmount } from './mount.ts';
 import { isAlive, type ProcessIdentity } from './process.ts';
+import { inUserNamespace } from './user-namespace-ids.ts';
 
 export interface MountNamespaceRequest {
   readonly dataRoot: string;
@@ -86,7 +87,10 @@ function join(pid: number): void {
 }
 
 function prepare(roots: readonly string[]): void {
-  if (seesHybridCgroups()) hideSecondHierarchy();
+  if (seesHybridCgroups()) {
+    if (inUserNamespace()) hideCgroups();
+    else hideSecondHierarchy();
+  }
   for (const root of roots) {
     const parent = mountOf(readMounts(), root);
     // Already below a private mount of ours: the exec root inside the data root, or the other way round.
@@ -98,7 +102,8 @@ function prepare(roots: readonly string[]): void {
     bindMount(root, root, { recursive: true });
     setPropagation(root, 'private', { recursive: true });
   }
-  takeOwnNullDevice(roots[1]!);
+  // in a user namespace there are no devices to be made, nor can crun take the host's for a container's user
+  if (!inUserNamespace()) takeOwnNullDevice(roots[1]!);
 }
 
 /**
@@ -149,6 +154,12 @@ function hideSecondHierarchy(): void {
   } finally {
     for (const fd of opened) closeSync(fd);
   }
+}
+
+/** In a user namespace the hierarchies of v1 are nobody's to use. */
+function hideCgroups(): void {
+  setPropagation(CGROUP_ROOT, 'private', { recursive: true });
+  mount({ type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', 'mode=755'] }, CGROUP_ROOT);
 }
 
 /** Whether this process sees cgroup v1 controllers together with the v2 hierarchy, as crun refuses it. */

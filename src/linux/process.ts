@@ -82,6 +82,24 @@ export function descendants(pid: number): ProcessIdentity[] {
   return found;
 }
 
+/** The process, and those in its pid namespace; in ours, those that descend from it. */
+export function processesBeside(pid: number): number[] {
+  const namespace = (of: number | 'self'): string => {
+    try {
+      return readlinkSync(`/proc/${of}/ns/pid`);
+    } catch {
+      return ''; // gone
+    }
+  };
+  const wanted = namespace(pid);
+  if (wanted === '') return [];
+  if (wanted === namespace('self')) return [pid, ...descendants(pid).map((descendant) => descendant.pid)];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((other) => namespace(other) === wanted);
+}
+
 function readChildren(path: string): number[] {
   try {
     return readFileSync(path, 'latin1').split(' ').filter(Boolean).map(Number);

@@ -46,6 +46,12 @@ export function spawnHere(request: SpawnRequest): SpawnedProcess {
   return call.started(posixSpawn(...call.arguments));
 }
 
+/** As `spawnHere`, but the caller sees to it that somebody waits for the child: `childExit` of the main thread. */
+export function spawnPid(request: SpawnRequest): number {
+  using call = new SpawnCall(request);
+  return call.pid(posixSpawn(...call.arguments));
+}
+
 /** What posix_spawn is given, for as long as the call lasts. */
 class SpawnCall implements Disposable {
   readonly #request: SpawnRequest;
@@ -89,9 +95,13 @@ class SpawnCall implements Disposable {
     return [this.#pid, path, this.#actions, this.#attributes, [...argv, null], [...env, null]];
   }
 
-  started(result: number): SpawnedProcess {
+  pid(result: number): number {
     must(result, 'posix_spawn', this.#request.path);
-    const pid = this.#pid[0]!;
+    return this.#pid[0]!;
+  }
+
+  started(result: number): SpawnedProcess {
+    const pid = this.pid(result);
     return { pid, exited: childExit(pid) };
   }
 

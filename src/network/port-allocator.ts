@@ -1,6 +1,7 @@
 import { closeSync, readFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { boundSocket } from '../linux/bound-socket.ts';
+import type { HostSockets } from '../linux/host-sockets.ts';
 import { SystemCallError } from '../linux/libc.ts';
 import { addressBytes, formatAddress, parseAddress } from './address.ts';
 import { portOwner } from './port-owner.ts';
@@ -37,17 +38,21 @@ export interface PortTarget {
 export class PortAllocator {
   readonly #holdings = new Map<string, Holding[]>();
   readonly #relayed: boolean;
+  readonly #host: HostSockets | undefined;
   readonly #isSealed: (client: string) => boolean;
   readonly #nameOf: (containerId: string) => string;
 
   /** `relayed`: clients come to the sockets and are passed on, which is not to be had for sctp. */
   constructor(options: {
     readonly relayed: boolean;
+    /** Makes the host's sockets, when the engine is not in the host's network; then everything from outside is passed on. */
+    readonly host?: HostSockets | undefined;
     /** Whether a client, by its address, is on a network that has no way out: nothing is passed on for it. */
     readonly isSealed: (client: string) => boolean;
     readonly nameOf: (containerId: string) => string;
   }) {
     this.#relayed = options.relayed;
+    this.#host = options.host;
     this.#isSealed = options.isSealed;
     this.#nameOf = options.nameOf;
   }
@@ -69,8 +74,9 @@ export class PortAllocator {
   }
 
   #allocateOne(owner: string, request: PortRequest, target: PortTarget): HeldPort[] {
-    if (request.protocol === 'sctp' && this.#relayed) {
-      throw new EngineError('unimplemented', "sctp cannot be published while the host's firewall decides");
+    if (request.protocol === 'sctp' && (this.#relayed || this.#host)) {
+      const why = this.#host ? 'by an engine without root' : "while the host's firewall decides";
+      throw new EngineError('unimplemented', `sctp cannot be published ${why}`);
     }
     const wanted = this.#addresses(request.hostAddress, target);
     const addresses = wanted.filter((address) => !isRouted(address, target));
@@ -144,7 +150,7 @@ export class PortAllocator {
     if (hostPort === 0) return { ...held, owner, close: () => undefined };
     let fd: number;
     try {
-      fd = boundSocket({ protocol, address: addressBytes(parseAddress(hostAddress)), port: hostPort });
+      fd = this.#bound(protocol, hostAddress, hostPort);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       // without the protocol's module no other process can have such a port either
@@ -165,6 +171,11 @@ export class PortAllocator {
     return { ...held, owner, close: () => closeSync(fd) };
   }
 
+  #bound(protocol: Protocol, hostAddress: string, port: number): number {
+    const where = { protocol, address: addressBytes(parseAddress(hostAddress)), port };
+    return this.#host ? this.#host.bound(where) : boundSocket(where);
+  }
+
   #refusal(error: SystemCallError, held: HeldPort, target: PortTarget): EngineError {
     const shown = `${held.hostAddress.includes(':') ? `[${held.hostAddress}]` : held.hostAddress}:${held.hostPort}`;
     if (error.code === 'EADDRINUSE') {
@@ -173,6 +184,11 @@ export class PortAllocator {
       const hints = [owner && `by ${owner}`, free !== undefined && `${free} is free`].filter(Boolean).join('; ');
       const words = `Bind for ${shown} failed: port is already allocated${hints === '' ? '' : ` (${hints})`}`;
       return new EngineError('conflict', words, { cause: error });
+    }
+    if (error.code === 'EACCES' && this.#host) {
+      const first = this.#host.read('/proc/sys/net/ipv4/ip_unprivileged_port_start').trim();
+      const words = `cannot expose privileged port ${held.hostPort}, you can add 'net.ipv4.ip_unprivileged_port_start=${held.hostPort}' to /etc/sysctl.conf (currently ${first}), or choose a larger port number (>= ${first}): listen ${shown}: bind: permission denied`;
+      return new EngineError('forbidden', words, { cause: error });
     }
     const why = error.code === 'EADDRNOTAVAIL' ? 'cannot assign requested address' : error.message;
     const words = `failed to bind host port for ${shown}:${target.ipv4 ?? target.ipv6}:${held.port}/${held.protocol}: ${why}`;
@@ -187,14 +203,14 @@ export class PortAllocator {
         }
       }
     }
-    return portOwner(held.protocol, held.hostPort);
+    // the other engine's or program's is in a network that this process does not see
+    return this.#host ? undefined : portOwner(held.protocol, held.hostPort);
   }
 
   #freeNear(held: HeldPort): number | undefined {
     for (let port = held.hostPort + 1; port <= Math.min(65535, held.hostPort + 100); port++) {
       try {
-        const address = addressBytes(parseAddress(held.hostAddress));
-        closeSync(boundSocket({ protocol: held.protocol, address, port }));
+        closeSync(this.#bound(held.protocol, held.hostAddress, port));
         return port;
       } catch {
         // taken as well

@@ -77,7 +77,6 @@ export class ConmonTaskRunner implements TaskRunner {
     mkdirSync(bundle, { recursive: true, mode: 0o711 });
     mkdirSync(runtime.root, { recursive: true, mode: 0o711 });
     this.#cleanup.clearBundle(id);
-    const cgroupsPath = spec.linux.cgroupsPath ?? `/gantry/${id}`;
     const seccompKey =
       spec.linux.seccomp && (await runtime.isCrun())
         ? this.#seccomp.key(spec.linux.seccomp, await runtime.version())
@@ -86,7 +85,6 @@ export class ConmonTaskRunner implements TaskRunner {
     const annotations: Record<string, string> = filter === undefined ? {} : { [SECCOMP_BPF_ANNOTATION]: filter };
     const config: OciSpec = {
       ...spec,
-      linux: { ...spec.linux, cgroupsPath },
       annotations: { ...spec.annotations, ...annotations },
     };
     writeFileSync(`${bundle}/config.json`, JSON.stringify(config), { mode: 0o600 });
@@ -108,7 +106,7 @@ export class ConmonTaskRunner implements TaskRunner {
     });
     const known: KnownTask = {
       monitor,
-      cgroupPath: plainCgroup(cgroupsPath),
+      cgroupPath: plainCgroup(spec.linux.cgroupsPath),
       poststop: (spec.hooks?.poststop?.length ?? 0) > 0,
     };
     try {

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { EngineError } from '../base/errors.ts';
 import { formatNanos, now } from '../base/time.ts';
 import type { CgroupHierarchy } from '../linux/cgroup.ts';
-import { identify, type ProcessIdentity, signalProcess, takeDescriptor } from '../linux/process.ts';
+import { identify, processesBeside, type ProcessIdentity, signalProcess, takeDescriptor } from '../linux/process.ts';
 import { setTerminalSizeOf } from '../linux/terminal.ts';
 import type { Monitor, TaskStdin } from './conmon-monitor.ts';
 import type { OciRuntime } from './oci-runtime.ts';
@@ -112,6 +112,8 @@ export class ConmonTask implements Task {
   }
 
   async pause(): Promise<void> {
+    if (this.#options.cgroupPath === undefined)
+      throw new EngineError('unimplemented', 'the container has no cgroup, so it cannot be paused');
     await this.#options.runtime.pause(this.id);
   }
 
@@ -120,12 +122,13 @@ export class ConmonTask implements Task {
   }
 
   async update(resources: LinuxResources): Promise<void> {
+    if (this.#options.cgroupPath === undefined) return; // it was warned of
     await this.#options.runtime.update(this.id, resources);
   }
 
   async processes(): Promise<readonly number[]> {
     const { cgroups, cgroupPath, process } = this.#options;
-    return cgroupPath === undefined ? [process.pid] : cgroups.processes(cgroupPath);
+    return cgroupPath === undefined ? processesBeside(process.pid) : cgroups.processes(cgroupPath);
   }
 
   exec(request: ExecRequest): Promise<ExecProcess> {

@@ -20,6 +20,7 @@ import {
   statFd,
   symlinkAt,
 } from '../linux/files.ts';
+import { idsFromZero, inUserNamespace, readIdMap } from '../linux/user-namespace-ids.ts';
 import { Writeback } from '../linux/writeback.ts';
 import { setXattr } from '../linux/xattr.ts';
 import {
@@ -263,6 +264,8 @@ export class Extractor implements TarHandler, Disposable {
       case 'block-device':
       case 'fifo': {
         const kind = header.type;
+        // as Docker does: nobody could open it in the container either
+        if (kind !== 'fifo' && inUserNamespace()) break;
         const device = { major: header.deviceMajor, minor: header.deviceMinor };
         if (device.major < 0 || device.major > 0xfff || device.minor < 0 || device.minor > 0xfffff) {
           throw new EngineError('corrupt', `the archive has a device with an impossible number: ${shown(header.name)}`);
@@ -543,12 +546,18 @@ function extractionError(error: unknown, name: ByteString): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new EngineError('no-space', text, { cause: error });
+    case 'EINVAL':
+      if (!inUserNamespace()) return new EngineError('corrupt', text, { cause: error });
+      return new EngineError(
+        'unavailable',
+        `${text}: does it belong to an id above ${idsFromZero(readIdMap('uid_map')) - 1}? More of them are to be had in /etc/subuid and /etc/subgid`,
+        { cause: error },
+      );
     case 'ENAMETOOLONG':
       return new EngineError('too-large', text, { cause: error });
     case 'ELOOP':
     case 'ENOTDIR':
     case 'ENOENT':
-    case 'EINVAL':
       return new EngineError('corrupt', text, { cause: error });
     default:
       return new EngineError('internal', text, { cause: error });

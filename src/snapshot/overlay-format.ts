@@ -1,5 +1,6 @@
 import type { ByteString } from '../base/byte-string.ts';
 import type { FileStat } from '../linux/files.ts';
+import { inUserNamespace } from '../linux/user-namespace-ids.ts';
 import { getXattr } from '../linux/xattr.ts';
 
 /**
@@ -12,7 +13,8 @@ export const OPAQUE_MARK = '.wh..wh..opq';
 /** Other names of aufs, without a meaning in an image. */
 export const AUFS_PREFIX = '.wh..wh.';
 
-export const OPAQUE_XATTR = 'trusted.overlay.opaque';
+/** In a user namespace overlayfs keeps its marks where a user may write (`userxattr`). */
+export const OPAQUE_XATTR = inUserNamespace() ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
 export const OPAQUE_VALUE: Uint8Array = Buffer.from('y');
 
 export function isWhiteout(stat: FileStat): boolean {

@@ -6,6 +6,7 @@ import { EngineError } from '../base/errors.ts';
 import { type ChainId, sha256 } from '../oci/digest.ts';
 import type { Database } from '../state/database.ts';
 import { type SnapshotRecord, SnapshotRecords } from '../state/snapshots.ts';
+import { inUserNamespace } from '../linux/user-namespace-ids.ts';
 import { diskUsage } from './disk-usage.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
 import { makeScaffold, type ScaffoldEntry } from './scaffold.ts';
@@ -304,7 +305,12 @@ export class OverlaySnapshotter implements Snapshotter {
  * changes must be whole in it (`metacopy`), renamed directories are copied (`redirect_dir`; nor is a redirect ever
  * followed that somebody smuggled in), and lower files may change their inode when copied up (`index`).
  */
-const FEATURES = ['index=off', 'metacopy=off', 'redirect_dir=nofollow'] as const;
+const FEATURES: readonly string[] = [
+  'index=off',
+  'metacopy=off',
+  'redirect_dir=nofollow',
+  ...(inUserNamespace() ? ['userxattr'] : []),
+];
 
 const UNSYNCED = ['volatile'] as const;
 

@@ -33,6 +33,7 @@ export interface OpenNetworksOptions {
     | 'bridge'
     | 'addressPools'
     | 'publishAddress'
+    | 'hostSockets'
     | 'respectHostFirewall'
     | 'allowDirectRouting'
     | 'networkOptions'
@@ -81,6 +82,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
   });
   const allocator = new PortAllocator({
     relayed: config.respectHostFirewall,
+    host: config.hostSockets,
     isSealed: (client) => registry.isInternal(client),
     nameOf: (id) => containers.find(id).name,
   });

@@ -41,7 +41,7 @@ export function systemInfo(parts: InfoParts): SystemInfo {
       ['Supports d_type', 'true'],
       ['Using metacopy', 'false'],
       ['Native Overlay Diff', 'true'],
-      ['userxattr', 'false'],
+      ['userxattr', String(host.groups !== undefined)],
     ],
     Plugins: {
       Volume: ['local'],
@@ -63,7 +63,7 @@ export function systemInfo(parts: InfoParts): SystemInfo {
     NGoroutines: 0,
     SystemTime: now(),
     LoggingDriver: config.logDriver,
-    CgroupDriver: 'cgroupfs',
+    CgroupDriver: cgroup.driver,
     CgroupVersion: String(cgroup.version),
     NEventsListener: parts.listenerCount(),
     KernelVersion: release(),
@@ -105,7 +105,11 @@ export function systemInfo(parts: InfoParts): SystemInfo {
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: '' },
     InitCommit: { ID: '' },
-    SecurityOptions: [...securityOptions(host), ...(config.usernsRemap === undefined ? [] : ['name=userns'])],
+    SecurityOptions: [
+      ...securityOptions(host),
+      ...(host.groups === undefined ? [] : ['name=rootless']),
+      ...(config.usernsRemap === undefined ? [] : ['name=userns']),
+    ],
     FirewallBackend: { Driver: 'nftables' },
     CDISpecDirs: [],
     Warnings: warnings(host),
@@ -132,6 +136,13 @@ function securityOptions(host: HostFacts): string[] {
 
 /** What the host cannot do, in Docker's words. */
 function warnings({ cgroup }: HostFacts): string[] | null {
+  if (cgroup.driver === 'none') {
+    const remedy =
+      cgroup.version === 2
+        ? 'Systemd is required to enable cgroups in rootless-mode.'
+        : 'To enable cgroups in rootless-mode, you need to boot the system in cgroup v2 mode.';
+    return [`WARNING: Running in rootless-mode without cgroups. ${remedy}`];
+  }
   const lacks: [boolean, string][] = [
     [cgroup.memory, 'WARNING: No memory limit support'],
     [cgroup.memorySwap, 'WARNING: No swap limit support'],

@@ -26,7 +26,7 @@ export function isUsernsMode(mode: string): boolean {
 export function idsFor(
   hostConfig: HostConfig,
   others: readonly ContainerRecord[],
-  config: { readonly remap: ContainerIds | undefined; readonly pool: IdPool },
+  config: { readonly remap: ContainerIds | undefined; readonly pool: IdPool | undefined },
 ): ContainerIds | undefined {
   const mode = hostConfig.UsernsMode ?? '';
   const auto = AUTO.exec(mode);
@@ -47,6 +47,12 @@ export function idsFor(
   if (!wanted) return undefined;
   refuseHostNamespaces(hostConfig);
   if (!auto) return config.remap;
+  if (!config.pool) {
+    throw new EngineError(
+      'unimplemented',
+      `invalid user namespace mode: ${mode}: an engine without root has one range of ids, which all its containers share`,
+    );
+  }
   const size = auto[1] === undefined ? DEFAULT_SIZE : Number(auto[1]);
   if (size < 1 || size > config.pool.size) {
     throw new EngineError(

@@ -64,6 +64,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
     files: input.files,
     init: usesInit(hostConfig) ? requireInit(input) : undefined,
     shm: input.shm,
+    cgroups: host.cgroup.driver !== 'none',
     writableCgroups: security.writableCgroups,
     recursiveReadOnly: host.recursiveReadOnly,
   });
@@ -77,7 +78,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
         });
   const masked = maskedPaths(hostConfig, security);
   const readOnly = readonlyPaths(hostConfig, security);
-  const sysctl = containerSysctls(hostConfig, input.config.Domainname, input.ids?.gid.size);
+  const sysctl = containerSysctls(hostConfig, input.config.Domainname, input.ids?.gid.size ?? host.groups);
   const spec: OciSpec = {
     ociVersion: '1.0.2',
     process: process.spec,
@@ -90,8 +91,12 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
     linux: {
       namespaces: containerNamespaces(input),
       ...idMappings(input),
-      cgroupsPath: cgroupsPath(input.id, hostConfig, input.cgroupParent),
-      resources: { devices: rules, ...linuxResources(hostConfig, host.cgroup) },
+      ...(host.cgroup.driver === 'none'
+        ? {}
+        : {
+            cgroupsPath: cgroupsPath(input.id, hostConfig, input.cgroupParent),
+            resources: { devices: rules, ...linuxResources(hostConfig, host.cgroup) },
+          }),
       ...(devices.length > 0 ? { devices } : {}),
       ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
       ...(seccomp ? { seccomp } : {}),
@@ -150,9 +155,9 @@ export function capabilitySets(names: readonly string[]): NonNullable<ProcessSpe
 /** Only CAP_SYS_RESOURCE may make a process less likely to be killed than the engine itself. */
 export function clampOomScore(
   wanted: number,
-  host: Pick<HostFacts, 'capabilities' | 'oomScoreAdj'>,
+  host: Pick<HostFacts, 'raisesLimits' | 'oomScoreAdj'>,
 ): { value: number; warnings: string[] } {
-  if (wanted >= host.oomScoreAdj || host.capabilities.has('CAP_SYS_RESOURCE')) return { value: wanted, warnings: [] };
+  if (wanted >= host.oomScoreAdj || host.raisesLimits) return { value: wanted, warnings: [] };
   if (wanted === 0) return { value: host.oomScoreAdj, warnings: [] };
   return {
     value: host.oomScoreAdj,

@@ -5,7 +5,10 @@ export function testHost(changes: Partial<HostFacts> = {}): HostFacts {
   return {
     architecture: 'amd64',
     kernel: { major: 6, minor: 12 },
+    raisesLimits: true,
+    groups: undefined,
     cgroup: {
+      driver: 'cgroupfs',
       version: 2,
       memory: true,
       memorySwap: true,

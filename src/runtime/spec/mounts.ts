@@ -38,6 +38,8 @@ export interface MountOptions {
   readonly init: string | undefined;
   /** A directory on the host to be /dev/shm, when it is shared with other containers. */
   readonly shm?: string | undefined;
+  /** Whether containers have cgroups. */
+  readonly cgroups?: boolean;
   readonly writableCgroups: boolean;
   readonly recursiveReadOnly: boolean;
 }
@@ -76,7 +78,8 @@ export function containerMounts(options: MountOptions): OciMount[] {
   }
   user.sort((a, b) => depth(a.destination) - depth(b.destination));
   const system = systemMounts(options).filter(
-    ({ destination }) => !taken.has(destination) && !(taken.has('/dev') && destination.startsWith('/dev/')),
+    ({ destination, type }) =>
+      (type !== 'cgroup' || options.cgroups !== false) && !taken.has(destination) && !(taken.has('/dev') && destination.startsWith('/dev/')),
   );
   return [...system, ...user];
 }

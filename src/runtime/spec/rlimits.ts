@@ -28,7 +28,7 @@ const NAMES = new Set([
  */
 export function containerRlimits(
   ulimits: readonly Ulimit[],
-  host: Pick<HostFacts, 'rlimits' | 'capabilities'>,
+  host: Pick<HostFacts, 'rlimits' | 'raisesLimits'>,
 ): { rlimits: NonNullable<ProcessSpec['rlimits']>; warnings: string[] } {
   const warnings: string[] = [];
   const byName = new Map<string, { soft: number; hard: number }>();
@@ -43,7 +43,7 @@ export function containerRlimits(
       );
     }
     const own = host.rlimits.get(name)?.hard ?? Infinity;
-    if (wanted.hard > own && !host.capabilities.has('CAP_SYS_RESOURCE')) {
+    if (wanted.hard > own && !host.raisesLimits) {
       warnings.push(
         `Ulimit ${name} lowered to ${own}: the engine has no CAP_SYS_RESOURCE to raise its own hard limit.`,
       );
