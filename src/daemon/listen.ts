@@ -128,7 +128,11 @@ async function listenTcp(
     hostNames: [host.toLowerCase()],
     ...(tls ? { tls: tlsOptions(tls) } : {}),
   });
-  await opened(server, hostSockets ? { fd: await hostSocket(hostSockets, { host, port }, shown) } : { host, port }, shown);
+  await opened(
+    server,
+    hostSockets ? { fd: await hostSocket(hostSockets, { host, port }, shown) } : { host, port },
+    shown,
+  );
   log.info(`API listen on ${shown}`);
 }
 

@@ -147,6 +147,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     minBytesPerSecond: config.registryMinRate,
     stallMs: config.registryStallMs,
     certificateDirectories: config.registryConfigDirectories,
+    // from the host's network, where `localhost` is what people mean by it
+    connect: config.hostSockets && ((host, port) => config.hostSockets!.connect(host, port)),
   });
   opened.defer(() => registries.close());
   const remoteImages = new RemoteImages(registries);
@@ -264,7 +266,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   const context: ContainerContext = {
     config,
     store: containerStore,
-    idsFor: (hostConfig) => idsFor(hostConfig, containerStore.list(), { remap, pool: host.groups === undefined ? idPool : undefined }),
+    idsFor: (hostConfig) =>
+      idsFor(hostConfig, containerStore.list(), { remap, pool: host.groups === undefined ? idPool : undefined }),
     trash,
     live: new LiveContainers(),
     locks: new KeyedMutex(),

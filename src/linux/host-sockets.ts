@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { workerUrl } from '../base/worker-url.ts';
 import type { SocketAddress } from './bound-socket.ts';
@@ -55,6 +56,35 @@ export class HostSockets {
     return this.#ask({ call: 'socket', domain, type }) as number;
   }
 
+  /** A socket that is about to be connected to an address (no name) that the host reaches. */
+  connecting(address: string, port: number): Socket {
+    const fd = this.socket(address.includes(':') ? AF_INET6 : AF_INET, SOCK_STREAM);
+    // not read before it is connected
+    const options: SocketConstructorOpts & { manualStart: boolean } = {
+      fd,
+      readable: true,
+      writable: true,
+      manualStart: true,
+    };
+    return new Socket(options).connect({ host: address, port });
+  }
+
+  /** A connection to a host given by name or number, by the first of its addresses that answers. */
+  async connect(host: string, port: number): Promise<Socket> {
+    const addresses = await lookup(host.replace(/^\[(.*)\]$/, '$1'), { all: true });
+    let refused: unknown;
+    for (const { address } of addresses) {
+      const socket = this.connecting(address, port);
+      try {
+        await once(socket, 'connect');
+        return socket;
+      } catch (error) {
+        refused ??= error;
+      }
+    }
+    throw refused;
+  }
+
   /** As `spawnProcess`, the program being in the host's network. */
   spawn(request: SpawnRequest): SpawnedProcess {
     const pid = this.#ask({ call: 'spawn', request }) as number;
@@ -84,6 +114,8 @@ export class HostSockets {
   }
 }
 
+const [AF_INET, AF_INET6, SOCK_STREAM] = [2, 10, 1];
+
 /** 4 or 16 bytes of an address as `lookup` gives it: IPv6 with or without `::`, perhaps with an IPv4 end, no zone. */
 export function addressBytes(address: string): Uint8Array {
   if (!address.includes(':')) return Uint8Array.from(address.split('.'), Number);
@@ -91,7 +123,8 @@ export function addressBytes(address: string): Uint8Array {
   const end = ipv4 ? addressBytes(ipv4[2]!) : undefined;
   const plain = end ? `${ipv4![1]}${hex(end[0]!, end[1]!)}:${hex(end[2]!, end[3]!)}` : address;
   const [before = '', after] = plain.split('::');
-  const words = (text: string): number[] => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)));
+  const words = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));
   const [head, tail] = [words(before), words(after ?? '')];
   const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
   return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));

@@ -17,7 +17,14 @@ export type HostCall =
 
 export type HostAnswer =
   | { readonly value: number | string }
-  | { readonly failed: { readonly message: string; readonly code: string; readonly errno: number; readonly syscall: string } };
+  | {
+      readonly failed: {
+        readonly message: string;
+        readonly code: string;
+        readonly errno: number;
+        readonly syscall: string;
+      };
+    };
 
 const { port, done } = workerData as { port: MessagePort; done: Int32Array };
 

@@ -50,7 +50,10 @@ export async function startHolder(
     }
     if (!said.includes(READY)) {
       await child.exited;
-      throw new EngineError('unavailable', `this host lets users make no namespaces (${said.trim() || 'unshare failed'})`);
+      throw new EngineError(
+        'unavailable',
+        `this host lets users make no namespaces (${said.trim() || 'unshare failed'})`,
+      );
     }
     await mapIds(tools.newuidmap, child.pid, owner.uid, owner.uids);
     await mapIds(tools.newgidmap, child.pid, owner.gid, owner.gids);
@@ -92,9 +95,13 @@ async function mapIds(tool: string, pid: number, own: number, range: Subordinate
   try {
     await runTool(tool, numbers.map(String));
   } catch (error) {
-    throw new EngineError('unavailable', `${name} did not give this user its subordinate ids: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw new EngineError(
+      'unavailable',
+      `${name} did not give this user its subordinate ids: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -136,7 +143,6 @@ export function enterUserNamespace(
 export function enterNetworkNamespace(fd: number): void {
   check(setns(fd, CLONE_NEWNET), 'setns', 'to the engine’s network namespace');
 }
-
 
 const CLONE_NEWNET = 0x40000000;
 const setns = bind<(fd: number, kind: number) => number>('int setns(int fd, int nstype)');

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { UnprivilegedUser } from '../support/unprivileged-user.ts';
 import { mask } from './mask.ts';
 import { removeNamed } from './remove-named.ts';
 
@@ -13,9 +14,10 @@ export interface CaseResult {
 }
 
 /** Runs one script with the real docker CLI against `host`, and removes what it left under its name. */
-export async function runCase(script: string, host: string): Promise<CaseResult> {
+export async function runCase(script: string, host: string, user?: UnprivilegedUser): Promise<CaseResult> {
   const prefix = `case-${randomBytes(4).toString('hex')}x`;
   const temporary = await mkdtemp(join(tmpdir(), 'gantry-case-'));
+  if (user) await chown(temporary, user.uid, user.uid);
   const env = {
     PATH: process.env['PATH'],
     HOME: temporary,
@@ -26,7 +28,7 @@ export async function runCase(script: string, host: string): Promise<CaseResult>
     DOCKER_CLI_HINTS: 'false',
   };
   try {
-    const result = await shell(`rc() { echo "rc=$?"; }\n${script}`, env, 60_000);
+    const result = await shell(`rc() { echo "rc=$?"; }\n${script}`, env, 60_000, user);
     return {
       exitCode: result.exitCode,
       stdout: mask(result.stdout, prefix, temporary),
@@ -38,8 +40,15 @@ export async function runCase(script: string, host: string): Promise<CaseResult>
   }
 }
 
-async function shell(script: string, env: NodeJS.ProcessEnv, timeoutMs: number): Promise<CaseResult> {
-  const child = spawn('sh', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+async function shell(
+  script: string,
+  env: NodeJS.ProcessEnv,
+  timeoutMs: number,
+  user?: UnprivilegedUser,
+): Promise<CaseResult> {
+  const own: [string, ...string[]] = ['sh', '-c', script];
+  const [program, ...args] = user?.command(own) ?? own;
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   child.stdout.on('data', (chunk: Buffer) => chunks.stdout.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => chunks.stderr.push(chunk));

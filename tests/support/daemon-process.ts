@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { busyboxRoot } from './busybox-root.ts';
+import { UnprivilegedUser } from './unprivileged-user.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -17,6 +18,10 @@ export interface DaemonOptions {
   readonly trash?: boolean;
   /** A command in front of the daemon's, which becomes it by exec. */
   readonly within?: readonly string[];
+  /** Whose engine it is; the default is root's. */
+  readonly user?: UnprivilegedUser;
+  /** The engine of a user made for it. */
+  readonly rootless?: boolean;
 }
 
 /** A daemon of its own for a test: private roots, socket, bridge and cgroup parent, so that many run side by side. */
@@ -26,6 +31,7 @@ export class DaemonProcess {
   readonly host: string;
   readonly bridge: string;
   readonly cgroupParent: string;
+  readonly user: UnprivilegedUser | undefined;
   readonly #args: readonly string[];
   readonly #within: readonly string[];
   #child: ChildProcess | undefined;
@@ -34,6 +40,9 @@ export class DaemonProcess {
     this.directory = options.directory;
     this.#within = options.within ?? [];
     mkdirSync(options.directory, { recursive: true });
+    const made = options.rootless === true && options.user === undefined;
+    this.user = made ? new UnprivilegedUser({ directory: join(options.directory, 'user') }) : options.user;
+    if (this.user) chownSync(options.directory, this.user.uid, this.user.uid);
     this.socket = join(options.directory, 'd.sock');
     this.host = `unix://${this.socket}`;
     const number = randomInt(1, 250);
@@ -65,6 +74,16 @@ export class DaemonProcess {
     };
   }
 
+  /** The daemon's program: bundled where it is, as users have it. */
+  get entry(): string {
+    return program('daemon/main', 'js');
+  }
+
+  /** The command's. */
+  get cli(): string {
+    return program('cli/main', 'cjs');
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -77,12 +96,13 @@ export class DaemonProcess {
 
   /** Starts and waits until it answers. */
   async start(): Promise<void> {
-    const bundled = join(root, 'dist/daemon/main.js');
-    const entry =
-      existsSync(bundled) && !process.env['GANTRY_TEST_SOURCE'] ? bundled : join(root, 'src/daemon/main.ts');
     const log = openSync(join(this.directory, 'daemon.log'), 'a');
-    const [command, ...words] = [...this.#within, process.execPath, entry, ...this.#args];
-    const child = spawn(command!, words, { stdio: ['ignore', log, log] });
+    const own: [string, ...string[]] = [process.execPath, this.entry, ...this.#args];
+    const [program, ...args] = [...this.#within, ...(this.user?.command(own) ?? own)];
+    const child = spawn(program!, args, {
+      stdio: ['ignore', log, log],
+      env: this.user?.env ?? process.env,
+    });
     this.#child = child;
     let ended = false;
     child.once('exit', () => (ended = true));
@@ -134,4 +154,9 @@ export class DaemonProcess {
       req.end();
     });
   }
+}
+
+function program(name: string, bundledAs: string): string {
+  const bundled = join(root, `dist/${name}.${bundledAs}`);
+  return existsSync(bundled) && !process.env['GANTRY_TEST_SOURCE'] ? bundled : join(root, `src/${name}.ts`);
 }

@@ -1,13 +1,22 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const repository = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
 
-/** A user that this machine does not know, and its subordinate ids, which nobody has. */
-const UID = 61_234;
-const BASE = 1_610_612_736;
+/** A user that this machine does not know, and subordinate ids that nobody has: others in other processes of tests. */
+const UID = 61_184 + (process.pid % 4000);
 const COUNT = 65_536;
+const BASE = 1_610_612_736 + (process.pid % 4000) * COUNT;
 
 export interface UserOptions {
   /** Everything of the user is below it. */
@@ -40,7 +49,10 @@ export class UnprivilegedUser {
     chmodSync(directory, 0o711);
     mkdirSync(this.#etc, { recursive: true, mode: 0o755 });
     const file = (name: string, line: string): void =>
-      writeFileSync(join(this.#etc, name), `${existsSync(`/etc/${name}`) ? readFileSync(`/etc/${name}`, 'utf8') : ''}${line}`);
+      writeFileSync(
+        join(this.#etc, name),
+        `${existsSync(`/etc/${name}`) ? readFileSync(`/etc/${name}`, 'utf8') : ''}${line}`,
+      );
     file('passwd', `${this.name}:x:${UID}:${UID}::${this.home}:/bin/sh\n`);
     file('group', `${this.name}:x:${UID}:\n`);
     for (const name of ['subuid', 'subgid'])

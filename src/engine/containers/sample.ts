@@ -1,3 +1,4 @@
+import { processesBeside } from '../../linux/process.ts';
 import { totalmem } from 'node:os';
 import type { BlkioStatEntry, ContainerStats, NetworkStats } from '../../api/container.ts';
 import { type BlockCounter, readCgroupStats, readInterfaces, readSystemCpu } from '../../linux/cgroup-stats.ts';
@@ -15,7 +16,8 @@ export async function readContainerSample(record: ContainerRecord, pid: number):
   const networks = interfaces && Object.keys(interfaces).length > 0 ? networkStats(interfaces) : undefined;
   return {
     pids_stats: {
-      ...(pids.current !== undefined && { current: pids.current }),
+      // without a cgroup they are counted
+      current: pids.current ?? processesBeside(pid).length,
       ...(pids.limit !== undefined && { limit: pids.limit }),
     },
     blkio_stats: {

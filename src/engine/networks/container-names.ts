@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError, errorMessage } from '../../base/errors.ts';
+import type { HostSockets } from '../../linux/host-sockets.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { applyNftables } from '../../linux/nft.ts';
 import { parseResolvConf, type ResolvConf } from '../../network/container-files.ts';
@@ -34,7 +35,7 @@ const HOST_SERVERS_AGE = 5000;
 /** Names of containers on user-defined networks, and the server in each of them that answers. */
 export class ContainerNames {
   readonly #table = new NameTable();
-  readonly #upstream = new Upstream();
+  readonly #upstream: Upstream;
   readonly #served = new Map<string, Served>();
   readonly #servers: readonly string[];
   readonly #notify: (sentence: string) => void;
@@ -42,7 +43,8 @@ export class ContainerNames {
   #hostRead = Number.NEGATIVE_INFINITY;
 
   /** `servers` are asked for containers that name none; without any, those of the host. */
-  constructor(servers: readonly string[], notify: (sentence: string) => void) {
+  constructor(servers: readonly string[], notify: (sentence: string) => void, host?: HostSockets) {
+    this.#upstream = new Upstream(undefined, host);
     this.#servers = servers;
     this.#notify = notify;
   }

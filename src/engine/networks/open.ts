@@ -92,7 +92,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     dns,
   });
   const runs = new RunNetworks(registry, publishEvent);
-  const names = new ContainerNames(config.dns, notify);
+  const names = new ContainerNames(config.dns, notify, config.hostSockets);
   const ports = new PublishedPorts({
     ports: allocator,
     firewall,

@@ -26,7 +26,8 @@ export async function enterRootless({ dataRoot, execRoot, env }: EnterRequest): 
   makeOwn(execRoot);
   // two engines that start at once make one holder
   const lock = FileLock.acquire(join(execRoot, 'namespaces.lock'));
-  if (!(lock instanceof FileLock)) throw new EngineError('conflict', `another engine (process ${lock.heldBy}) starts with the exec root ${execRoot}`);
+  if (!(lock instanceof FileLock))
+    throw new EngineError('conflict', `another engine (process ${lock.heldBy}) starts with the exec root ${execRoot}`);
   const there = [...recordedHolder(execRoot), ...recordedMonitors(execRoot)].find(isAlive);
   // the lock ends with what this process was
   enterUserNamespace(nsenter, there ?? (await newHolder(execRoot)), env);
@@ -64,7 +65,10 @@ function makeOwn(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const { uid, mode } = statSync(path);
   if (uid !== process.getuid?.())
-    throw new EngineError('forbidden', `${path} belongs to user ${uid}: choose another with --data-root and --exec-root`);
+    throw new EngineError(
+      'forbidden',
+      `${path} belongs to user ${uid}: choose another with --data-root and --exec-root`,
+    );
   if ((mode & 0o022) !== 0) chmodSync(path, mode & 0o7755);
 }
 

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { HostSockets } from '../../linux/host-sockets.ts';
 import { isAlive, signalProcess } from '../../linux/process.ts';
 import { enterNetworkNamespace } from '../../linux/rootless-namespaces.ts';
@@ -26,6 +27,8 @@ export class Rootless {
     readonly report: (message: string) => void;
   }): Promise<Rootless> {
     const host = await HostSockets.open();
+    // The threads of Node's pool stay behind, too: they look names up, with the host's servers.
+    await access('/');
     enterNetworkNamespace(options.network);
     const uplink = await Uplink.open({ ...options, host });
     return new Rootless(host, uplink, options.execRoot);

@@ -37,7 +37,12 @@ export class Uplink {
   #process: ProcessIdentity | undefined;
   #closed = false;
 
-  private constructor(options: { execRoot: string; network: number; host: HostSockets; report: (message: string) => void }) {
+  private constructor(options: {
+    execRoot: string;
+    network: number;
+    host: HostSockets;
+    report: (message: string) => void;
+  }) {
     this.#execRoot = options.execRoot;
     this.#network = options.network;
     this.#host = options.host;

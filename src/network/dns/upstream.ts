@@ -1,7 +1,9 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect } from 'node:net';
+import { addAbortSignal } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { boundSocket } from '../../linux/bound-socket.ts';
+import type { HostSockets } from '../../linux/host-sockets.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { describeAnswer } from './answer-text.ts';
@@ -41,8 +43,12 @@ export class Upstream {
   readonly #clock: () => number;
   #inFlight = 0;
 
-  constructor(clock: () => number = () => performance.now()) {
+  readonly #host: HostSockets | undefined;
+
+  /** `host` makes the sockets by which the host asks, when this process is not in its network. */
+  constructor(clock: () => number = () => performance.now(), host?: HostSockets) {
     this.#clock = clock;
+    this.#host = host;
   }
 
   /** Undefined when nobody answered in time. */
@@ -62,7 +68,7 @@ export class Upstream {
     if (this.#inFlight >= MAX_IN_FLIGHT || servers.length === 0) return undefined;
     this.#inFlight++;
     try {
-      const answer = await race(message, query, servers, transport, observe);
+      const answer = await race(message, query, servers, transport, observe, this.#host);
       if (answer && !inside) this.#keep(key, answer, query);
       return answer;
     } finally {
@@ -96,6 +102,7 @@ async function race(
   servers: readonly UpstreamServer[],
   transport: 'udp' | 'tcp',
   observe: ObserveServer,
+  host: HostSockets | undefined,
 ): Promise<Buffer | undefined> {
   const done = new AbortController();
   const signal = AbortSignal.any([done.signal, AbortSignal.timeout(PATIENCE)]);
@@ -103,7 +110,7 @@ async function race(
   let refused: Buffer | undefined;
   /** Resolves when this one failed: the next need not wait for its head start to end. */
   const attempt = async (server: UpstreamServer): Promise<Buffer> => {
-    const answer = await ask(message, query, server, signal).catch((error: unknown) => {
+    const answer = await ask(message, query, server, signal, host).catch((error: unknown) => {
       if (!signal.aborted) observe(server.address, errorMessage(error));
       throw error;
     });
@@ -136,9 +143,15 @@ async function race(
 }
 
 /** From a port of its own: what comes from elsewhere is no answer. */
-async function askByUdp(message: Buffer, query: Query, server: UpstreamServer, signal: AbortSignal): Promise<Buffer> {
+async function askByUdp(
+  message: Buffer,
+  query: Query,
+  server: UpstreamServer,
+  signal: AbortSignal,
+  host?: HostSockets,
+): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const socket = udpSocket(server);
+  const socket = udpSocket(server, host);
   const stop = (): void => reject(new Error('no answer'));
   signal.addEventListener('abort', stop, { once: true });
   socket.on('error', reject);
@@ -156,19 +169,27 @@ async function askByUdp(message: Buffer, query: Query, server: UpstreamServer, s
   }
 }
 
-function udpSocket(server: UpstreamServer): UdpSocket {
+function udpSocket(server: UpstreamServer, host: HostSockets | undefined): UdpSocket {
   const v6 = server.address.includes(':');
   const socket = createSocket(v6 ? 'udp6' : 'udp4');
-  if (server.namespace) {
-    const address = new Uint8Array(v6 ? 16 : 4);
-    socket.bind({ fd: boundSocket({ protocol: 'udp', address, port: 0 }, server.namespace) });
-  }
+  const own = { protocol: 'udp', address: new Uint8Array(v6 ? 16 : 4), port: 0 } as const;
+  if (server.namespace) socket.bind({ fd: boundSocket(own, server.namespace) });
+  else if (host) socket.bind({ fd: host.bound(own) });
   return socket;
 }
 
-async function askByTcp(message: Buffer, query: Query, server: UpstreamServer, signal: AbortSignal): Promise<Buffer> {
+async function askByTcp(
+  message: Buffer,
+  query: Query,
+  server: UpstreamServer,
+  signal: AbortSignal,
+  host?: HostSockets,
+): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const socket = connect({ host: server.address, port: server.port ?? 53, signal });
+  const port = server.port ?? 53;
+  const socket = host
+    ? addAbortSignal(signal, host.connecting(server.address, port))
+    : connect({ host: server.address, port, signal });
   let received = Buffer.alloc(0);
   socket.on('error', reject);
   socket.on('close', () => reject(new Error('closed')));

@@ -48,13 +48,33 @@ export interface HttpResponse {
   readonly body: ResponseBody;
 }
 
+export interface TransportOptions extends PaceLimits {
+  readonly maxSockets?: number;
+  /** Makes connections instead of the system; to a name or an address. */
+  readonly connect?: Connect | undefined;
+}
+
+export type Connect = (host: string, port: number) => Promise<Socket>;
+
+function connectBy(agent: HttpAgent, connect: Connect): void {
+  const plain = !(agent instanceof HttpsAgent);
+  const upgrade = agent.createConnection.bind(agent);
+  agent.createConnection = (options, done) => {
+    connect(options.host ?? 'localhost', Number(options.port)).then(
+      (socket) => done?.(null, plain ? socket : (upgrade({ ...options, socket } as typeof options) ?? socket)),
+      (error: unknown) => done?.(error as Error, undefined as never),
+    );
+    return undefined;
+  };
+}
+
 /** HTTP to one registry and to where it redirects: kept connections, limits in time, no credentials to others. */
 export class HttpTransport {
   readonly #pace: Pace;
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
-  constructor(trust: TlsTrust, options: PaceLimits & { readonly maxSockets?: number } = {}) {
+  constructor(trust: TlsTrust, options: TransportOptions = {}) {
     this.#pace = paceLimits(options);
     const agent = {
       keepAlive: true,
@@ -71,6 +91,10 @@ export class HttpTransport {
       ...(trust.cert !== undefined && { cert: trust.cert }),
       ...(trust.key !== undefined && { key: trust.key }),
     });
+    if (options.connect) {
+      connectBy(this.#http, options.connect);
+      connectBy(this.#https, options.connect);
+    }
   }
 
   /** Follows redirects of reads. Throws `unavailable` when the other side cannot be reached, `cancelled`. */

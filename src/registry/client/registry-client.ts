@@ -2,6 +2,7 @@ import { answerError, readAll } from './answers.ts';
 import { createHash } from 'node:crypto';
 import { errorCode } from '../../base/errors.ts';
 import type { RegistryCredentials } from './authorizer.ts';
+import type { Connect, TransportOptions } from './http.ts';
 import { type RegistryHost, RegistryHosts, type RegistryHostsOptions } from './hosts.ts';
 import type { Capability } from './hosts-file.ts';
 import type { PaceLimits } from './pace.ts';
@@ -11,6 +12,8 @@ import { RegistrySession } from './session.ts';
 export interface RegistryClientOptions extends RegistryHostsOptions, PaceLimits {
   /** Before a request is tried again; default 500 ms, longer each time. */
   readonly retryDelayMs?: number;
+  /** Makes connections instead of the system. */
+  readonly connect?: Connect | undefined;
 }
 
 export interface OpenOptions {
@@ -97,7 +100,7 @@ export class RegistryClient {
 
   /** A session that nobody else uses, for credentials that are yet to be tried. The caller closes it. */
   async freshSession(domain: string, credentials: RegistryCredentials): Promise<RegistrySession> {
-    return RegistrySession.open(await this.#hosts.origins(domain), credentials, this.#pace());
+    return RegistrySession.open(await this.#hosts.origins(domain), credentials, this.#transport());
   }
 
   /** Names of the repositories of a registry that tells them, at most `limit`. */
@@ -127,8 +130,9 @@ export class RegistryClient {
     this.#known.clear();
   }
 
-  #pace(): PaceLimits {
-    return { stallMs: this.#options.stallMs, minBytesPerSecond: this.#options.minBytesPerSecond };
+  #transport(): TransportOptions {
+    const { stallMs, minBytesPerSecond, connect } = this.#options;
+    return { stallMs, minBytesPerSecond, connect };
   }
 
   #repository(session: RegistrySession, path: string): RemoteRepository {
@@ -153,7 +157,7 @@ export class RegistryClient {
     }
     // Without a signal: others may wait for the same.
     const entry = {
-      session: RegistrySession.open(hosts, credentials, this.#pace()),
+      session: RegistrySession.open(hosts, credentials, this.#transport()),
       until: Infinity,
     };
     this.#known.set(key, entry);

@@ -1,11 +1,10 @@
 import { EngineError, errorCode } from '../../base/errors.ts';
-import type { PaceLimits } from './pace.ts';
 import { RegistryError } from '../registry-error.ts';
 import { answerError, discard } from './answers.ts';
 import { Authorizer, type RegistryCredentials } from './authorizer.ts';
 import type { RegistryHost } from './hosts.ts';
 import { isBusy, withRetry } from './retry.ts';
-import { type HttpRequest, type HttpResponse, HttpTransport } from './http.ts';
+import { type HttpRequest, type HttpResponse, HttpTransport, type TransportOptions } from './http.ts';
 
 /** For the first word with a registry: whoever is there says something sooner. */
 const CONNECT_MS = 15_000;
@@ -33,14 +32,14 @@ export class RegistrySession {
   static async open(
     hosts: readonly RegistryHost[],
     credentials: RegistryCredentials,
-    { signal, ...pace }: PaceLimits & { readonly signal?: AbortSignal | undefined } = {},
+    { signal, ...transport }: TransportOptions & { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<RegistrySession> {
     let first: unknown;
     for (const host of hosts) {
-      const transport = new HttpTransport(host.trust, pace);
+      const connections = new HttpTransport(host.trust, transport);
       // A mirror is someone else's: our password for the registry is not for it.
-      const authorizer = new Authorizer(transport, host.base, host.mirror ? {} : credentials);
-      const session = new RegistrySession(host, transport, authorizer);
+      const authorizer = new Authorizer(connections, host.base, host.mirror ? {} : credentials);
+      const session = new RegistrySession(host, connections, authorizer);
       try {
         await withRetry(() => session.#hello(signal), { signal, retries: isBusy });
         return session;

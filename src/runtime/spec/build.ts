@@ -54,7 +54,10 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const warnings = securityWarnings(security, host);
   checkAnnotations(hostConfig.Annotations);
-  const { devices, rules } = containerDevices(hostConfig);
+  const { devices: nodes, rules, renamed } = containerDevices(hostConfig);
+  // Nobody makes a device in a user namespace: runtimes bind the host's, and look for it at the container's path.
+  const bound = host.groups === undefined ? [] : renamed;
+  const devices = nodes.filter(({ path }) => bound.every(({ destination }) => destination !== path));
   const hostname = hostConfig.UTSMode === 'host' ? undefined : hostnameOf(input);
   const process = containerProcess(input, security);
   warnings.push(...process.warnings);
@@ -65,9 +68,12 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
     init: usesInit(hostConfig) ? requireInit(input) : undefined,
     shm: input.shm,
     cgroups: host.cgroup.driver !== 'none',
+    bindsHost: host.groups !== undefined,
     writableCgroups: security.writableCgroups,
     recursiveReadOnly: host.recursiveReadOnly,
   });
+  for (const { source, destination } of bound)
+    mounts.push({ destination, type: 'bind', source, options: ['bind', 'nosuid', 'noexec'] });
   const propagation = rootPropagation(input.mounts);
   const seccomp =
     hostConfig.Privileged === true
@@ -76,14 +82,24 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
           host,
           capabilities: process.spec.capabilities?.bounding ?? [],
         });
-  const masked = maskedPaths(hostConfig, security);
-  const readOnly = readonlyPaths(hostConfig, security);
-  const sysctl = containerSysctls(hostConfig, input.config.Domainname, input.ids?.gid.size ?? host.groups);
+  // a /proc that is bound from a namespace above has mounts of its own, which nothing can be laid over
+  const hostProc = host.groups !== undefined && hostConfig.PidMode === 'host';
+  const maskable = (path: string): boolean => !hostProc || !path.startsWith('/proc/');
+  const masked = maskedPaths(hostConfig, security).filter(maskable);
+  const readOnly = readonlyPaths(hostConfig, security).filter(maskable);
+  // writing it by /proc takes root of the whole machine; the specification's own field is a system call
+  const domainname = host.groups === undefined || hostConfig.UTSMode === 'host' ? undefined : input.config.Domainname;
+  const sysctl = containerSysctls(
+    hostConfig,
+    domainname ? undefined : input.config.Domainname,
+    input.ids?.gid.size ?? host.groups,
+  );
   const spec: OciSpec = {
     ociVersion: '1.0.2',
     process: process.spec,
     root: { path: input.rootfs, ...(hostConfig.ReadonlyRootfs === true ? { readonly: true } : {}) },
     ...(hostname === undefined ? {} : { hostname }),
+    ...(domainname ? { domainname } : {}),
     mounts,
     ...(hostConfig.Annotations && Object.keys(hostConfig.Annotations).length > 0
       ? { annotations: { ...hostConfig.Annotations } }

@@ -21,24 +21,32 @@ const DEFAULT_RULES: readonly DeviceRule[] = [
 ];
 
 /** Nodes to make, and rules of the device cgroup. Throws `invalid-argument`. */
-export function containerDevices(hostConfig: HostConfig): { devices: LinuxDevice[]; rules: DeviceRule[] } {
+export function containerDevices(hostConfig: HostConfig): {
+  devices: LinuxDevice[];
+  rules: DeviceRule[];
+  /** Those that have another path in the container. */
+  renamed: { readonly source: string; readonly destination: string }[];
+} {
   if (hostConfig.Privileged === true) {
     return {
       devices: devicesBelow('/dev').map((node) => linuxDevice(node, node.path)),
       rules: [{ allow: true, access: 'rwm' }],
+      renamed: [],
     };
   }
   const devices: LinuxDevice[] = [];
   const rules = [...DEFAULT_RULES];
+  const renamed: { source: string; destination: string }[] = [];
   for (const mapping of hostConfig.Devices ?? []) {
     const access = mapping.CgroupPermissions || 'rwm';
     for (const { node, path } of mappedDevices(mapping)) {
       devices.push(linuxDevice(node, path));
+      if (path !== node.path) renamed.push({ source: node.path, destination: path });
       rules.push({ allow: true, type: node.type, major: node.major, minor: node.minor, access });
     }
   }
   for (const rule of hostConfig.DeviceCgroupRules ?? []) rules.push(parseDeviceRule(rule));
-  return { devices, rules };
+  return { devices, rules, renamed };
 }
 
 /** One node, or all nodes of a directory below the path given for it. */

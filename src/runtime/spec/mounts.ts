@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import type { HostConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import { INIT_PATH, initMount } from './init.ts';
@@ -40,6 +40,8 @@ export interface MountOptions {
   readonly shm?: string | undefined;
   /** Whether containers have cgroups. */
   readonly cgroups?: boolean;
+  /** The engine is in a user namespace: what belongs to the host's namespaces can be bound, and not mounted anew. */
+  readonly bindsHost?: boolean;
   readonly writableCgroups: boolean;
   readonly recursiveReadOnly: boolean;
 }
@@ -79,7 +81,9 @@ export function containerMounts(options: MountOptions): OciMount[] {
   user.sort((a, b) => depth(a.destination) - depth(b.destination));
   const system = systemMounts(options).filter(
     ({ destination, type }) =>
-      (type !== 'cgroup' || options.cgroups !== false) && !taken.has(destination) && !(taken.has('/dev') && destination.startsWith('/dev/')),
+      (type !== 'cgroup' || options.cgroups !== false) &&
+      !taken.has(destination) &&
+      !(taken.has('/dev') && destination.startsWith('/dev/')),
   );
   return [...system, ...user];
 }
@@ -96,7 +100,9 @@ function systemMounts(options: MountOptions): OciMount[] {
   const { hostConfig } = options;
   const privileged = hostConfig.Privileged === true;
   const mounts: OciMount[] = [
-    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    options.bindsHost === true && hostConfig.PidMode === 'host'
+      ? hostMount('/proc')
+      : { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
     {
       destination: '/dev',
       type: 'tmpfs',
@@ -121,11 +127,24 @@ function systemMounts(options: MountOptions): OciMount[] {
       source: 'cgroup',
       options: [...(privileged || options.writableCgroups ? [] : ['ro']), 'nosuid', 'noexec', 'nodev'],
     },
-    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
   ];
+  if (options.bindsHost === true && hostConfig.IpcMode === 'host') {
+    if (existsSync('/dev/mqueue')) mounts.push(hostMount('/dev/mqueue'));
+  } else {
+    mounts.push({
+      destination: '/dev/mqueue',
+      type: 'mqueue',
+      source: 'mqueue',
+      options: ['nosuid', 'noexec', 'nodev'],
+    });
+  }
   const shm = shmMount(options);
   if (shm) mounts.push(shm);
   return mounts;
+}
+
+function hostMount(path: string): OciMount {
+  return { destination: path, type: 'bind', source: path, options: ['rbind', 'nosuid', 'noexec', 'nodev'] };
 }
 
 export const DEFAULT_SHM_SIZE = 64 * 1024 * 1024;
