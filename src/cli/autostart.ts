@@ -6,7 +6,8 @@ import type { Cli } from './cli.ts';
 import { CommandError } from './command.ts';
 import { answers } from './socket-probe.ts';
 
-const PATIENCE_MS = 20_000;
+/** An engine without root starts Node three times. */
+const PATIENCE_MS = 60_000;
 
 /** `/var/log/gantry.log` for root. */
 export function logPath(cli: Cli): string {

@@ -47,11 +47,26 @@ export function resolveTarget(cli: Cli): Target {
   };
 }
 
-/** The socket of this machine's own engine: root's, or the user's. */
+const SYSTEM_SOCKET = '/run/gantry/gantry.sock';
+
+/**
+ * The socket of this machine's own engine. For who is not root that is the engine of the user (docs/rootless.md), unless
+ * there is none and the system's lets this user in.
+ */
 export function localHost(cli: Cli): string {
-  if (cli.root) return 'unix:///run/gantry/gantry.sock';
+  if (cli.root) return `unix://${SYSTEM_SOCKET}`;
   const directory = cli.env['XDG_RUNTIME_DIR'];
-  return `unix://${directory ? directory : `${cli.env['HOME'] ?? ''}/.gantry/run`}/gantry/gantry.sock`;
+  const own = `${directory ? directory : `${cli.env['HOME'] ?? ''}/.gantry/run`}/gantry/gantry.sock`;
+  return `unix://${!fs.existsSync(own) && mayOpen(SYSTEM_SOCKET) ? SYSTEM_SOCKET : own}`;
+}
+
+function mayOpen(socket: string): boolean {
+  try {
+    fs.accessSync(socket, fs.constants.R_OK | fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A client for the engine that `resolveTarget` names; nothing is sent yet, except to find that the local engine must be started. */
@@ -60,8 +75,9 @@ export async function openClient(cli: Cli, options: { start: boolean } = { start
   const endpoint = parseEndpoint(target.host, target.tls);
   const autostart = options.start && !cli.globals['no-autostart'] && !isSet(cli.env['GANTRY_NO_AUTOSTART']);
   if (autostart && target.local && endpoint.kind === 'unix') {
-    // An engine of the system is not a user's to start: the connection's error says what to do.
-    if (cli.root && !(await answers(endpoint.path))) {
+    // The system's is not a user's to start: the connection's error says what to do.
+    const ours = cli.root || endpoint.path !== SYSTEM_SOCKET;
+    if (ours && !(await answers(endpoint.path))) {
       const { logPath, startEngine } = await import('./autostart.ts');
       const log = logPath(cli);
       cli.warn(`Starting the gantry engine in the background (log: ${log}; GANTRY_NO_AUTOSTART=1 prevents this)`);

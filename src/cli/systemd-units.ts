@@ -25,6 +25,26 @@ WantedBy=multi-user.target
 `;
 }
 
+/** The service of one user's engine, in that user's service manager. */
+export function userServiceUnit(launcher: string): string {
+  return `[Unit]
+Description=Gantry container engine of this user
+
+[Service]
+Type=simple
+ExecStart=${quoteWord(launcher)} daemon
+ExecReload=/bin/kill -s HUP $MAINPID
+Restart=always
+RestartSec=2
+Delegate=yes
+# Containers, their namespaces and their way out outlive the engine.
+KillMode=process
+
+[Install]
+WantedBy=default.target
+`;
+}
+
 export function socketUnit(): string {
   return `[Unit]
 Description=Gantry container engine's API socket

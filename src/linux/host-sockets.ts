@@ -126,7 +126,7 @@ export function addressBytes(address: string): Uint8Array {
   const words = (text: string): number[] =>
     text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));
   const [head, tail] = [words(before), words(after ?? '')];
-  const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
+  const all = [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => 0), ...tail];
   return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
 }
 

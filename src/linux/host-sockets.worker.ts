@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { boundSocket, type SocketAddress } from './bound-socket.ts';
-import { SystemCallError } from './libc.ts';
+import type { SystemCallError } from './libc.ts';
 import { newSocket } from './network-namespace.ts';
 import { spawnPid, type SpawnRequest } from './spawn.ts';
 
@@ -39,7 +39,7 @@ function answer(call: HostCall): HostAnswer {
   try {
     return { value: work(call) };
   } catch (error) {
-    const { message, code = '', errno = 0, syscall = '' } = error as SystemCallError;
+    const { message, code, errno, syscall } = error as SystemCallError;
     return { failed: { message, code, errno, syscall } };
   }
 }

@@ -66,6 +66,16 @@ function processesOfUser(): { pid: number; uid: number; command: string }[] {
     });
 }
 
+function processesOf(place: string): unknown[] {
+  return processesOfUser().filter(({ pid, command }) => {
+    try {
+      return command.includes(place) || readFileSync(`/proc/${pid}/environ`, 'latin1').includes(place);
+    } catch {
+      return false; // gone
+    }
+  });
+}
+
 const owned = (words: string): number => {
   const found = processesOfUser().find(({ command }) => command.startsWith(words));
   assert.ok(found, `no process ${words}`);
@@ -222,10 +232,10 @@ CMD ["find", "/d", "/keep", "/gone"]
       .find((one) => one && !one.internal && one.family === 'IPv4');
     const outside = createServer((_, response) => response.end('outside')).listen(0, host?.address ?? '127.0.0.1');
     const loopback = createServer((_, response) => response.end('loopback')).listen(0, '127.0.0.1');
-    const portOf = ({ address }: typeof outside): number => (address.call(outside) as { port: number }).port;
+    const portOf = (server: typeof outside): number => (server.address() as { port: number }).port;
     await Promise.all([outside, loopback].map((server) => until('a listening server', () => server.listening)));
     if (host) assert.match(await get(host.address, portOf(outside)), /outside$/);
-    const inner = (loopback.address() as { port: number }).port;
+    const inner = portOf(loopback);
     for (const gateway of ['10.0.2.2', '127.0.0.1'])
       assert.doesNotMatch(await get(gateway, inner).catch(String), /loopback$/);
     outside.close();
@@ -270,7 +280,7 @@ CMD ["find", "/d", "/keep", "/gone"]
     ports: ["127.0.0.1::80"]
   worker:
     image: busybox
-    command: sh -c "until nc web 80 </request | grep composed; do sleep 1; done; sleep 600"
+    command: sh -c "until timeout 5 nc web 80 </request | grep composed; do sleep 1; done; sleep 600"
     configs: [{ source: request, target: /request }]
     depends_on: [web]
     volumes: ["data:/data"]
@@ -298,6 +308,26 @@ volumes:
 });
 
 describe('a user’s own engine', () => {
+  test('the first command starts it, at the user’s places; stopped, nothing of it runs', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'gantry-rootless-own-'));
+    chmodSync(place, 0o711);
+    const one = new UnprivilegedUser({ directory: place });
+    try {
+      const first = await asUser(one, 'info', '--format', '{{.DockerRootDir}}');
+      assert.equal(first.stdout.trim(), join(one.home, '.local/share/gantry'));
+      assert.match(first.stderr, /Starting the gantry engine in the background \(log: .*home\/\.gantry\/gantry\.log/);
+      assert.ok(statSync(join(one.runtimeDirectory, 'gantry/gantry.sock')).isSocket());
+      assert.match(
+        (await asUser(one, 'system', 'install', '--dry-run')).stdout,
+        /\.config\/systemd\/user\/gantry\.service/,
+      );
+    } finally {
+      await asUser(one, 'system', 'stop');
+    }
+    await until('the end of all processes', () => processesOf(place).length === 0);
+    rmSync(place, { recursive: true });
+  });
+
   test('a user without subordinate ids is told what to add', async () => {
     const place = mkdtempSync(join(tmpdir(), 'gantry-rootless-none-'));
     chmodSync(place, 0o711);
@@ -313,6 +343,12 @@ describe('a user’s own engine', () => {
   });
 });
 
+/** Our own command as this user, who has said nothing about an engine. */
+async function asUser(one: UnprivilegedUser, ...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  const [program, rest] = splitCommand(one.command([process.execPath, daemon.cli, ...args]));
+  return await run(program, rest, { env: one.env, timeout: 100_000 });
+}
+
 /** Our own command, from the host, against that engine. */
 async function gantry(...args: string[]): Promise<string> {
   const { stdout } = await run(process.execPath, [daemon.cli, ...args], { env: daemon.clientEnv, timeout: 100_000 });
@@ -325,7 +361,7 @@ function splitCommand([program, ...args]: readonly string[]): [string, string[]]
 
 /** A shell's words for an HTTP request: Debian's static busybox has a wget that crashes. */
 function getBy(host: string, port: number): string {
-  return `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 ${host} ${port}`;
+  return `(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 2) | timeout 6 nc ${host} ${port}`;
 }
 
 /** Answers datagrams inside a container with what they say. */

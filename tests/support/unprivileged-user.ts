@@ -72,12 +72,9 @@ export class UnprivilegedUser {
   command(argv: readonly string[]): [string, ...string[]] {
     const closed = [repository, dirname(process.execPath)].map((path) => [path, closedAncestor(path)] as const);
     const reopen = closed.flatMap(([path, ancestor]) => (ancestor === undefined ? [] : [ancestor, path]));
+    const own = ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', SCRIPT, 'sh', this.#etc] as const;
     const how = ['--reuid', String(UID), '--regid', String(UID), '--clear-groups', '--inh-caps=-all', '--'];
-    return [
-      ...(['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', SCRIPT, 'sh'] as const),
-      ...[this.#etc, String(reopen.length / 2), ...reopen],
-      ...['setpriv', ...how, ...argv],
-    ];
+    return [...own, String(reopen.length / 2), ...reopen, 'setpriv', ...how, ...argv];
   }
 }
 

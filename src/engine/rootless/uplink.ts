@@ -19,6 +19,19 @@ const QUICK_END = 10_000;
 const PAUSE = 5000;
 const PATIENCE = 10_000;
 
+/** Where the program finds the namespace's descriptor. */
+const NAMESPACE = '/proc/self/fd/3';
+/** Nothing is forwarded by itself, in neither direction, and the gateway is not the host's loopback. */
+const PASTA = [
+  '--foreground --quiet --stderr --config-net --no-map-gw --runas 0 -t none -u none -T none -U none',
+  `--ns-ifname ${INTERFACE} --address ${ADDRESS} --netmask 24 --gateway ${GATEWAY}`,
+  `--netns-only --netns ${NAMESPACE}`,
+].flatMap((line) => line.split(' '));
+const SLIRP4NETNS =
+  `--configure --mtu=${MTU} --disable-host-loopback --disable-dns --netns-type=path ${NAMESPACE} ${INTERFACE}`.split(
+    ' ',
+  );
+
 interface Program {
   readonly name: 'pasta' | 'slirp4netns';
   readonly path: string;
@@ -115,20 +128,7 @@ export class Uplink {
   #spawn({ name, path }: Program): { readonly pid: number; readonly exited: Promise<unknown> } {
     const nothing = openSync('/dev/null', 'r');
     const log = openSync(this.#log, 'w', 0o600);
-    const namespace = '/proc/self/fd/3';
-    const argv =
-      name === 'pasta'
-        ? [
-            ...[name, '--foreground', '--quiet', '--stderr', '--config-net', '--no-map-gw', '--runas', '0'],
-            // nothing is forwarded by itself, in neither direction
-            ...['-t', 'none', '-u', 'none', '-T', 'none', '-U', 'none'],
-            ...['--ns-ifname', INTERFACE, '--address', ADDRESS, '--netmask', '24', '--gateway', GATEWAY],
-            ...['--netns-only', '--netns', namespace],
-          ]
-        : [
-            ...[name, '--configure', `--mtu=${MTU}`, '--disable-host-loopback', '--disable-dns'],
-            ...['--netns-type=path', namespace, INTERFACE],
-          ];
+    const argv = [name, ...(name === 'pasta' ? PASTA : SLIRP4NETNS)];
     try {
       return this.#host.spawn({
         path,
