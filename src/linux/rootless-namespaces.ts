@@ -1,10 +1,9 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { keepOpenAcrossExec } from './keep-open.ts';
-import { bind, check } from './libc.ts';
 import { pipe, readEnd, writeEnd } from './pipe.ts';
 import { identify, type ProcessIdentity } from './process.ts';
-import { spawnProcess, type SpawnedProcess } from './spawn.ts';
+import { spawnHere, type SpawnedProcess } from './spawn.ts';
 import { runTool, TOOL_PATH } from './tool.ts';
 
 /** Ids of the host for those from 1 on; 0 is the user's own. */
@@ -73,7 +72,7 @@ const READY = 'ready';
 
 function startShell(unshare: string, fds: readonly [number, number]): SpawnedProcess {
   try {
-    return spawnProcess({
+    return spawnHere({
       path: unshare,
       argv: ['unshare', '--user', '--net', 'sh', '-c', HOLDER],
       env: [TOOL_PATH],
@@ -138,11 +137,3 @@ export function enterUserNamespace(
   const how = ['nsenter', `--user=/proc/${holder.pid}/ns/user`, '--preserve-credentials', '--'];
   return execve(nsenter, [...how, process.execPath, ...own], next);
 }
-
-/** The thread moves into the network namespace, and every process and thread it starts from now on; it cannot come back to the host's. */
-export function enterNetworkNamespace(fd: number): void {
-  check(setns(fd, CLONE_NEWNET), 'setns', 'to the engine’s network namespace');
-}
-
-const CLONE_NEWNET = 0x40000000;
-const setns = bind<(fd: number, kind: number) => number>('int setns(int fd, int nstype)');

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { HostSockets } from '../../linux/host-sockets.ts';
+import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { isAlive, signalProcess } from '../../linux/process.ts';
-import { enterNetworkNamespace } from '../../linux/rootless-namespaces.ts';
 import { recordedMonitors } from '../../runtime/conmon-monitor.ts';
 import { forgetHolder, recordedHolder } from './enter.ts';
 import { Uplink } from './uplink.ts';
@@ -29,7 +29,7 @@ export class Rootless {
     const host = await HostSockets.open();
     // The threads of Node's pool stay behind, too: they look names up, with the host's servers.
     await access('/');
-    enterNetworkNamespace(options.network);
+    NetworkNamespace.of(options.network).enter();
     const uplink = await Uplink.open({ ...options, host });
     return new Rootless(host, uplink, options.execRoot);
   }
