@@ -23,7 +23,7 @@ need losetup mount
 need docker-compose docker-compose
 /usr/bin/python3 -c 'import docker' 2>/dev/null || missing="$missing python3-docker"
 need newuidmap uidmap
-need pasta passt
+need slirp4netns slirp4netns
 [ "$(id -u)" = 0 ] || { say "the system tests make namespaces, mounts and cgroups: run them as root"; exit 1; }
 if [ -n "$missing" ]; then
   say "installing$missing"

@@ -208,7 +208,7 @@ CMD ["find", "/d", "/keep", "/gone"]
     await docker('rm', '-f', 'web');
   });
 
-  test('containers reach each other by name, and the outside through pasta, but not the host’s loopback', async () => {
+  test('containers reach each other by name, and the outside through slirp4netns, but not the host’s loopback', async () => {
     await docker('network', 'create', 'inner');
     await docker(
       'run',
@@ -243,28 +243,28 @@ CMD ["find", "/d", "/keep", "/gone"]
     await docker('network', 'rm', 'inner');
   });
 
-  test('kill -9 of the engine, of the holder and of pasta costs no container', async () => {
+  test('kill -9 of the engine, of the holder and of the way out costs no container', async () => {
     const script = 'mkdir /w; echo lasting > /w/index.html; httpd -h /w; while sleep 1; do date; done';
     await docker('run', '-d', '--name', 'lasting', '-p', '127.0.0.1::80', 'busybox', 'sh', '-c', script);
     const url = `http://${await docker('port', 'lasting', '80')}/`;
     await until('the web server', () => fetchText(url));
     const [pid, uplink, holder] = [
       await docker('inspect', '-f', '{{.State.Pid}}', 'lasting'),
-      owned('pasta'),
+      owned('slirp4netns'),
       owned('sleep infinity'),
     ];
     await daemon.kill();
     process.kill(holder, 'SIGKILL');
     await daemon.start();
     assert.equal(await docker('inspect', '-f', '{{.State.Pid}} {{.State.Status}}', 'lasting'), `${pid} running`);
-    assert.equal(owned('pasta'), uplink, 'the way out went on');
+    assert.equal(owned('slirp4netns'), uplink, 'the way out went on');
     assert.equal(await until('the published port', () => fetchText(url)), 'lasting\n');
     assert.equal(await docker('exec', 'lasting', 'cat', '/w/index.html'), 'lasting');
     const lines = (await docker('logs', 'lasting')).split('\n').length;
     await until('more of its output', async () => (await docker('logs', 'lasting')).split('\n').length > lines);
 
     process.kill(uplink, 'SIGKILL');
-    await until('another pasta', () => owned('pasta') !== uplink);
+    await until('another way out', () => owned('slirp4netns') !== uplink);
     await docker('rm', '-f', 'lasting');
   });
 

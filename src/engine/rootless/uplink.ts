@@ -38,7 +38,7 @@ interface Program {
 }
 
 /**
- * The way out of the engine's network namespace: pasta, else slirp4netns, which copies packets to and from sockets of the
+ * The way out of the engine's network namespace: slirp4netns, else pasta, which copies packets to and from sockets of the
  * user in the host's network. It is a process of its own and outlives the engine, as containers do; one that ends is
  * started again. Nothing comes in through it: published ports are sockets of the host (`HostSockets`).
  */
@@ -186,12 +186,13 @@ export class Uplink {
 }
 
 function chooseProgram(): Program {
-  for (const name of ['pasta', 'slirp4netns'] as const) {
+  // what the pasta of March 2023 (Debian 12) gets from far away does not reach containers behind a bridge
+  for (const name of ['slirp4netns', 'pasta'] as const) {
     const path = findProgram(name);
     if (path !== undefined) return { name, path };
   }
   throw new EngineError(
     'not-found',
-    'neither pasta nor slirp4netns is installed: install one (Debian: apt-get install passt) and start the engine again',
+    'neither slirp4netns nor pasta is installed: install one (Debian: apt-get install slirp4netns) and start the engine again',
   );
 }
