@@ -385,7 +385,12 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
 
   const scopes = new Scopes(new ScopeStore(db), dataRoot);
   const registry = new RegistryListeners(
-    new EngineRegistry(imageParts, registryRoots, report),
+    new EngineRegistry(
+      imageParts,
+      registryRoots,
+      report,
+      config.hostSockets && ((host, port) => config.hostSockets!.listening(host, port)),
+    ),
     new KeptListeners(db),
     report,
   );

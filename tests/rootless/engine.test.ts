@@ -268,6 +268,19 @@ CMD ["find", "/d", "/keep", "/gone"]
     await docker('rm', '-f', 'lasting');
   });
 
+  test('its registry is on the host, and so is what it pulls from', async () => {
+    const opened = await gantry('registry', 'serve', '--engine', '--detach', '--addr', '127.0.0.1:0');
+    const address = /127\.0\.0\.1:\d+/.exec(opened)?.[0];
+    assert.ok(address, opened);
+    await docker('tag', 'busybox', `${address}/pushed:1`);
+    await docker('push', `${address}/pushed:1`);
+    assert.match(await fetchText(`http://${address}/v2/pushed/tags/list`), /"1"/);
+    await docker('rmi', `${address}/pushed:1`);
+    await docker('pull', '-q', `${address}/pushed:1`);
+    await docker('rmi', `${address}/pushed:1`);
+    await gantry('registry', 'stop', address);
+  });
+
   test('a project of Compose comes and goes', async () => {
     const project = join(directory, 'project');
     mkdirSync(project);

@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import type { BoundSocket } from '../../registry/server/registry-server.ts';
 import { Repositories } from '../../registry/server/repositories.ts';
 import { repositoryPolicy, type ServedRegistry, serveRegistry } from '../../registry/server/serve.ts';
 import {
@@ -17,11 +18,14 @@ export class EngineRegistry {
   readonly #parts: ImageParts;
   readonly #roots: RegistryRoots;
   readonly #report: (message: string) => void;
+  readonly #bound: BoundSocket | undefined;
 
-  constructor(parts: ImageParts, roots: RegistryRoots, report: (message: string) => void) {
+  /** `bound` makes the sockets that listen, where this process is not in the host's network. */
+  constructor(parts: ImageParts, roots: RegistryRoots, report: (message: string) => void, bound?: BoundSocket) {
     this.#parts = parts;
     this.#roots = roots;
     this.#report = report;
+    this.#bound = bound;
   }
 
   settings(file?: string): RegistrySettings {
@@ -55,6 +59,7 @@ export class EngineRegistry {
       audit: options.audit,
       report: this.#report,
       guardPushes: true,
+      bound: this.#bound,
     });
     const { port } = parseAddress(served.address);
     for (const host of ['localhost', '127.0.0.1']) own.add(`${host}:${port}`);

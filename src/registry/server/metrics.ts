@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
+import type { BoundSocket } from './registry-server.ts';
 
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60];
 
@@ -60,13 +61,14 @@ export class Metrics {
   }
 
   /** A door of its own: who may pull need not see this. */
-  async serve(address: { host: string; port: number }): Promise<Server> {
+  async serve(address: { host: string; port: number }, bound?: BoundSocket): Promise<Server> {
     const server = createServer((request, response) => {
       if (request.url !== '/metrics') return void response.writeHead(404).end();
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(this.text());
     });
+    const target = bound ? { fd: await bound(address.host, address.port) } : address;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once('error', reject).listen(address, resolve);
+    server.once('error', reject).listen(target, resolve);
     await promise;
     return server;
   }

@@ -51,6 +51,9 @@ const MAX_BLOB_BYTES = 64 * 2 ** 30;
 /** Reads that are audited all the same: no login, no right, too many guesses. */
 const AUDITED_REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
 
+/** Makes a socket that listens, where the server is not to do it itself; its descriptor is the server's then. */
+export type BoundSocket = (host: string, port: number) => Promise<number>;
+
 /** The distribution API (distribution-spec 1.1) over a set of repositories. */
 export class RegistryServer implements AsyncDisposable {
   readonly #options: RegistryServerOptions;
@@ -93,10 +96,11 @@ export class RegistryServer implements AsyncDisposable {
   }
 
   /** Resolves to the address once it listens. Throws the system's error. */
-  async listen(address: { host: string; port: number }): Promise<{ host: string; port: number }> {
+  async listen(address: { host: string; port: number }, bound?: BoundSocket): Promise<{ host: string; port: number }> {
+    const target = bound ? { fd: await bound(address.host, address.port) } : { ...address, backlog: 1024 };
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once('error', reject);
-    this.#server.listen({ ...address, backlog: 1024 }, resolve);
+    this.#server.listen(target, resolve);
     await promise;
     this.#server.off('error', reject);
     const { address: host, port } = this.#server.address() as AddressInfo;

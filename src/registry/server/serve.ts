@@ -10,7 +10,7 @@ import { PullThrough } from './pull-through.ts';
 import { Retention } from './retention.ts';
 import { Metrics } from './metrics.ts';
 import { Webhooks } from './webhooks.ts';
-import { RegistryServer } from './registry-server.ts';
+import { type BoundSocket, RegistryServer } from './registry-server.ts';
 import { ImmutableTags, Quotas } from './policy.ts';
 import type { Repositories, RepositoriesOptions } from './repositories.ts';
 import { type AuthSettings, parseAddress, type RegistrySettings, type UpstreamSettings } from './settings.ts';
@@ -21,6 +21,8 @@ export interface ServeOptions {
   readonly report: (message: string) => void;
   /** What is pushed is run here by its name: pushes without a login are for this machine alone. */
   readonly guardPushes?: boolean;
+  /** Makes the sockets that listen. */
+  readonly bound?: BoundSocket | undefined;
 }
 
 /** A registry that listens; closing it ends its requests and leaves what it serves alone. */
@@ -38,7 +40,7 @@ const COLLECT_EVERY_MS = 3600_000;
 /** Serves repositories as the settings say, and collects what is unused every hour. Throws `invalid-argument`, and what the system says of the address. */
 export async function serveRegistry(
   settings: RegistrySettings,
-  { repositories, audit, report, guardPushes = false }: ServeOptions,
+  { repositories, audit, report, guardPushes = false, bound }: ServeOptions,
 ): Promise<ServedRegistry> {
   const { auth = {}, tls, maxBlobSize, deletes, upstreams } = settings;
   const address = parseAddress(settings.addr);
@@ -64,13 +66,13 @@ export async function serveRegistry(
     auditReads: settings.auditReads,
     report,
   });
-  const { host, port } = await server.listen(address);
+  const { host, port } = await server.listen(address, bound);
   metrics?.add('open_uploads', 'Uploads that were begun and not ended.', () => server.openUploads);
   metrics?.add('webhook_waiting', 'Events that are to be delivered.', () => webhooks.waiting);
   metrics?.add('webhook_dropped_total', 'Events that were not delivered.', () => webhooks.dropped, 'counter');
   metrics?.add('resident_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
   const metricsServer =
-    settings.metricsAddr === undefined ? undefined : await metrics?.serve(parseAddress(settings.metricsAddr));
+    settings.metricsAddr === undefined ? undefined : await metrics?.serve(parseAddress(settings.metricsAddr), bound);
   const retention = new Retention(settings.retention ?? []);
   let cleaning: Promise<void> | undefined;
   const clean = async (): Promise<void> => {
