@@ -2,51 +2,39 @@ import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import type { Lookup } from '../../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../../build/dockerfile/instructions.ts';
 import { type CopiedFiles, resolveCopy } from '../copy-step.ts';
-import type { FilePlaces } from './file-places.ts';
-import type { Solve } from './solve.ts';
+import { FileInstructions } from './file-instructions.ts';
 import type { StageRun, Step } from './stage-context.ts';
 import { nextState, NOTHING, type StageState, stepKey } from './stage-state.ts';
-import type { StepResults } from './step-results.ts';
 
 /** COPY and ADD: files from somewhere into those of a stage. */
-export class CopyInstructions {
-  readonly #solve: Solve;
-  readonly #places: FilePlaces;
-  readonly #results: StepResults;
-
-  constructor(solve: Solve, places: FilePlaces, results: StepResults) {
-    this.#solve = solve;
-    this.#places = places;
-    this.#results = results;
-  }
-
+export class CopyInstructions extends FileInstructions {
   async apply(
     state: StageState,
     instruction: CopyInstruction,
     { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
   ): Promise<StageState> {
-    const { parts, escape } = this.#solve.context;
+    const { parts, escape } = this.solve.context;
     const copy = await resolveCopy(
       {
-        place: (from) => this.#places.find(from, { run, line: instruction.range.start }),
-        owner: (text) => parts.lookUpOwner(() => this.#solve.views.of(state.chain), text),
-        temporary: () => this.#solve.temporary(),
+        place: (from) => this.places.find(from, { run, line: instruction.range.start }),
+        owner: (text) => parts.lookUpOwner(() => this.solve.views.of(state.chain), text),
+        temporary: () => this.solve.temporary(),
         unpack: (archive, rootfs, destination, owner) =>
-          parts.unpack(archive, rootfs, { destination, owner, signal: this.#solve.signal }),
+          parts.unpack(archive, rootfs, { destination, owner, signal: this.solve.signal }),
         remote: parts.remote,
-        secrets: this.#solve.context.secrets,
-        rules: this.#solve.context.options.sourceRules,
-        onSource: (source) => this.#solve.sources.set(`${source.kind} ${source.name}`, source),
-        contextTime: this.#solve.context.epoch ?? CONTEXT_TIME,
-        signal: this.#solve.signal,
+        secrets: this.solve.context.secrets,
+        rules: this.solve.context.options.sourceRules,
+        onSource: (source) => this.solve.sources.set(`${source.kind} ${source.name}`, source),
+        contextTime: this.solve.context.epoch ?? CONTEXT_TIME,
+        signal: this.solve.signal,
       },
       instruction,
       { lookup, escape, workingDir: state.config.workingDir ?? '/' },
     );
     const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
     if (instruction.link) return this.#link(state, step, (rootfs) => copy.apply(rootfs));
-    const record = await this.#results.of(state, step, (key) =>
-      this.#results.layer(state, key, [], (rootfs) => copy.apply(rootfs)),
+    const record = await this.results.of(state, step, (key) =>
+      this.results.layer(state, key, [], (rootfs) => copy.apply(rootfs)),
     );
     return nextState(state, record, state.config);
   }
@@ -56,17 +44,16 @@ export class CopyInstructions {
    * base takes it as it is.
    */
   async #link(state: StageState, step: Step, apply: (rootfs: string) => Promise<CopiedFiles>): Promise<StageState> {
-    const time = this.#solve.context.epoch ?? CONTEXT_TIME;
-    const record = await this.#results.of(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
-      this.#results.layer(NOTHING, key, [], async (rootfs) => {
+    const time = this.solve.context.epoch ?? CONTEXT_TIME;
+    const record = await this.results.of(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
+      this.results.layer(NOTHING, key, [], async (rootfs) => {
         const copied = await apply(rootfs);
         return { ...copied, time: copied.time ?? time };
       }),
     );
-    const { parts, lease } = this.#solve.context;
+    const { parts, lease } = this.solve.context;
     const layer =
-      record.layer &&
-      (await parts.placeLayer(record.layer, { parent: state.chain, lease, signal: this.#solve.signal }));
+      record.layer && (await parts.placeLayer(record.layer, { parent: state.chain, lease, signal: this.solve.signal }));
     const key = stepKey(state.key, 'LINK', [{ name: 'layer', value: record.key }]);
     return nextState(state, { ...record, key, layer, createdAt: state.createdAt }, state.config);
   }

@@ -15,37 +15,25 @@ import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from
 import type { StepShell } from '../build-session.ts';
 import { runToExitCode, type StepCommand } from '../step-executor.ts';
 import { BuildStepFailed } from './failed-step.ts';
-import type { FilePlaces } from './file-places.ts';
-import type { Solve } from './solve.ts';
+import { FileInstructions } from './file-instructions.ts';
 import type { StageRun } from './stage-context.ts';
 import { nextState, type StageState } from './stage-state.ts';
-import type { StepResults } from './step-results.ts';
 
 /** RUN: a command over the files of a stage. */
-export class RunInstructions {
-  readonly #solve: Solve;
-  readonly #places: FilePlaces;
-  readonly #results: StepResults;
-
-  constructor(solve: Solve, places: FilePlaces, results: StepResults) {
-    this.#solve = solve;
-    this.#places = places;
-    this.#results = results;
-  }
-
+export class RunInstructions extends FileInstructions {
   async apply(
     state: StageState,
     instruction: RunInstruction,
     { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
   ): Promise<StageState> {
     const line = `dockerfile line ${instruction.range.start}`;
-    const { allow = [] } = this.#solve.context.request;
+    const { allow = [] } = this.solve.context.request;
     if (instruction.security === 'insecure' && !allow.includes('security.insecure'))
       throw new EngineError(
         'forbidden',
         `${line}: RUN --security=insecure is not allowed: build with --allow security.insecure`,
       );
-    const { request, buildArgs, parts, escape } = this.#solve.context;
+    const { request, buildArgs, parts, escape } = this.solve.context;
     if (instruction.network === 'host' && request.networkMode !== 'host' && !allow.includes('network.host'))
       throw new EngineError('forbidden', `${line}: RUN --network=host is not allowed: build with --allow network.host`);
     checkEmulation(this.#platformOf(run.planned));
@@ -57,12 +45,12 @@ export class RunInstructions {
     const hostname = buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
     const namespace = buildArgs.get('BUILDKIT_CACHE_MOUNT_NS');
     const mountParts: RunMountParts = {
-      place: (from) => this.#places.find(from, { run, line: instruction.range.start }),
-      temporary: () => this.#solve.temporary(),
+      place: (from) => this.places.find(from, { run, line: instruction.range.start }),
+      temporary: () => this.solve.temporary(),
       caches: parts.caches,
-      session: this.#solve.context.options.session,
-      signal: this.#solve.signal,
-      clientSignal: this.#solve.context.clientSignal,
+      session: this.solve.context.options.session,
+      signal: this.solve.signal,
+      clientSignal: this.solve.context.clientSignal,
     };
     const mounts = instruction.mounts.map((text) => {
       const one = parseRunMount(expandWord(text, lookup, { escape }), state.config.workingDir ?? '/');
@@ -81,11 +69,11 @@ export class RunInstructions {
       ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
     ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
-    const record = await this.#results.of(state, { kind: 'RUN', text, inputs, run }, async (key) => {
+    const record = await this.results.of(state, { kind: 'RUN', text, inputs, run }, async (key) => {
       await using prepared = new PreparedRunMounts(mountParts);
       for (const [index, one] of mounts.entries()) await prepared.add(one, index);
       if (script) await prepared.addScript(script.path, script.content);
-      return await this.#results.layer(
+      return await this.results.layer(
         state,
         key,
         [...MOUNT_POINTS, ...prepared.points, ...devices.points],
@@ -103,7 +91,7 @@ export class RunInstructions {
             request,
             hostname: hostname || undefined,
             onOutput: run.announce,
-            signal: this.#solve.signal,
+            signal: this.solve.signal,
           };
           const code = await this.#withDirectory((directory) => runToExitCode(parts.executor, { ...step, directory }));
           if (code === 0) return;
@@ -122,7 +110,7 @@ export class RunInstructions {
     step: Omit<StepCommand, 'directory'>,
     { run, shell = DEFAULT_SHELL[0]! }: { readonly run: StageRun; readonly shell: string | undefined },
   ): Promise<void> {
-    const { options, clientSignal, parts } = this.#solve.context;
+    const { options, clientSignal, parts } = this.solve.context;
     const { session } = options;
     if (!session?.shell) return;
     run.fail(failure);
@@ -145,7 +133,7 @@ export class RunInstructions {
 
   /** For the files of one run of a command. */
   async #withDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
-    const directory = this.#solve.temporary();
+    const directory = this.solve.temporary();
     await mkdir(directory);
     try {
       return await work(directory);
@@ -157,8 +145,8 @@ export class RunInstructions {
   /** What the programs of a stage are for; undefined is this machine. */
   #platformOf({ platform, base }: PlannedStage): string | undefined {
     const below =
-      base.kind === 'stage' ? this.#solve.context.plan.stages.find(({ index }) => index === base.index) : undefined;
-    return platform ?? (below ? this.#platformOf(below) : this.#solve.context.request.platform);
+      base.kind === 'stage' ? this.solve.context.plan.stages.find(({ index }) => index === base.index) : undefined;
+    return platform ?? (below ? this.#platformOf(below) : this.solve.context.request.platform);
   }
 }
 
