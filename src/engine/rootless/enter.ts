@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { FileLock } from '../../linux/file-lock.ts';
@@ -22,6 +22,8 @@ export interface EnterRequest {
  */
 export async function enterRootless({ dataRoot, execRoot, env }: EnterRequest): Promise<never> {
   const nsenter = tool('nsenter', 'util-linux');
+  // who cannot have an engine is told before anything is made
+  if (!existsSync(execRoot)) subordinateIds(unprivilegedUser());
   makeOwn(dataRoot);
   makeOwn(execRoot);
   // two engines that start at once make one holder
