@@ -88,6 +88,28 @@ test('copySelection() leaves out what is excluded, and takes exceptions back in'
   remove();
 });
 
+test('copySelection() keeps the hard links of a source, and makes none between sources', async () => {
+  const { root, to, remove } = tree();
+  linkSync(join(root, 'a.txt'), join(root, 'src/deep/a'));
+  linkSync(join(root, 'a.txt'), join(root, 'src/z'));
+  const apart = await digestSelection(select(root, ['src']));
+  await copySelection(select(root, ['src', 'a.txt'], { owner: { uid: 5, gid: 6 } }), { root: to, destination: '/o/' });
+  const inode = (path: string): number => statSync(join(to, 'o', path)).ino;
+  assert.equal(inode('z'), inode('deep/a'));
+  assert.equal(statSync(join(to, 'o/z')).nlink, 2);
+  assert.notEqual(inode('a.txt'), inode('z'));
+  assert.equal(statSync(join(to, 'o/z')).uid, 5);
+  // Over what is there.
+  await copySelection(select(root, ['src']), { root: to, destination: '/o/' });
+  assert.equal(inode('z'), inode('deep/a'));
+  assert.equal(readFileSync(join(to, 'o/z'), 'utf8'), 'a');
+  // Links are part of what the selection is.
+  rmSync(join(root, 'src/z'));
+  writeFileSync(join(root, 'src/z'), 'a');
+  assert.notEqual((await digestSelection(select(root, ['src']))).digest, apart.digest);
+  remove();
+});
+
 test('copySelection() never leaves either root by symlinks', async () => {
   const { root, to, remove } = tree();
   await assert.rejects(

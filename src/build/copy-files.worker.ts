@@ -28,6 +28,7 @@ import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
 import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
 import { changePath, type PathChange } from './file-changes.ts';
 import { changeMode } from './file-mode.ts';
+import { FileNames } from './file-names.ts';
 import { LaterLinks, tryLink } from './later-links.ts';
 import { matchName } from './match-name.ts';
 
@@ -76,12 +77,15 @@ export const jobs: Jobs = {
         if (visit) add(source.kept.slice(0, index + 1).join('/'), visit);
       }
       const archive = selection.unpack && isArchive(root, source);
+      const names = namesOf(selection);
       walk(root, source, selection, context, (visit) => {
         files++;
         if (visit.stat.kind === 'file') bytes += visit.stat.size;
         // The source's own name counts only where it is given to the copy: for a file, not for a directory's content.
         const own = source.stat.kind === 'directory' && !selection.parents ? [] : source.kept;
-        add([...own, ...visit.below].join('/'), visit, archive ? 'unpacked' : '');
+        const first = names?.firstOf(visit.stat, visit.below);
+        const more = first ? `link to ${first.join('/')}` : archive ? 'unpacked' : '';
+        add([...own, ...visit.below].join('/'), visit, more);
       });
     });
     return {
@@ -93,6 +97,7 @@ export const jobs: Jobs = {
   },
   copy: ({ selection, target }: { selection: CopySelection; target: CopyTarget }, context: JobContext) => {
     using to = new RootedDirectory(target.root);
+    using copied = new RootedDirectory(target.root);
     const destination = splitPath(byteString(target.destination)) ?? [];
     const archives: FoundArchive[] = [];
     const asDirectory = target.destination.endsWith('/');
@@ -114,9 +119,11 @@ export const jobs: Jobs = {
           copyEntry(to, [...destination, ...source.kept.slice(0, index + 1)], visit, selection, context, later);
       }
       const times: { path: readonly ByteString[]; mtime: bigint }[] = [];
+      const names = namesOf(selection);
       walk(root, source, selection, context, (visit) => {
         const path = [...base, ...visit.below];
-        copyEntry(to, path, visit, selection, context, later);
+        const first = names?.firstOf(visit.stat, path);
+        copyEntry(to, path, visit, selection, context, later, first && { root: copied, path: first });
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0)
           times.push({ path, mtime: timeOf(visit.stat, selection) });
@@ -459,6 +466,11 @@ function walk(
   descend(parent, source.path.at(-1) ?? '.', source.stat, []);
 }
 
+/** Files of a directory that nobody writes into may share an inode without being meant to be one. */
+function namesOf(selection: CopySelection): FileNames | undefined {
+  return selection.steady === undefined ? new FileNames() : undefined;
+}
+
 function ownerOf(stat: FileStat, selection: CopySelection): { uid: number; gid: number } {
   if (selection.owner) return selection.owner;
   return selection.keepOwner ? { uid: stat.uid, gid: stat.gid } : { uid: 0, gid: 0 };
@@ -521,6 +533,8 @@ function copyEntry(
   selection: CopySelection,
   context: JobContext,
   later?: LaterLinks,
+  /** A copy of the same file, which this may be another name of. */
+  twin?: { readonly root: RootedDirectory; readonly path: readonly ByteString[] },
 ): void {
   const { stat } = visit;
   const { uid, gid } = ownerOf(stat, selection);
@@ -572,6 +586,10 @@ function copyEntry(
       if (!before && later && mayLink(visit, selection) && later.add(stat.inode, visit.path!, { parent, place }))
         return;
       later?.made(place, false);
+      if (twin?.root.stat(twin.path, { follow: true })?.kind === 'file') {
+        const dir = twin.root.directory(twin.path.slice(0, -1), { follow: true });
+        if (tryLink(dir, twin.path.at(-1)!, parent, name)) return;
+      }
       withFile(visit, (from) => {
         const fd = openAt(
           parent,
