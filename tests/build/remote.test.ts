@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tarHeader } from '../../src/content/tar/header.ts';
 import { writeTar } from '../../src/content/tar/writer.ts';
 import type { BuildRequest, BuildSession } from '../../src/engine/engine.ts';
@@ -160,6 +161,11 @@ describe('what a build fetches', () => {
     await built({ remote: `${repositories.url}/app/.git#v1`, noCache: true }, session);
     const header = `basic ${Buffer.from('x-access-token:t0ken-of-git').toString('base64')}`;
     assert.ok(repositories.authorizations.includes(header));
+    // A build's own files go when it has answered.
+    const builds = (): string[] =>
+      fs.readdirSync(join(roots.directory, 'data/tmp')).filter((name) => name.startsWith('build-'));
+    for (let tries = 0; builds().length > 0 && tries < 600; tries++) await sleep(50);
+    assert.deepEqual(builds(), []);
     const kept = fs
       .readdirSync(roots.directory, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile());

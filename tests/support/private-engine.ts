@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +27,7 @@ export async function privateRoots(): Promise<PrivateRoots> {
     options: {
       dataRoot: join(directory, 'data'),
       execRoot: join(directory, 'run'),
-      bridge: { name: bridge, cidr: `10.${100 + randomInt(80)}.${randomInt(255)}.1/24` },
+      bridge: { name: bridge, cidr: `${unroutedSubnet()}.1/24` },
       cgroupParent: `/${cgroupParent}`,
       report: (message) => void reports.push(message),
     },
@@ -37,6 +38,24 @@ export async function privateRoots(): Promise<PrivateRoots> {
       assert.deepEqual(reports, []);
     },
   };
+}
+
+/** The first three bytes of a /24 that no route of the host leads into: other engines' networks lie there too. */
+function unroutedSubnet(): string {
+  // /proc/net/route: interface, destination, gateway, flags, three counters, mask; addresses with their last byte first.
+  const routes = readFileSync('/proc/net/route', 'latin1')
+    .trim()
+    .split('\n')
+    .slice(1)
+    .map((line) => line.split(/\s+/))
+    .map((words) => ({ destination: Number.parseInt(words[1]!, 16), mask: Number.parseInt(words[7]!, 16) }))
+    .filter(({ mask }) => mask !== 0);
+  for (;;) {
+    const [second, third] = [100 + randomInt(80), randomInt(255)];
+    const address = 10 | (second << 8) | (third << 16);
+    if (!routes.some(({ destination, mask }) => ((address ^ destination) & mask & 0xffffff) === 0))
+      return `10.${second}.${third}`;
+  }
 }
 
 /** Runs `work` with an engine that has the image `busybox`, removes all its containers, and checks that nothing is left. */
