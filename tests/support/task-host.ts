@@ -69,6 +69,7 @@ export class TaskHost implements Disposable {
     }
     const { process: processChange, ...rest } = change;
     const spec = busyboxSpec(args);
+    spec.linux.cgroupsPath = `/gantry/${id}`;
     spec.process = { ...spec.process, terminal: change.terminal ?? false, ...processChange };
     return {
       id,
