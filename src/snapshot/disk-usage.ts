@@ -5,6 +5,8 @@ export interface DiskUsage {
   /** Bytes that files and symlinks say they have, each inode counted once: what Docker calls a container's size. */
   readonly bytes: number;
   readonly inodes: number;
+  /** Of these, files that have names outside of the directory too: they are not free when it goes. */
+  readonly elsewhere: readonly { readonly inode: bigint; readonly bytes: number }[];
 }
 
 /** Each walk has a thread: of a thousand containers asked for at once, so many are walked at a time. */

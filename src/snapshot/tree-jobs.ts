@@ -11,18 +11,21 @@ const OPEN_DIRECTORY = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 /** The worker's side of `diskUsage`. */
 export function usageJob({ directory }: { directory: string }, context: JobContext): DiskUsage {
   using root = new RootedDirectory(directory);
-  const seen = new Set<bigint>();
+  const linked = new Map<bigint, { bytes: number; names: number; links: number }>();
   let bytes = 0;
   let inodes = 0;
   walk(root.fd, context, (stat) => {
     if (stat.links > 1 && stat.kind !== 'directory') {
-      if (seen.has(stat.inode)) return;
-      seen.add(stat.inode);
+      const known = linked.get(stat.inode);
+      if (known) known.names++;
+      else linked.set(stat.inode, { bytes: stat.size, names: 1, links: stat.links });
+      if (known) return;
     }
     inodes++;
     if (stat.kind !== 'directory') bytes += stat.size;
   });
-  return { bytes, inodes };
+  const elsewhere = [...linked].filter(([, { names, links }]) => names < links);
+  return { bytes, inodes, elsewhere: elsewhere.map(([inode, file]) => ({ inode, bytes: file.bytes })) };
 }
 
 /** Removes `<directory>/<name>`. */

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { DiskPart } from '../../api/gantry.ts';
 import type { ChainId } from '../../oci/digest.ts';
-import { diskUsage } from '../../snapshot/disk-usage.ts';
+import { type DiskUsage, diskUsage } from '../../snapshot/disk-usage.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 
 export interface OnDiskParts {
@@ -34,23 +34,38 @@ const ENTRIES: Readonly<Record<string, Name>> = {
   reserve: 'reserve',
 };
 
-/** What the files of the data root take, by what they are for: together all that `du` finds. Walks all of them: not cheap. */
+/**
+ * What the files of the data root take, by what they are for: together all that `du` finds. A file that several have is
+ * counted for the first of them in the order of the names. Walks all of them: not cheap.
+ */
 export async function partsOnDisk(parts: OnDiskParts, signal?: AbortSignal): Promise<DiskPart[]> {
-  const bytes = new Map<Name, number>(NAMES.map((name) => [name, 0]));
-  const add = async (name: Name, path: string): Promise<void> => {
-    const found = await sizeOf(path, signal);
-    bytes.set(name, bytes.get(name)! + found);
-  };
   const { dataRoot } = parts;
   const snapshots = ownersOfSnapshots(parts);
-  await Promise.all(
+  const found = await Promise.all(
     (await readdir(dataRoot)).map(async (entry) => {
-      if (entry !== 'snapshots') return add(ENTRIES[entry] ?? 'other', join(dataRoot, entry));
+      if (entry !== 'snapshots')
+        return [{ name: ENTRIES[entry] ?? 'other', usage: await usageOf(join(dataRoot, entry), signal) }];
       const names = await readdir(join(dataRoot, entry));
-      await Promise.all(names.map((name) => add(snapshots.get(name) ?? 'other', join(dataRoot, entry, name))));
+      return Promise.all(
+        names.map(async (name) => ({
+          name: snapshots.get(name) ?? 'other',
+          usage: await usageOf(join(dataRoot, entry, name), signal),
+        })),
+      );
     }),
   );
-  return NAMES.map((name) => ({ Name: name, Bytes: bytes.get(name)! }));
+  const counted = new Set<bigint>();
+  return NAMES.map((name) => {
+    let bytes = 0;
+    for (const { usage } of found.flat().filter((each) => each.name === name)) {
+      bytes += usage.bytes;
+      for (const file of usage.elsewhere) {
+        if (counted.has(file.inode)) bytes -= file.bytes;
+        counted.add(file.inode);
+      }
+    }
+    return { Name: name, Bytes: bytes };
+  });
 }
 
 /** By directory: images' layers, other results of builds, containers. */
@@ -64,14 +79,13 @@ function ownersOfSnapshots({ snapshots, imageChains }: OnDiskParts): Map<string,
   );
 }
 
-/** 0 for what went away meanwhile. */
-async function sizeOf(path: string, signal?: AbortSignal): Promise<number> {
+/** Nothing for what went away meanwhile. */
+async function usageOf(path: string, signal?: AbortSignal): Promise<DiskUsage> {
   try {
     const found = await stat(path);
-    if (!found.isDirectory()) return found.size;
-    return (await diskUsage(path, { signal })).bytes;
+    return found.isDirectory() ? await diskUsage(path, { signal }) : { bytes: found.size, inodes: 1, elsewhere: [] };
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'ENOENT') return 0;
+    if ((error as { code?: unknown }).code === 'ENOENT') return { bytes: 0, inodes: 0, elsewhere: [] };
     throw error;
   }
 }
