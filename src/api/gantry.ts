@@ -244,6 +244,8 @@ export interface BuildCheckDocument {
     readonly Line: number;
     /** The lines meant, marked. */
     readonly Excerpt: string;
+    /** A rule that BuildKit does not have: advice. */
+    readonly Own: boolean;
   }[];
   /** The Dockerfile asks for warnings to be errors. */
   readonly Fails: boolean;

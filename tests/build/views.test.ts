@@ -93,11 +93,13 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     const dockerfile = 'FROM busybox:1\nWORKDIR /app\nCOPY . .\nCMD ["sh", "strat.sh"]\n';
     const folder = context({ Dockerfile: dockerfile, 'start.sh': 'echo', '.dockerignore': 'secret' });
     const found = await gantry('build', '--check', folder);
-    assert.equal(found.code, 1);
+    assert.equal(found.code, 0, 'a rule of our own is advice');
     assert.match(found.stdout, /^WARNING: MissingCommandFile\nCMD runs "strat\.sh", which no instruction brings/);
     assert.match(found.stdout, /Dockerfile:4\n-+\n[^]*>>> CMD \["sh", "strat\.sh"\]/);
     fs.writeFileSync(join(folder, 'Dockerfile'), dockerfile.replace('strat', 'start'));
     assert.equal((await gantry('build', '--check', folder)).stdout, 'Check complete, no warnings found.\n');
+    fs.writeFileSync(join(folder, 'Dockerfile'), `${dockerfile.replace('strat', 'start')}MAINTAINER somebody\n`);
+    assert.equal((await gantry('build', '--check', folder)).code, 1, 'as buildx');
   });
 
   test('--context-ls shows what is sent, and which rule keeps the rest', async () => {

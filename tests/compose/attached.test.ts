@@ -57,7 +57,8 @@ volumes: {${[1, 2, 3, 4, 5].map((n) => `v${n}: `).join(', ')}}
   });
   const moments = ['Network many_default  Created', 'many-s2-1  Created', 'many-s3-1  Starting', 'many-s4-1  Started'];
   for (const [i, moment] of moments.entries()) {
-    const up = many.spawn('up', '-d', ...(i === 2 ? ['--force-recreate', '-t', '2'] : []));
+    // all anew: what the one before came to by then is not known
+    const up = many.spawn('up', '-d', ...(i >= 2 ? ['--force-recreate', '-t', '2'] : []));
     await up.says(moment);
     up.child.kill(i % 2 === 0 ? 'SIGKILL' : 'SIGINT');
     await up.ended;

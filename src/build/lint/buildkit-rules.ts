@@ -19,4 +19,7 @@ export const BUILDKIT_RULES: ReadonlySet<string> = new Set([
   'FromPlatformFlagConstDisallowed',
   'ExposeProtoCasing',
   'ExposeInvalidFormat',
+  'CopyIgnoredFile',
+  'InvalidBaseImagePlatform',
+  'InvalidDefinitionDescription',
 ]);

@@ -55,6 +55,7 @@ export class DockerfileInspection {
           Message: message,
           Line: range.start,
           Excerpt: sourceExcerpt(name, text, range),
+          Own: !BUILDKIT_RULES.has(rule),
         })),
         Fails: fails,
         Images: namedImages(stages, {
