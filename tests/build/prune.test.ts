@@ -46,7 +46,8 @@ describe('gantry builder du and prune', () => {
     await build();
     assert.deepEqual(await types(), ['exec.cachemount', 'regular', 'regular', 'source.local']);
     const { stdout } = await gantry('builder', 'prune', '-f');
-    assert.match(stdout, /Total reclaimed space: 5\.\d+kB|Total:/);
+    // The image has the copied file still, as another name of the same one.
+    assert.match(stdout, /Total reclaimed space: \d+B$/m);
     assert.deepEqual(await types(), ['exec.cachemount', 'regular', 'regular']);
     assert.match(await build(), /COPY f \/f\n ---> Using cache/);
   });

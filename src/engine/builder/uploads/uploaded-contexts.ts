@@ -60,10 +60,10 @@ export class UploadedContexts {
   async list(): Promise<{ id: string; name: string; size: number; usedAt: number }[]> {
     const store = await (this.#store ??= this.#open());
     const found = await stat(store).catch(() => undefined);
-    const size = found ? await measureTree(join(store, 'objects')).catch(() => 0) : 0;
-    return found && size > 0
-      ? [{ id: 'uploaded-contexts', name: 'uploaded contexts', size, usedAt: found.mtimeMs }]
-      : [];
+    const objects = await readdir(join(store, 'objects')).catch(() => []);
+    if (!found || objects.length === 0) return [];
+    const size = await measureTree(join(store, 'objects'));
+    return [{ id: 'uploaded-contexts', name: 'uploaded contexts', size, usedAt: found.mtimeMs }];
   }
 
   /** Removes what is kept; contexts of builds that run have names of their own. */
