@@ -70,13 +70,29 @@ export class Requester {
 
   /** Throws `ResponseError` for any status from 400. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<HttpResponse> {
-    const prefix = options.unversioned === true ? '' : `/v${await this.apiVersion()}`;
+    if (options.unversioned === true) return this.#send(method, path, options);
+    if (method !== 'GET' || this.#version) return this.#send(method, `/v${await this.apiVersion()}${path}`, options);
+    // What only reads is asked in our newest version before the engine's is known: an older engine refuses that.
+    try {
+      const response = await this.#send(method, `/v${API_VERSION}${path}`, options);
+      const newest = response.headers.get('api-version');
+      if (newest !== undefined) this.#version ??= Promise.resolve(olderVersion(newest, API_VERSION));
+      return response;
+    } catch (error) {
+      if (!(error instanceof ResponseError && error.status === 400)) throw error;
+      const version = await this.apiVersion();
+      if (version === API_VERSION) throw error;
+      return this.#send(method, `/v${version}${path}`, options);
+    }
+  }
+
+  async #send(method: string, path: string, options: RequestOptions): Promise<HttpResponse> {
     const headers = this.#headers(options);
     if (options.json !== undefined) headers.set('Content-Type', 'application/json');
     const body = options.json === undefined ? options.body : Buffer.from(JSON.stringify(options.json));
     const request = {
       method,
-      path: `${prefix}${path}${queryString(options.query)}`,
+      path: `${path}${queryString(options.query)}`,
       headers,
       body,
       signal: options.signal,
