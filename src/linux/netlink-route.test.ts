@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RouteNetlink } from './netlink-route.ts';
+import { removeLinkAside, RouteNetlink } from './netlink-route.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
 const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
@@ -39,6 +39,17 @@ test('a bridge with a veth into another namespace, addresses and a default route
   outer.removeLink('veth1');
   outer.removeLink('veth1');
   assert.equal(inner.link('eth0'), undefined);
+});
+
+test('a link is taken away aside, and is gone when that is told', root, async () => {
+  using namespace = NetworkNamespace.create();
+  using links = new RouteNetlink(namespace);
+  links.addBridge('br0', { mac: '02:42:00:00:00:01' });
+  links.addBridge('br1', { mac: '02:42:00:00:00:02' });
+  const bridges = ['br0', 'br1'].map((name) => links.link(name)!);
+  await Promise.all(bridges.map((bridge) => removeLinkAside(bridge, namespace)));
+  assert.deepEqual([links.link('br0'), links.link('br1')], [undefined, undefined]);
+  await removeLinkAside(bridges[0]!, namespace);
 });
 
 test("errors carry the kernel's words", root, () => {

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
-import { bind, check, errnoName, SystemCallError } from './libc.ts';
+import { bind, bindAside, check, errnoName, SystemCallError } from './libc.ts';
 import { type NetworkNamespace, newSocket } from './network-namespace.ts';
 
 const AF_NETLINK = 16;
@@ -26,6 +26,9 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 
 const send = bind<(fd: number, data: Uint8Array, length: number, flags: number) => number>(
+  'long send(int fd, const void *data, size_t length, int flags)',
+);
+const sendAside = bindAside<[fd: number, data: Uint8Array, length: number, flags: number]>(
   'long send(int fd, const void *data, size_t length, int flags)',
 );
 const recv = bind<(fd: number, data: Uint8Array, length: number, flags: number) => number>(
@@ -64,15 +67,30 @@ export class NetlinkSocket implements Disposable {
    * words where it has some.
    */
   request(type: number, flags: number, body: Uint8Array, what: string): NetlinkMessage[] {
-    const sequence = ++this.#sequence;
+    const message = this.#message(type, flags, body);
+    check(send(this.#fd, message, message.length, 0), 'netlink', what);
+    return this.#answer(this.#sequence, what);
+  }
+
+  /**
+   * As `request`, but a thread of Node's pool waits while the kernel works: for what takes it milliseconds. The socket must
+   * be used for nothing else meanwhile.
+   */
+  async requestAside(type: number, flags: number, body: Uint8Array, what: string): Promise<NetlinkMessage[]> {
+    const message = this.#message(type, flags, body);
+    if ((await sendAside(this.#fd, message, message.length, 0)) < 0)
+      throw new EngineError('internal', `netlink ${what}: the request could not be sent`);
+    return this.#answer(this.#sequence, what);
+  }
+
+  #message(type: number, flags: number, body: Uint8Array): Buffer {
     const message = Buffer.alloc(NLMSG_HEADER + body.length);
     message.writeUInt32LE(message.length, 0);
     message.writeUInt16LE(type, 4);
     message.writeUInt16LE(flags | NLM_F_REQUEST | NLM_F_ACK, 6);
-    message.writeUInt32LE(sequence, 8);
+    message.writeUInt32LE(++this.#sequence, 8);
     message.set(body, NLMSG_HEADER);
-    check(send(this.#fd, message, message.length, 0), 'netlink', what);
-    return this.#answer(sequence, what);
+    return message;
   }
 
   #answer(sequence: number, what: string): NetlinkMessage[] {

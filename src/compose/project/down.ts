@@ -1,4 +1,5 @@
 import { errorCode } from '../../base/errors.ts';
+import type { NetworkInspect } from '../../api/network.ts';
 import type { Client } from '../../client/client.ts';
 import { ownSecrets, removeSecrets } from './engine-secrets.ts';
 import { runHooks } from './hooks.ts';
@@ -35,8 +36,15 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
   const everything = [...observed.containers, ...observed.oneOffs];
   const services = options.services ?? servicesOfLabels(everything);
   const taken = new Set<string>();
+  const others = everything.filter((item) => !services.has(item.service));
+  // What is not stopped in the order of services, or by us, is on the networks until the last.
+  const othersRemain = named !== undefined || others.length > 0 || options.providers !== undefined;
   // What a container depends on may stop as soon as it has stopped, whether it is gone already or not.
   const removals: Promise<void>[] = [];
+  const later = (removal: Promise<void>): void => {
+    removal.catch(() => {}); // thrown below, when the others have ended
+    removals.push(removal);
+  };
   try {
     await inDependencyOrder(
       services,
@@ -46,13 +54,13 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
         for (const item of own) taken.add(item.id);
         await all(own, async (item) => {
           await stopContainer(client, item, service, options);
-          const removal = removeContainer(client, item, options);
-          removal.catch(() => {}); // thrown below, when the others have ended
-          removals.push(removal);
+          later(removeContainer(client, item, options));
         });
       },
       { reverse: true },
     );
+    // A network can go when nothing runs on it, whether what ran is gone already or not.
+    if (!othersRemain) for (const network of observed.networks) later(removeNetwork(client, network, onProgress));
   } finally {
     await Promise.allSettled(removals);
   }
@@ -71,18 +79,7 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
     );
   if (named) return;
   await removeSecrets(client, secrets, onProgress);
-  await all([...observed.networks], async (network) => {
-    onProgress({ kind: 'Network', name: network.Name, status: 'Removing' });
-    await client.networks.remove(network.Id).then(
-      () => onProgress({ kind: 'Network', name: network.Name, status: 'Removed' }),
-      (error: unknown) => {
-        if (errorCode(error) === 'not-found') onProgress({ kind: 'Network', name: network.Name, status: 'Removed' });
-        else if (['conflict', 'forbidden'].includes(errorCode(error)))
-          onProgress({ kind: 'Network', name: network.Name, status: 'Resource is still in use' });
-        else throw error;
-      },
-    );
-  });
+  if (othersRemain) await all([...observed.networks], (network) => removeNetwork(client, network, onProgress));
   if (options.volumes)
     await all([...observed.volumes], async ({ Name: name }) => {
       if (options.externalVolumes.has(name)) return;
@@ -114,6 +111,18 @@ export async function down(client: Client, options: DownOptions): Promise<void> 
         }),
     );
   });
+}
+
+async function removeNetwork(client: Client, network: NetworkInspect, onProgress: OnProgress): Promise<void> {
+  const told = (status: string): void => onProgress({ kind: 'Network', name: network.Name, status });
+  told('Removing');
+  try {
+    await client.networks.remove(network.Id);
+  } catch (error) {
+    if (['conflict', 'forbidden'].includes(errorCode(error))) return told('Resource is still in use');
+    if (errorCode(error) !== 'not-found') throw error;
+  }
+  told('Removed');
 }
 
 async function removeContainer(client: Client, item: Observed, options: DownOptions): Promise<void> {

@@ -1,5 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
-import { RouteNetlink } from '../../linux/netlink-route.ts';
+import { removeLinkAside, RouteNetlink } from '../../linux/netlink-route.ts';
 import {
   addressBytes,
   contains,
@@ -41,6 +41,8 @@ export class NetworkRegistry {
   /** Networks that a running container is on, or comes to, by how many. */
   readonly #users = new Map<string, number>();
   readonly #forwarding = new Set<4 | 6>();
+  /** Networks whose traces are being taken off the host. */
+  readonly #leaving = new Set<string>();
   /** Bridges for which the host's own firewall has been looked at. */
   readonly #looked = new Set<string>();
 
@@ -79,7 +81,7 @@ export class NetworkRegistry {
    */
   async ensure(id: string): Promise<number> {
     let record = this.store.get(id);
-    if (!record) throw new EngineError('not-found', `network ${id} not found`);
+    if (!record || this.#leaving.has(id)) throw new EngineError('not-found', `network ${id} not found`);
     if (record.driver === 'macvlan') return this.#parentOf(record);
     if (!this.links.link(record.interface)?.up) record = this.#avoidRoutes(record);
     const index = ensureBridge(this.links, {
@@ -191,9 +193,20 @@ export class NetworkRegistry {
   async withdraw(record: NetworkRecord): Promise<void> {
     this.subnets.forget(record.id);
     if (record.driver !== 'bridge') return;
-    await this.#firewall.removeBridge(record.interface);
-    const link = this.links.link(record.interface);
-    if (link?.kind === 'bridge' && link.mac === record.mac) this.links.removeLink(record.interface);
+    this.#leaving.add(record.id);
+    try {
+      const link = this.links.link(record.interface);
+      const own = link?.kind === 'bridge' && link.mac === record.mac;
+      // the kernel takes its time for both, and neither needs the other
+      const ended = await Promise.allSettled([
+        this.#firewall.removeBridge(record.interface),
+        own ? removeLinkAside(link) : undefined,
+      ]);
+      const failure = ended.find((result) => result.status === 'rejected');
+      if (failure) throw failure.reason;
+    } finally {
+      this.#leaving.delete(record.id);
+    }
   }
 
   /** All of them, their rules in one transaction; what was never on the host is passed over. */
