@@ -343,6 +343,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
     background,
     cacheLimits: config.buildCache,
     deviceDirectories: config.deviceDirectories,
+    idsFor: context.idsFor,
+    layersRoot: join(dataRoot, 'snapshots'),
     engineSecret: (name) => secrets.valueOf(name),
     searchSecrets: (image, names) =>
       void background.run(`search for secrets in the image ${image}`, () => secrets.imageMade(image, names)),

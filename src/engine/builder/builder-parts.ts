@@ -1,9 +1,11 @@
 import type { AuthConfig } from '../../api/auth.ts';
+import type { HostConfig } from '../../api/container.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
+import type { ContainerIds } from '../../state/containers.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { ResolvedImage } from '../containers/parts.ts';
 import type { LayoutOptions } from '../images/layout.ts';
@@ -116,8 +118,11 @@ export interface BuilderParts {
   ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;
   /** Where devices of the host are described. */
   readonly deviceDirectories: readonly string[];
-  mountActive(name: string, target: string): Promise<void>;
-  mountView(chain: ChainId, target: string): Promise<void>;
+  /** The ids of the user namespace that a command of a build runs in; undefined is the engine's own. Throws `invalid-argument` for what cannot be in one. */
+  idsOfCommand(command: Pick<HostConfig, 'NetworkMode' | 'Privileged'>): ContainerIds | undefined;
+  /** Seen with the ids of a user namespace, if given; on the disk they are the snapshot's own. So with `mountView`. */
+  mountActive(name: string, target: string, ids?: ContainerIds): Promise<void>;
+  mountView(chain: ChainId, target: string, ids?: ContainerIds): Promise<void>;
   unmount(target: string): Promise<void>;
   /** Inside the root, never out of it. */
   makeDirectory(rootfs: string, path: string, owner: { readonly uid: number; readonly gid: number }): Promise<void>;

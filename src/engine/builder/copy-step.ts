@@ -12,7 +12,7 @@ import { expandWord, type Lookup } from '../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../build/dockerfile/instructions.ts';
 import type { Heredoc } from '../../build/dockerfile/parse.ts';
 import { parseMode } from '../../build/file-mode.ts';
-import { sha256 } from '../../oci/digest.ts';
+import { type ChainId, sha256 } from '../../oci/digest.ts';
 import type { StepInput } from '../../state/build-records.ts';
 import type { ResolvedSource } from './solved-build.ts';
 import { type GitAddress, readGitAddress, withoutPassword } from './sources/git-address.ts';
@@ -29,6 +29,8 @@ export interface FilesPlace {
   readonly keepOwner: boolean;
   /** `build context`, `stage builder`: for messages. */
   readonly name: string;
+  /** Layers that these are all files of: they can be mounted with other ids. */
+  readonly chain?: ChainId | undefined;
   /** What is known of its files without reading them. */
   readonly known?: KnownFiles | undefined;
   /** Nobody writes into its files, now or later: a layer may have them without a copy. */

@@ -5,6 +5,10 @@ import { mount, unmountAside } from '../../linux/mount.ts';
 import { readUserFiles, resolveUser } from '../../runtime/spec/user.ts';
 import { applyLayer } from '../../snapshot/apply-layer.ts';
 import { removeDirectory } from '../../snapshot/remove-directory.ts';
+import { idsForCommand } from '../userns/container-ids.ts';
+import { mountShiftedSnapshot } from '../userns/shifted-snapshot.ts';
+import type { ContainerIds } from '../../state/containers.ts';
+import type { HostConfig } from '../../api/container.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Images } from '../images/images.ts';
 import { commitLayer, copyLayer, placeLayer } from '../images/layers.ts';
@@ -37,6 +41,10 @@ export interface OpenBuilderParts extends StepExecutorParts {
   /** False: nothing of the cache goes by itself. */
   readonly cacheLimits: CachePolicy | false;
   readonly deviceDirectories: readonly string[];
+  /** Of a user namespace, as a container with these would have. Throws as `idsFor` of the containers. */
+  readonly idsFor: (hostConfig: HostConfig) => ContainerIds | undefined;
+  /** Directory of all snapshots. */
+  readonly layersRoot: string;
   readonly publishBuilt: (id: string, tags: readonly string[]) => void;
   readonly engineSecret: (name: string) => Uint8Array;
   readonly searchSecrets: (image: string, names: readonly string[]) => void;
@@ -108,8 +116,9 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     placeLayer: (layer, options) => placeLayer(imageParts, layer, options),
     copyLayer: (chain, options) => copyLayer(imageParts, imageParts.snapshotter.changesDir(chain), options),
     deviceDirectories: parts.deviceDirectories,
-    mountActive: (name, target) => mountSnapshot(imageParts, name, target),
-    mountView: (chain, target) => mountSnapshot(imageParts, chain, target),
+    idsOfCommand: (command) => idsForCommand(command, parts.idsFor),
+    mountActive: (name, target, ids) => mountSnapshot(imageParts, name, target, ids && { root: parts.layersRoot, ids }),
+    mountView: (chain, target, ids) => mountSnapshot(imageParts, chain, target, ids && { root: parts.layersRoot, ids }),
     unmount: async (target) => void (await unmountAside(target)),
     makeDirectory: async (rootfs, path, owner) => void mkdirAllInRoot(rootfs, path, owner),
     lookUpOwner: async (rootfs, text) => {
@@ -131,10 +140,18 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
   });
 }
 
-async function mountSnapshot({ snapshotter }: ImageParts, name: string, target: string): Promise<void> {
+async function mountSnapshot(
+  { snapshotter }: ImageParts,
+  name: string,
+  target: string,
+  seen?: { readonly root: string; readonly ids: ContainerIds },
+): Promise<void> {
   await mkdir(target, { recursive: true });
   // A step that a power cut takes is made again: only its layer is waited for.
-  for (const request of await snapshotter.mounts(name, { unsynced: true })) mount(request, target);
+  for (const request of await snapshotter.mounts(name, { unsynced: true })) {
+    if (seen) await mountShiftedSnapshot(request, target, seen);
+    else mount(request, target);
+  }
 }
 
 /** How often the cache is looked through for what is old or too much. */

@@ -4,11 +4,12 @@ import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
 import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
-import { type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
+import { type ContainerIds, type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
 import type { StepShell, TerminalSize } from './build-session.ts';
 import type { StepDevices } from './cdi-devices.ts';
+import { ownFiles } from '../userns/own-files.ts';
 import type { Networking } from '../networks/networking.ts';
 
 export interface StepExecutorParts {
@@ -29,6 +30,8 @@ export interface StepCommand {
   readonly mounts: readonly UserMount[];
   readonly networkMode: string;
   readonly privileged: boolean;
+  /** Of the user namespace that it runs in: files and mounts are seen with them. */
+  readonly ids: ContainerIds | undefined;
   readonly limits: BuildRequest['limits'];
   /** Its root cannot be written to. */
   readonly readOnly?: boolean;
@@ -111,6 +114,7 @@ export class StepExecutor {
       config: record.config,
       hostConfig: record.hostConfig,
       networks: {},
+      ids: command.ids,
       directory: command.directory,
     };
     const log: TaskLog = { path: `${command.directory}/log`, maxBytes: 0, maxFiles: 1 };
@@ -119,6 +123,7 @@ export class StepExecutor {
     held.defer(() => networking.release(record.id));
     command.signal?.throwIfAborted();
     const network = await networking.prepare(container, command.signal);
+    ownFiles(record, network);
     const spec = await specs.build({
       record,
       rootfs: command.rootfs,
@@ -157,6 +162,7 @@ export class StepExecutor {
       imageId: '',
       platform: { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch },
       chain: undefined,
+      ...(command.ids && { ids: command.ids }),
       config: {
         Hostname: command.hostname ?? 'buildkitsandbox',
         User: command.config.User ?? '',

@@ -1,17 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChainId } from '../../oci/digest.ts';
+import type { ContainerIds } from '../../state/containers.ts';
 
 /** Files of layers, mounted read-only for as long as a build takes; each chain once. */
 export class Views implements AsyncDisposable {
   readonly #directory: string;
-  readonly #mount: (chain: ChainId, target: string) => Promise<void>;
+  readonly #mount: (chain: ChainId, target: string, ids?: ContainerIds) => Promise<void>;
   readonly #unmount: (target: string) => Promise<void>;
   readonly #views = new Map<string, Promise<string>>();
 
   constructor(options: {
     readonly directory: string;
-    readonly mount: (chain: ChainId, target: string) => Promise<void>;
+    readonly mount: (chain: ChainId, target: string, ids?: ContainerIds) => Promise<void>;
     readonly unmount: (target: string) => Promise<void>;
   }) {
     this.#directory = options.directory;
@@ -19,12 +20,12 @@ export class Views implements AsyncDisposable {
     this.#unmount = options.unmount;
   }
 
-  /** Directory with the chain's files; an empty one for no layers at all. */
-  of(chain: ChainId | undefined): Promise<string> {
-    const name = chain ?? '';
+  /** Directory with the chain's files, seen with the ids of a user namespace if given; an empty one for no layers at all. */
+  of(chain: ChainId | undefined, ids?: ContainerIds): Promise<string> {
+    const name = chain === undefined ? '' : JSON.stringify([chain, ids?.uid.base, ids?.gid.base]);
     let view = this.#views.get(name);
     if (!view) {
-      view = this.#make(chain, join(this.#directory, `view-${this.#views.size}`));
+      view = this.#make(chain, join(this.#directory, `view-${this.#views.size}`), ids);
       this.#views.set(name, view);
     }
     return view;
@@ -38,9 +39,9 @@ export class Views implements AsyncDisposable {
     this.#views.clear();
   }
 
-  async #make(chain: ChainId | undefined, path: string): Promise<string> {
+  async #make(chain: ChainId | undefined, path: string, ids: ContainerIds | undefined): Promise<string> {
     await mkdir(path);
-    if (chain) await this.#mount(chain, path);
+    if (chain) await this.#mount(chain, path, ids);
     return path;
   }
 }

@@ -1,12 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { EngineError, errorMessage } from '../../base/errors.ts';
-import { mountWithMaps, shiftMap } from '../../linux/idmapped-mount.ts';
 import { mount, unmount, unmountAside } from '../../linux/mount.ts';
 import { isBelow, readMounts } from '../../linux/mountinfo.ts';
-import type { Mount, Snapshotter } from '../../snapshot/snapshotter.ts';
+import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { ContainerIds } from '../../state/containers.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
+import { mountShiftedSnapshot } from '../userns/shifted-snapshot.ts';
 import type { ContainerRoots } from './parts.ts';
 
 /** Root filesystems as overlay mounts of the containers' snapshots, in the engine's own mount namespace. */
@@ -61,34 +60,8 @@ export class SnapshotRoots implements ContainerRoots {
     const [first, ...rest] = await this.#snapshots.mounts(id);
     if (!first || rest.length > 0) throw new Error(`snapshot ${id} is not one mount`);
     const ids = this.#layers.idsOf(id);
-    if (ids) await this.#mountShifted(first, target, ids);
+    if (ids) await mountShiftedSnapshot(first, target, { root: this.#layers.root, ids });
     else mount(first, target);
-  }
-
-  /** All layers by one mount that shifts their ids: on the disk they stay what they are, for whichever container. */
-  async #mountShifted(first: Mount, target: string, ids: ContainerIds): Promise<void> {
-    const { root } = this.#layers;
-    const layers = `${target}.layers`;
-    mkdirSync(layers, { recursive: true, mode: 0o700 });
-    try {
-      await mountWithMaps(root, layers, { uid: shiftMap(ids.uid), gid: shiftMap(ids.gid) });
-      const moved = (path: string): string =>
-        path === root || path.startsWith(`${root}/`) ? `${layers}${path.slice(root.length)}` : path;
-      const options = first.options.map((option) => {
-        const [key, value] = option.split('=', 2);
-        return value === undefined ? option : `${key}=${value.split(':').map(moved).join(':')}`;
-      });
-      mount({ ...first, source: moved(first.source), options }, target);
-    } catch (error) {
-      throw new EngineError(
-        'unavailable',
-        `a user namespace needs idmapped mounts of the layers (Linux 5.19, and a filesystem that has them): ${errorMessage(error)}`,
-        { cause: error },
-      );
-    } finally {
-      unmount(layers, { detach: true });
-      rmdirSync(layers);
-    }
   }
 
   path(id: string): string {

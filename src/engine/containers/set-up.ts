@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Gate } from '../../base/gate.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
@@ -6,6 +6,7 @@ import type { Task, TaskLog } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { logBounds } from '../config.ts';
 import type { PreparedNetwork } from '../networks/networking.ts';
+import { ownFiles } from '../userns/own-files.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import { containerDirectory, networkedContainer } from './networked.ts';
 import { hasProcess } from './state.ts';
@@ -63,14 +64,6 @@ async function setUp(
   });
   context.networking.started(id, task.pid);
   return { network, task };
-}
-
-/** A container's root may write into its own /etc/hosts, by whichever id it goes on the host. */
-function ownFiles({ ids, hostConfig }: ContainerRecord, { files }: PreparedNetwork): void {
-  if (!ids || hostConfig.NetworkMode?.startsWith('container:')) return;
-  for (const file of [files.hosts, files.hostname, files.resolvConf]) {
-    if (file !== '') chownSync(file, ids.uid.base, ids.gid.base);
-  }
 }
 
 /** A port or address that only a run's unfinished clean-up still holds is waited for, not refused. */

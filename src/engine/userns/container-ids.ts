@@ -64,6 +64,26 @@ export function idsFor(
   return { uid: range, gid: range };
 }
 
+/**
+ * The same for a command of a build, which is in the engine's user namespace too: no request takes it out of there. Throws
+ * `invalid-argument`, and says what to do.
+ */
+export function idsForCommand(
+  command: Pick<HostConfig, 'NetworkMode' | 'Privileged'>,
+  idsOf: (hostConfig: HostConfig) => ContainerIds | undefined,
+): ContainerIds | undefined {
+  try {
+    return idsOf(command);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    throw new EngineError(
+      error.code,
+      `${error.message}: with userns-remap every RUN is in a user namespace: build this on an engine without, or run it as a container with --userns host and commit that`,
+      { cause: error },
+    );
+  }
+}
+
 function joinedContainers(hostConfig: HostConfig, others: readonly ContainerRecord[]): ContainerRecord[] {
   const modes = [hostConfig.NetworkMode, hostConfig.PidMode, hostConfig.IpcMode];
   return modes.flatMap((mode) => {

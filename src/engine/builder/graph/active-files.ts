@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import type { Digest } from '../../../oci/digest.ts';
+import type { ContainerIds } from '../../../state/containers.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
 import type { GraphContext } from './graph-context.ts';
@@ -21,12 +22,18 @@ export class ActiveFiles implements AsyncDisposable {
     this.root = root;
   }
 
-  /** @param key for the name, which is the caller's alone all the same */
+  /**
+   * Seen with the `ids` of a user namespace, if given.
+   * @param key for the name, which is the caller's alone all the same
+   */
   static async open(
     context: GraphContext,
     stack: LayerStack,
     key: Digest,
-    scaffold: readonly ScaffoldEntry[] = [],
+    {
+      scaffold = [],
+      ids,
+    }: { readonly scaffold?: readonly ScaffoldEntry[]; readonly ids?: ContainerIds | undefined } = {},
   ): Promise<ActiveFiles> {
     const { parts } = context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
@@ -34,7 +41,7 @@ export class ActiveFiles implements AsyncDisposable {
     await mkdir(root);
     await parts.snapshotter.prepare(name, stack.chain, { scaffold });
     try {
-      await parts.mountActive(name, root);
+      await parts.mountActive(name, root, ids);
     } catch (error) {
       await parts.snapshotter.remove(name);
       throw error;

@@ -31,6 +31,7 @@ export async function runCommand(
   checkEmulation(vertex.platform);
   const mountParts: RunMountParts = {
     place: (from) => placeOf(context, inputs[Number(from)]!),
+    view: (chain, ids) => context.views.of(chain, ids),
     temporary: () => context.temporary(),
     caches: parts.caches,
     session,
@@ -94,14 +95,15 @@ async function run(
 ): Promise<Map<ExecFilesystem, BuildRecord['layer']>> {
   const { signal } = context;
   await using active = new AsyncDisposableStack();
-  await using prepared = new PreparedRunMounts(mountParts);
+  const ids = context.parts.idsOfCommand({ NetworkMode: operation.network });
+  await using prepared = new PreparedRunMounts(mountParts, ids);
   for (const [index, one] of operation.mounts.entries()) await prepared.add(one, index);
   const open: { readonly filesystem: ExecFilesystem; readonly files: ActiveFiles }[] = [];
   const mounts: UserMount[] = [...prepared.mounts];
   const points: ScaffoldEntry[] = [...prepared.points];
   const [root, ...others] = writables;
   for (const { filesystem, stack } of others) {
-    const files = active.use(await ActiveFiles.open(context, stack, stack.key));
+    const files = active.use(await ActiveFiles.open(context, stack, stack.key, { ids }));
     open.push({ filesystem, files });
     const source = await selected(files.root, filesystem.selector);
     const isDirectory = (await stat(source)).isDirectory();
@@ -116,7 +118,9 @@ async function run(
     });
     points.push({ path: filesystem.target, kind: isDirectory ? 'directory' : 'file' });
   }
-  const files = active.use(await ActiveFiles.open(context, root!.stack, root!.stack.key, [...MOUNT_POINTS, ...points]));
+  const files = active.use(
+    await ActiveFiles.open(context, root!.stack, root!.stack.key, { scaffold: [...MOUNT_POINTS, ...points], ids }),
+  );
   open.push({ filesystem: root!.filesystem, files });
   const directory = context.temporary();
   await mkdir(directory);
@@ -133,6 +137,7 @@ async function run(
     mounts: mounts.toSorted((a, b) => depth(a.destination) - depth(b.destination)),
     networkMode: network,
     privileged: false,
+    ids,
     limits: request.limits,
     request,
     directory,

@@ -120,7 +120,7 @@ class OpenGraphBuild implements AsyncDisposable {
     this.#turn = this.#held.use(own.cache.begin());
     this.#views = new Views({
       directory,
-      mount: (chain, target) => parts.mountView(chain, target),
+      mount: (chain, target, ids) => parts.mountView(chain, target, ids),
       unmount: (target) => parts.unmount(target),
     });
     this.#contexts = new BuildContexts({

@@ -86,7 +86,7 @@ export async function cached(
 export async function placeOf(context: VertexContext, value: GraphValue): Promise<FilesPlace> {
   if (value.kind === 'files') return value.place;
   const { chain } = await stackOf(context, value);
-  return { root: await context.views.of(chain), ignore: [], keepOwner: true, name: context.vertex.name };
+  return { root: await context.views.of(chain), ignore: [], keepOwner: true, name: context.vertex.name, chain };
 }
 
 /** The files of a value as layers, to be built upon. */

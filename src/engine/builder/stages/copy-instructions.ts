@@ -34,7 +34,7 @@ export class CopyInstructions extends FileInstructions {
     const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
     if (instruction.link) return this.#link(state, step, (rootfs) => copy.apply(rootfs));
     const record = await this.results.of(state, step, (key) =>
-      this.results.layer(state, key, [], (rootfs) => copy.apply(rootfs)),
+      this.results.layer(state, key, {}, (rootfs) => copy.apply(rootfs)),
     );
     return nextState(state, record, state.config);
   }
@@ -46,7 +46,7 @@ export class CopyInstructions extends FileInstructions {
   async #link(state: StageState, step: Step, apply: (rootfs: string) => Promise<CopiedFiles>): Promise<StageState> {
     const time = this.solve.context.epoch ?? CONTEXT_TIME;
     const record = await this.results.of(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
-      this.results.layer(NOTHING, key, [], async (rootfs) => {
+      this.results.layer(NOTHING, key, {}, async (rootfs) => {
         const copied = await apply(rootfs);
         return { ...copied, time: copied.time ?? time };
       }),

@@ -1,4 +1,5 @@
 import { checkFrom, namedContext, stageOf } from '../../../build/plan.ts';
+import type { ChainId } from '../../../oci/digest.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { BaseImages } from './base-images.ts';
 import type { Solve } from './solve.ts';
@@ -25,27 +26,23 @@ export class FilePlaces {
     const context = namedContext(named, from);
     const found = context === undefined ? undefined : await this.#solve.context.context(context);
     if (found?.kind === 'files') return found.place;
-    if (found?.kind === 'result')
-      return {
-        root: await this.#solve.views.of(found.image.chain),
-        ignore: [],
-        keepOwner: true,
-        name: `context ${from}`,
-      };
+    if (found?.kind === 'result') return this.#layers(found.image.chain, `context ${from}`);
     if (found) return this.#imagePlace(found.reference);
     const index = stageOf(plan.all, from, { before: run.planned.index, line });
     if (index !== undefined) {
       const { chain } = await this.#solve.stage(index);
-      const root = await this.#solve.views.of(chain);
-      return { root, ignore: [], keepOwner: true, name: `stage ${plan.all[index]?.name ?? index}` };
+      return this.#layers(chain, `stage ${plan.all[index]?.name ?? index}`);
     }
-    if (from === 'scratch')
-      return { root: await this.#solve.views.of(undefined), ignore: [], keepOwner: true, name: from };
+    if (from === 'scratch') return this.#layers(undefined, from);
     return this.#imagePlace(from);
   }
 
   async #imagePlace(from: string): Promise<FilesPlace> {
     const image = await this.#images.use(from, undefined);
-    return { root: await this.#solve.views.of(image.chain), ignore: [], keepOwner: true, name: `image ${from}` };
+    return this.#layers(image.chain, `image ${from}`);
+  }
+
+  async #layers(chain: ChainId | undefined, name: string): Promise<FilesPlace> {
+    return { root: await this.#solve.views.of(chain), ignore: [], keepOwner: true, name, chain };
   }
 }

@@ -46,6 +46,7 @@ export class RunInstructions extends FileInstructions {
     const namespace = buildArgs.get('BUILDKIT_CACHE_MOUNT_NS');
     const mountParts: RunMountParts = {
       place: (from) => this.places.find(from, { run, line: instruction.range.start }),
+      view: (chain, ids) => this.solve.views.of(chain, ids),
       temporary: () => this.solve.temporary(),
       caches: parts.caches,
       session: this.solve.context.options.session,
@@ -70,36 +71,36 @@ export class RunInstructions extends FileInstructions {
     ];
     const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
     const record = await this.results.of(state, { kind: 'RUN', text, inputs, run }, async (key) => {
-      await using prepared = new PreparedRunMounts(mountParts);
+      const networkMode = instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network;
+      const privileged = instruction.security === 'insecure';
+      const ids = parts.idsOfCommand({ NetworkMode: networkMode, Privileged: privileged });
+      await using prepared = new PreparedRunMounts(mountParts, ids);
       for (const [index, one] of mounts.entries()) await prepared.add(one, index);
       if (script) await prepared.addScript(script.path, script.content);
-      return await this.results.layer(
-        state,
-        key,
-        [...MOUNT_POINTS, ...prepared.points, ...devices.points],
-        async (rootfs) => {
-          const step = {
-            rootfs,
-            config: state.config.whole,
-            args: argv,
-            env: [...env, ...proxies, ...prepared.env, ...devices.env],
-            mounts: [...prepared.mounts, ...devices.mounts],
-            devices,
-            networkMode: instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network,
-            privileged: instruction.security === 'insecure',
-            limits: request.limits,
-            request,
-            hostname: hostname || undefined,
-            onOutput: run.announce,
-            signal: this.solve.signal,
-          };
-          const code = await this.#withDirectory((directory) => runToExitCode(parts.executor, { ...step, directory }));
-          if (code === 0) return;
-          const failure = new BuildStepFailed(argv.join(' '), code, instruction.range);
-          if (request.enterFailed === true) await this.#letIn(failure, step, { run, shell: state.config.shell?.[0] });
-          throw failure;
-        },
-      );
+      const scaffold = [...MOUNT_POINTS, ...prepared.points, ...devices.points];
+      return await this.results.layer(state, key, { scaffold, ids }, async (rootfs) => {
+        const step = {
+          rootfs,
+          config: state.config.whole,
+          args: argv,
+          env: [...env, ...proxies, ...prepared.env, ...devices.env],
+          mounts: [...prepared.mounts, ...devices.mounts],
+          devices,
+          networkMode,
+          privileged,
+          ids,
+          limits: request.limits,
+          request,
+          hostname: hostname || undefined,
+          onOutput: run.announce,
+          signal: this.solve.signal,
+        };
+        const code = await this.#withDirectory((directory) => runToExitCode(parts.executor, { ...step, directory }));
+        if (code === 0) return;
+        const failure = new BuildStepFailed(argv.join(' '), code, instruction.range);
+        if (request.enterFailed === true) await this.#letIn(failure, step, { run, shell: state.config.shell?.[0] });
+        throw failure;
+      });
     });
     return nextState(state, record, state.config);
   }

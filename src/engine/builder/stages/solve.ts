@@ -30,7 +30,7 @@ export class Solve implements AsyncDisposable {
     this.signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
     this.views = new Views({
       directory,
-      mount: (chain, target) => parts.mountView(chain, target),
+      mount: (chain, target, ids) => parts.mountView(chain, target, ids),
       unmount: (target) => parts.unmount(target),
     });
   }

@@ -92,7 +92,7 @@ export class StageBases {
     const inputs = [{ name: 'files', value: digest, ...(entries && { files: entries }) }];
     const time = this.#solve.context.epoch ?? CONTEXT_TIME;
     const record = await this.#results.of(NOTHING, { kind: 'FROM', text: `FROM ${name}`, inputs, run }, (key) =>
-      this.#results.layer(NOTHING, key, [], async (rootfs) => {
+      this.#results.layer(NOTHING, key, {}, async (rootfs) => {
         await copySelection({ ...selection, time }, { root: rootfs, destination: '/' }, this.#solve.signal);
         return { time };
       }),

@@ -228,7 +228,7 @@ export class StageBuilder {
           { name: 'owner', value: `${owner.uid}:${owner.gid}` },
         ];
         const record = await this.#results.of(state, { kind: 'WORKDIR', text: change.text, inputs, run }, (key) =>
-          this.#results.layer(state, key, [], async (rootfs) =>
+          this.#results.layer(state, key, {}, async (rootfs) =>
             this.#solve.context.parts.makeDirectory(rootfs, path, owner),
           ),
         );

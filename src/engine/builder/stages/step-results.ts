@@ -3,6 +3,7 @@ import { EngineError, errorMessage } from '../../../base/errors.ts';
 import { clampTimes, placeLinks } from '../../../build/copy-files.ts';
 import type { Digest } from '../../../oci/digest.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
+import type { ContainerIds } from '../../../state/containers.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
 import type { CopiedFiles } from '../copy-step.ts';
 import { explainStep } from '../explain.ts';
@@ -68,11 +69,11 @@ export class StepResults {
     return record;
   }
 
-  /** Makes a layer over the state's files: `work` gets them mounted read-write. */
+  /** Makes a layer over the state's files: `work` gets them mounted read-write, seen with the `ids` of a user namespace if given. */
   async layer(
     state: StageState,
     key: Digest,
-    scaffold: readonly ScaffoldEntry[],
+    { scaffold = [], ids }: { readonly scaffold?: readonly ScaffoldEntry[]; readonly ids?: ContainerIds | undefined },
     work: (rootfs: string) => Promise<CopiedFiles | void>,
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#solve.context;
@@ -81,7 +82,7 @@ export class StepResults {
     await mkdir(rootfs);
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
     try {
-      await parts.mountActive(name, rootfs);
+      await parts.mountActive(name, rootfs, ids);
       let copied: CopiedFiles | void;
       try {
         copied = await work(rootfs);
