@@ -21,23 +21,35 @@ const HEADERS: Readonly<Record<string, readonly [bits: 32 | 64, order: 'little' 
  * that it is found in any root filesystem (Documentation/admin-guide/binfmt-misc.rst). What an interpreter is for is read
  * from the bytes that it is registered for: its name can be any.
  */
-export function emulation(architecture: string, directory = DIRECTORY): 'ready' | 'not fixed' | 'absent' {
-  const header = elfHeader(architecture);
+export function emulation(architecture: string, directory = DIRECTORY): Emulation {
+  return readEmulations(directory)(architecture);
+}
+
+export type Emulation = 'ready' | 'not fixed' | 'absent';
+
+/** The same for several architectures: what is registered is read once. */
+export function readEmulations(directory = DIRECTORY): (architecture: string) => Emulation {
+  const entries = readEntries(directory);
+  return (architecture) => {
+    const header = elfHeader(architecture);
+    const fitting = entries.filter((text) => header && matches(text, header));
+    if (fitting.some((text) => /^flags:.*F/m.test(text))) return 'ready';
+    return fitting.length > 0 ? 'not fixed' : 'absent';
+  };
+}
+
+/** What is registered and in use; nothing where the kernel has no such directory. */
+function readEntries(directory: string): string[] {
   let names: string[];
   try {
     names = readdirSync(directory);
   } catch {
-    return 'absent';
+    return [];
   }
-  let found: ReturnType<typeof emulation> = 'absent';
-  for (const name of names) {
-    if (!header || name === 'status' || name === 'register') continue;
-    const text = readFileSync(`${directory}/${name}`, 'utf8');
-    if (!/^enabled$/m.test(text) || !matches(text, header)) continue;
-    if (/^flags:.*F/m.test(text)) return 'ready';
-    found = 'not fixed';
-  }
-  return found;
+  return names
+    .filter((name) => name !== 'status' && name !== 'register')
+    .map((name) => readFileSync(`${directory}/${name}`, 'utf8'))
+    .filter((text) => /^enabled$/m.test(text));
 }
 
 /** The beginning of an executable. */

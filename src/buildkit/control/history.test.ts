@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create } from '@bufbuild/protobuf';
-import { SolveRequestSchema } from '../protocol/control_pb.ts';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { SolveRequestSchema, StatusResponseSchema } from '../protocol/control_pb.ts';
 import type { BuildJob } from './gateway.ts';
 import { BuildHistory, type HistoryResult } from './history.ts';
 import { StatusLog } from './status-log.ts';
@@ -23,7 +23,10 @@ const CONFIG = 'sha256:015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276
 
 function names(history: BuildHistory, ref: string): string[] | undefined {
   const entries = history.status(ref);
-  return entries && [...entries].flatMap(({ vertexes }) => vertexes.map(({ name }) => name));
+  return (
+    entries &&
+    [...entries].flatMap(({ bytes }) => fromBinary(StatusResponseSchema, bytes).vertexes.map(({ name }) => name))
+  );
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -34,8 +37,7 @@ async function until(condition: () => boolean): Promise<void> {
 test('a build is remembered when it ends, written behind that, and found again', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-history-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const records = (): number =>
-    readdirSync(directory).filter((name) => existsSync(join(directory, name, 'record'))).length;
+  const records = (): number => readdirSync(directory).filter((name) => !name.includes('.')).length;
   const history = new BuildHistory(directory);
   build(history, 'one');
   assert.equal(records(), 0, 'nobody waits for the disk');
@@ -56,4 +58,20 @@ test('a build is remembered when it ends, written behind that, and found again',
   again.update('one', { pinned: false, remove: true });
   again.update('two', { pinned: false, remove: true });
   await until(() => records() === 0);
+});
+
+test('what an engine left half written, or another version wrote, is no record', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-history-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const history = new BuildHistory(directory);
+  build(history, 'whole');
+  history.close();
+  const [whole = ''] = readdirSync(directory);
+  cpSync(join(directory, whole), join(directory, `${whole}.new`));
+  cpSync(join(directory, whole), join(directory, 'f'.repeat(32)));
+  truncateSync(join(directory, 'f'.repeat(32)), 300);
+  mkdirSync(join(directory, 'e'.repeat(32)));
+  const again = new BuildHistory(directory);
+  assert.deepEqual(names(again, 'whole'), ['step of whole']);
+  assert.deepEqual(readdirSync(directory), [whole]);
 });

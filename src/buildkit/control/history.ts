@@ -1,10 +1,11 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError, errorMessage } from '../../base/errors.ts';
-import { sha256 } from '../../oci/digest.ts';
+import { isDigest, sha256 } from '../../oci/digest.ts';
 import type { Attestation } from '../../engine/builder/outputs/built-image.ts';
+import { EncodedMessage } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
 import {
   type BuildHistoryEvent,
@@ -15,17 +16,15 @@ import {
   type BuildHistoryRequest,
   BuildResultInfoSchema,
   DescriptorSchema,
-  type StatusResponse,
-  StatusResponseSchema,
 } from '../protocol/control_pb.ts';
 import type { BuildJob } from './gateway.ts';
+import { joinParts, readParts, type RecordParts } from './record-file.ts';
+import type { StatusLog } from './status-log.ts';
 import { timestamp } from './timestamp.ts';
 
 /** Beyond these, the oldest builds that are not pinned are forgotten. */
 const KEEP = 50;
 const KEEP_MS = 48 * 3600_000;
-/** What a build said beyond this is not kept: its client has seen it. */
-const MAX_LOG = 16 << 20;
 
 /** What a build made for one platform. */
 export interface HistoryResult {
@@ -49,20 +48,20 @@ const IN_TOTO = 'application/vnd.in-toto+json';
 const PREDICATE = 'in-toto.io/predicate-type';
 const RECORD = 'record';
 
-/** Files of a record that are not written yet, by name. */
-type Files = ReadonlyMap<string, Uint8Array>;
+const LOG = 'log';
+const NAME = /^[0-9a-f]{32}$/;
 
 /**
- * What was built: `<directory>/<digest of the ref>/{record,log}`, both in the protocol's own encoding. Nobody waits for the
- * disk: a record is there when its build ends, and is written behind that. It is written by renaming when its log is
- * there, so a build that an engine died in is not remembered. All of it may be lost.
+ * What was built: a file for each build, by the digest of its ref, with the record, what the build said, and the documents
+ * that it made; the former two in the protocol's own encoding. Nobody waits for the disk: a record is there when its build
+ * ends, and is written behind that, by renaming. All of it may be lost.
  */
 export class BuildHistory {
   readonly #directory: string;
   readonly #records = new Map<string, BuildHistoryRecord>();
   readonly #active = new Map<string, BuildHistoryRecord>();
   readonly #listeners = new Set<(event: BuildHistoryEvent) => void>();
-  readonly #unwritten = new Map<string, Files>();
+  readonly #unwritten = new Map<string, RecordParts>();
   /** What was given to the disk, in order. */
   #written: Promise<void> = Promise.resolve();
 
@@ -72,7 +71,8 @@ export class BuildHistory {
     mkdirSync(directory, { recursive: true });
     for (const name of readdirSync(directory)) {
       try {
-        const record = fromBinary(BuildHistoryRecordSchema, readFileSync(join(directory, name, 'record')));
+        if (!NAME.test(name)) throw new Error(`${name} was not finished`);
+        const record = fromBinary(BuildHistoryRecordSchema, readParts(join(directory, name), [RECORD]).get(RECORD)!);
         this.#records.set(record.Ref, record);
       } catch {
         // Broken off, or of another version: it is worth nothing.
@@ -100,27 +100,26 @@ export class BuildHistory {
         record.CompletedAt = create(BuildHistoryRecordSchema, { CompletedAt: timestamp(Date.now()) }).CompletedAt;
         record.ExporterResponse = { ...response };
         if (failure !== undefined) record.error = statusOf(failure);
-        count(record, log.entries);
-        this.#keep(record, log.entries, results);
+        this.#keep(record, log, results);
         this.#publish(BuildHistoryEventType.COMPLETE, record);
       },
     };
   }
 
   /** What a build of before said; undefined when it is not remembered, or runs. */
-  status(ref: string): Iterable<StatusResponse> | undefined {
+  status(ref: string): Iterable<EncodedMessage> | undefined {
     if (!this.#records.has(ref) || this.#active.has(ref)) return undefined;
-    return readLog(this.#read(ref, 'log'));
+    const log = this.#part(ref, LOG);
+    if (!log) throw new EngineError('not-found', `the log of build record ${ref} is not there`);
+    return readLog(log);
   }
 
   /** A blob that a record names; undefined when none of these builds made it. */
   blob(digest: string): Buffer | undefined {
+    if (!isDigest(digest)) return undefined;
     for (const record of this.#records.values()) {
-      try {
-        return this.#read(record.Ref, record.logs?.digest === digest ? 'log' : fileOf(digest));
-      } catch {
-        // Not of this build.
-      }
+      const bytes = this.#part(record.Ref, record.logs?.digest === digest ? LOG : digest);
+      if (bytes) return bytes;
     }
     return undefined;
   }
@@ -133,7 +132,8 @@ export class BuildHistory {
       return;
     }
     record.pinned = pinned;
-    this.#write(ref, new Map([[RECORD, toBinary(BuildHistoryRecordSchema, record)]]));
+    const parts = this.#unwritten.get(ref) ?? readParts(this.#place(ref));
+    this.#write(ref, new Map([...parts, [RECORD, toBinary(BuildHistoryRecordSchema, record)]]));
     this.#publish(BuildHistoryEventType.COMPLETE, record);
   }
 
@@ -174,56 +174,65 @@ export class BuildHistory {
     return join(this.#directory, sha256(ref).slice(7, 39));
   }
 
-  #keep(record: BuildHistoryRecord, entries: readonly StatusResponse[], results: readonly HistoryResult[]): void {
-    const files = new Map<string, Uint8Array>();
-    const log = encodeLog(entries);
-    files.set('log', log);
+  #keep(record: BuildHistoryRecord, { entries, counts }: StatusLog, results: readonly HistoryResult[]): void {
+    const log = joinLog(entries);
+    record.numTotalSteps = counts.total;
+    record.numCachedSteps = counts.cached;
+    record.numCompletedSteps = counts.completed;
+    record.numWarnings = counts.warnings;
     record.logs = create(DescriptorSchema, { mediaType: LOG_TYPE, digest: sha256(log), size: BigInt(log.length) });
-    addResults(record, results, (bytes) => files.set(fileOf(sha256(bytes)), bytes));
-    // The last: with it the others count.
-    files.set(RECORD, toBinary(BuildHistoryRecordSchema, record));
+    const documents = new Map<string, Uint8Array>();
+    addResults(record, results, (bytes) => documents.set(sha256(bytes), bytes));
     this.#records.set(record.Ref, record);
-    this.#write(record.Ref, files);
+    // The record is the first: an engine that starts reads no more.
+    this.#write(record.Ref, new Map([[RECORD, toBinary(BuildHistoryRecordSchema, record)], [LOG, log], ...documents]));
     this.#forgetOld();
   }
 
-  /** Throws where there is no such file. */
-  #read(ref: string, file: string): Buffer {
-    const bytes = this.#unwritten.get(ref)?.get(file);
-    return bytes ? Buffer.from(bytes) : readFileSync(join(this.#place(ref), file));
+  /** A part of a build's file; undefined where it has none of that name. */
+  #part(ref: string, name: string): Buffer | undefined {
+    const parts = this.#unwritten.get(ref);
+    if (!parts) {
+      try {
+        return readParts(this.#place(ref), [name]).get(name);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw error;
+      }
+    }
+    const bytes = parts.get(name);
+    return bytes && Buffer.from(bytes);
   }
 
-  #write(ref: string, changed: Files): void {
-    const files: Files = new Map([...(this.#unwritten.get(ref) ?? []), ...changed]);
-    this.#unwritten.set(ref, files);
+  #write(ref: string, parts: RecordParts): void {
+    this.#unwritten.set(ref, parts);
     this.#written = this.#written.then(async () => {
       // Meanwhile removed, written at the end of the engine, or to be written with what changed since.
-      if (this.#unwritten.get(ref) !== files) return;
+      if (this.#unwritten.get(ref) !== parts) return;
       const place = this.#place(ref);
       try {
-        await mkdir(place, { recursive: true });
-        for (const [name, bytes] of files)
-          await writeFile(join(place, name === RECORD ? `${RECORD}.new` : name), bytes);
-        if (this.#unwritten.get(ref) === files) await rename(join(place, `${RECORD}.new`), join(place, RECORD));
+        await writeFile(`${place}.new`, Buffer.concat(joinParts(parts)));
+        if (this.#unwritten.get(ref) === parts) await rename(`${place}.new`, place);
       } catch {
         // A full disk costs the memory of a build, not the build.
-        if (this.#unwritten.get(ref) === files) this.#records.delete(ref);
-        await rm(place, { recursive: true, force: true }).catch(() => {});
+        if (this.#unwritten.get(ref) === parts) this.#records.delete(ref);
+        for (const left of [`${place}.new`, place]) await rm(left, { force: true }).catch(() => {});
       }
-      if (this.#unwritten.get(ref) === files) this.#unwritten.delete(ref);
+      if (this.#unwritten.get(ref) === parts) this.#unwritten.delete(ref);
     });
   }
 
   /** Writes what is not written yet: the engine ends. */
   close(): void {
-    for (const [ref, files] of this.#unwritten) {
+    for (const [ref, parts] of this.#unwritten) {
       const place = this.#place(ref);
+      // Another name than that of one which is being written now.
+      const made = `${place}.last`;
       try {
-        mkdirSync(place, { recursive: true });
-        for (const [name, bytes] of files) writeFileSync(join(place, name === RECORD ? `${RECORD}.new` : name), bytes);
-        renameSync(join(place, `${RECORD}.new`), join(place, RECORD));
+        writeFileSync(made, Buffer.concat(joinParts(parts)));
+        renameSync(made, place);
       } catch {
-        rmSync(place, { recursive: true, force: true });
+        rmSync(made, { force: true });
       }
     }
     this.#unwritten.clear();
@@ -234,7 +243,7 @@ export class BuildHistory {
     this.#unwritten.delete(record.Ref);
     this.#written = this.#written.then(async () => {
       // One of the same name may have been built since.
-      if (!this.#records.has(record.Ref)) await rm(this.#place(record.Ref), { recursive: true, force: true });
+      if (!this.#records.has(record.Ref)) await rm(this.#place(record.Ref), { force: true });
     });
     this.#publish(BuildHistoryEventType.DELETED, record);
   }
@@ -259,23 +268,6 @@ function event(type: BuildHistoryEventType, record: BuildHistoryRecord): BuildHi
 function statusOf(failure: unknown): BuildHistoryRecord['error'] {
   const code = failure instanceof GrpcError ? failure.status : GRPC.unknown;
   return create(BuildHistoryRecordSchema, { error: { code, message: errorMessage(failure) } }).error;
-}
-
-function count(record: BuildHistoryRecord, entries: readonly StatusResponse[]): void {
-  const steps = new Map<string, { cached: boolean; completed: boolean }>();
-  for (const { vertexes, warnings } of entries) {
-    for (const { digest, cached, completed } of vertexes)
-      steps.set(digest, { cached, completed: completed !== undefined });
-    record.numWarnings += warnings.length;
-  }
-  record.numTotalSteps = steps.size;
-  record.numCachedSteps = [...steps.values()].filter(({ cached }) => cached).length;
-  record.numCompletedSteps = [...steps.values()].filter(({ completed }) => completed).length;
-}
-
-/** Name of a blob's file; digests come from clients. */
-function fileOf(digest: string): string {
-  return digest.replace(':', '-').replaceAll('/', '');
 }
 
 /** What a build made, and what is said of it: `write` keeps the documents. */
@@ -311,24 +303,20 @@ function addResults(
 }
 
 /** Entries one after the other, each with its length in front. */
-function encodeLog(entries: readonly StatusResponse[]): Buffer {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for (const entry of entries) {
-    const bytes = toBinary(StatusResponseSchema, entry);
-    size += bytes.length;
-    if (size > MAX_LOG) break;
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(bytes.length);
-    pieces.push(head, Buffer.from(bytes));
-  }
-  return Buffer.concat(pieces);
+function joinLog(entries: readonly Uint8Array[]): Buffer {
+  return Buffer.concat(
+    entries.flatMap((entry) => {
+      const head = Buffer.alloc(4);
+      head.writeUInt32LE(entry.length);
+      return [head, entry];
+    }),
+  );
 }
 
-function* readLog(bytes: Buffer): Generator<StatusResponse> {
+function* readLog(bytes: Buffer): Generator<EncodedMessage> {
   for (let at = 0; at + 4 <= bytes.length;) {
     const length = bytes.readUInt32LE(at);
-    yield fromBinary(StatusResponseSchema, bytes.subarray(at + 4, at + 4 + length));
+    yield new EncodedMessage(bytes.subarray(at + 4, at + 4 + length));
     at += 4 + length;
   }
 }

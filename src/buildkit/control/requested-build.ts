@@ -1,6 +1,6 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { newId } from '../../base/ids.ts';
-import { SolveRequestSchema, StatusResponseSchema } from '../protocol/control_pb.ts';
+import { SolveRequestSchema } from '../protocol/control_pb.ts';
 import type { Call } from '../grpc/server.ts';
 import { solve, type ControlParts } from './control.ts';
 
@@ -37,7 +37,7 @@ export async function runRequestedBuild(parts: ControlParts, build: RequestedBui
   const solving = solve(parts, request, call, archive);
   const told = (async () => {
     const log = await parts.jobs.log(Ref, signal);
-    for await (const entry of log.follow(signal)) onStatus(toBinary(StatusResponseSchema, entry));
+    for await (const entry of log.follow(signal)) onStatus(entry.bytes);
   })();
   // A build that did not begin has no events.
   const [solved] = await Promise.allSettled([solving, Promise.race([told, solving.then(() => told)])]);

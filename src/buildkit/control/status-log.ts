@@ -1,19 +1,50 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { EncodedMessage } from '../grpc/server.ts';
 import { type StatusResponse, StatusResponseSchema } from '../protocol/control_pb.ts';
 
-/** What happened in a build so far, for any number of readers, each from the beginning. */
+/** What the steps of a build print is kept up to this, in bytes: its readers may be slow, or come when it is over. */
+const MAX_OUTPUT = 16 << 20;
+const CLIPPED = Buffer.from(`[output clipped, log limit ${MAX_OUTPUT >> 20}MiB reached]\n`);
+
+/** What a build was, in numbers. */
+export interface StatusCounts {
+  readonly total: number;
+  readonly cached: number;
+  readonly completed: number;
+  readonly warnings: number;
+}
+
+/** What happened in a build so far, encoded as messages of Status, for any number of readers, each from the beginning. */
 export class StatusLog {
-  readonly #entries: StatusResponse[] = [];
+  readonly #entries: Uint8Array[] = [];
+  readonly #steps = new Map<string, { readonly cached: boolean; readonly completed: boolean }>();
+  #warnings = 0;
+  #output = 0;
   #ended = false;
   #wake = Promise.withResolvers<void>();
 
-  get entries(): readonly StatusResponse[] {
+  get entries(): readonly Uint8Array[] {
     return this.#entries;
   }
 
-  add(entry: MessageInitShape<typeof StatusResponseSchema>): void {
+  get counts(): StatusCounts {
+    const steps = [...this.#steps.values()];
+    return {
+      total: steps.length,
+      cached: steps.filter(({ cached }) => cached).length,
+      completed: steps.filter(({ completed }) => completed).length,
+      warnings: this.#warnings,
+    };
+  }
+
+  add(init: MessageInitShape<typeof StatusResponseSchema>): void {
     if (this.#ended) return;
-    this.#entries.push(create(StatusResponseSchema, entry));
+    const entry = create(StatusResponseSchema, init);
+    if (entry.logs.length > 0 && !this.#takes(entry)) return;
+    for (const { digest, cached, completed } of entry.vertexes)
+      this.#steps.set(digest, { cached, completed: completed !== undefined });
+    this.#warnings += entry.warnings.length;
+    this.#entries.push(toBinary(StatusResponseSchema, entry));
     this.#notify();
   }
 
@@ -23,22 +54,34 @@ export class StatusLog {
   }
 
   /** All entries, then those that come, until the end. What a reader has not taken yet comes as one. */
-  async *follow(signal: AbortSignal): AsyncGenerator<StatusResponse> {
+  async *follow(signal: AbortSignal): AsyncGenerator<EncodedMessage> {
     const stop = (): void => this.#notify();
     signal.addEventListener('abort', stop, { once: true });
     try {
       for (let at = 0; !signal.aborted;) {
         const wake = this.#wake.promise;
         if (at < this.#entries.length) {
-          const upTo = Math.min(this.#entries.length, at + MAX_TOGETHER);
-          yield merged(this.#entries.slice(at, upTo));
-          at = upTo;
+          const from = at;
+          for (let size = 0; at < this.#entries.length && at - from < MAX_TOGETHER && size < MAX_BYTES; at++)
+            size += this.#entries[at]!.length;
+          // Lists that follow each other are one list.
+          yield new EncodedMessage(Buffer.concat(this.#entries.slice(from, at)));
         } else if (this.#ended) return;
         else await wake;
       }
     } finally {
       signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** Whether there is room for more output; what goes beyond becomes the words that say so. */
+  #takes({ logs }: StatusResponse): boolean {
+    if (this.#output > MAX_OUTPUT) return false;
+    for (const log of logs) {
+      this.#output += log.msg.length;
+      if (this.#output > MAX_OUTPUT) log.msg = CLIPPED;
+    }
+    return true;
   }
 
   #notify(): void {
@@ -49,13 +92,4 @@ export class StatusLog {
 }
 
 const MAX_TOGETHER = 256;
-
-function merged(entries: readonly StatusResponse[]): StatusResponse {
-  if (entries.length === 1) return entries[0]!;
-  return create(StatusResponseSchema, {
-    vertexes: entries.flatMap((entry) => entry.vertexes),
-    statuses: entries.flatMap((entry) => entry.statuses),
-    logs: entries.flatMap((entry) => entry.logs),
-    warnings: entries.flatMap((entry) => entry.warnings),
-  });
-}
+const MAX_BYTES = 1 << 20;

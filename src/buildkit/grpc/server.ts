@@ -19,10 +19,19 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
+/** An answer that was encoded before. */
+export class EncodedMessage {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
 type Handler<M extends DescMethod> = M['methodKind'] extends 'unary'
   ? (request: MessageShape<M['input']>, call: Call) => Promise<MessageInitShape<M['output']>>
   : M['methodKind'] extends 'server_streaming'
-    ? (request: MessageShape<M['input']>, call: Call) => AsyncIterable<MessageInitShape<M['output']>>
+    ? (request: MessageShape<M['input']>, call: Call) => AsyncIterable<MessageInitShape<M['output']> | EncodedMessage>
     : (requests: AsyncIterable<MessageShape<M['input']>>, call: Call) => AsyncIterable<MessageInitShape<M['output']>>;
 
 /** An implementation of a service: methods that are left out are answered with UNIMPLEMENTED. */
@@ -122,7 +131,11 @@ export class GrpcServer {
   async #answer(stream: ServerHttp2Stream, { method, handle }: Entry, call: Call): Promise<void> {
     const requests = readMessages(stream, method.input);
     const encode = (message: unknown): Buffer =>
-      frame(toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)));
+      frame(
+        message instanceof EncodedMessage
+          ? message.bytes
+          : toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)),
+      );
     if (method.methodKind === 'unary') {
       const answer = await (handle as (input: unknown, call: Call) => Promise<unknown>)(await single(requests), call);
       const bytes = encode(answer);

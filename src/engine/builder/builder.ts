@@ -16,6 +16,7 @@ import type { ResolvedImage } from '../containers/parts.ts';
 import type { BuildOptions, BuildRequest, BuildResult, BuildService, CacheMountService } from '../engine.ts';
 import { readAttestations } from './attest/option.ts';
 import type { PruneOptions } from './build-cache.ts';
+import { BuildDirectory } from './build-directory.ts';
 import type { BuildEvent } from './build-event.ts';
 import type { BuilderParts } from './builder-parts.ts';
 import type { CacheMountInfo } from './cache-mounts.ts';
@@ -71,7 +72,7 @@ export class Builder implements BuildService {
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
     if (request.buildId) this.#running.set(request.buildId, stop);
-    const directory = join(this.#parts.temporary, `build-${newId().slice(0, 16)}`);
+    const directory = new BuildDirectory(join(this.#parts.temporary, `build-${newId().slice(0, 16)}`));
     try {
       const about = { Tags: tags, Target: request.target ?? '', Dockerfile: request.dockerfile ?? 'Dockerfile' };
       const result = await this.#recent.watch(about, (note) => {
@@ -93,7 +94,7 @@ export class Builder implements BuildService {
       return result;
     } finally {
       if (request.buildId) this.#running.delete(request.buildId);
-      this.#parts.discard(directory);
+      if (directory.made) this.#parts.discard(directory.path);
       this.#parts.collectLater();
     }
   }

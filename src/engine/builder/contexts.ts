@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { type Digest, isDigest } from '../../oci/digest.ts';
+import type { BuildDirectory } from './build-directory.ts';
 import type { BuildSession } from './build-session.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import type { FilesPlace } from './copy-step.ts';
@@ -15,8 +15,8 @@ import { SshAgentSocket } from './ssh-agent-socket.ts';
 import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
 
 export interface ContextsParts {
-  /** Directory of the build, removed after it. */
-  readonly directory: string;
+  /** Of the build, removed after it. */
+  readonly directory: BuildDirectory;
   readonly files: ClientFiles;
   readonly remote: RemoteSources;
   readonly session: BuildSession | undefined;
@@ -78,13 +78,13 @@ export class BuildContexts implements AsyncDisposable {
     const archive = session?.archive?.();
     if (archive) return this.#uploaded(archive);
     if (!request.textOnly) throw new EngineError('invalid-argument', 'the build has no context');
-    const root = join(directory, 'context');
+    const root = directory.place('context');
     await mkdir(root);
     return { root, ignore: [], keepOwner: false, name: 'build context' };
   }
 
   async #uploaded(archive: Bytes): Promise<FilesPlace> {
-    const root = join(this.#parts.directory, 'context');
+    const root = this.#parts.directory.place('context');
     await mkdir(root, { recursive: true });
     const { uploads, signal } = this.#parts;
     const known = await uploads.receive(archive, { directory: root, list: `${root}-files`, signal });
@@ -136,7 +136,7 @@ export class BuildContexts implements AsyncDisposable {
       if (readGitAddress(address)) checkRepository(rules, address);
       else if (ruledFile(rules, address, undefined).url !== address)
         throw new EngineError('unimplemented', `a source policy that converts the context ${withoutPassword(address)}`);
-      const place = join(directory, `remote-${this.#places.size}`);
+      const place = directory.place(`remote-${this.#places.size}`);
       const { root, source, isDockerfile } = await remote.context(address, place, { secrets: this.secrets, signal });
       onSource(source);
       return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'own', isDockerfile };
@@ -159,7 +159,7 @@ export class BuildContexts implements AsyncDisposable {
   async #sshSocket(session: BuildSession, signal: AbortSignal): Promise<string | undefined> {
     const first = await session.sshAgent('default', signal);
     if (!first) return undefined;
-    const path = join(this.#parts.directory, 'ssh');
+    const path = this.#parts.directory.place('ssh');
     return this.#held.use(await SshAgentSocket.listen(path, () => session.sshAgent('default', signal), first)).path;
   }
 

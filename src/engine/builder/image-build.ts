@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import type { Dockerfile } from '../../build/dockerfile/instructions.ts';
 import { readStages } from '../../build/dockerfile/instructions.ts';
@@ -11,6 +9,7 @@ import type { Lease } from '../../state/leases.ts';
 import type { BuildOptions, BuildRequest, BuildResult } from '../engine.ts';
 import { readAttestations } from './attest/option.ts';
 import { type BuildParameters, provenance } from './attest/provenance.ts';
+import type { BuildDirectory } from './build-directory.ts';
 import type { BuilderParts } from './builder-parts.ts';
 import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
 import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
@@ -33,7 +32,7 @@ import { Views } from './views.ts';
 export interface ImageBuildOrder {
   readonly request: BuildRequest;
   /** Removed after it. */
-  readonly directory: string;
+  readonly directory: BuildDirectory;
   readonly lease: Lease;
   readonly tags: readonly string[];
   readonly options: BuildOptions;
@@ -71,7 +70,6 @@ export class ImageBuild {
     const { request, directory, lease, options } = this.#order;
     const { session, signal } = options;
     const parts = this.#parts;
-    await mkdir(directory, { recursive: true });
     const sources: ResolvedSource[] = [];
     await using contexts = new BuildContexts({
       directory,
@@ -184,8 +182,7 @@ export class ImageBuild {
     const named = new Set(Object.keys(request.contexts ?? {}));
     const platformArgs = platformArguments(asked);
     const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs, contexts: named });
-    const own = join(directory, `solve-${++this.#solves}`);
-    await mkdir(own);
+    const own = directory.below(`solve-${++this.#solves}`);
     const fresh = how.fresh || request.noCache === true;
     const imports = await this.#parts.transfer.open(fresh ? [] : (request.cacheFrom ?? []).map(readCacheSource), {
       auth: request.auth,
@@ -298,10 +295,8 @@ export class ImageBuild {
   ): Promise<readonly BuildOutputRequest[]> {
     const { request, directory, options } = this.#order;
     if (!options.outputsOf) return request.outputs ?? [];
-    const place = join(directory, 'results');
-    await mkdir(place);
     await using views = new Views({
-      directory: place,
+      directory: directory.below('results'),
       mount: (chain, target) => this.#parts.mountView(chain, target),
       unmount: (target) => this.#parts.unmount(target),
     });

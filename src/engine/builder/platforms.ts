@@ -1,12 +1,14 @@
 import type { BuildPlan } from '../../build/plan.ts';
 import { formatPlatform, parsePlatform } from '../../oci/platform.ts';
+import { readEmulations } from '../../linux/binfmt.ts';
 import { checkEmulation, runnableVariants } from './emulation.ts';
 
 /** Platforms whose programs steps can run here: this machine's, and those that it has an emulator for. */
 export function runnablePlatforms(): string[] {
+  const emulations = readEmulations();
   const others = FOREIGN.filter((platform) => {
     try {
-      checkEmulation(platform);
+      checkEmulation(platform, emulations);
       return true;
     } catch {
       return false;

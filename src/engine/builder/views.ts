@@ -1,17 +1,17 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ChainId } from '../../oci/digest.ts';
 import type { ContainerIds } from '../../state/containers.ts';
+import type { BuildDirectory } from './build-directory.ts';
 
 /** Files of layers, mounted read-only for as long as a build takes; each chain once. */
 export class Views implements AsyncDisposable {
-  readonly #directory: string;
+  readonly #directory: BuildDirectory;
   readonly #mount: (chain: ChainId, target: string, ids?: ContainerIds) => Promise<void>;
   readonly #unmount: (target: string) => Promise<void>;
   readonly #views = new Map<string, Promise<string>>();
 
   constructor(options: {
-    readonly directory: string;
+    readonly directory: BuildDirectory;
     readonly mount: (chain: ChainId, target: string, ids?: ContainerIds) => Promise<void>;
     readonly unmount: (target: string) => Promise<void>;
   }) {
@@ -25,7 +25,7 @@ export class Views implements AsyncDisposable {
     const name = chain === undefined ? '' : JSON.stringify([chain, ids?.uid.base, ids?.gid.base]);
     let view = this.#views.get(name);
     if (!view) {
-      view = this.#make(chain, join(this.#directory, `view-${this.#views.size}`), ids);
+      view = this.#make(chain, this.#directory.place(`view-${this.#views.size}`), ids);
       this.#views.set(name, view);
     }
     return view;

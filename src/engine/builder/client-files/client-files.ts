@@ -61,6 +61,8 @@ export interface ClientFilesInfo {
   readonly usedAt: number;
 }
 
+const TOUCH_MS = 10_000;
+
 /**
  * Files of clients' directories, kept from build to build so that only what changed crosses the wire:
  * `<root>/<hash of the key>[-n]/{name,files,fresh,manifest}`. A build holds its directory; a second one that wants it at the
@@ -72,6 +74,8 @@ export class ClientFiles {
   readonly #threads = new WorkerThreads('engine/builder/client-files/client-files');
   readonly #locks = new KeyedMutex();
   readonly #users = new Map<string, number>();
+  /** When the time of a place was written, in milliseconds since the epoch. */
+  readonly #touched = new Map<string, number>();
 
   /** @param root `<data-root>/cache/client-files` */
   constructor(root: string) {
@@ -84,9 +88,8 @@ export class ClientFiles {
     await using _lock = await this.#locks.acquire(base);
     try {
       const tree = source.tree ?? (await source.listed?.(signal));
-      const places = await this.#places(base);
-      const same = tree && places.find((name) => readStoredHead(join(this.#root, name)).tree === tree);
-      if (same) return await this.#held(same, 0);
+      const same = tree === undefined ? undefined : await this.#placeOf(base, tree);
+      if (same !== undefined) return await this.#held(same, 0);
       const place = this.#freePlace(base);
       const directory = join(this.#root, place);
       await this.#prepare(directory, source.name);
@@ -106,6 +109,13 @@ export class ClientFiles {
     } finally {
       await source.close?.();
     }
+  }
+
+  /** The one that holds the files of this list. */
+  async #placeOf(base: string, tree: string): Promise<string | undefined> {
+    const has = (name: string): boolean => readStoredHead(join(this.#root, name)).tree === tree;
+    // There are others only where builds of one directory ran side by side.
+    return has(base) ? base : (await this.#places(base)).find(has);
   }
 
   /** The first that no build holds. */
@@ -142,6 +152,7 @@ export class ClientFiles {
   async remove(id: string): Promise<boolean> {
     await using _lock = await this.#locks.acquire(id.split('-', 1)[0]!);
     if (this.#users.has(id)) return false;
+    this.#touched.delete(id);
     // Without its manifest it is nothing, should the rest not come to an end.
     await rm(join(this.#root, id, 'manifest'), { force: true });
     await rm(join(this.#root, id), { recursive: true, force: true });
@@ -151,8 +162,7 @@ export class ClientFiles {
   async #held(place: string, sent: number): Promise<HeldClientFiles> {
     const directory = join(this.#root, place);
     this.#users.set(place, (this.#users.get(place) ?? 0) + 1);
-    const now = new Date();
-    await utimes(directory, now, now);
+    await this.#touch(place);
     let held = true;
     return {
       root: join(directory, 'files'),
@@ -167,6 +177,14 @@ export class ClientFiles {
         else this.#users.delete(place);
       },
     };
+  }
+
+  /** Keeps when it was used last, as exactly as those need it who remove what is old. */
+  async #touch(place: string): Promise<void> {
+    const now = Date.now();
+    if (now - (this.#touched.get(place) ?? 0) < TOUCH_MS) return;
+    this.#touched.set(place, now);
+    await utimes(join(this.#root, place), now / 1000, now / 1000);
   }
 
   async #places(base: string): Promise<string[]> {

@@ -65,6 +65,8 @@ export function writeStored(directory: string, { tree, entries }: StoredManifest
   renameSync(`${path}.new`, path);
 }
 
+let ownBoot: string | undefined;
+
 function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return (ownBoot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }

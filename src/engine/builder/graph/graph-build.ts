@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuthConfig } from '../../../api/auth.ts';
 import { EngineError } from '../../../base/errors.ts';
@@ -12,6 +11,7 @@ import { formatPlatform, hostPlatform, parsePlatform } from '../../../oci/platfo
 import { removeDirectory } from '../../../snapshot/remove-directory.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildResult } from '../../engine.ts';
+import { BuildDirectory } from '../build-directory.ts';
 import type { BuilderParts } from '../builder-parts.ts';
 import type { BuildSession } from '../build-session.ts';
 import type { HeldClientFiles } from '../client-files/client-files.ts';
@@ -64,17 +64,16 @@ export async function openGraphBuild(
 ): Promise<GraphBuild> {
   const opened = Promise.withResolvers<OpenGraphBuild>();
   const closed = Promise.withResolvers<void>();
-  const directory = join(parts.temporary, `build-${newId().slice(0, 16)}`);
+  const directory = new BuildDirectory(join(parts.temporary, `build-${newId().slice(0, 16)}`));
   const live = async (): Promise<void> => {
     try {
       await parts.underLease('build', async (lease) => {
-        await mkdir(directory, { recursive: true });
         await using build = new OpenGraphBuild({ parts, cache, lease, directory, options });
         opened.resolve(build);
         await closed.promise;
       });
     } finally {
-      await removeDirectory(directory);
+      if (directory.made) await removeDirectory(directory.path);
       parts.collectLater();
     }
   };
@@ -99,7 +98,7 @@ interface OpenParts {
   readonly parts: BuilderParts;
   readonly cache: StepCache;
   readonly lease: Lease;
-  readonly directory: string;
+  readonly directory: BuildDirectory;
   readonly options: GraphBuildOptions;
 }
 
@@ -214,7 +213,7 @@ class OpenGraphBuild implements AsyncDisposable {
       clientFiles: this.#clientFiles,
       commands: this.#commands,
       held: this.#held,
-      temporary: () => join(directory, `step-${++this.#names}`),
+      temporary: () => directory.place(`step-${++this.#names}`),
     };
   }
 

@@ -12,6 +12,7 @@ import { targetReference } from '../../images/names.ts';
 import type { ImageParts } from '../../images/parts.ts';
 import { needRegistry } from '../../images/pull.ts';
 import { nameTarget } from '../../images/targets.ts';
+import type { BuildDirectory } from '../build-directory.ts';
 import { imageArchive } from './archive.ts';
 import { assemble, type Assembled } from './assemble.ts';
 import type { BuiltImage } from './built-image.ts';
@@ -33,8 +34,8 @@ export interface DeliverOptions extends OperationOptions {
   readonly annotations: readonly Annotation[];
   readonly lease: Lease;
   readonly auth: Readonly<Record<string, AuthConfig>> | undefined;
-  /** Directory of this build. */
-  readonly directory: string;
+  /** Of this build. */
+  readonly directory: BuildDirectory;
   readonly mountView: (chain: Digest, target: string) => Promise<void>;
   readonly unmount: (target: string) => Promise<void>;
   /** Takes the stream to the client; resolves when it is there. Undefined: this door takes no streams. */

@@ -4,11 +4,12 @@ import type { Bytes } from '../../../content/content-store.ts';
 import type { Digest } from '../../../oci/digest.ts';
 import { formatPlatform } from '../../../oci/platform.ts';
 import { tarTree } from '../../../snapshot/diff-layer.ts';
+import type { BuildDirectory } from '../build-directory.ts';
 import type { BuiltImage } from './built-image.ts';
 
 export interface FilesParts {
-  /** Directory of this build. */
-  readonly directory: string;
+  /** Of this build. */
+  readonly directory: BuildDirectory;
   readonly mountView: (chain: Digest, target: string) => Promise<void>;
   readonly unmount: (target: string) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
@@ -24,7 +25,7 @@ export async function filesArchive(
   { directory, mountView, unmount, signal }: FilesParts,
   send: (open: () => Bytes) => Promise<void>,
 ): Promise<void> {
-  const root = join(directory, 'files');
+  const root = directory.place('files');
   const below = split ?? images.length > 1;
   const mounted: string[] = [];
   await mkdir(root, { recursive: true });

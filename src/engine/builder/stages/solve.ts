@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { EngineError } from '../../../base/errors.ts';
 import type { ResolvedSource, SolvedStep } from '../solved-build.ts';
 import { Views } from '../views.ts';
@@ -65,7 +64,7 @@ export class Solve implements AsyncDisposable {
 
   /** An empty name in the directory of this build. */
   temporary(): string {
-    return join(this.context.directory, `step-${++this.#names}`);
+    return this.context.directory.place(`step-${++this.#names}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import type { BuildPlan, PlannedStage } from '../../../build/plan.ts';
 import type { StepInput } from '../../../state/build-records.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildOptions, BuildRequest } from '../../engine.ts';
+import type { BuildDirectory } from '../build-directory.ts';
 import type { BuilderParts } from '../builder-parts.ts';
 import type { BuildEvent, BuildVertex, StepOrigin } from '../build-event.ts';
 import type { NamedContext } from '../contexts.ts';
@@ -14,8 +15,8 @@ export interface StageContext {
   readonly parts: BuilderParts;
   readonly request: BuildRequest;
   readonly plan: BuildPlan;
-  /** Directory of this build, removed after it. */
-  readonly directory: string;
+  /** Of this build, removed after it. */
+  readonly directory: BuildDirectory;
   /** Of the whole engine. */
   readonly cache: StepCache;
   /** This solve's time with it. */
