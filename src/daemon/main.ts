@@ -13,7 +13,7 @@ import { type CommandLine, helpText, parseCommandLine } from './command-line.ts'
 import { type DaemonConfig, loadConfig } from './config.ts';
 import { giveMemoryBack, keepMemoryTight } from '../linux/allocator.ts';
 import { keepOpenAcrossExec } from '../linux/keep-open.ts';
-import { goFirst } from '../linux/priority.ts';
+import { goFirst, goFirstOfSessions } from '../linux/priority.ts';
 import { enteredUserNamespace } from '../linux/rootless-namespaces.ts';
 import { inheritedSockets } from './inherited-sockets.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -46,6 +46,7 @@ function main(): void {
 }
 
 async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger): Promise<void> {
+  goFirstOfSessions();
   // Both replace this process: everything above happens once more, everything below only inside.
   const { dataRoot, execRoot } = config;
   const env = { ...process.env, NODE_OPTIONS: nodeOptions() };
@@ -58,7 +59,7 @@ async function run(commandLine: CommandLine, config: DaemonConfig, log: Logger):
   const rootless = entered && (await Rootless.open({ execRoot, network: entered.network, report }));
 
   keepMemoryTight();
-  goFirst();
+  await goFirst();
   // Threads that help it to collect 2 MiB are waited for, longer than the work takes where processors are short.
   setFlagsFromString('--no-parallel-scavenge');
   whenThreadsRest(() => {

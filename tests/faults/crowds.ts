@@ -61,7 +61,8 @@ export interface CrowdReport {
 
 export async function gatherCrowds(options: CrowdOptions): Promise<CrowdReport> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-crowds-'));
-  const daemon = options.host === undefined ? new DaemonProcess({ directory }) : undefined;
+  // a session of its own, as a service has
+  const daemon = options.host === undefined ? new DaemonProcess({ directory, within: ['setsid'] }) : undefined;
   const crowd = new Crowd(options, directory, daemon);
   try {
     await crowd.all();
@@ -379,13 +380,20 @@ class Crowd {
   async #timed<T>(what: string, work: () => Promise<T>): Promise<T> {
     // the engine that is not there yet, or no more, is not asked
     const watched = !/engine|ready/.test(what);
-    const pings = watched ? new PingWatch(this.#host.replace('unix://', '')) : undefined;
+    const pings = watched ? await PingWatch.start(this.#host.replace('unix://', '')) : undefined;
+    const before = this.#daemon?.pid === undefined || !watched ? undefined : processorTimes(this.#daemon.pid);
     const from = performance.now();
     try {
       return await work();
     } finally {
       this.figures[what] = Math.round(performance.now() - from);
       const times = await pings?.end();
+      if (before) {
+        const after = processorTimes(this.#daemon!.pid!);
+        const [used, ran, waited] = [after.used - before.used, after.ran - before.ran, after.waited - before.waited];
+        this.figures[`${what}: of a processor: all threads, the main one, which waited for it`] =
+          `${used} ${ran} ${waited}`;
+      }
       if (times && times.asked > 20)
         this.figures[`${what}: ping p50, p99, longest`] = `${times.p50} ${times.p99} ${times.longest}`;
       if (times && times.failed > 0) this.failures.push(`${what}: ${times.failed} pings failed`);
@@ -396,6 +404,18 @@ class Crowd {
   #expect(what: string, found: unknown, expected: unknown): void {
     if (found !== expected) this.failures.push(`${what}: ${String(found)} instead of ${String(expected)}`);
   }
+}
+
+/** Milliseconds: what the engine has had of processors, its main thread of those, and how long that one waited for one. */
+function processorTimes(pid: number): { used: number; ran: number; waited: number } {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [ran, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ').map(Number);
+  return {
+    used: (Number(fields[11]) + Number(fields[12])) * 10, // of USER_HZ, which is 100 everywhere
+    ran: Math.round(ran! / 1e6),
+    waited: Math.round(waited! / 1e6),
+  };
 }
 
 /** How much more of each there may be afterwards: pools and caches that come and go. */

@@ -1,7 +1,13 @@
-/** Asks an engine for `/_ping` all the time, from a thread of its own, and tells how long it had to wait. */
+/**
+ * Asks an engine for `/_ping` all the time, from a process of its own, and tells how long it had to wait. What is measured
+ * is the engine, not the asker: it goes before others, as an engine does.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
+import { goFirst, goFirstOfSessions } from '../../src/linux/priority.ts';
 
 export interface PingTimes {
   readonly asked: number;
@@ -16,20 +22,26 @@ export interface PingTimes {
 const PAUSE_MS = 10;
 
 export class PingWatch {
-  readonly #worker: Worker;
+  readonly #child: ChildProcess;
 
-  constructor(socket: string) {
-    this.#worker = new Worker(new URL(import.meta.url), { workerData: socket });
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Resolves when it asks. */
+  static async start(socket: string): Promise<PingWatch> {
+    // a session of its own, which is what processors are divided among
+    const child = fork(fileURLToPath(import.meta.url), [socket], { detached: true });
+    await once(child, 'message');
+    return new PingWatch(child);
   }
 
   /** Ends it. */
   async end(): Promise<PingTimes> {
-    const told = Promise.withResolvers<PingTimes>();
-    this.#worker.once('message', told.resolve);
-    this.#worker.once('error', told.reject);
-    this.#worker.postMessage('end');
-    const times = await told.promise;
-    await this.#worker.terminate();
+    const told = once(this.#child, 'message') as Promise<[PingTimes]>;
+    this.#child.send('end');
+    const [times] = await told;
+    this.#child.disconnect();
     return times;
   }
 }
@@ -40,11 +52,16 @@ export function percentile(sorted: readonly number[], share: number): number {
 }
 
 async function watch(socketPath: string): Promise<void> {
+  goFirstOfSessions();
+  await goFirst();
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const times: number[] = [];
   let failed = 0;
   let ended = false;
-  parentPort!.once('message', () => (ended = true));
+  process.once('message', () => (ended = true));
+  process.once('disconnect', () => process.exit());
+  await ping(socketPath, agent); // what is done once, like the connection, is not counted
+  process.send!('ready');
   while (!ended) {
     const from = performance.now();
     if (await ping(socketPath, agent)) times.push(performance.now() - from);
@@ -61,7 +78,7 @@ async function watch(socketPath: string): Promise<void> {
     p99: round(percentile(times, 0.99)),
     longest: round(times.at(-1) ?? Number.NaN),
   };
-  parentPort!.postMessage(result);
+  process.send!(result);
 }
 
 function ping(socketPath: string, agent: Agent): Promise<boolean> {
@@ -77,4 +94,4 @@ function ping(socketPath: string, agent: Agent): Promise<boolean> {
   });
 }
 
-if (!isMainThread) await watch(workerData as string);
+if (import.meta.main) await watch(process.argv[2]!);
