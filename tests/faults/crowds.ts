@@ -439,7 +439,10 @@ function weight(daemon: DaemonProcess): Record<string, number> {
     descriptors: readdirSync(`${proc}/fd`).length,
     threads: field('Threads'),
     cgroups: cgroupsOf(daemon.cgroupParent),
-    mounts: readFileSync(`${proc}/mountinfo`, 'utf8').split('\n').length,
+    // those of others on this host are to be seen there, too
+    mounts: readFileSync(`${proc}/mountinfo`, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(` ${daemon.directory}/`)).length,
     processes: children.length,
     'MiB of memory': Math.round(field('RssAnon') / 1024),
   };
