@@ -21,12 +21,14 @@ import type { ApiVersion } from './version.ts';
 /** Changes `request` in place. Gives the warnings that the answer has to carry. Throws `invalid-argument`. */
 export function upgradeContainerCreate(request: ContainerCreateRequest, version: ApiVersion): string[] {
   const host = (request.HostConfig ??= {});
+  if (version < 25) delete host.AutoRemove; // the client removed it
   if (version < 40) {
     if (!host.IpcMode) host.IpcMode = 'shareable';
-    delete host.PidsLimit;
+    delete host.KernelMemoryTCP;
   }
   if (version < 41 && !host.CgroupnsMode) host.CgroupnsMode = 'host';
   if (version < 42) delete host.ConsoleSize;
+  else delete host.KernelMemory;
   if (version < 43) delete host.Annotations;
   if (version < 44 && request.Healthcheck) delete request.Healthcheck.StartInterval;
   for (const mount of host.Mounts ?? []) upgradeMount(mount, version);

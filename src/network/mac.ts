@@ -15,7 +15,7 @@ export function macOfAddress(bytes: Uint8Array): string {
 export function parseMac(text: string): string {
   const bytes = text.split(/[:-]/);
   if (bytes.length !== 6 || !bytes.every((byte) => /^[0-9a-fA-F]{2}$/.test(byte))) {
-    throw new EngineError('invalid-argument', `invalid MAC address: ${text}`);
+    throw new EngineError('invalid-argument', `invalid MAC address ${text}`);
   }
   if ((Number.parseInt(bytes[0]!, 16) & 1) !== 0) {
     throw new EngineError('invalid-argument', `invalid MAC address: ${text} is a multicast address`);

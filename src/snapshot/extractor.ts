@@ -149,7 +149,8 @@ export class Extractor implements TarHandler, Disposable {
     }
     const path = splitPath(header.name);
     if (!path) throw new EngineError('corrupt', `the archive has an entry outside of its root: ${shown(header.name)}`);
-    this.#bytes += header.size;
+    // a symlink has the size of its target, as the kernel and Docker count it
+    this.#bytes += header.type === 'symlink' ? header.linkName.length : header.size;
     if (this.#bytes > this.#options.maxBytes) {
       throw new EngineError(
         'too-large',

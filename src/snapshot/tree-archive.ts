@@ -115,6 +115,7 @@ export class TreeArchive {
     if (stat.kind === 'file') return yield* this.#file(parent, name, path);
     const linkName = stat.kind === 'symlink' ? tryReadLinkAt(parent, name) : '';
     if (linkName === undefined) return;
+    this.#contentBytes += linkName.length;
     yield* this.#append(encodeHeader(describe(path, stat.kind, stat, { linkName })));
   }
 

@@ -10,7 +10,7 @@ export function checkMount(request: MountRequest): void {
   const bad = (reason: string): EngineError =>
     new EngineError('invalid-argument', `invalid mount config for type "${Type ?? ''}": ${reason}`);
   if (!['bind', 'volume', 'tmpfs', 'image'].includes(Type)) throw bad('mount type unknown');
-  checkOptions(request);
+  checkOptions(request, bad);
   if (!Target) throw bad('field Target must not be empty');
   if (!Target.startsWith('/')) throw bad(`invalid mount path: '${Target}' mount path must be absolute`);
   if (Target.includes('\0')) throw bad('a NUL byte in the mount path');
@@ -26,10 +26,11 @@ export function destinationOf(target: string): string {
   return posix.resolve('/', target);
 }
 
-function checkOptions(request: MountRequest): void {
+function checkOptions(request: MountRequest, bad: Bad): void {
   const allowed = { bind: 'BindOptions', volume: 'VolumeOptions', tmpfs: 'TmpfsOptions', image: 'ImageOptions' };
   for (const field of ['BindOptions', 'VolumeOptions', 'TmpfsOptions', 'ImageOptions'] as const) {
     if (request[field] != null && field !== allowed[request.Type as keyof typeof allowed]) {
+      if (field === 'ImageOptions') throw bad(`field ${field} must not be specified`);
       throw new EngineError('invalid-argument', `${field} must not be specified on mount type "${request.Type}"`);
     }
   }

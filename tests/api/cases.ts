@@ -113,6 +113,18 @@ export const CASES: readonly ApiCase[] = [
   post('/containers/create', { Image: 'busybox', HostConfig: { Binds: ['relative:/x:zz'] } }),
   post('/containers/create', { Image: 'busybox', HostConfig: { Binds: ['/tmp:relative'] } }),
   post('/containers/create', { Image: 'busybox', HostConfig: { CapAdd: ['NOPE'] } }),
+  post('/containers/create', { Image: 'busybox', HostConfig: { CgroupnsMode: 'x' } }),
+  post('/containers/create', { Image: 'busybox', HostConfig: { CpuShares: -1 } }),
+  post('/containers/create', { Image: 'nope', HostConfig: { CpuShares: -1 } }),
+  post('/containers/create', {
+    Image: 'busybox',
+    HostConfig: { Mounts: [{ Type: 'tmpfs', Target: '/x', ImageOptions: {} }] },
+  }),
+  post('/containers/create', { Image: 'busybox', MacAddress: 'x' }),
+  post('/containers/create', {
+    Image: 'busybox',
+    NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ['x'] } } },
+  }),
   post('/containers/create', { Image: 'busybox', HostConfig: { Runtime: 'nope' } }),
   post('/containers/create', { Image: 'busybox', HostConfig: { LogConfig: { Type: 'nope' } } }),
   post('/containers/create', { Image: 'busybox', HostConfig: { SecurityOpt: ['nope'] } }),
@@ -130,6 +142,24 @@ export const CASES: readonly ApiCase[] = [
     Image: 'busybox',
     HostConfig: { Mounts: [{ Type: 'image', Source: 'busybox', Target: '/x' }] },
   }),
+
+  // What was not sent is there as Go's zero.
+  post('/containers/create?name=own0z', {
+    Image: 'busybox',
+    Cmd: ['true'],
+    Entrypoint: [],
+    OnBuild: ['RUN x'],
+    HostConfig: {
+      PortBindings: { '80/tcp': [{ HostPort: '18080' }] },
+      Ulimits: [{ Name: 'core' }],
+      Devices: [{ PathOnHost: '/dev/null', PathInContainer: '/dev/n' }],
+    },
+  }),
+  get('/containers/own0z/json'),
+  remove('/containers/own0z'),
+  request('POST', '~/v1.24/containers/create?name=own0y', { Image: 'busybox', HostConfig: { AutoRemove: true } }),
+  get('/containers/own0y/json'),
+  remove('/containers/own0y'),
 
   // A container's life.
   post('/containers/create?name=own0a', { ...run, Labels: { owner: 'own0' } }),
@@ -278,6 +308,7 @@ export const CASES: readonly ApiCase[] = [
   // Networks and volumes.
   get(`/networks?${filters({ name: ['bridge'] })}`),
   get(`/networks?${filters({ foo: ['a'] })}`),
+  get(`/networks?${filters({ type: ['custom'], name: ['nope'], dangling: ['x'] })}`),
   get('/networks/host'),
   get('/networks/nope'),
   post('/networks/create', {}),

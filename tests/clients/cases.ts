@@ -246,6 +246,14 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   ['stop of a stopped one', 'docker run --name $N busybox true; docker stop $N; rc'],
   ['stop of a missing one', 'docker stop $N-none; rc'],
   [
+    'restart what cannot start',
+    'docker create --name $N busybox nosuch >/dev/null; docker restart $N; rc; docker start $N; rc',
+  ],
+  [
+    'run with a limit that cannot be, of an image that is not there',
+    'docker run --rm --memory-swap 64m gantry-no-such-image true; rc',
+  ],
+  [
     'restart',
     'docker run -d --name $N busybox sleep 60 >/dev/null; docker restart -t 0 $N; rc; docker inspect -f "{{.State.Running}} {{.RestartCount}}" $N',
   ],
@@ -510,6 +518,10 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
   [
     'rmi of an image in use',
     'docker tag busybox $N:one; docker create --name $N $N:one >/dev/null; docker rmi $N:one 2>&1 | sed s/$N/N/; docker rm $N >/dev/null; docker rmi $N:one >/dev/null 2>&1; true',
+  ],
+  [
+    'history counts links',
+    'printf "FROM busybox\\nRUN ln -s /some/where /l; echo 12 >/f\\n" >$T/Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t $N:b $T >/dev/null 2>&1; docker history --format "{{.Size}}" $N:b | head -1; docker rmi $N:b >/dev/null',
   ],
   ['history', 'docker history --format "{{.CreatedBy}}|{{.Comment}}" busybox'],
   [

@@ -54,6 +54,10 @@ export const NETWORK_CASES: readonly (readonly [name: string, script: string])[]
   ['network ls by type', 'docker network ls --filter type=builtin --format "{{.Name}}" | sort; rc'],
   ['network ls with an unknown filter', 'docker network ls --filter nonsense=1; rc'],
   [
+    'network ls with a wrong value',
+    'docker network ls --filter type=custom --filter name=none --filter dangling=x; rc; docker network ls --filter name=none --filter type=x; rc',
+  ],
+  [
     'network ls dangling',
     'docker network create $N >/dev/null; docker network ls --filter dangling=true --filter name=$N --format "{{.Name}}"; docker run -d --name $N-c --network $N busybox sleep 60 >/dev/null; docker network ls --filter dangling=true --filter name=$N --format "{{.Name}}"; rc',
   ],

@@ -72,14 +72,26 @@ const configFields: Fields<ContainerConfig> = {
 };
 
 const restartPolicy = struct<RestartPolicy>('container.RestartPolicy', { Name: word(), MaximumRetryCount: int });
-const ulimit = struct<Ulimit>('units.Ulimit', { Name: string, Soft: int64, Hard: int64 });
-const weightDevice = struct<WeightDevice>('blkiodev.WeightDevice', { Path: string, Weight: uint });
-const throttleDevice = struct<ThrottleDevice>('blkiodev.ThrottleDevice', { Path: string, Rate: uint });
-const device = struct<DeviceMapping>('container.DeviceMapping', {
-  PathOnHost: string,
-  PathInContainer: string,
-  CgroupPermissions: string,
-});
+const ulimit = struct<Ulimit>(
+  'units.Ulimit',
+  { Name: string, Soft: int64, Hard: int64 },
+  { Name: '', Soft: 0, Hard: 0 },
+);
+const weightDevice = struct<WeightDevice>(
+  'blkiodev.WeightDevice',
+  { Path: string, Weight: uint },
+  { Path: '', Weight: 0 },
+);
+const throttleDevice = struct<ThrottleDevice>(
+  'blkiodev.ThrottleDevice',
+  { Path: string, Rate: uint },
+  { Path: '', Rate: 0 },
+);
+const device = struct<DeviceMapping>(
+  'container.DeviceMapping',
+  { PathOnHost: string, PathInContainer: string, CgroupPermissions: string },
+  { PathOnHost: '', PathInContainer: '', CgroupPermissions: '' },
+);
 const deviceRequest = struct<DeviceRequest>('container.DeviceRequest', {
   Driver: string,
   Count: int,

@@ -12,7 +12,9 @@ import type {
 import { bool, int, list, map, nullable, string, struct } from './shape.ts';
 
 export const portMap = map(
-  nullable(list(struct<PortBinding>('nat.PortBinding', { HostIp: string, HostPort: string }))),
+  nullable(
+    list(struct<PortBinding>('nat.PortBinding', { HostIp: string, HostPort: string }, { HostIp: '', HostPort: '' })),
+  ),
   'nat.PortMap',
 );
 

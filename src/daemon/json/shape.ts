@@ -94,18 +94,19 @@ export function nullable<T>(of: Shape<T>): Shape<T | null> {
   return { type: of.type, zero: null, decode: (value, path) => of.decode(value, path) };
 }
 
-export function struct<T extends object>(type: string, fields: Fields<T>): Shape<T> {
+/** `always` are the fields that Go writes with their zero values when they were not sent, as `inspect` shows them. */
+export function struct<T extends object>(type: string, fields: Fields<T>, always: Partial<T> = {}): Shape<T> {
   const byFoldedName = new Map<string, [string, Shape<unknown>]>(
     Object.entries<Shape<unknown>>(fields).map(([name, shape]) => [name.toLowerCase(), [name, shape]]),
   );
   return {
     type,
     get zero() {
-      return {} as T;
+      return { ...always } as T;
     },
     decode: (value, path) => {
       if (!isObject(value)) throw mismatch(value, path, type);
-      const decoded: Record<string, unknown> = {};
+      const decoded: Record<string, unknown> = { ...always };
       for (const [key, item] of Object.entries(value)) {
         const field = byFoldedName.get(key.toLowerCase());
         if (!field || item === null) continue;

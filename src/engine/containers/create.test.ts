@@ -37,6 +37,8 @@ test('an entrypoint of the request drops the image’s command, an empty one dro
   assert.deepEqual([other.Entrypoint, other.Cmd], [['/other'], null]);
   const none = mergeConfig({ Entrypoint: [''], Cmd: ['sh'] }, image);
   assert.deepEqual([none.Entrypoint, none.Cmd], [null, ['sh']]);
+  const list = mergeConfig({ Entrypoint: [] }, image);
+  assert.deepEqual([list.Entrypoint, list.Cmd], [[], ['serve']]);
 });
 
 test('labels by which pods are found are not taken from an image', () => {

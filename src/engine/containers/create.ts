@@ -32,11 +32,13 @@ export async function createContainer(
   const { HostConfig: askedHost, NetworkingConfig, ...asked } = request;
   const name = options.name === undefined || options.name === '' ? undefined : checkContainerName(options.name);
   checkRequest(asked, askedHost ?? {});
+  const hostConfig = fillHostConfig(askedHost ?? {}, context.config);
+  // before the image is looked for: nobody should wait for a pull to be told
+  context.specs.check(asked, hostConfig);
   if (name !== undefined) refuseTakenName(context, name);
   const image = await context.images.resolve(asked.Image ?? '', options.platform);
 
   const id = newId();
-  const hostConfig = fillHostConfig(askedHost ?? {}, context.config);
   const defaultHostname = hostConfig.NetworkMode === 'host' ? hostname() : shortId(id);
   const config = mergeConfig({ ...asked, Hostname: asked.Hostname || defaultHostname }, image.config.config);
   joinById(context, hostConfig);
@@ -198,11 +200,12 @@ export function mergeConfig(asked: ContainerConfig, image: ImageRunConfig | unde
     Env: mergeEnv(asked.Env, image?.Env),
     // the image's command goes with its entrypoint: replacing the entrypoint drops it
     Cmd: asked.Cmd?.length ? asked.Cmd : asked.Entrypoint?.length ? (asked.Cmd ?? null) : copy(image?.Cmd),
-    Entrypoint: asked.Entrypoint?.length ? emptyMeansNone(asked.Entrypoint) : copy(image?.Entrypoint),
+    // an empty one, other than none, takes the image's away
+    Entrypoint: asked.Entrypoint ? emptyMeansNone(asked.Entrypoint) : copy(image?.Entrypoint),
     Image: asked.Image ?? '',
     Volumes: mergeKeys(asked.Volumes, image?.Volumes) ?? null,
     WorkingDir: asked.WorkingDir || image?.WorkingDir || '',
-    OnBuild: null,
+    OnBuild: asked.OnBuild ?? null,
     Labels: Object.fromEntries([
       // what pods are found by, and what a scope may enter, is no image's to say
       ...Object.entries(image?.Labels ?? {}).filter(([name]) => !RESERVED_LABELS.some((one) => name.startsWith(one))),

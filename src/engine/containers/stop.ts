@@ -1,4 +1,4 @@
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
 import { endTask, markStoppedByHand, stopSignalOf } from './kill.ts';
 import { parseSignal } from './signals.ts';
@@ -55,7 +55,13 @@ export async function restartContainer(
     if (!record) throw new EngineError('not-found', `No such container: ${nameOrId}`);
     if (!hasProcess(record.state)) {
       live.backoff.reset();
-      await beginRun(context, { ...record, stoppedByHand: false }, by);
+      try {
+        await beginRun(context, { ...record, stoppedByHand: false }, by);
+      } catch (error) {
+        throw new EngineError(errorCode(error), `Cannot restart container ${nameOrId}: ${errorMessage(error)}`, {
+          cause: error,
+        });
+      }
     }
     publishContainerEvent(context, record, 'restart');
   });

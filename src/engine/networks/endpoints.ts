@@ -79,6 +79,9 @@ export class Endpoints {
     for (const text of wanted.IPAMConfig?.LinkLocalIPs ?? []) {
       if (!tryParseAddress(text)) problems.push(`invalid link-local IP address: ${text}`);
     }
+    if (network && PREDEFINED.includes(network.name) && wanted.Aliases?.length) {
+      problems.push('network-scoped alias is supported only for containers in user defined networks');
+    }
     try {
       endpointSysctls(wanted, 'eth0');
     } catch (error) {

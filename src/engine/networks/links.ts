@@ -78,6 +78,7 @@ export function linksWithout(links: readonly string[] | null | undefined, alias:
 
 /** `name`, `name:alias`, and the form that inspect shows: `/name:/container/alias`. */
 function parseLink(text: string): { name: string; alias: string } {
+  if (text === '') throw new EngineError('invalid-argument', 'empty string specified for links');
   const [target = '', path = target, ...rest] = text.split(':');
   const name = target.replace(/^\//, '');
   const alias = path.slice(path.lastIndexOf('/') + 1);

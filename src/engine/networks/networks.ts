@@ -97,6 +97,9 @@ export class Networks implements NetworkService {
 
   async list(filters: Filters = NO_FILTERS): Promise<NetworkInspect[]> {
     checkFilters(filters, ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
+    // said also when another filter leaves nothing to look at
+    for (const value of filters.get('type') ?? []) checkType(value);
+    for (const value of filters.get('dangling') ?? []) isTrue(value);
     const used = this.#runs.usedNetworks();
     return this.#registry.store
       .list()
@@ -272,21 +275,20 @@ function matches(record: NetworkRecord, filters: Filters, used: boolean): boolea
     any('id', (value) => record.id.includes(value)) &&
     any('name', (value) => matchesPattern(record.name, value)) &&
     any('scope', (value) => value === 'local') &&
-    any('type', (value) => typeMatches(record, value)) &&
-    any('dangling', (value) => danglingMatches(value, !used && !isPredefined(record))) &&
+    any('type', (value) => (value === 'builtin') === isPredefined(record)) &&
+    any('dangling', (value) => isTrue(value) === (!used && !isPredefined(record))) &&
     matchesLabels(filters, record.labels)
   );
 }
 
-function typeMatches(record: NetworkRecord, value: string): boolean {
-  if (value === 'builtin') return isPredefined(record);
-  if (value === 'custom') return !isPredefined(record);
+function checkType(value: string): void {
+  if (value === 'builtin' || value === 'custom') return;
   throw new EngineError('invalid-argument', `invalid filter: 'type'='${value}'`);
 }
 
-function danglingMatches(value: string, dangling: boolean): boolean {
-  if (['true', '1'].includes(value)) return dangling;
-  if (['false', '0'].includes(value)) return !dangling;
+function isTrue(value: string): boolean {
+  if (['true', '1'].includes(value)) return true;
+  if (['false', '0'].includes(value)) return false;
   throw new EngineError(
     'invalid-argument',
     `invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")`,

@@ -91,6 +91,7 @@ function checkCpu(resources: Resources, { cgroup, cpus }: Host): string[] {
   if (NanoCpus < 0 || NanoCpus > cpus * 1e9) {
     throw invalid(`range of CPUs is from 0.01 to ${cpus}.00, as there are only ${cpus} CPUs available`);
   }
+  if (CpuShares < 0) throw invalid(`invalid CPU shares (${CpuShares}): value must be a positive integer`);
   if (CpuShares > 0 && !cgroup.cpuShares) {
     warnings.push('Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.');
   }

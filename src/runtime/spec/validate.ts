@@ -109,7 +109,7 @@ function checkHostDetails(hostConfig: HostConfig, facts: ValidationFacts): void 
     throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
   for (const { Driver, Capabilities } of hostConfig.DeviceRequests ?? []) {
-    const wanted = (Capabilities ?? []).map((list) => `[${list.join(' ')}]`).join(' ');
+    const wanted = (Capabilities ?? []).map((list) => `[${(list ?? []).join(' ')}]`).join(' ');
     throw invalid(`could not select device driver "${Driver ?? ''}" with capabilities: [${wanted}]`);
   }
   if (hostConfig.Init === true && !facts.hasInit) {
