@@ -209,6 +209,14 @@ export function statAt(dir: number, name: ByteString): FileStat | undefined {
   return decodeStat(STAT);
 }
 
+/** Whether there is something of this name; a symlink is something. */
+export function existsAt(dir: number, name: ByteString): boolean {
+  if (statx(dir, cString(name), AT_SYMLINK_NOFOLLOW, 0, STAT) >= 0) return true;
+  const errno = lastErrno();
+  if (errno === system.errno.ENOENT) return false;
+  throw new SystemCallError('statx', errno, name);
+}
+
 /** Of an open file, also one opened with O_PATH. */
 export function statFd(fd: number): FileStat {
   check(statx(fd, cString(''), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, STAT), 'statx');

@@ -539,7 +539,8 @@ function setAttribute(fd: number, name: ByteString, value: Uint8Array, header: T
   }
 }
 
-function extractionError(error: unknown, name: ByteString): unknown {
+/** What a failure to make something of an entry of an archive is, with a word on the entry. */
+export function extractionError(error: unknown, name: ByteString): unknown {
   if (error instanceof EngineError) return error;
   const { code, message } = error as { code?: unknown; message: string };
   const text = `cannot extract ${shown(name)}: ${message}`;

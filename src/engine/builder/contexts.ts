@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { type Digest, isDigest } from '../../oci/digest.ts';
@@ -12,7 +13,7 @@ import { readGitAddress, withoutPassword } from './sources/git-address.ts';
 import { checkDirectory, checkRepository, ruledFile, type SourceRules } from './sources/source-rules.ts';
 import type { SourceSecrets } from './sources/source-secrets.ts';
 import { SshAgentSocket } from './ssh-agent-socket.ts';
-import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
+import type { HeldContext, UploadedContexts } from './uploads/uploaded-contexts.ts';
 
 export interface ContextsParts {
   /** Of the build, removed after it. */
@@ -84,10 +85,16 @@ export class BuildContexts implements AsyncDisposable {
   }
 
   async #uploaded(archive: Bytes): Promise<FilesPlace> {
-    const root = this.#parts.directory.place('context');
-    await mkdir(root, { recursive: true });
-    const { uploads, signal } = this.#parts;
-    const known = await uploads.receive(archive, { directory: root, list: `${root}-files`, signal });
+    const { uploads, signal, directory } = this.#parts;
+    const own = join(directory.path, 'context');
+    let held: HeldContext | undefined;
+    try {
+      held = this.#held.use(await uploads.receive(archive, { directory: own, signal }));
+    } finally {
+      // It may have put something there.
+      if (held === undefined || held.root === own) directory.place('context');
+    }
+    const { root, known } = held;
     return { root, ignore: [], keepOwner: false, name: 'build context', steady: 'shared', known };
   }
 

@@ -63,7 +63,9 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     extract,
   });
   const files = new ClientFiles(join(cache, 'client-files'));
-  const uploads = new UploadedContexts(join(cache, 'uploads'));
+  const discard = (directory: string): Promise<void> =>
+    parts.background.run('files of a build could not be removed', () => removeDirectory(directory));
+  const uploads = new UploadedContexts(join(cache, 'uploads'), discard);
   const caches = new CacheMounts(join(cache, 'build-mounts'));
   const buildCache = new BuildCache({
     records: parts.records,
@@ -135,8 +137,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     buildCache,
     collectionRules: async () => (parts.cacheLimits ? buildCache.rules(parts.cacheLimits) : []),
     collectLater: () => collectLater(parts, buildCache),
-    discard: (directory) =>
-      void parts.background.run('files of a build could not be removed', () => removeDirectory(directory)),
+    discard: (directory) => void discard(directory),
   });
 }
 

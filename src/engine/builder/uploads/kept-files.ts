@@ -1,10 +1,11 @@
 import { createHash, hash, type Hash } from 'node:crypto';
-import { constants, fchmodSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { constants, fchmodSync, ftruncateSync, mkdirSync, readSync, writeSync } from 'node:fs';
 import type { ByteString } from '../../../base/byte-string.ts';
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import type { TarHeader } from '../../../content/tar/header.ts';
 import {
   closeFd,
+  existsAt,
   linkAt,
   openAt,
   openDirectory,
@@ -17,7 +18,6 @@ import {
   unlinkAt,
 } from '../../../linux/files.ts';
 import { Writeback } from '../../../linux/writeback.ts';
-import type { FileKeeper, KeptFile } from '../../../snapshot/extractor.ts';
 
 /** A file of at most so many bytes is known by its digest before anything is written; a larger one is compared as it comes. */
 const SMALL = 1 << 20;
@@ -30,32 +30,47 @@ const BLOCK = Buffer.allocUnsafe(1 << 20);
 const ZEROS = Buffer.alloc(1 << 16);
 let count = 0;
 
+/** A file of an archive on its way into what is kept. Finished or abandoned before the next. */
+export interface IncomingFile {
+  /** As of a `TarHandler`. */
+  data(chunk: Buffer, offset: number): void;
+  /** The content is complete, and kept. Gives its sha256 in hex. */
+  finish(): string;
+  abandon(): void;
+}
+
 /**
  * Files of contexts by content and mode, which contexts have as hard links: what was sent before costs a digest or a
  * comparison, and no write. `<store>/objects/<sha256>-<mode>` are whole and never written to again;
- * `<store>/large/<digest of path, size, mode>` is a link to the name of the object that was there last.
+ * `<store>/large/<digest of name, size, mode>` is a link to the name of the object that was there last.
+ *
+ * It holds the directories themselves: should their names become those of others meanwhile, what was kept can be linked
+ * from as long as it is not removed.
  */
-export class KeptFiles implements FileKeeper, AsyncDisposable {
+export class KeptFiles implements AsyncDisposable {
   readonly #objects: number;
   readonly #large: number;
   readonly #closing = new Set<Promise<void>>();
-  /** Of each kept file that is in place: sha256 of its content in hex, by its path. */
-  readonly digests = new Map<ByteString, string>();
-  /** Called with each one. */
-  readonly #onKept: (digest: string) => void;
 
-  constructor(store: string, onKept: (digest: string) => void) {
-    this.#objects = openDirectory(`${store}/objects`);
-    this.#large = openDirectory(`${store}/large`);
-    this.#onKept = onKept;
+  constructor(store: string) {
+    this.#objects = openMade(`${store}/objects`);
+    this.#large = openMade(`${store}/large`);
   }
 
-  begin(header: TarHeader, path: ByteString): KeptFile {
-    return header.size <= SMALL ? this.#small(header, path) : new LargeFile(this, header, path);
+  take(header: TarHeader): IncomingFile {
+    return header.size <= SMALL ? this.#small(header) : new LargeFile(this, header);
   }
 
-  forget(path: ByteString): void {
-    this.digests.delete(path);
+  /** Gives a file that is kept a name that is free. */
+  link(digest: string, header: TarHeader, parent: number, name: ByteString): void {
+    const object = objectName(digest, header);
+    try {
+      linkAt(this.#objects, object, parent, name);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EMLINK') throw error;
+      this.#renew(object, header);
+      linkAt(this.#objects, object, parent, name);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -64,71 +79,90 @@ export class KeptFiles implements FileKeeper, AsyncDisposable {
     closeFd(this.#large);
   }
 
-  #small(header: TarHeader, path: ByteString): KeptFile {
+  #small(header: TarHeader): IncomingFile {
     let content: Buffer | undefined;
     return {
       data: (chunk, offset) => {
-        // All of it is in its place before the chunk is another's again.
+        // All of it is kept before the chunk is another's again.
         if (chunk.length === header.size) return void (content = chunk);
         // Holes of a sparse file stay zeros.
         content ??= Buffer.alloc(header.size);
         chunk.copy(content, offset);
       },
-      place: (parent, name) => {
+      finish: () => {
         content ??= Buffer.alloc(header.size);
         const digest = hash('sha256', content);
         const object = objectName(digest, header);
-        if (!this.link(object, parent, name)) {
-          const fd = openAt(parent, name, CREATE, 0o600);
-          try {
-            writeAll(fd, content, 0);
-            describe(fd, header);
-          } finally {
-            closeFd(fd);
-          }
-          this.#keep(parent, name, object);
-        }
-        this.placed(path, digest);
+        if (!existsAt(this.#objects, object)) this.#write(object, header, content);
+        return digest;
       },
       abandon: () => {},
     };
   }
 
-  placed(path: ByteString, digest: string): void {
-    this.digests.set(path, digest);
-    this.#onKept(digest);
-  }
-
-  /** False when there is no such object, or it has too many names. */
-  link(object: ByteString, parent: number, name: ByteString): boolean {
+  #write(object: ByteString, header: TarHeader, content: Buffer): void {
+    const own = incomingName();
+    const fd = openAt(this.#objects, own, CREATE, 0o600);
     try {
-      linkAt(this.#objects, object, parent, name);
-      return true;
+      writeAll(fd, content, 0);
+      describe(fd, header);
+      // Should another build have kept the same meanwhile, it is as good.
+      renameAt(this.#objects, own, this.#objects, object);
     } catch (error) {
-      const { code } = error as { code?: unknown };
-      // A new one takes its place.
-      if (code === 'EMLINK') this.#remove(object);
-      else if (code !== 'ENOENT') throw error;
-      return false;
+      this.#remove(own);
+      throw error;
+    } finally {
+      closeFd(fd);
     }
   }
 
-  /** A name of this job's for the object that stood at that path last; undefined when there is none of that size and mode. */
-  candidate(header: TarHeader, path: ByteString): { readonly own: ByteString; readonly digest: string } | undefined {
-    const object = tryReadLinkAt(this.#large, largeName(header, path));
-    if (object === undefined) return undefined;
+  /** A copy takes the place of an object that has as many names as a file may have. */
+  #renew(object: ByteString, header: TarHeader): void {
+    const from = openAt(this.#objects, object, READ);
     const own = incomingName();
-    return this.link(object, this.#objects, own) ? { own, digest: object.slice(0, 64) } : undefined;
+    try {
+      const fd = openAt(this.#objects, own, CREATE, 0o600);
+      try {
+        for (let at = 0, read = 0; (read = readSync(from, BLOCK, 0, BLOCK.length, at)) > 0; at += read)
+          writeAll(fd, BLOCK.subarray(0, read), at);
+        describe(fd, header);
+        renameAt(this.#objects, own, this.#objects, object);
+      } finally {
+        closeFd(fd);
+      }
+    } catch (error) {
+      this.#remove(own);
+      throw error;
+    } finally {
+      closeFd(from);
+    }
   }
 
-  create(): IncomingFile {
+  /** A name of this job's for the object that came by that name last; undefined when there is none of that size and mode. */
+  candidate(header: TarHeader): { readonly own: ByteString; readonly digest: string } | undefined {
+    const object = tryReadLinkAt(this.#large, largeName(header));
+    if (object === undefined) return undefined;
+    const own = incomingName();
+    try {
+      linkAt(this.#objects, object, this.#objects, own);
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      // Gone, or with too many names: it is written anew.
+      if (code === 'EMLINK') this.#remove(object);
+      else if (code !== 'ENOENT') throw error;
+      return undefined;
+    }
+    return { own, digest: object.slice(0, 64) };
+  }
+
+  create(): WrittenFile {
     const own = incomingName();
     const fd = openAt(this.#objects, own, CREATE, 0o600);
     return { own, fd, writeback: new Writeback(fd) };
   }
 
   /** As soon as the disk was told of all that it is told of before the end. */
-  close({ fd, writeback }: IncomingFile): void {
+  close({ fd, writeback }: WrittenFile): void {
     const closing = writeback.end().finally(() => {
       closeFd(fd);
       this.#closing.delete(closing);
@@ -140,34 +174,17 @@ export class KeptFiles implements FileKeeper, AsyncDisposable {
     return tryOpenAt(this.#objects, own, READ);
   }
 
-  /** Puts an incoming file at its place, and gives up the name it came by. */
-  placeOwn(own: ByteString, parent: number, name: ByteString): void {
-    linkAt(this.#objects, own, parent, name);
-    this.#remove(own);
-  }
-
-  /** An incoming file is whole: it becomes an object, and the one to be compared with. */
-  keepOwn(own: ByteString, digest: string, header: TarHeader, path: ByteString): void {
+  /** An incoming file is whole: it becomes an object, and the one to be compared with. Whether or not there was one: what has a name of the old one keeps it. */
+  keepOwn(own: ByteString, digest: string, header: TarHeader): void {
     const object = objectName(digest, header);
-    // Whether or not it was there: what has a name of the old one keeps it.
-    linkAt(this.#objects, own, this.#objects, `${own}-object`);
-    renameAt(this.#objects, `${own}-object`, this.#objects, object);
+    renameAt(this.#objects, own, this.#objects, object);
     const next = incomingName();
     symlinkAt(object, this.#large, next);
-    renameAt(this.#large, next, this.#large, largeName(header, path));
+    renameAt(this.#large, next, this.#large, largeName(header));
   }
 
   abandon(own: ByteString): void {
     this.#remove(own);
-  }
-
-  #keep(parent: number, name: ByteString, object: ByteString): void {
-    try {
-      linkAt(parent, name, this.#objects, object);
-    } catch (error) {
-      // Another build has kept the same meanwhile.
-      if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
-    }
   }
 
   #remove(name: ByteString): void {
@@ -179,27 +196,25 @@ export class KeptFiles implements FileKeeper, AsyncDisposable {
   }
 }
 
-interface IncomingFile {
+interface WrittenFile {
   readonly own: ByteString;
   readonly fd: number;
   readonly writeback: Writeback;
 }
 
 /** A file that is compared with the one that was there last, and written from where they differ. */
-class LargeFile implements KeptFile {
+class LargeFile implements IncomingFile {
   readonly #files: KeptFiles;
   readonly #header: TarHeader;
-  readonly #path: ByteString;
   readonly #hash: Hash = createHash('sha256');
   #candidate: { readonly own: ByteString; readonly digest: string; readonly fd: number } | undefined;
-  #written: IncomingFile | undefined;
+  #written: WrittenFile | undefined;
   #end = 0;
 
-  constructor(files: KeptFiles, header: TarHeader, path: ByteString) {
+  constructor(files: KeptFiles, header: TarHeader) {
     this.#files = files;
     this.#header = header;
-    this.#path = path;
-    const found = files.candidate(header, path);
+    const found = files.candidate(header);
     const fd = found && files.open(found.own);
     if (found && fd !== undefined) this.#candidate = { ...found, fd };
     else this.#written = files.create();
@@ -217,24 +232,22 @@ class LargeFile implements KeptFile {
     this.#end = offset + chunk.length;
   }
 
-  place(parent: number, name: ByteString): void {
+  finish(): string {
     const { size } = this.#header;
     if (this.#candidate && this.#end < size) this.#diverge();
     if (this.#candidate) {
-      this.#files.placeOwn(this.#candidate.own, parent, name);
-      this.#files.placed(this.#path, this.#candidate.digest);
-      return closeFd(this.#candidate.fd);
+      closeFd(this.#candidate.fd);
+      this.#files.abandon(this.#candidate.own);
+      return this.#candidate.digest;
     }
     const written = this.#written!;
-    const { own, fd } = written;
     this.#zeros(size);
-    ftruncateSync(fd, size);
-    describe(fd, this.#header);
+    ftruncateSync(written.fd, size);
+    describe(written.fd, this.#header);
     const digest = this.#hash.digest('hex');
-    this.#files.keepOwn(own, digest, this.#header, this.#path);
-    this.#files.placeOwn(own, parent, name);
-    this.#files.placed(this.#path, digest);
+    this.#files.keepOwn(written.own, digest, this.#header);
     this.#files.close(written);
+    return digest;
   }
 
   abandon(): void {
@@ -282,13 +295,25 @@ class LargeFile implements KeptFile {
   }
 }
 
+/** Whoever collects the cache may take it in between. */
+function openMade(path: string): number {
+  for (let tries = 0; ; tries++) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    try {
+      return openDirectory(path);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ENOENT' || tries >= 10) throw error;
+    }
+  }
+}
+
 function objectName(digest: string, { mode }: TarHeader): ByteString {
   return `${digest}-${(mode & 0o7777).toString(8)}`;
 }
 
-function largeName({ size, mode }: TarHeader, path: ByteString): ByteString {
+function largeName({ name, size, mode }: TarHeader): ByteString {
   return createHash('sha256')
-    .update(`${size} ${mode & 0o7777} ${path}`, 'latin1')
+    .update(`${size} ${mode & 0o7777} ${name}`, 'latin1')
     .digest('hex');
 }
 

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { CONTEXT_TIME, type KnownFiles } from '../../../build/copy-files.ts';
 import { type TarHeader, tarHeader } from '../../../content/tar/header.ts';
@@ -36,28 +36,54 @@ function archive(...entries: Entry[]): AsyncGenerator<Uint8Array> {
 
 class Fixture implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), 'gantry-uploads-'));
-  readonly uploads = new UploadedContexts(join(this.root, 'store'));
+  readonly uploads = this.open();
   #count = 0;
+
+  open(): UploadedContexts {
+    return new UploadedContexts(join(this.root, 'store'), async (path) => rmSync(path, { recursive: true }));
+  }
 
   async receive(
     entries: readonly Entry[] | AsyncIterable<Uint8Array>,
-    signal?: AbortSignal,
-  ): Promise<{ directory: string; known: KnownFiles | undefined }> {
+    { signal, uploads = this.uploads }: { signal?: AbortSignal; uploads?: UploadedContexts } = {},
+  ): Promise<Context> {
     const directory = join(this.root, `context-${++this.#count}`);
-    mkdirSync(directory);
     const bytes = Array.isArray(entries) ? archive(...(entries as Entry[])) : (entries as AsyncIterable<Uint8Array>);
-    return { directory, known: await this.uploads.receive(bytes, { directory, list: `${directory}-list`, signal }) };
+    const held = await uploads.receive(bytes, { directory, signal });
+    return {
+      directory: held.root,
+      known: held.known,
+      done: () => held[Symbol.dispose](),
+      own: held.root === directory,
+    };
   }
 
+  get store(): string {
+    return join(this.root, 'store', readdirSync(join(this.root, 'store'))[0]!);
+  }
+
+  /** What is half-made or on its way out. */
   incoming(): string[] {
-    return readdirSync(join(this.root, 'store'))
-      .flatMap((boot) => readdirSync(join(this.root, 'store', boot, 'objects')))
+    return ['', 'objects', 'large', 'trees']
+      .flatMap((name) => readdirSync(join(this.store, name)))
       .filter((name) => name.startsWith('.'));
+  }
+
+  trees(): number {
+    return readdirSync(join(this.store, 'trees')).length;
   }
 
   [Symbol.dispose](): void {
     rmSync(this.root, { recursive: true });
   }
+}
+
+interface Context {
+  readonly directory: string;
+  readonly known: KnownFiles | undefined;
+  /** Not kept for others. */
+  readonly own: boolean;
+  readonly done: () => void;
 }
 
 const inode = (path: string): number => statSync(path).ino;
@@ -85,6 +111,14 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
     assert.equal(readlinkSync(join(two.directory, 'link')), 'd/small');
     assert.ok(readFileSync(join(two.directory, 'large')).equals(LARGE));
     assert.equal(one.known?.tree, two.known?.tree);
+    assert.equal(one.directory, two.directory, 'there is one of both');
+    assert.equal(fixture.trees(), 1);
+    const { uid, gid, mtimeMs } = statSync(join(two.directory, 'd'));
+    assert.deepEqual([mtimeMs, uid, gid], [CONTEXT_TIME * 1000, 0, 0]);
+    const next = await fixture.receive([...entries, { name: 'more', content: 'more' }]);
+    assert.notEqual(next.directory, two.directory);
+    assert.equal(inode(join(next.directory, 'd/small')), inode(join(two.directory, 'd/small')));
+    assert.ok(!existsSync(join(two.directory, 'more')));
     const list = JSON.parse(readFileSync(two.known!.list, 'utf8')) as [[string], string][];
     assert.deepEqual(Object.fromEntries(list.map(([[path], digest]) => [path, digest])), {
       'd/small': sha256(Buffer.from('small')),
@@ -162,9 +196,16 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
   it('with attributes are told to be read, not listed', async () => {
     using fixture = new Fixture();
     const xattrs = new Map([['user.color', Buffer.from('red')]]);
-    const { known, directory } = await fixture.receive([{ name: 'a', content: 'a', xattrs }]);
+    const { known, directory, own } = await fixture.receive([
+      { name: 'd/before', content: 'before' },
+      { name: 'a', content: 'a', xattrs },
+      { name: 'after', content: 'after' },
+    ]);
     assert.equal(known, undefined);
-    assert.equal(readFileSync(join(directory, 'a'), 'utf8'), 'a');
+    assert.ok(own);
+    for (const name of ['d/before', 'a', 'after'])
+      assert.equal(readFileSync(join(directory, name), 'utf8'), name.replace('d/', ''));
+    assert.equal(fixture.trees(), 0);
   });
 
   it('that break off leave nothing, and the next ones are whole', async () => {
@@ -177,7 +218,7 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
       yield whole.subarray(0, whole.length >> 1);
       stop.abort();
     }
-    await assert.rejects(fixture.receive(half(), stop.signal), { code: 'cancelled' });
+    await assert.rejects(fixture.receive(half(), { signal: stop.signal }), { code: 'cancelled' });
     async function* torn(): AsyncGenerator<Uint8Array> {
       yield whole.subarray(0, whole.length >> 1);
     }
@@ -193,32 +234,73 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
       { name: 'a', content: 'a' },
       { name: 'large', content: LARGE },
     ]);
-    assert.deepEqual(
-      (await fixture.uploads.list()).map(({ size }) => size),
-      [0],
-      'all of it is the build’s too',
+    const [{ size } = { size: 0 }] = await fixture.uploads.list();
+    assert.ok(
+      size > LARGE.length && size < 2 * LARGE.length,
+      `${size}: files count once, though a context has them too`,
     );
-    const [boot] = readdirSync(join(fixture.root, 'store'));
-    writeFileSync(join(fixture.root, 'store', boot!, 'objects', '.incoming-1'), 'half');
+    const { store } = fixture;
+    writeFileSync(join(store, 'objects', '.incoming-1'), 'half');
+    mkdirSync(join(store, 'trees', '.incoming-2', 'files'), { recursive: true });
+    mkdirSync(join(store, '.removed-3', 'files'), { recursive: true });
     mkdirSync(join(fixture.root, 'store', 'other-boot', 'objects'), { recursive: true });
-    const next = new UploadedContexts(join(fixture.root, 'store'));
-    const directory = join(fixture.root, 'again');
-    mkdirSync(directory);
-    await next.receive(archive({ name: 'a', content: 'a' }), {
-      directory,
-      list: `${directory}-list`,
-      signal: undefined,
-    });
-    assert.equal(inode(join(directory, 'a')), inode(join(first.directory, 'a')));
+    const next = fixture.open();
+    const again = await fixture.receive([{ name: 'a', content: 'a' }], { uploads: next });
+    assert.equal(inode(join(again.directory, 'a')), inode(join(first.directory, 'a')));
     assert.deepEqual(fixture.incoming(), []);
-    assert.deepEqual(readdirSync(join(fixture.root, 'store')), [boot]);
+    assert.deepEqual(readdirSync(join(fixture.root, 'store')), [basename(store)]);
     await next.remove();
     assert.deepEqual(await next.list(), []);
+    assert.equal(readFileSync(join(again.directory, 'a'), 'utf8'), 'a', 'a build holds it');
+    assert.ok(!existsSync(first.directory), 'no build of the next engine holds it');
+    again.done();
+    await next.remove();
+    assert.ok(!existsSync(again.directory));
     const after = await fixture.receive([
       { name: 'a', content: 'a' },
       { name: 'large', content: LARGE },
     ]);
     assert.ok(readFileSync(join(after.directory, 'large')).equals(LARGE));
-    assert.equal(readFileSync(join(first.directory, 'a'), 'utf8'), 'a');
+  });
+
+  it('on their way have what was kept when they came, whoever removes it meanwhile', async () => {
+    using fixture = new Fixture();
+    const entries: Entry[] = [
+      { name: 'a', content: 'a' },
+      { name: 'large', content: LARGE },
+    ];
+    const first = await fixture.receive(entries);
+    first.done();
+    const bytes = Buffer.concat(await Array.fromAsync(archive(...entries)));
+    const turn = Promise.withResolvers<void>();
+    const isHalf = Promise.withResolvers<void>();
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield bytes.subarray(0, 2 << 20);
+      yield bytes.subarray(2 << 20, 3 << 20);
+      isHalf.resolve();
+      await turn.promise;
+      yield bytes.subarray(3 << 20);
+    }
+    const coming = fixture.receive(slow());
+    await isHalf.promise;
+    await fixture.uploads.remove();
+    turn.resolve();
+    const { directory } = await coming;
+    assert.equal(readFileSync(join(directory, 'a'), 'utf8'), 'a');
+    assert.ok(readFileSync(join(directory, 'large')).equals(LARGE));
+    const after = await fixture.receive(entries);
+    assert.ok(readFileSync(join(after.directory, 'large')).equals(LARGE));
+    assert.deepEqual(fixture.incoming(), []);
+  });
+
+  it('that come at once are one, and of those that differ the latest are kept', async () => {
+    using fixture = new Fixture();
+    const same = await Promise.all(Array.from({ length: 4 }, () => fixture.receive([{ name: 'a', content: 'a' }])));
+    assert.equal(new Set(same.map(({ directory }) => directory)).size, 1);
+    for (const { done } of same.slice(1)) done();
+    for (let n = 0; n < 20; n++) (await fixture.receive([{ name: 'a', content: `${n}` }])).done();
+    assert.equal(fixture.trees(), 18, 'the one that is held, the last one, and sixteen');
+    assert.equal(readFileSync(join(same[0]!.directory, 'a'), 'utf8'), 'a', 'a build holds it');
+    assert.deepEqual(fixture.incoming(), []);
   });
 });
