@@ -45,7 +45,7 @@ for await (const file of glob('**/*.worker.ts', { cwd: src })) engine[file.repla
 await bundle(engine, {});
 
 const HOT =
-  /\/src\/(base\/(errors|time)|client\/(?!ssh|tls|index)[\w-]+|cli\/(cli|command|config|contexts|describe-error|engine-client|flag|global|io|names|parse|program|registry|run-process|socket-probe|suggest|version|output\/(container-row|escape|format-help|labels|rows|table|units)|options\/(size|duration)|template\/\w+))\.ts$/;
+  /\/src\/(base\/(errors|nearest|time)|client\/(?!ssh|tls|index)[\w-]+|cli\/(cli|command|config|contexts|describe-error|engine-client|flag|global|io|names|parse|program|registry|run-process|socket-probe|version|output\/(container-row|escape|format-help|labels|rows|table|units)|options\/(size|duration)|template\/\w+))\.ts$/;
 // The command starts anew each time, and every file costs it half a millisecond: what most commands need is one file,
 // and each command's own code another.
 // CommonJS, because Node's loader of modules costs more than all the rest of a short command.

@@ -51,6 +51,12 @@ export async function allCredentials(cli: Cli): Promise<Record<string, AuthConfi
   return Object.fromEntries(found);
 }
 
+/** All that is kept as a client's `config.json`, without helpers: for who has no access to them. */
+export async function clientConfig(cli: Cli): Promise<string> {
+  const kept = Object.entries(await allCredentials(cli)).map(([registry, auth]) => [registry, encodeKept(auth)]);
+  return JSON.stringify({ auths: Object.fromEntries(kept) }, undefined, '\t');
+}
+
 /** Keeps credentials. Gives where. */
 export async function storeCredentials(cli: Cli, registry: string, auth: AuthConfig): Promise<'helper' | 'file'> {
   const { document } = cli.config;
@@ -63,11 +69,7 @@ export async function storeCredentials(cli: Cli, registry: string, auth: AuthCon
     cli.config.write({ auths: { ...document.auths, [registry]: {} } });
     return 'helper';
   }
-  const basic = Buffer.from(`${auth.username ?? ''}:${auth.password ?? ''}`).toString('base64');
-  const kept = auth.identitytoken
-    ? { auth: Buffer.from(`${auth.username ?? ''}:`).toString('base64'), identitytoken: auth.identitytoken }
-    : { auth: basic };
-  cli.config.write({ auths: { ...document.auths, [registry]: kept } });
+  cli.config.write({ auths: { ...document.auths, [registry]: encodeKept(auth) } });
   return 'file';
 }
 
@@ -78,6 +80,14 @@ export async function eraseCredentials(cli: Cli, registry: string): Promise<void
   if (helper !== undefined && helper !== '') await runHelper(helper, 'erase', registry);
   if (document.auths?.[registry] === undefined) return;
   cli.config.write({ auths: Object.fromEntries(Object.entries(document.auths).filter(([name]) => name !== registry)) });
+}
+
+function encodeKept(auth: AuthConfig): AuthConfig {
+  const { username = '', password = '', identitytoken, registrytoken } = auth;
+  const encoded = (text: string): string => Buffer.from(text).toString('base64');
+  if (identitytoken) return { auth: encoded(`${username}:`), identitytoken };
+  if (registrytoken && username === '') return { registrytoken };
+  return { auth: encoded(`${username}:${password}`) };
 }
 
 function decodeKept(kept: AuthConfig, registry: string): AuthConfig {

@@ -15,8 +15,12 @@ export interface Io {
   setRawMode(raw: boolean): void;
   /** Called when the terminal changes its size. Gives the function that ends this. */
   onResize(listener: () => void): () => void;
-  /** Calls `release` once, before anything else is written: whoever redraws what it wrote knows that it no longer can. Undefined takes it back. */
-  holdScreen(release: (() => void) | undefined): void;
+  /** Calls `release` once, before anything else is written: whoever redraws what it wrote knows that it no longer can. */
+  holdScreen(release: () => void): void;
+  /** Whether somebody waits to be told. */
+  readonly screenIsHeld: boolean;
+  /** Takes `release` back, where it is the one that would be called. */
+  giveScreen(release: () => void): void;
 }
 
 export function processIo(): Io {
@@ -30,6 +34,12 @@ export function processIo(): Io {
     stdout: output(() => process.stdout, beforeWrite),
     stderr: output(() => process.stderr, beforeWrite),
     holdScreen: (given) => void (release = given),
+    get screenIsHeld() {
+      return release !== undefined;
+    },
+    giveScreen: (given) => {
+      if (release === given) release = undefined;
+    },
     get stdinIsTTY() {
       return process.stdin.isTTY;
     },

@@ -1,6 +1,6 @@
 import { UsageError } from './command.ts';
 import { type Flag, type Flags, quote } from './flag.ts';
-import { nearest } from './suggest.ts';
+import { nearest } from '../base/nearest.ts';
 
 export interface ParsedLine {
   readonly values: Readonly<Record<string, unknown>>;

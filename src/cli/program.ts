@@ -5,7 +5,7 @@ import { GLOBAL_FLAGS, type GlobalFlags } from './global.ts';
 import { escapeControls } from './output/escape.ts';
 import { parseLine } from './parse.ts';
 import { commandsIn, type Entry, findCommand, findGroup, GROUPS, topCommands } from './registry.ts';
-import { nearest } from './suggest.ts';
+import { nearest } from '../base/nearest.ts';
 import { VERSION } from '../base/version.ts';
 
 /** Runs one command line and gives its exit code. Prints what goes wrong. */

@@ -23,6 +23,8 @@ export async function runInProcess(
     setRawMode: () => {},
     onResize: () => () => {},
     holdScreen: () => {},
+    screenIsHeld: false,
+    giveScreen: () => {},
   };
   const code = await runProgram(words, {
     io,

@@ -15,7 +15,22 @@ const CASES: readonly (readonly [name: string, compose: string, says: RegExp])[]
   [
     'an unknown key',
     `services: {a: {${RUNS}, porst: []}}`,
-    /compose\.yaml:1:\d+: services\.a additional properties 'porst'/,
+    /compose\.yaml:1:\d+: services\.a additional properties 'porst' not allowed: did you mean 'ports'\?$/m,
+  ],
+  [
+    'an unknown key of the whole',
+    `servics: {a: {${RUNS}}}`,
+    /compose\.yaml:1:1: compose file additional properties 'servics' not allowed: did you mean 'services'\?$/m,
+  ],
+  [
+    'an unknown key in one of several forms, and nothing like it',
+    `services: {a: {${RUNS}, build: {contxt: .}}, b: {${RUNS}, zzz: 1}}`,
+    /compose\.yaml:1:\d+: services\.a\.build additional properties 'contxt' not allowed: did you mean 'context'\?$/m,
+  ],
+  [
+    'a key like no other',
+    `services: {a: {${RUNS}, zzzzz: 1}}`,
+    /services\.a additional properties 'zzzzz' not allowed$/m,
   ],
   [
     'a cycle',
@@ -52,11 +67,15 @@ const CASES: readonly (readonly [name: string, compose: string, says: RegExp])[]
     `services: {a: {${RUNS}, secrets: [s]}}\nsecrets: {s: {environment: NOT_SET}}`,
     /environment variable "NOT_SET" required by secret "s" is not set/,
   ],
-  ['a field that cannot be honoured', `services: {a: {${RUNS}, use_api_socket: true}}`, /use_api_socket/],
+  [
+    'a field that cannot be honoured',
+    `services: {a: {${RUNS}, credential_spec: {file: c.json}}}`,
+    /services\.a\.credential_spec is not supported: it is for containers of Windows; remove it/,
+  ],
   [
     'an isolation of another system',
     `services: {a: {${RUNS}, isolation: hyperv}}`,
-    /services\.a\.isolation is not supported/,
+    /services\.a\.isolation is not supported: on Linux there is only 'default', not "hyperv"/,
   ],
   ['models', `services: {a: {${RUNS}, models: [m]}}\nmodels: {m: {model: x}}`, /services\.a\.models is not supported/],
   [

@@ -232,3 +232,88 @@ test('an engine with the classic door alone is not asked for what it would leave
     [],
   );
 });
+
+test('build --print says the same as a bake file, which bake reads', async () => {
+  const printed = bench.project('printed', {
+    'compose.yaml': `services:
+  app:
+    image: registry.example/app
+    build:
+      context: .
+      args: {A: "1", B: "$\${HOME} %{x"}
+      additional_contexts: {base: "service:base", other: "docker-image://busybox"}
+      labels: {l: "1"}
+      tags: ["app:1"]
+      cache_from: ["type=registry,ref=x"]
+      cache_to: ["type=local,dest=out"]
+      target: t
+      secrets: [file, {source: variable, target: v}]
+      ssh: ["k=./id"]
+      platforms: [linux/amd64, linux/arm64]
+      extra_hosts: ["h:1.2.3.4", "h:1.2.3.5"]
+      ulimits: {nofile: {soft: 1, hard: 2}}
+      network: none
+      shm_size: 64m
+      privileged: true
+      provenance: mode=max
+      sbom: false
+      no_cache: true
+  base: {build: {context: sub, dockerfile_inline: "FROM busybox\\nRUN true\\n"}}
+  plain: {image: busybox}
+secrets: {file: {file: ./compose.yaml}, variable: {environment: SOME}}
+`,
+    'sub/x': '',
+  });
+  const { directory } = printed;
+  const labels = (name: string): Record<string, string> => ({
+    'com.docker.compose.project': 'printed',
+    'com.docker.compose.service': name,
+  });
+  const ended = await printed.try(['build', '--print', '--push', '--build-arg', 'C=3'], { SOME: 'value' });
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.deepEqual(JSON.parse(ended.stdout), {
+    group: { default: { targets: ['base', 'app'] } },
+    target: {
+      app: {
+        context: directory,
+        contexts: { base: 'target:base', other: 'docker-image://busybox' },
+        dockerfile: join(directory, 'Dockerfile'),
+        args: { A: '1', B: '$${HOME} %%{x', C: '3' },
+        labels: { l: '1', ...labels('app') },
+        tags: ['registry.example/app', 'app:1'],
+        'cache-from': ['type=registry,ref=x'],
+        'cache-to': ['type=local,dest=out'],
+        target: 't',
+        secret: [`id=file,type=file,src=${join(directory, 'compose.yaml')}`, 'id=v,type=env,env=SOME'],
+        ssh: [`k=${join(directory, 'id')}`],
+        platforms: ['linux/amd64', 'linux/arm64'],
+        'no-cache': true,
+        network: 'none',
+        'shm-size': '67108864',
+        ulimits: ['nofile=1:2'],
+        entitlements: ['security.insecure'],
+        'extra-hosts': { h: '1.2.3.4,1.2.3.5' },
+        output: ['type=registry'],
+        attest: ['type=provenance,mode=max', 'type=sbom,disabled=true'],
+      },
+      base: {
+        context: join(directory, 'sub'),
+        'dockerfile-inline': 'FROM busybox\nRUN true\n',
+        args: { C: '3' },
+        labels: labels('base'),
+        tags: ['printed-base'],
+        output: ['type=docker'],
+      },
+    },
+  });
+  printed.write('bake.json', ended.stdout);
+  const read = JSON.parse(await bench.docker('bake', '-f', join(directory, 'bake.json'), '--print')) as {
+    target: Record<string, { args: Record<string, string> }>;
+  };
+  assert.deepEqual(read.target['app']!.args, { A: '1', B: '$${HOME} %%{x', C: '3' });
+  assert.equal(
+    (await printed.run('build', '--print', '--builder', 'default', 'plain')).stdout.includes('"target": {}'),
+    true,
+  );
+  assert.match((await printed.try(['build', '--builder', 'other'])).stderr, /no builder "other" found/);
+});

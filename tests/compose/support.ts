@@ -101,6 +101,18 @@ export class TestProject {
     );
   }
 
+  /** In a terminal, which `script` (util-linux) gives; both streams come as `stdout`. */
+  terminal(...words: string[]): Running {
+    const all = [process.execPath, ...gantryWords, 'compose', '--project-directory', this.directory, ...words];
+    const line = all.map((word) => `'${word}'`).join(' ');
+    return new Running(
+      spawn('script', ['-qec', `stty rows 33 cols 101; ${line}`, '/dev/null'], {
+        env: { ...this.bench.env, TERM: 'xterm' },
+        stdio: ['pipe', 'pipe', 'pipe'],
+      }),
+    );
+  }
+
   write(path: string, text: string): void {
     writeFileSync(join(this.directory, path), text);
   }

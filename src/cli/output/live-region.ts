@@ -27,23 +27,23 @@ export class LiveRegion {
   }
 
   draw(lines: readonly string[]): void {
-    this.#io.holdScreen(undefined);
+    this.#io.giveScreen(this.#hold);
     const up = this.#drawn === 0 ? '' : `\x1b[${this.#drawn}A\r`;
     this.#output.write(`${up}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
     this.#drawn = lines.length;
-    this.#io.holdScreen(() => this.#release());
+    this.#io.holdScreen(this.#hold);
   }
 
   /** What is drawn stays. */
   end(): void {
-    this.#io.holdScreen(undefined);
+    this.#io.giveScreen(this.#hold);
     this.#drawn = 0;
   }
 
-  #release(): void {
+  readonly #hold = (): void => {
     this.#drawn = 0;
     this.#onRelease();
-  }
+  };
 }
 
 const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';

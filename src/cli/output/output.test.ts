@@ -239,7 +239,10 @@ test('tasks in rows: redrawn in place, begun anew below what others write', () =
     rows: 24,
     write: (data: string | Uint8Array) => void (text += String(data)),
   };
-  const io = { holdScreen: (release: (() => void) | undefined) => void (held = release) } as unknown as Io;
+  const io = {
+    holdScreen: (release: () => void) => void (held = release),
+    giveScreen: () => void (held = undefined),
+  } as unknown as Io;
   const rows = new TaskRows({ io, output, colour: false, prefix: '', now: () => now });
   rows.show({ kind: 'Network', name: 'a_default', status: 'Creating' });
   rows.show({ kind: 'Container', name: 'a-web-1\x1b[2J', status: 'Creating' });
@@ -269,7 +272,7 @@ test('steps in rows: stages side by side, the end of what they print, all of it 
     rows: 12,
     write: (data: string | Uint8Array) => void (text += String(data)),
   };
-  const io = { holdScreen: () => {} } as unknown as Io;
+  const io = { holdScreen: () => {}, giveScreen: () => {} } as unknown as Io;
   const rows = new StepRows({ io, output, colour: false, now: () => now });
   const vertex = (Stage: number, Position: number, Text: string): BuildVertexDocument => ({
     Id: `${Stage}.${Position}`,

@@ -89,5 +89,7 @@ function quietIo(said: string[]): Io {
     setRawMode: () => {},
     onResize: () => () => {},
     holdScreen: () => {},
+    screenIsHeld: false,
+    giveScreen: () => {},
   };
 }

@@ -1,3 +1,4 @@
+import { nearest } from '../../base/nearest.ts';
 import specification from './compose-spec.json' with { type: 'json' };
 import { UNIQUE } from './merge.ts';
 import { errorAt, type Place, type Places } from './place.ts';
@@ -116,7 +117,7 @@ class Check {
       }
       if (patterns.length > 0) continue;
       if (schema.additionalProperties === false)
-        return { path, place: where, message: `additional properties '${key}' not allowed` };
+        return { path, place: where, message: `additional properties '${key}' not allowed${suggestion(key, schema)}` };
       if (typeof schema.additionalProperties === 'object') {
         const found = this.#member(value, key, item, schema.additionalProperties, inner, where);
         if (found) return found;
@@ -172,6 +173,12 @@ class Check {
     if (schema.oneOf) return schema.oneOf.flatMap((item) => this.#types(item));
     return schema.type === undefined ? [] : typeof schema.type === 'string' ? [schema.type] : [...schema.type];
   }
+}
+
+/** The key that is allowed there and looks most like it. */
+function suggestion(key: string, schema: Schema): string {
+  const [found] = nearest(key, Object.keys(schema.properties ?? {}));
+  return found === undefined ? '' : `: did you mean '${found}'?`;
 }
 
 /** Texts are taken only because they may hold a variable. */

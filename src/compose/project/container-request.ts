@@ -10,6 +10,9 @@ import { fixedPorts } from './rolling.ts';
 import { checkSupported, onUnhealthy } from './support.ts';
 import { type Project, resource, type Service } from './project.ts';
 
+/** Docker's word for what a network's interface is called in the container. */
+const INTERFACE_NAME = 'com.docker.network.endpoint.ifname';
+
 export interface RequestContext {
   readonly project: Project;
   readonly number: number;
@@ -112,7 +115,7 @@ function networks(service: Service, context: RequestContext): Record<string, End
           }
         : {}),
       ...text(given, 'mac_address', 'MacAddress'),
-      ...(given['driver_opts'] === undefined ? {} : { DriverOpts: texts(asDict(given['driver_opts'])) }),
+      ...driverOptions(given),
       ...(given['gw_priority'] === undefined ? {} : { GwPriority: Number(given['gw_priority']) }),
       ...(asList(service.model['links']).length > 0 || asList(service.model['external_links']).length > 0
         ? { Links: links_(service, context) }
@@ -123,6 +126,15 @@ function networks(service: Service, context: RequestContext): Record<string, End
   const first = Object.values(out)[0];
   if (mac !== undefined && first) first.MacAddress ??= mac;
   return out;
+}
+
+function driverOptions(network: Dict): Pick<EndpointSettings, 'DriverOpts'> {
+  const name = asText(network['interface_name']);
+  const options = {
+    ...texts(asDict(network['driver_opts'])),
+    ...(name === undefined ? {} : { [INTERFACE_NAME]: name }),
+  };
+  return Object.keys(options).length === 0 ? {} : { DriverOpts: options };
 }
 
 function links_(service: Service, context: RequestContext): string[] {

@@ -18,7 +18,7 @@ import { makeProvided, type RunProvider } from './providers.ts';
 import { checkExternal, createResources, presentNetworks } from './resources.ts';
 import { type Replacement, RollingUpdate, updatePolicy } from './rolling.ts';
 import { boundFiles, checkFiles, injectFiles } from './secrets.ts';
-import { checkSupported } from './support.ts';
+import { checkEngine, checkSupported } from './support.ts';
 import { healthOf, waitFor } from './wait.ts';
 
 /** Called for every container before it starts. */
@@ -86,6 +86,7 @@ export class Up {
       checkSupported(service);
       checkFiles(this.#project, service);
     }
+    await checkEngine(this.#client, services.values());
     await checkExternal(this.#client, this.#project);
     await checkSecrets(this.#client, this.#project, services.values());
     if (this.#options.providers) await makeProvided(this.#project, services, this.#options.providers, onProgress);

@@ -470,12 +470,13 @@ function buildArguments(given: readonly string[], cli: Cli): Record<string, stri
 function sending(cli: Cli, quiet: boolean): (bytes: number) => void {
   if (quiet || !cli.io.stdout.isTTY) return () => {};
   let last = 0;
+  // Whatever comes next has the line for itself.
+  const clear = (): void => cli.io.stdout.write('\x1b[2K');
   return (bytes) => {
     if (Date.now() - last < 200) return;
     last = Date.now();
-    cli.io.holdScreen(undefined);
+    cli.io.giveScreen(clear);
     cli.io.stdout.write(`\r\x1b[2KSending build context to the engine  ${humanSize(bytes)}\r`);
-    // Whatever comes next has the line for itself.
-    cli.io.holdScreen(() => cli.io.stdout.write('\x1b[2K'));
+    cli.io.holdScreen(clear);
   };
 }

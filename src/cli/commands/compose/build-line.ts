@@ -50,11 +50,11 @@ export function linkedServices(service: Service): Map<string, string> {
   );
 }
 
-/** `images` are those of the services that this one is built from, by the services' names. Throws `invalid-argument`, `not-found`. */
+/** `addresses` are those of the images of the services that this one is built from, by the services' names. Throws `invalid-argument`, `not-found`. */
 export function serviceBuildLine(
   project: Project,
   service: Service,
-  options: BuildOptions & { readonly images: ReadonlyMap<string, string>; readonly locked: boolean },
+  options: BuildOptions & { readonly addresses: ReadonlyMap<string, string>; readonly locked: boolean },
 ): ServiceBuildLine {
   const build = asDict(service.model['build']);
   const words: string[] = [];
@@ -69,7 +69,7 @@ export function serviceBuildLine(
   each('tag', [service.image, ...texts(build['tags'])]);
   const args = { ...pairs(build['args']), ...Object.fromEntries(options.args ?? []) };
   each('build-arg', joined(args));
-  each('build-context', contextsOf(service, options.images));
+  each('build-context', contextsOf(service, options.addresses));
   const own = { [LABEL.project]: project.name, [LABEL.service]: service.name };
   each('label', joined({ ...pairs(build['labels']), ...own }));
   each('cache-from', texts(build['cache_from']));
@@ -108,12 +108,12 @@ function dockerfileOf(place: string, name: string | undefined): string | undefin
   return isRemote(place) ? name : resolve(place, name);
 }
 
-function contextsOf(service: Service, images: ReadonlyMap<string, string>): string[] {
+function contextsOf(service: Service, addresses: ReadonlyMap<string, string>): string[] {
   const linked = linkedServices(service);
   const contexts = pairs(asDict(service.model['build'])['additional_contexts']);
   return Object.entries(contexts).map(([name, value]) => {
     const other = linked.get(name);
-    return `${name}=${other === undefined ? value : `docker-image://${images.get(other) ?? other}`}`;
+    return `${name}=${other === undefined ? value : (addresses.get(other) ?? `docker-image://${other}`)}`;
   });
 }
 
@@ -139,7 +139,7 @@ function secretsOf(
     } else if (file !== undefined) {
       words.push(fields({ id, type: 'file', src: file }));
     } else {
-      const variable = `COMPOSE_BUILD_SECRET_${words.length}`;
+      const variable = asText(source['environment']) ?? `COMPOSE_BUILD_SECRET_${words.length}`;
       env[variable] = Buffer.from(contentOf(project, 'secrets', name, source)).toString('utf8');
       words.push(fields({ id, type: 'env', env: variable }));
     }

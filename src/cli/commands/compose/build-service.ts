@@ -26,7 +26,7 @@ export async function buildServices(
   options: BuildOptions,
 ): Promise<Service[]> {
   const order = buildOrder(project, services);
-  const images = new Map<string, string>();
+  const addresses = new Map<string, string>();
   const tasks = new Map<string, Promise<void>>();
   const limit = compose.flags.parallel > 0 ? compose.flags.parallel : order.length;
   const waiting = new Gate(limit);
@@ -34,10 +34,12 @@ export async function buildServices(
     const needs = [...linkedServices(service).values()].map((name) => tasks.get(name)!);
     const work = Promise.all(needs).then(() =>
       waiting.run(async () => {
-        images.set(
-          service.name,
-          await buildService(compose, project, service, { ...options, images, alone: order.length === 1 }),
-        );
+        const image = await buildService(compose, project, service, {
+          ...options,
+          addresses,
+          alone: order.length === 1,
+        });
+        addresses.set(service.name, `docker-image://${image}`);
       }),
     );
     tasks.set(service.name, work);
@@ -51,14 +53,14 @@ export async function checkService(compose: Compose, project: Project, service: 
   const model = asDict(service.model['build']);
   if (isRemote(asText(model['context']) ?? '') || model['dockerfile_inline'] !== undefined)
     throw new CommandError(`services.${service.name}.build: only a Dockerfile in a directory can be checked`);
-  const { words } = serviceBuildLine(project, service, { images: new Map(), locked: false });
+  const { words } = serviceBuildLine(project, service, { addresses: new Map(), locked: false });
   // What it is built with does not matter: the files and the values of its ARGs do.
   const kept = words.filter((word) => /^--(file|build-arg|platform|target)=/.test(word) || !word.startsWith('--'));
   return runBuild(compose.cli, ['--check', ...kept]);
 }
 
 /** Services in an order in which each comes after those that it is built from. Throws `CommandError` for circles and for what builds nothing. */
-function buildOrder(project: Project, services: Iterable<Service>): Service[] {
+export function buildOrder(project: Project, services: Iterable<Service>): Service[] {
   const found = new Map<string, Service>();
   const visit = (service: Service, path: readonly string[]): void => {
     if (path.includes(service.name))
@@ -85,7 +87,7 @@ async function buildService(
   compose: Compose,
   project: Project,
   service: Service,
-  options: BuildOptions & { readonly images: ReadonlyMap<string, string>; readonly alone: boolean },
+  options: BuildOptions & { readonly addresses: ReadonlyMap<string, string>; readonly alone: boolean },
 ): Promise<string> {
   const line = serviceBuildLine(project, service, { ...options, locked: compose.flags.locked });
   for (const warning of line.warnings) compose.warn(warning);

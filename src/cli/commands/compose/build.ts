@@ -2,7 +2,7 @@ import { selectServices } from '../../../compose/project/project.ts';
 import { CommandError } from '../../command.ts';
 import { bool, bytes, list, map, string } from '../../flag.ts';
 import { composeCommand } from './context.ts';
-import { buildServices, checkService } from './build-service.ts';
+import { buildOrder, buildServices, checkService } from './build-service.ts';
 import { pushService } from './make-image.ts';
 
 export const build = composeCommand({
@@ -10,9 +10,9 @@ export const build = composeCommand({
   flags: {
     'build-arg': map('Set build-time variables for services'),
     memory: bytes('Set memory limit for the build container', { short: 'm' }),
-    builder: string('Set builder to use (not supported: the engine builds)'),
+    builder: string('Set builder to use (there is one, "default": the engine)'),
     check: bool('Check build configuration'),
-    print: bool('Print equivalent bake file (not supported: see gantry bake)'),
+    print: bool('Print equivalent bake file'),
     provenance: string('Add a provenance attestation ("true", "false", "mode=max")'),
     sbom: string('Add a SBOM attestation ("true", "false")'),
     ssh: list('Set SSH authentications used when building service images ("default", "id=SOCKET", "id=KEY")'),
@@ -24,9 +24,10 @@ export const build = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
-    for (const name of ['builder', 'print'] as const)
-      if (flags[name] !== '' && flags[name] !== false)
-        throw new CommandError(`--${name} is not supported by this version; nothing was built`);
+    if (!['', 'default'].includes(flags.builder))
+      throw new CommandError(
+        `no builder ${JSON.stringify(flags.builder)} found: the engine itself builds (--builder default); choose another engine with -H or --context`,
+      );
     const project = await compose.project(args);
     const services = selectServices(project, args, !flags['with-dependencies']);
     if (flags.check) {
@@ -36,7 +37,7 @@ export const build = composeCommand({
       return code;
     }
     const chosen = [...services.values()].filter(({ builds }) => builds);
-    const built = await buildServices(compose, project, chosen, {
+    const options = {
       noCache: flags['no-cache'],
       pull: flags.pull,
       args: flags['build-arg'],
@@ -45,7 +46,13 @@ export const build = composeCommand({
       ssh: flags.ssh,
       provenance: flags.provenance,
       sbom: flags.sbom,
-    });
+    };
+    if (flags.print) {
+      const { bakeFile } = await import('./bake-file.ts');
+      compose.cli.print(bakeFile(project, buildOrder(project, chosen), { ...options, push: flags.push }));
+      return 0;
+    }
+    const built = await buildServices(compose, project, chosen, options);
     if (flags.push)
       for (const service of built)
         if (service.model['image'] !== undefined) await pushService(compose, service, flags.quiet);

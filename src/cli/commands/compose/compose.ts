@@ -1,5 +1,5 @@
 import { command, CommandError, UsageError } from '../../command.ts';
-import { nearest } from '../../suggest.ts';
+import { nearest } from '../../../base/nearest.ts';
 import { parseLine } from '../../parse.ts';
 import type { Entry } from '../../registry.ts';
 import { Compose, type ComposeCommand, PROJECT_FLAGS } from './context.ts';
@@ -80,8 +80,12 @@ export const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
   },
 };
 
-/** Commands of Docker's Compose that there is no substance for: refused by name. */
-const ABSENT = ['alpha', 'bridge'];
+/** Commands of Docker's Compose that there are not here, and what to use in their place. */
+const ABSENT: Readonly<Record<string, string>> = {
+  alpha:
+    "Docker's experiments are not followed; `gantry compose publish` and `gantry compose config` are what became of some",
+  bridge: 'use `gantry compose convert --to kubernetes`',
+};
 
 /** Commands that act in the terminal or on files of the host: they cannot be pretended. */
 const NOT_DRY = new Set(['attach', 'commit', 'cp', 'exec', 'export', 'run', 'wait', 'watch']);
@@ -106,7 +110,7 @@ export const compose = command({
     }
     const sub = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
     if (!sub) {
-      if (ABSENT.includes(name)) throw new CommandError(`gantry compose ${name} is not supported by this version`);
+      if (Object.hasOwn(ABSENT, name)) throw new CommandError(`there is no gantry compose ${name}: ${ABSENT[name]}`);
       const found = nearest(name, Object.keys(SUBCOMMANDS)).slice(0, 3);
       throw new CommandError(
         `unknown gantry command: "compose ${name}"${found.length === 0 ? '' : `\n\nDid you mean this?\n${found.map((item) => `\tgantry compose ${item}`).join('\n')}`}`,

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../../client/client.ts';
+import { usesApiSocket, withApiSocket } from '../../../compose/project/api-socket.ts';
 import { LABEL } from '../../../compose/project/labels.ts';
 import { type Observed, observeContainers } from '../../../compose/project/observe.ts';
 import type { ProgressEvent } from '../../../compose/project/progress.ts';
@@ -141,6 +142,19 @@ export class Compose {
     const loaded = await this.load({ services });
     if (!this.flags['all-resources']) dropUnused(loaded.model);
     return projectOf(loaded, scale);
+  }
+
+  /** As `project`, for commands that make containers: with what some of them get of the engine and its user. */
+  async projectToRun(services: readonly string[], scale?: ReadonlyMap<string, number>): Promise<Project> {
+    const project = await this.project(services, scale);
+    if (!usesApiSocket(project)) return project;
+    const { clientConfig } = await import('../../credentials.ts');
+    const { endpoint } = await this.client();
+    return withApiSocket(project, {
+      // Where an engine listens is known but for one that is reached by TCP.
+      socket: endpoint.kind === 'tcp' ? '/var/run/docker.sock' : endpoint.path,
+      credentials: await clientConfig(this.cli),
+    });
   }
 
   /** For commands that can do without files: the project's name, and its services where there are files. */

@@ -11,6 +11,7 @@ import { observe } from '../../../compose/project/observe.ts';
 import { selectServices, type Service } from '../../../compose/project/project.ts';
 import { createResources, presentNetworks } from '../../../compose/project/resources.ts';
 import { boundFiles, checkFiles, injectFiles } from '../../../compose/project/secrets.ts';
+import { checkEngine } from '../../../compose/project/support.ts';
 import { Up } from '../../../compose/project/up.ts';
 import { CommandError } from '../../command.ts';
 import { bool, list, string } from '../../flag.ts';
@@ -54,7 +55,7 @@ export const run = composeCommand({
   async run(compose, { flags, given, args }) {
     const { cli } = compose;
     const [name, ...words] = args;
-    const project = await compose.project([name!]);
+    const project = await compose.projectToRun([name!]);
     const wanted = selectServices(project, [name!]);
     const service = wanted.get(name!)!;
     const client = await compose.client();
@@ -98,6 +99,7 @@ export const run = composeCommand({
       restart: 'no',
     });
     checkFiles(project, service);
+    await checkEngine(client, [service]);
     await checkSecrets(client, project, [service]);
     await ensureImages(compose, flags['no-deps'] ? new Map([[name!, service]]) : wanted, {
       build: flags.build ? 'always' : 'missing',

@@ -8,6 +8,8 @@ import { ignoredFields } from '../../../compose/project/support.ts';
 import { type Attach, Up, waitUntilReady } from '../../../compose/project/up.ts';
 import { inDependencyOrder } from '../../../compose/project/parallel.ts';
 import { CommandError } from '../../command.ts';
+import { describeError } from '../../describe-error.ts';
+import { isSet } from '../../engine-client.ts';
 import { bool, int, list, string } from '../../flag.ts';
 import { type Compose, composeCommand, parseScale } from './context.ts';
 import { ensureImages } from './images.ts';
@@ -15,6 +17,7 @@ import { initImages } from '../../../compose/project/init-steps.ts';
 import { ImageIds } from '../../../compose/project/image-ids.ts';
 import type { Watcher } from '../../../compose/watch/watcher.ts';
 import { LogPrinter } from './log-printer.ts';
+import { canShowMenu, UpMenu } from './up-menu.ts';
 
 const CREATE_FLAGS = {
   build: bool('Build images before starting containers'),
@@ -87,7 +90,7 @@ export const upCommand = composeCommand({
     'exit-code-from': string(
       'Return the exit code of the selected service container. Implies --abort-on-container-exit',
     ),
-    menu: bool('Enable interactive shortcuts when running attached (not supported)'),
+    menu: bool('Enable interactive shortcuts when running attached. Incompatible with --detach.'),
     'no-attach': list('Do not attach (stream logs) to the specified services'),
     'no-color': bool('Produce monochrome output'),
     'no-deps': bool("Don't start linked services"),
@@ -110,7 +113,7 @@ export const upCommand = composeCommand({
   },
   args: { min: 0 },
   async run(compose, { flags, given, args }) {
-    if (flags.menu) throw new CommandError('--menu is not supported: use `gantry compose watch`, or up --watch');
+    if (flags.menu && (flags.detach || flags.wait)) throw new CommandError('--menu cannot be combined with --detach');
     if (flags.watch && (flags.detach || flags.wait)) throw new CommandError('--watch cannot be combined with --detach');
     const abort = flags['abort-on-container-exit'] || flags['exit-code-from'] !== '';
     const detached = flags.detach || flags.wait || compose.flags['dry-run'];
@@ -156,7 +159,9 @@ export const upCommand = composeCommand({
         return args.length === 0 || args.includes(name) || flags['attach-dependencies'];
       }),
     );
-    const watch = flags.watch ? await import('./watch.ts') : undefined;
+    const { cli } = compose;
+    const menu = (flags.menu || (!given.has('menu') && isSet(cli.env['COMPOSE_MENU']))) && canShowMenu(cli);
+    const watch = flags.watch || menu ? await import('./watch.ts') : undefined;
     const quiet = flags['quiet-build'];
     const printer = new LogPrinter(compose.cli, {
       prefix: !flags['no-log-prefix'],
@@ -170,6 +175,8 @@ export const upCommand = composeCommand({
       timeoutSeconds,
       watcher:
         watch && ((attach) => watch.watcherOf(compose, client, project, services, { prune: true, quiet, attach })),
+      watches: flags.watch,
+      menu,
     }).run(up, containers);
   },
 });
@@ -187,7 +194,7 @@ async function prepare(
   args: readonly string[],
   more: { noDeps?: boolean; renewVolumes?: boolean; timeoutSeconds?: number | undefined; alwaysRecreateDeps?: boolean },
 ): Promise<Prepared> {
-  const project = await compose.project(args, parseScale(flags.scale));
+  const project = await compose.projectToRun(args, parseScale(flags.scale));
   const services = selectServices(project, args, more.noDeps === true);
   if (services.size === 0) throw new CommandError('no service selected');
   for (const service of services.values()) for (const text of ignoredFields(service)) compose.warn(text);
@@ -253,7 +260,40 @@ interface AttachedOptions {
   readonly abort: 'exit' | 'failure' | 'never';
   readonly exitCodeFrom: string;
   readonly timeoutSeconds: number | undefined;
+  /** Throws where there is nothing to watch. */
   readonly watcher: ((attach: Attach) => Watcher) | undefined;
+  /** From the beginning. */
+  readonly watches: boolean;
+  readonly menu: boolean;
+}
+
+/** A watch that can be switched on and off while containers are attached. */
+class WatchSwitch {
+  readonly #make: () => Watcher;
+  #running: { readonly ended: Promise<void>; readonly stop: AbortController } | undefined;
+
+  constructor(make: () => Watcher) {
+    this.#make = make;
+  }
+
+  /** Resolves when it is switched off; undefined while it is off. */
+  get running(): Promise<void> | undefined {
+    return this.#running?.ended;
+  }
+
+  on(): void {
+    if (this.#running) return;
+    const stop = new AbortController();
+    const watcher = this.#make();
+    const ended = watcher.run(stop.signal).finally(() => (this.#running = undefined));
+    ended.catch(() => {}); // thrown where it is waited for
+    this.#running = { ended, stop };
+  }
+
+  async off(): Promise<void> {
+    this.#running?.stop.abort();
+    await this.#running?.ended;
+  }
 }
 
 /** `up` without `-d`: output of all containers until they end, or are ended. */
@@ -265,6 +305,7 @@ class AttachedRun {
   readonly #options: AttachedOptions;
   readonly #ends: Promise<void>[] = [];
   readonly #streams: Promise<void>[] = [];
+  readonly #open = new Set<{ close(): void }>();
   #code = 0;
   #stopping: Promise<void> | undefined;
 
@@ -278,10 +319,9 @@ class AttachedRun {
 
   async run(up: Up, containers: Map<string, string[]>): Promise<number> {
     let interrupts = 0;
-    let stopped = (): void => {};
-    const interrupted = new Promise<void>((resolve) => (stopped = resolve));
+    const left = Promise.withResolvers<'interrupted' | 'detached'>();
     const interrupt = (): void => {
-      stopped();
+      left.resolve('interrupted');
       interrupts++;
       if (interrupts === 1) {
         this.#compose.cli.warn('Gracefully Stopping... press Ctrl+C again to force');
@@ -291,26 +331,60 @@ class AttachedRun {
     };
     process.on('SIGINT', interrupt);
     process.on('SIGTERM', interrupt);
-    const watching = new AbortController();
-    const watcher = this.#options.watcher?.((service, id) => this.#attach(service, id));
+    const { watcher, watches, menu } = this.#options;
+    const watch = watcher && new WatchSwitch(() => watcher((service, id) => this.#attach(service, id)));
+    if (watches) watcher?.(async () => {}); // nothing to watch: said before anything starts
     try {
       await up.start(containers, (service, id) => this.#attach(service, id));
-      if (watcher) {
-        // A rebuild ends containers and begins others: only an interrupt ends the watch.
-        const watch = watcher.run(watching.signal);
-        await Promise.race([watch, interrupted]);
-        watching.abort();
-        await watch;
+      using _menu = menu ? this.#showMenu(watch, interrupt, () => left.resolve('detached')) : undefined;
+      if (watches) watch?.on();
+      if (watch && (await this.#untilOver(watch, left.promise)) === 'detached') {
+        await watch.off();
+        // They go on, and how they end is for nobody here.
+        for (const waiting of [...this.#streams, ...this.#ends]) waiting.catch(() => {});
+        for (const stream of this.#open) stream.close();
+        return 0;
       }
+      await watch?.off();
       for (let i = 0; i < this.#ends.length; i++) await this.#ends[i];
       await Promise.all(this.#streams);
       await this.#stopping;
       return this.#code;
     } finally {
-      watching.abort();
       process.off('SIGINT', interrupt);
       process.off('SIGTERM', interrupt);
     }
+  }
+
+  /** While it watches, a rebuild ends containers and begins others; otherwise it is over with the last of them. */
+  async #untilOver(
+    watch: WatchSwitch,
+    left: Promise<'interrupted' | 'detached'>,
+  ): Promise<'over' | 'interrupted' | 'detached'> {
+    for (let seen = 0; ;) {
+      const next = seen < this.#ends.length ? this.#ends[seen++] : watch.running;
+      if (!next) return 'over';
+      const how = await Promise.race([left, next]);
+      if (how !== undefined) return how;
+    }
+  }
+
+  #showMenu(watch: WatchSwitch | undefined, interrupt: () => void, detach: () => void): UpMenu {
+    const toggle = async (): Promise<void> => {
+      try {
+        if (watch?.running) await watch.off();
+        else watch?.on();
+      } catch (error) {
+        this.#compose.warn(describeError(error));
+      }
+      menu.watching = watch?.running !== undefined;
+    };
+    const menu = new UpMenu(
+      this.#compose.cli,
+      { watch: watch && (() => void toggle()), detach, interrupt },
+      this.#options.watches,
+    );
+    return menu;
   }
 
   /** Before the start, so that no output and no exit is missed. */
@@ -320,12 +394,14 @@ class AttachedRun {
     let drained: Promise<void> | undefined;
     if (this.#options.attached.has(service.name)) {
       const stream = await this.#client.containers.attach(id, { stdout: true, stderr: true, stream: true });
+      this.#open.add(stream);
       const sinks = { stdout: this.#printer.sink(name, 'stdout'), stderr: this.#printer.sink(name, 'stderr') };
       drained = (async () => {
         if (inspected.Config.Tty === true) for await (const data of stream.output) sinks.stdout.write(data);
         else for await (const part of demultiplex(stream.output)) sinks[part.stream].write(part.data);
         sinks.stdout.end();
         sinks.stderr.end();
+        this.#open.delete(stream);
         stream.close();
       })();
       this.#streams.push(drained);

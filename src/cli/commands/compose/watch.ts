@@ -27,7 +27,7 @@ gantry compose watch --no-up web`,
   },
   args: { min: 0 },
   async run(compose, { flags, args }) {
-    const project = await compose.project(args);
+    const project = await compose.projectToRun(args);
     const services = selectServices(project, args);
     const client = await compose.client();
     const named = args.length === 0 ? services : selectServices(project, args, true);

@@ -1,5 +1,3 @@
-import { compareText } from './output/order.ts';
-
 /** The names that someone who typed `word` may have meant, nearest first: at most two edits away, or starting with it. */
 export function nearest(word: string, names: Iterable<string>): string[] {
   const scored: { name: string; score: number }[] = [];
@@ -7,7 +5,7 @@ export function nearest(word: string, names: Iterable<string>): string[] {
     const score = word.length > 1 && name.startsWith(word) ? 0.5 : distance(word, name);
     if (score <= (word.length > 3 ? 2 : 1)) scored.push({ name, score });
   }
-  return scored.sort((a, b) => a.score - b.score || compareText(a.name, b.name)).map(({ name }) => name);
+  return scored.sort((a, b) => a.score - b.score || (a.name < b.name ? -1 : 1)).map(({ name }) => name);
 }
 
 /** Edits (insert, delete, replace, swap neighbours) from one to the other. */
