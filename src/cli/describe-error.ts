@@ -19,3 +19,14 @@ export function exitCodeOfRun(error: unknown): number {
   if (/permission denied|is a directory/.test(message)) return 126;
   return 125;
 }
+
+/** Where to have an image from when no registry can be reached; undefined of other failures. */
+export function withoutRegistry(message: string): string | undefined {
+  if (!/\b(?:Get|Head) "https?:\/\/[^"]*\/v2\/[^"]*": dial tcp/.test(message)) return undefined;
+  return [
+    'The registry cannot be reached from the engine. Images are to be had without one:',
+    '  gantry image bootstrap debian:bookworm-slim   a base image made from packages',
+    '  gantry load -i FILE                           what `gantry save` or `docker save` wrote',
+    '  gantry run -it --rm busybox sh                built in, as is hello-gantry',
+  ].join('\n');
+}

@@ -1,6 +1,6 @@
 import { Cli, type CliOptions } from './cli.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
-import { describeError, exitCodeOfRun } from './describe-error.ts';
+import { describeError, exitCodeOfRun, withoutRegistry } from './describe-error.ts';
 import { GLOBAL_FLAGS, type GlobalFlags } from './global.ts';
 import { escapeControls } from './output/escape.ts';
 import { parseLine } from './parse.ts';
@@ -103,9 +103,11 @@ async function report(cli: Cli, command: Command, path: string, error: unknown):
   const code = error instanceof CommandError ? error.code : command.failsAsRun === true ? exitCodeOfRun(error) : 1;
   const message = describeError(error, cli.globals.debug);
   if (message === '') return code;
+  const hint = withoutRegistry(message);
+  const told = hint === undefined ? message : `${message}\n\n${hint}`;
   if (command.failsAsRun === true && !(error instanceof CommandError))
-    say(`gantry: ${message}\n\nRun 'gantry ${path} --help' for more information`);
-  else say(message);
+    say(`gantry: ${told}\n\nRun 'gantry ${path} --help' for more information`);
+  else say(told);
   return code;
 }
 

@@ -91,6 +91,7 @@ function upgradeMount(mount: MountRequest, version: ApiVersion): void {
 
 export function upgradeContainerUpdate(request: ContainerUpdateRequest, version: ApiVersion): void {
   if (version < 40) delete request.PidsLimit;
+  if (version >= 42) delete request.KernelMemory;
 }
 
 export function upgradeExec<T extends ExecCreateRequest | ExecStartRequest>(request: T, version: ApiVersion): T {

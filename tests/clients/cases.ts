@@ -266,6 +266,11 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     'docker run -d --name $N busybox sh -c "trap \\"exit 4\\" HUP; while :; do sleep 0.1; done" >/dev/null; sleep 0.4; docker kill -s HUP $N >/dev/null; docker wait $N',
   ],
   ['kill of a stopped one', 'docker create --name $N busybox >/dev/null; docker kill $N; rc'],
+  ['kill of a missing one with a wrong signal', 'docker kill -s NOPE $N; rc'],
+  [
+    'update of what is gone from the API',
+    'docker create --name $N busybox >/dev/null; docker update --kernel-memory 10m $N | sed s/$N/N/; rc',
+  ],
   ['kill with a wrong signal', 'docker run -d --name $N busybox sleep 60 >/dev/null; docker kill -s NOPE $N; rc'],
   [
     'pause and unpause',

@@ -17,17 +17,17 @@ export async function killContainer(context: ContainerContext, nameOrId: string,
   const refuse = (code: 'conflict' | 'invalid-argument' | 'not-found', why: string): never => {
     throw new EngineError(code, `cannot kill container: ${nameOrId}: ${why}`);
   };
-  let record: ContainerRecord;
-  try {
-    record = findContainer(context, nameOrId);
-  } catch (error) {
-    return refuse('not-found', (error as Error).message);
-  }
   let number = SIGKILL;
   try {
     number = parseSignal(signal === '' ? 'KILL' : signal);
   } catch (error) {
     refuse('invalid-argument', (error as Error).message);
+  }
+  let record: ContainerRecord;
+  try {
+    record = findContainer(context, nameOrId);
+  } catch (error) {
+    return refuse('not-found', (error as Error).message);
   }
   const { task } = context.live.of(record.id);
   if (!task || !hasProcess(record.state)) refuse('conflict', `container ${record.id} is not running`);
