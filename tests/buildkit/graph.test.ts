@@ -232,6 +232,43 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     assert.equal(docker('run', '--rm', '--network=none', 'by-both', 'cat', '/both'), 'one two');
   });
 
+  test('rights are those that the client was allowed, not those that a frontend or its attributes ask for', async () => {
+    const build = async (
+      line: string,
+      FrontendAttrs: Record<string, string>,
+      Entitlements: string[] = [],
+    ): Promise<string> => {
+      const Dockerfile = `FROM busybox\n${line}`;
+      const session = await openSession(daemon.socket, { directories: { dockerfile: { Dockerfile }, context: {} } });
+      const client = await controlClient(daemon.socket);
+      try {
+        const Frontend = 'dockerfile.v0';
+        await client.unary(Control, 'solve', {
+          Ref: randomUUID(),
+          Session: session.id,
+          Frontend,
+          FrontendAttrs,
+          Entitlements,
+        });
+        return 'built';
+      } catch (error) {
+        return (error as Error).message;
+      } finally {
+        client.close();
+        session.close();
+      }
+    };
+    const step = 'RUN test -e /sys/class/net/lo';
+    const hostStep = step.replace('RUN', 'RUN --network=host');
+    const force = { 'force-network-mode': 'host' };
+    assert.match(await build(step, force), /network\.host is not allowed/);
+    assert.match(await build(hostStep, {}), /network=host is not allowed/);
+    assert.match(await build(hostStep.replace('network=host', 'security=insecure'), {}), /insecure is not allowed/);
+    assert.match(await build(step, {}, ['security.insecure']), /security\.insecure is not supported/);
+    assert.equal(await build(step, force, ['network.host']), 'built');
+    assert.equal(await build(hostStep, {}, ['network.host']), 'built');
+  });
+
   test('what is known is not made again, and what has to be is', async () => {
     const events = async (text: string): Promise<Map<string, boolean>> => {
       const session = await openSession(daemon.socket, { directories: { context: { 'a.txt': text } } });

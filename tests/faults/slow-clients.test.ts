@@ -1,7 +1,7 @@
 /** Clients that do not read, lines without an end, crowds of connections: memory stays bounded, containers and others go on. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -116,6 +116,53 @@ describe('slow clients', { skip, timeout: 180_000 }, () => {
     assert.ok(memory() - idle < 160 * MIB, `${Math.round((memory() - idle) / MIB)} MiB`);
     close();
     docker('rm', '-f', 'line');
+  });
+
+  test('thousands that come and go: nothing of them is kept', async () => {
+    docker('run', '-d', '--name', 'visited', '--network', 'none', 'busybox', 'sh', '-c', 'echo hello; sleep 1000');
+    const descriptors = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
+    const processes = (): number => docker('top', 'visited', '-eo', 'pid').split('\n').length;
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n';
+    /** Sends it, and goes when the first bytes are there. */
+    const visit = async (method: string, path: string, headers = '', body = ''): Promise<string> => {
+      const socket = connect(daemon.socket);
+      socket.on('error', () => {});
+      const length = body === '' ? '' : `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
+      socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\n${headers}${length}\r\n${body}`);
+      const answer = await new Promise<string>((resolve) => {
+        socket.once('data', (data) => resolve(data.toString()));
+        socket.once('close', () => resolve(''));
+      });
+      socket.destroy();
+      return answer;
+    };
+    const round = async (): Promise<void> => {
+      const attach = '/containers/visited/attach?stream=1&stdout=1&stderr=1&logs=1';
+      await Promise.all([
+        ...Array.from({ length: 20 }, () => visit('POST', attach, upgrade)),
+        ...Array.from({ length: 20 }, () => visit('GET', '/containers/visited/logs?follow=1&stdout=1')),
+        ...Array.from({ length: 10 }, () => visit('GET', '/containers/visited/stats?stream=1')),
+        ...Array.from({ length: 10 }, () => visit('GET', '/events')),
+      ]);
+      const created = await visit(
+        'POST',
+        '/containers/visited/exec',
+        '',
+        '{"Cmd":["cat"],"AttachStdin":true,"AttachStdout":true}',
+      );
+      const id = /"Id":\s*"([0-9a-f]{64})"/.exec(created)?.[1];
+      assert.ok(id, created);
+      const started = '{"Detach":false}';
+      assert.match(await visit('POST', `/exec/${id}/start`, 'Connection: Upgrade\r\nUpgrade: tcp\r\n', started), /101/);
+    };
+    for (let rounds = 0; rounds < 4; rounds++) await round();
+    await until('the first are forgotten', () => processes() <= 3);
+    const [before, kept, running] = [descriptors(), memory(), processes()];
+    for (let rounds = 0; rounds < 40; rounds++) await round();
+    await until('as many descriptors as before', () => descriptors() <= before + 4);
+    await until('as many processes as before', () => processes() <= running);
+    assert.ok(memory() - kept < 64 * MIB, `${kept} → ${memory()}`);
+    docker('rm', '-f', 'visited');
   });
 
   test('10,000 connections that say nothing: bounded, and over when their time is', async () => {

@@ -120,6 +120,12 @@ describe('scopes of a running engine', { skip }, () => {
       assert.match(await refused(through('ci', ...args)), /No such container|not found/i, args.join(' '));
     }
     assert.equal(await docker('inspect', '-f', '{{.State.Running}}', 'foreign'), 'true');
+    const dockerfile = join(directory, 'Dockerfile');
+    writeFileSync(dockerfile, 'FROM busybox\nRUN true\n');
+    assert.match(
+      await refused(through('ci', 'build', '-f', dockerfile, directory)),
+      /not for the scope ci: builds are the whole socket's: build there, and run the image here/,
+    );
     // Each call is in the engine's log, with what became of it.
     assert.match(daemon.log, /scope: .*\\"scope\\":\\"ci\\".*containers\/foreign\/stop.*denied/);
     assert.match(daemon.log, /scope: .*\\"scope\\":\\"ci\\".*containers\/create.*allowed.*201/);

@@ -4,7 +4,7 @@ import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
-import { readAttributes } from '../frontend/attributes.ts';
+import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts';
 import {
   buildDockerfile,
   type CacheEntry,
@@ -267,7 +267,7 @@ async function dockerfileFrontend(
       frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
     throw new EngineError('unimplemented', `${named} is not supported by this engine: it builds Dockerfiles itself`);
   }
-  const options = readAttributes(attributes);
+  const options = allowed(readAttributes(attributes), job.request.Entitlements);
   for (const name of options.unknown) {
     const step = new ProgressStep(job.log, `${job.ref} attributes`, '[internal] read the options of the build');
     step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
@@ -306,6 +306,14 @@ async function dockerfileFrontend(
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
   for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
   return resultOfRefs(refs, options.multiPlatform);
+}
+
+/** With what the client was allowed, by its request and not by what a frontend asks for. Throws `PERMISSION_DENIED`. */
+function allowed(options: FrontendOptions, entitlements: readonly string[]): FrontendOptions {
+  const { request } = options;
+  if (request.networkMode === 'host' && !entitlements.includes('network.host'))
+    throw new GrpcError(GRPC.permissionDenied, 'network.host is not allowed: build with --allow network.host');
+  return { ...options, request: { ...request, allow: [...entitlements] } };
 }
 
 function sendToClient(job: BuildJob, { kind, index, open }: ClientOutput): Promise<void> {

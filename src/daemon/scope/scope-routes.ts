@@ -76,8 +76,14 @@ export function scopedRoutes(scope: Pick<Scope, 'Name' | 'ReadOnly'>, routes: re
     if (LOOKING.has(name) || (!scope.ReadOnly && CHANGING.has(name))) return route;
     const { method, path } = route;
     const handle = async (): Promise<void> => {
-      throw new EngineError('forbidden', `${name} is not for the scope ${scope.Name}`);
+      throw new EngineError('forbidden', `${name} is not for the scope ${scope.Name}${adviceFor(name)}`);
     };
     return { method, path, handle };
   });
+}
+
+/** What to do instead, where people take the whole socket for given. */
+function adviceFor(name: string): string {
+  if (!/^POST .*\/(?:build|session|grpc)$/.test(name)) return '';
+  return ": builds are the whole socket's: build there, and run the image here (`gantry scope create --image NAME` allows it)";
 }

@@ -166,7 +166,12 @@ export class CacheMounts {
     await rm(aside, { recursive: true, force: true });
     await mkdir(join(aside, 'files'), { recursive: true });
     await writeFile(join(aside, 'id'), mount.id);
-    await fill(join(aside, 'files'));
+    try {
+      await fill(join(aside, 'files'));
+    } catch (error) {
+      await rm(aside, { recursive: true, force: true });
+      throw error;
+    }
     await chown(join(aside, 'files'), mount.uid, mount.gid);
     await chmod(join(aside, 'files'), mount.mode);
     await rename(aside, place);

@@ -18,6 +18,7 @@ import { validateCreate, type ValidationFacts } from '../../runtime/spec/validat
 import type { ContainerRecord } from '../../state/containers.ts';
 import { bindWarnings } from '../volumes/bind-warnings.ts';
 import type { EngineConfig } from '../config.ts';
+import { refuseProcMounts } from './proc-mounts.ts';
 import type { ContainerSpecs, ExecProcessRequest, SpecRequest } from '../containers/parts.ts';
 
 export interface EngineSpecsOptions {
@@ -72,6 +73,7 @@ export class EngineSpecs implements ContainerSpecs {
     const { files } = network;
     const hostConfig = this.#withDefaults(record.hostConfig);
     refuseLinkedDirectories(rootfs);
+    refuseProcMounts(rootfs, mounts.mounts);
     makeWorkingDirectory(rootfs, config.WorkingDir, record.ids);
     const { spec } = buildSpec({
       id: record.id,
