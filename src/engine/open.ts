@@ -243,7 +243,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   // processes
   const cgroups = new CgroupHierarchy();
   const removeCgroupParent = (): void => {
-    const parent = plainCgroup(config.cgroupParent);
+    const parent = plainCgroup(`${host.cgroup.base}${config.cgroupParent}`);
     if (parent !== undefined) cgroups.removeEmpty(parent);
   };
   opened.defer(removeCgroupParent);

@@ -89,7 +89,7 @@ async function recoverContainer(context: ContainerContext, record: ContainerReco
     );
   }
   // one that ends while it is taken over is not frozen, and its end is told as any other
-  const frozen = await context.isFrozen(task.pid).catch(() => state.status === 'paused');
+  const frozen = await context.isFrozen(task.pid, task.id).catch(() => state.status === 'paused');
   const current =
     frozen === (state.status === 'paused') ? record : { ...record, state: frozen ? paused(state) : resumed(state) };
   if (current !== record) context.store.update(current);

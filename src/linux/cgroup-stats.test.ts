@@ -27,7 +27,9 @@ test('parseProcCgroup() reads hybrid hosts', () => {
 
 test('readCgroupStats() reads version 2', async () => {
   using host = hostWith({
-    'proc/7/cgroup': '0::/gantry/x\n',
+    'proc/7/cgroup': '0::/gantry/x/init.scope\n',
+    'proc/8/cgroup': '0::/somebody\n',
+    'somebody/memory.current': '9\n',
     'gantry/x/cpu.stat':
       'usage_usec 30\nuser_usec 10\nsystem_usec 20\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n',
     'gantry/x/memory.current': '4096\n',
@@ -38,7 +40,7 @@ test('readCgroupStats() reads version 2', async () => {
     'gantry/x/io.stat': '8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n',
     'gantry/x/cgroup.freeze': '1\n',
   });
-  const stats = await readCgroupStats(7, host.root, join(host.root, 'proc'));
+  const stats = await readCgroupStats(7, 'x', host.root, join(host.root, 'proc'));
   assert.deepEqual(stats.cpu, { total: 30_000, user: 10_000, kernel: 20_000 });
   assert.deepEqual(stats.throttling, { periods: 5, throttled: 2, nanos: 9000 });
   assert.deepEqual(stats.memory, { usage: 4096, limit: undefined, stats: { anon: 1, file: 2 } });
@@ -47,7 +49,9 @@ test('readCgroupStats() reads version 2', async () => {
     { major: 8, minor: 0, op: 'read', value: 1 },
     { major: 8, minor: 0, op: 'write', value: 2 },
   ]);
-  assert.equal(await isFrozen(7, host.root, join(host.root, 'proc')), true);
+  assert.equal(await isFrozen(7, 'x', host.root, join(host.root, 'proc')), true);
+  const none = await readCgroupStats(8, 'x', host.root, join(host.root, 'proc'));
+  assert.equal(none.memory.usage, undefined, 'no cgroup of its own');
 });
 
 test('readCgroupStats() reads version 1', async () => {
@@ -60,11 +64,11 @@ test('readCgroupStats() reads version 1', async () => {
     'memory/x/memory.stat': 'cache 1\n',
     'freezer/x/freezer.state': 'THAWED\n',
   });
-  const stats = await readCgroupStats(7, host.root, join(host.root, 'proc'));
+  const stats = await readCgroupStats(7, 'x', host.root, join(host.root, 'proc'));
   assert.deepEqual([stats.cpu.total, stats.cpu.user, stats.cpu.kernel], [77, 10_000_000, 20_000_000]);
   assert.deepEqual([stats.memory.usage, stats.memory.limit, stats.memory.stats], [10, 20, { cache: 1 }]);
   assert.equal(stats.pids.current, undefined);
-  assert.equal(await isFrozen(7, host.root, join(host.root, 'proc')), false);
+  assert.equal(await isFrozen(7, 'x', host.root, join(host.root, 'proc')), false);
 });
 
 test('lines of block devices', () => {

@@ -27,23 +27,33 @@ export interface BlockCounter {
 
 const ROOT = '/sys/fs/cgroup';
 
-/** Reads the groups of `pid` below `root`, version 1, hybrid or 2. Throws ENOENT when the process is gone. */
-export async function readCgroupStats(pid: number, root = ROOT, proc = '/proc'): Promise<CgroupStats> {
+/**
+ * Reads the groups of `pid` below `root`, version 1, hybrid or 2; of version 2 the one called `own` that it is in, or below:
+ * a container's systemd makes groups in its own. Throws ENOENT when the process is gone.
+ */
+export async function readCgroupStats(pid: number, own: string, root = ROOT, proc = '/proc'): Promise<CgroupStats> {
   const groups = parseProcCgroup(await readFile(`${proc}/${pid}/cgroup`, 'utf8'));
   return groups.controllers.size > 0
     ? await readVersion1(groups, root)
-    : await readVersion2(join(root, groups.unified ?? '/'));
+    : await readVersion2(join(root, upTo(own, groups.unified ?? '/')));
 }
 
-/** Whether the processes of `pid`'s group are frozen. */
-export async function isFrozen(pid: number, root = ROOT, proc = '/proc'): Promise<boolean> {
+/** Whether the processes of `pid`'s group, found as for the counters, are frozen. */
+export async function isFrozen(pid: number, own: string, root = ROOT, proc = '/proc'): Promise<boolean> {
   const groups = parseProcCgroup(await readFile(`${proc}/${pid}/cgroup`, 'utf8'));
   const freezer = groups.controllers.get('freezer');
   if (freezer !== undefined) {
     const state = await text(join(root, 'freezer', freezer, 'freezer.state'));
     return state.trim() === 'FROZEN' || state.trim() === 'FREEZING';
   }
-  return (await text(join(root, groups.unified ?? '/', 'cgroup.freeze'))).trim() === '1';
+  return (await text(join(root, upTo(own, groups.unified ?? '/'), 'cgroup.freeze'))).trim() === '1';
+}
+
+/** The path as far as the part `own`. One that has none is of whoever started it: a place that is not there is given. */
+function upTo(own: string, path: string): string {
+  const parts = path.split('/');
+  const at = parts.lastIndexOf(own);
+  return at < 0 ? `/${own}` : parts.slice(0, at + 1).join('/');
 }
 
 /** Lines of /proc/<pid>/cgroup: `4:memory:/path`, `0::/path` for version 2. */

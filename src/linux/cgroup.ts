@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 
 /**
  * A host's cgroups: `v1` (a hierarchy for each controller), `hybrid` (v1, with an empty v2 hierarchy beside it), `v2`.
@@ -57,6 +57,17 @@ export class CgroupHierarchy {
       }
     }
     return [...pids];
+  }
+
+  /** Kills whatever is in the cgroup and below, and what is just being forked there. False where the kernel has no such call (v1, or older than 5.14). */
+  killAll(path: string): boolean {
+    if (this.version !== 'v2' || path === '' || path === '/') return false;
+    try {
+      writeFileSync(`${this.#root}${path}/cgroup.kill`, '1', { flag: 'r+' });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** How many processes the kernel killed here for want of memory. */

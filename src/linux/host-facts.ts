@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { type AppArmorSupport, appArmorSupport } from './apparmor.ts';
+import { scopeOf } from './user-scope.ts';
 import { idsFromZero, inUserNamespace, readIdMap } from './user-namespace-ids.ts';
 
 /** What this host and this process can do: read once at start, and given to what decides by it. */
@@ -21,7 +23,7 @@ export interface HostFacts {
   readonly cpus: number;
   /** Bytes. */
   readonly memory: number;
-  readonly apparmor: boolean;
+  readonly apparmor: AppArmorSupport;
   readonly selinux: boolean;
   readonly seccomp: boolean;
   /** The kernel has cgroup namespaces. */
@@ -34,6 +36,8 @@ export interface HostFacts {
 export interface CgroupFacts {
   /** Hybrid hosts count as 1: their controllers are there. */
   readonly version: 1 | 2;
+  /** Below which all groups are that this process makes: empty, or the part of the hierarchy that a user was given. */
+  readonly base: string;
   /** `none`: this process may make no groups, so containers have none, and no limits. */
   readonly driver: 'cgroupfs' | 'none';
   readonly memory: boolean;
@@ -79,7 +83,7 @@ export function readHostFacts(): HostFacts {
     oomScoreAdj: Number(text('/proc/self/oom_score_adj')) || 0,
     cpus: availableParallelism(),
     memory: totalmem(),
-    apparmor: text('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
+    apparmor: appArmorSupport(),
     selinux: existsSync('/sys/fs/selinux/enforce'),
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail') || /^Seccomp:/m.test(text('/proc/self/status')),
     cgroupNamespaces: existsSync('/proc/self/ns/cgroup'),
@@ -146,12 +150,14 @@ function limit(word: string): number {
 
 function cgroupFacts(): CgroupFacts {
   const unified = existsSync('/sys/fs/cgroup/cgroup.controllers');
-  if (inUserNamespace()) return { ...NO_CGROUPS, version: unified ? 2 : 1 };
-  return unified ? unifiedFacts() : legacyFacts();
+  if (!inUserNamespace()) return unified ? unifiedFacts('') : legacyFacts();
+  const scope = unified ? scopeOf('self') : undefined;
+  return scope === undefined ? { ...NO_CGROUPS, version: unified ? 2 : 1 } : unifiedFacts(scope);
 }
 
 const NO_CGROUPS: Omit<CgroupFacts, 'version'> = {
   driver: 'none',
+  base: '',
   memory: false,
   memorySwap: false,
   memoryReservation: false,
@@ -169,14 +175,21 @@ const NO_CGROUPS: Omit<CgroupFacts, 'version'> = {
   blkioThrottle: false,
 };
 
-function unifiedFacts(): CgroupFacts {
-  const root = '/sys/fs/cgroup';
-  const controllers = new Set(text(`${root}/cgroup.controllers`).trim().split(' '));
+/** What groups below this one can have. */
+function unifiedFacts(base: string): CgroupFacts {
+  const root = `/sys/fs/cgroup${base}`;
+  // of a part, what it passes on; the root group passes on all that it has
+  const controllers = new Set(
+    text(`${root}/${base === '' ? 'cgroup.controllers' : 'cgroup.subtree_control'}`)
+      .trim()
+      .split(' '),
+  );
   const memory = controllers.has('memory');
   const io = controllers.has('io');
   return {
     version: 2,
     driver: 'cgroupfs',
+    base,
     memory,
     // the root group has no limits of its own: a child's files tell what the kernel was built with
     memorySwap: memory && childHas(root, 'memory.swap.max'),
@@ -216,6 +229,7 @@ function legacyFacts(): CgroupFacts {
   return {
     version: 1,
     driver: 'cgroupfs',
+    base: '',
     memory: mounts.has('memory'),
     memorySwap: has('memory', 'memory.memsw.limit_in_bytes'),
     memoryReservation: has('memory', 'memory.soft_limit_in_bytes'),

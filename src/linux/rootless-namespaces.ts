@@ -16,6 +16,8 @@ export interface HolderTools {
   readonly unshare: string;
   readonly newuidmap: string;
   readonly newgidmap: string;
+  /** A command in front of `unshare`, which becomes it, and the variables that it needs. */
+  readonly within?: { readonly command: readonly string[]; readonly env: readonly string[] };
 }
 
 /** Who becomes root inside. */
@@ -37,7 +39,7 @@ export async function startHolder(
 ): Promise<{ readonly identity: ProcessIdentity; keep(): void; drop(): void }> {
   const [input, output] = [pipe(), pipe()];
   const stdout = readEnd(output.read);
-  const child = startShell(tools.unshare, [input.read, output.write]);
+  const child = startShell(tools, [input.read, output.write]);
   const stdin = writeEnd(input.write);
   stdin.on('error', () => undefined); // it has ended: its words tell
   const drop = (): void => void stdin.end();
@@ -70,12 +72,13 @@ export async function startHolder(
 
 const READY = 'ready';
 
-function startShell(unshare: string, fds: readonly [number, number]): SpawnedProcess {
+function startShell({ unshare, within }: HolderTools, fds: readonly [number, number]): SpawnedProcess {
+  const own = [unshare, '--user', '--net', 'sh', '-c', HOLDER];
   try {
     return spawnHere({
-      path: unshare,
-      argv: ['unshare', '--user', '--net', 'sh', '-c', HOLDER],
-      env: [TOOL_PATH],
+      path: within?.command[0] ?? unshare,
+      argv: [...(within?.command ?? []), ...own],
+      env: [TOOL_PATH, ...(within?.env ?? [])],
       fds: [fds[0], fds[1], fds[1]],
       cwd: '/',
       newSession: true,

@@ -103,6 +103,7 @@ export class ConmonTask implements Task {
   async kill(signal: number, options: { readonly all?: boolean } = {}): Promise<void> {
     const { process, cgroupPath, cgroups } = this.#options;
     let reached = false;
+    if (options.all && signal === SIGKILL && cgroupPath !== undefined) reached = cgroups.killAll(cgroupPath);
     for (const pid of options.all && cgroupPath !== undefined ? cgroups.processes(cgroupPath) : []) {
       const member = identify(pid);
       if (member && member.pid !== process.pid) reached = signalProcess(member, signal) || reached;
@@ -148,13 +149,15 @@ export class ConmonTask implements Task {
   }
 }
 
+const SIGKILL = 9;
+
 /** Kills the process and everything in its cgroup, and waits until all are gone; gives up after some seconds (a process in the kernel’s uninterruptible sleep). */
 export async function killAll(
   first: ProcessIdentity | undefined,
   cgroups: CgroupHierarchy,
   cgroupPath: string | undefined,
 ): Promise<void> {
-  const SIGKILL = 9;
+  if (cgroupPath !== undefined) cgroups.killAll(cgroupPath);
   for (let attempt = 0; attempt < 200; attempt++) {
     const members = (cgroupPath === undefined ? [] : cgroups.processes(cgroupPath)).map(identify);
     const alive = [first && identify(first.pid)?.startTime === first.startTime ? first : undefined, ...members].filter(

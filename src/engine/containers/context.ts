@@ -50,7 +50,7 @@ export interface ContainerContext {
   readonly files: ContainerFiles;
   readonly committer: ContainerCommitter;
   /** Whether the processes of a container are frozen, as the kernel says. */
-  readonly isFrozen: (pid: number) => Promise<boolean>;
+  readonly isFrozen: (pid: number, id: string) => Promise<boolean>;
   /** Counters of the cgroup and the network namespace of a running container. */
   readonly readStats: (record: ContainerRecord, pid: number) => Promise<Partial<ContainerStats>>;
   /** Ids of the further processes that are known of a container. */

@@ -129,6 +129,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     specs: {
       check: () => [],
       cgroupNamespace: () => 'private',
+      appArmorProfile: () => '',
       build: async () => ({}) as never,
       process: async (_record: unknown, _root: unknown, request: { args: readonly string[] }) =>
         ({ args: request.args }) as never,

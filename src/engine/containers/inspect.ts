@@ -38,7 +38,7 @@ export async function inspectContainer(
     Platform: record.platform.os,
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: everStarted ? context.specs.appArmorProfile(hostConfig) : '',
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: { ...hostConfig, Links: shownLinks(record) },
     GraphDriver: { Name: 'overlay2', Data: await overlayDirectories(context, id) },

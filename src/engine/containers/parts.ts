@@ -78,6 +78,8 @@ export interface ContainerSpecs {
   check(config: ContainerConfig, hostConfig: HostConfig): readonly string[];
   /** What was asked, or this host's default. */
   cgroupNamespace(hostConfig: HostConfig): 'private' | 'host';
+  /** The API's name of the AppArmor profile that the container has when it runs; empty where the host has none. */
+  appArmorProfile(hostConfig: HostConfig): string;
   build(request: SpecRequest): Promise<OciSpec>;
   /** A further process in the running container: its user looked up in the container's own files. */
   process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec>;

@@ -8,7 +8,7 @@ import type { ContainerRecord } from '../../state/containers.ts';
 export async function readContainerSample(record: ContainerRecord, pid: number): Promise<Partial<ContainerStats>> {
   const shared = record.hostConfig.NetworkMode === 'host';
   const [group, system, interfaces] = await Promise.all([
-    readCgroupStats(pid),
+    readCgroupStats(pid, record.id),
     readSystemCpu(),
     shared ? undefined : readInterfaces(pid),
   ]);

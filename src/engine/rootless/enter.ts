@@ -1,9 +1,18 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorMessage } from '../../base/errors.ts';
 import { FileLock } from '../../linux/file-lock.ts';
 import { isAlive, type ProcessIdentity } from '../../linux/process.ts';
 import { enterUserNamespace, type HolderTools, startHolder } from '../../linux/rootless-namespaces.ts';
+import {
+  hasUserManager,
+  isBelowUserManager,
+  joinScope,
+  SCOPE_MARKER,
+  scopeOf,
+  settleInScope,
+  userScopeCommand,
+} from '../../linux/user-scope.ts';
 import { recordedMonitors } from '../../runtime/conmon-monitor.ts';
 import { findProgram } from '../programs.ts';
 import { subordinateIds, unprivilegedUser } from './user-ids.ts';
@@ -26,24 +35,51 @@ export async function enterRootless({ dataRoot, execRoot, env }: EnterRequest): 
   if (!existsSync(execRoot)) subordinateIds(unprivilegedUser());
   makeOwn(dataRoot);
   makeOwn(execRoot);
+  const systemdRun = hasUserManager(env) ? findProgram('systemd-run') : undefined;
+  if (systemdRun !== undefined) enterUserManager(systemdRun, env);
   // two engines that start at once make one holder
   const lock = FileLock.acquire(join(execRoot, 'namespaces.lock'));
   if (!(lock instanceof FileLock))
     throw new EngineError('conflict', `another engine (process ${lock.heldBy}) starts with the exec root ${execRoot}`);
   const there = [...recordedHolder(execRoot), ...recordedMonitors(execRoot)].find(isAlive);
+  const holder = there ?? (await newHolder(execRoot, systemdRun, env));
+  const scope = scopeOf(holder.pid);
+  if (scope !== undefined) attempt('containers have no limits', () => joinScope(scope, process.pid));
   // the lock ends with what this process was
-  enterUserNamespace(nsenter, there ?? (await newHolder(execRoot)), env);
+  enterUserNamespace(nsenter, holder, { ...env, [SCOPE_MARKER]: undefined });
 }
 
-async function newHolder(execRoot: string): Promise<ProcessIdentity> {
+/**
+ * Replaces this process (same pid, same arguments) by itself below the user's systemd, where it is not there yet: what a
+ * shell of a login starts is in a group of the system's, out of which no process may be moved to the user's own.
+ */
+function enterUserManager(systemdRun: string, env: EnterRequest['env']): void {
+  if (env[SCOPE_MARKER] !== undefined || isBelowUserManager(process.getuid!())) return;
+  const own = readFileSync('/proc/self/cmdline', 'utf8').split('\0').slice(1, -1);
+  const next: Record<string, string> = { [SCOPE_MARKER]: 'tried' };
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) next[name] = value;
+  const name = `engine-${process.pid}-${Date.now().toString(36)}`;
+  process.execve?.(systemdRun, [...userScopeCommand('systemd-run', name), process.execPath, ...own], next);
+}
+
+async function newHolder(
+  execRoot: string,
+  systemdRun: string | undefined,
+  env: EnterRequest['env'],
+): Promise<ProcessIdentity> {
   const owner = subordinateIds(unprivilegedUser());
+  const within = systemdRun === undefined ? undefined : scopeFor(systemdRun, env);
   const tools: HolderTools = {
     unshare: tool('unshare', 'util-linux'),
     newuidmap: tool('newuidmap', 'uidmap'),
     newgidmap: tool('newgidmap', 'uidmap'),
   };
-  const holder = await startHolder(owner, tools);
+  const holder = await startHolder(owner, { ...tools, ...(within && { within }) }).catch((error: unknown) => {
+    if (!within) throw error;
+    return startHolder(owner, tools); // containers without limits are better than none
+  });
   try {
+    if (within) attempt('containers have no limits', () => settleInScope(holder.identity.pid));
     recordHolder(execRoot, holder.identity);
   } catch (error) {
     holder.drop();
@@ -51,6 +87,24 @@ async function newHolder(execRoot: string): Promise<ProcessIdentity> {
   }
   holder.keep();
   return holder.identity;
+}
+
+/** What the holder is started with, to have a part of the user's control groups. */
+function scopeFor(systemdRun: string, env: EnterRequest['env']): NonNullable<HolderTools['within']> {
+  const variables = ['XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
+  return {
+    command: userScopeCommand(systemdRun, `${process.pid}-${Date.now().toString(36)}`),
+    env: variables.filter((name) => env[name] !== undefined).map((name) => `${name}=${env[name]}`),
+  };
+}
+
+/** What an engine can do without; `docker info` tells, too. */
+function attempt(consequence: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    process.stderr.write(`the user's systemd gave no control groups (${errorMessage(error)}): ${consequence}\n`);
+  }
 }
 
 function tool(name: string, debianPackage: string): string {

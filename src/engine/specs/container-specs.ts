@@ -4,6 +4,7 @@ import type { ContainerConfig, HostConfig } from '../../api/container.ts';
 import { EngineError, errorMessage } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
 import { mkdirAllInRoot, statInRoot } from '../../linux/rooted.ts';
+import { containerProfile, UNCONFINED } from '../../runtime/spec/apparmor-profile.ts';
 import { buildSpec } from '../../runtime/spec/build.ts';
 import { execProcess } from '../../runtime/spec/exec.ts';
 import { findInitBinary } from '../../runtime/spec/init.ts';
@@ -20,6 +21,7 @@ import { bindWarnings } from '../volumes/bind-warnings.ts';
 import type { EngineConfig } from '../config.ts';
 import { refuseProcMounts } from './proc-mounts.ts';
 import type { ContainerSpecs, ExecProcessRequest, SpecRequest } from '../containers/parts.ts';
+import { DefaultProfile } from './default-profile.ts';
 
 export interface EngineSpecsOptions {
   readonly host: HostFacts;
@@ -37,6 +39,7 @@ export class EngineSpecs implements ContainerSpecs {
   readonly #config: EngineSpecsOptions['config'];
   readonly #runtimes: readonly string[];
   readonly #initBinary: string | undefined;
+  readonly #profile = new DefaultProfile();
   /** The engine's own `seccompProfile`, as `--security-opt` would have it. */
   readonly #seccomp: string | undefined;
 
@@ -65,6 +68,12 @@ export class EngineSpecs implements ContainerSpecs {
     // privileged containers of cgroup v1 are there to see the host's
     if (hostConfig.Privileged === true && this.#host.cgroup.version === 1) return 'host';
     return cgroupNamespace({ CgroupnsMode: this.#config.cgroupNamespace ?? '' }, this.#host);
+  }
+
+  appArmorProfile({ SecurityOpt, Privileged }: HostConfig): string {
+    if (this.#host.apparmor !== 'yes') return '';
+    // as Docker has it: a privileged container is called unconfined even where it named a profile, and has that
+    return Privileged === true ? UNCONFINED : containerProfile(parseSecurityOptions(SecurityOpt ?? []).apparmor, false);
   }
 
   async build(request: SpecRequest): Promise<OciSpec> {
@@ -101,13 +110,14 @@ export class EngineSpecs implements ContainerSpecs {
       initBinary: this.#initBinary,
       cgroupParent: this.#config.cgroupParent,
     });
+    await this.#profile.ensure(spec.process.apparmorProfile);
     return spec;
   }
 
   async process(record: ContainerRecord, rootfs: string, request: ExecProcessRequest): Promise<ProcessSpec> {
     const { config } = record;
     const hostConfig = this.#withDefaults(record.hostConfig);
-    return execProcess({
+    const process = execProcess({
       ...request,
       user: userOf(record, rootfs, request.user),
       config,
@@ -115,6 +125,8 @@ export class EngineSpecs implements ContainerSpecs {
       hostConfig,
       host: this.#host,
     });
+    await this.#profile.ensure(process.apparmorProfile);
+    return process;
   }
 
   async user(record: ContainerRecord, rootfs: string): Promise<{ uid: number; gid: number }> {

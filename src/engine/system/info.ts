@@ -5,6 +5,7 @@ import { now } from '../../base/time.ts';
 import { VERSION } from '../../base/version.ts';
 import { type HostFacts, ipForwarding } from '../../linux/host-facts.ts';
 import { mountOf, readMounts } from '../../linux/mountinfo.ts';
+import { NO_PARSER } from '../../runtime/spec/security.ts';
 import type { ContainerStore } from '../../state/containers.ts';
 import type { EngineConfig } from '../config.ts';
 import { countsAsRunning } from '../containers/state.ts';
@@ -127,7 +128,7 @@ function backingFilesystem(dataRoot: string): string {
 
 function securityOptions(host: HostFacts): string[] {
   return [
-    ...(host.apparmor ? ['name=apparmor'] : []),
+    ...(host.apparmor === 'yes' ? ['name=apparmor'] : []),
     ...(host.seccomp ? ['name=seccomp,profile=builtin'] : []),
     ...(host.selinux ? ['name=selinux'] : []),
     ...(host.cgroup.version === 2 ? ['name=cgroupns'] : []),
@@ -135,7 +136,8 @@ function securityOptions(host: HostFacts): string[] {
 }
 
 /** What the host cannot do, in Docker's words. */
-function warnings({ cgroup }: HostFacts): string[] | null {
+function warnings(host: HostFacts): string[] | null {
+  const { cgroup } = host;
   if (cgroup.driver === 'none') {
     const remedy =
       cgroup.version === 2
@@ -154,6 +156,7 @@ function warnings({ cgroup }: HostFacts): string[] | null {
     [ipForwarding(), 'WARNING: IPv4 forwarding is disabled'],
   ];
   const list = lacks.filter(([has]) => !has).map(([, words]) => words);
+  if (host.apparmor === 'no-parser') list.push(`WARNING: ${NO_PARSER}`);
   return list.length > 0 ? list : null;
 }
 

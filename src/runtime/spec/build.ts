@@ -1,6 +1,7 @@
 import type { ContainerConfig, HostConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
+import { containerProfile, kernelProfile } from './apparmor-profile.ts';
 import { checkAnnotations } from './annotations.ts';
 import { containerCapabilities } from './capabilities.ts';
 import { containerDevices } from './devices.ts';
@@ -110,7 +111,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
       ...(host.cgroup.driver === 'none'
         ? {}
         : {
-            cgroupsPath: cgroupsPath(input.id, hostConfig, input.cgroupParent),
+            cgroupsPath: cgroupsPath(input.id, hostConfig, input.cgroupParent, host.cgroup.base),
             resources: { devices: rules, ...linuxResources(hostConfig, host.cgroup) },
           }),
       ...(devices.length > 0 ? { devices } : {}),
@@ -148,8 +149,8 @@ function containerProcess(input: SpecInput, security: SecurityOptions): { spec: 
     capabilities: capabilitySets(capabilities),
     ...(rlimits.length > 0 ? { rlimits } : {}),
     ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
-    ...(security.apparmor !== undefined && host.apparmor && hostConfig.Privileged !== true
-      ? { apparmorProfile: security.apparmor }
+    ...(host.apparmor === 'yes'
+      ? { apparmorProfile: kernelProfile(containerProfile(security.apparmor, hostConfig.Privileged === true)) }
       : {}),
     oomScoreAdj: adjustment.value,
   };

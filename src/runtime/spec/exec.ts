@@ -1,6 +1,7 @@
 import type { ContainerConfig, HostConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
+import { containerProfile, kernelProfile } from './apparmor-profile.ts';
 import { capabilitySets } from './build.ts';
 import { containerCapabilities } from './capabilities.ts';
 import type { ProcessSpec } from './oci-spec.ts';
@@ -56,6 +57,8 @@ export function execProcess(input: ExecProcessInput): ProcessSpec {
     cwd,
     capabilities: capabilitySets(capabilities),
     ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
-    ...(security.apparmor !== undefined && host.apparmor ? { apparmorProfile: security.apparmor } : {}),
+    ...(host.apparmor === 'yes'
+      ? { apparmorProfile: kernelProfile(containerProfile(security.apparmor, hostConfig.Privileged === true)) }
+      : {}),
   };
 }

@@ -9,6 +9,7 @@ export function testHost(changes: Partial<HostFacts> = {}): HostFacts {
     groups: undefined,
     cgroup: {
       driver: 'cgroupfs',
+      base: '',
       version: 2,
       memory: true,
       memorySwap: true,
@@ -31,7 +32,7 @@ export function testHost(changes: Partial<HostFacts> = {}): HostFacts {
     oomScoreAdj: 0,
     cpus: 4,
     memory: 8 * 2 ** 30,
-    apparmor: false,
+    apparmor: 'no',
     selinux: false,
     seccomp: true,
     cgroupNamespaces: true,

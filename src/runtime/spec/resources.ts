@@ -98,8 +98,13 @@ function deviceNumber(path: string): { major: number; minor: number } {
   return { major: node.major, minor: node.minor };
 }
 
-/** Where the container's cgroup is, below each hierarchy's root: `<parent>/<id>`. */
-export function cgroupsPath(id: string, hostConfig: HostConfig, defaultParent: string): string {
+/** Where the container's cgroup is, below each hierarchy's root, or below the part of it that the engine's user was given: `<parent>/<id>`. */
+export function cgroupsPath(
+  id: string,
+  hostConfig: Pick<HostConfig, 'CgroupParent'>,
+  defaultParent: string,
+  base: string,
+): string {
   const parent = hostConfig.CgroupParent || defaultParent;
-  return `${parent.startsWith('/') ? parent : `/${parent}`}/${id}`.replace(/\/{2,}/g, '/');
+  return `${base}/${parent}/${id}`.replace(/\/{2,}/g, '/');
 }

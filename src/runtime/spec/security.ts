@@ -90,11 +90,19 @@ function truth(value: string, option: string): boolean {
   throw new EngineError('invalid-argument', `invalid --security-opt 2: "${option}"`);
 }
 
+/** Docker leaves AppArmor out then, too, and says nothing. */
+export const NO_PARSER =
+  'The kernel has AppArmor, but apparmor_parser is not installed (Debian: apt-get install apparmor): containers run without a profile.';
+
 /** What the host cannot do of it. */
 export function securityWarnings(options: SecurityOptions, host: Pick<HostFacts, 'apparmor' | 'selinux'>): string[] {
   const warnings: string[] = [];
-  if (options.apparmor !== undefined && options.apparmor !== 'unconfined' && !host.apparmor) {
-    warnings.push('AppArmor is not enabled on this host. The AppArmor profile is discarded.');
+  if (options.apparmor !== undefined && options.apparmor !== 'unconfined' && host.apparmor !== 'yes') {
+    warnings.push(
+      host.apparmor === 'no'
+        ? 'AppArmor is not enabled on this host. The AppArmor profile is discarded.'
+        : `${NO_PARSER} The AppArmor profile is discarded.`,
+    );
   }
   if (options.labels.some((label) => label !== 'disable') && !host.selinux) {
     warnings.push('SELinux is not enabled on this host. Label options are discarded.');
