@@ -79,7 +79,7 @@ mkdir -p /gantry
 mount LABEL=gantry /gantry && sh /gantry/.vm/job
 printf '\n@@ status %s\n' $?
 sync
-systemctl poweroff --force --force
+systemctl poweroff --force --force >/dev/null 2>&1
 JOB
 chmod 755 root/usr/local/sbin/gantry-job
 mkdir -p root/etc/systemd/system/graphical.target.wants

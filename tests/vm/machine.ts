@@ -49,7 +49,7 @@ function installed(program: string): boolean {
 
 /** The lines before and after a job's output, by the machine itself. */
 const START = /^[^]*@@ start\r?\n/;
-const STATUS = /\n?@@ status (\d+)\s*$/;
+const STATUS = /\n?@@ status (\d+)\s[^]*$/;
 
 /**
  * Boots a machine, gives its output to `write` as it comes, and resolves to the exit status of its job when it has
@@ -89,7 +89,7 @@ export async function runMachine(
         rest = rest.replace(START, '');
       }
       // what may be the status is kept back
-      const cut = Math.max(0, rest.length - 40);
+      const cut = Math.max(0, rest.length - 80);
       write(rest.slice(0, cut));
       rest = rest.slice(cut);
     }
