@@ -116,6 +116,18 @@ describe('cgroup v2', { skip: unified ? false : 'this host has cgroup v1' }, () 
     });
   });
 
+  test('what systemd does with groups, it leaves ours alone', async (context) => {
+    if (!existsSync('/run/systemd/system')) return context.skip('this host is not systemd’s');
+    const id = await docker('inspect', '-f', '{{.Id}}', 'limited');
+    const before = ['memory.max', 'cpu.max', 'pids.max', 'cgroup.controllers'].map((file) => value(id, file));
+    await run('systemctl', ['daemon-reload']);
+    await run('systemd-run', ['--quiet', '--wait', '--property=CPUWeight=50', 'true']);
+    assert.deepEqual(
+      ['memory.max', 'cpu.max', 'pids.max', 'cgroup.controllers'].map((file) => value(id, file)),
+      before,
+    );
+  });
+
   test('a container sees its own group as the root, read-only, unless it asks for the host’s', async () => {
     const see =
       'cat /proc/self/cgroup; cat /sys/fs/cgroup/memory.max; mkdir /sys/fs/cgroup/x 2>/dev/null || echo read-only';
