@@ -182,6 +182,22 @@ test('a body without end costs no memory and ends with a word and the connection
   assert.ok(process.memoryUsage().rss - before < 64 << 20);
 });
 
+test('a short body of a refused request is read before the answer, and the connection goes on', async () => {
+  await using server = await TestServer.start({});
+  const socket = connect({ path: server.socketPath });
+  let text = '';
+  socket.on('data', (data: Buffer) => (text += data.toString()));
+  socket.write('PUT /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nhalf');
+  await once(socket, 'connect');
+  socket.write('half');
+  while (!text.includes('page not found')) await once(socket, 'data');
+  assert.match(text, /^HTTP\/1\.1 404 /);
+  assert.doesNotMatch(text, /Connection: close/);
+  socket.write('GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n');
+  while (!text.endsWith('OK')) await once(socket, 'data');
+  socket.destroy();
+});
+
 test('malformed and smuggling requests are refused by the parser', async (t) => {
   await using server = await TestServer.start({});
   const cases: [string, RegExp][] = [

@@ -25,6 +25,9 @@ const MAX_CONNECTIONS = 2048;
 const MAX_CONNECTIONS_OF_ONE = 512;
 /** How long a connection that is refused in the middle of its body may go on sending before it is cut. */
 const LINGER_MS = 1000;
+/** What is read of a refused body before the answer, and how long it is waited for. */
+const REFUSED_BYTES = 256 << 10;
+const REFUSED_MS = 300;
 
 export interface ApiServerOptions {
   readonly routes: readonly Route[];
@@ -359,12 +362,40 @@ export class ApiServer {
       return;
     }
     const body = Buffer.from(`${JSON.stringify({ message })}\n`);
-    const unread = !request.complete;
-    if (unread) response.setHeader('Connection', 'close');
-    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length });
-    if (unread) answerWhileReading(request, response, body);
-    else response.end(request.method === 'HEAD' ? undefined : body);
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+    if (request.complete) {
+      response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
+      return;
+    }
+    response.statusCode = status;
+    void readTheRest(request).then(() => {
+      if (request.complete) return response.writeHead(status, headers).end(body);
+      response.writeHead(status, { ...headers, Connection: 'close' });
+      return answerWhileReading(request, response, body);
+    });
   }
+}
+
+/**
+ * A refused body is read to its end before the answer when it is short, as Go's servers do: clients give up sending when
+ * they are answered in the middle of it, and some of them complain of that.
+ */
+async function readTheRest(request: IncomingMessage): Promise<void> {
+  if (request.destroyed) return;
+  await new Promise<void>((resolve) => {
+    let left = REFUSED_BYTES;
+    const done = (): void => {
+      clearTimeout(timer);
+      request.off('data', count).off('end', done).off('close', done).pause();
+      resolve();
+    };
+    const count = (chunk: Buffer): void => {
+      left -= chunk.length;
+      if (left <= 0) done();
+    };
+    const timer = setTimeout(done, REFUSED_MS);
+    request.on('data', count).once('end', done).once('close', done);
+  });
 }
 
 /**

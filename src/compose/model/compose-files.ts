@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { parseDotenv } from './dotenv.ts';
-import type { Lookup, Variable } from './interpolate.ts';
+import { type Lookup, notSet, type Variable } from './interpolate.ts';
 import { expandShortForms, FormError } from './long-form.ts';
 import { deduplicate, merge, remove } from './merge.ts';
 import { resolvePaths, toAbsolute } from './paths.ts';
@@ -109,7 +109,7 @@ class ComposeFiles {
             onMissing: (name) => {
               if (this.#missing.has(name)) return;
               this.#missing.add(name);
-              this.#options.warn(`The "${name}" variable is not set. Defaulting to a blank string.`);
+              this.#options.warn(notSet(name));
             },
           }
         : undefined,
@@ -213,7 +213,10 @@ class ComposeFiles {
     const found = new Map<string, string>();
     for (const file of files) {
       if (given['env_file'] === undefined && !fs.existsSync(file)) continue;
-      for (const [name, value] of parseDotenv(this.#text(file), file, lookup)) found.set(name, value);
+      for (const [name, value] of parseDotenv(this.#text(file), file, lookup, {
+        onMissing: (missing) => this.#options.warn(notSet(missing)),
+      }))
+        found.set(name, value);
     }
     return found;
   }

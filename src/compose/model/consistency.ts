@@ -13,7 +13,7 @@ export function checkConsistency(tree: Dict, places: Places, active: ReadonlySet
     const fail = (key: string, message: string): never => {
       throw errorAt(at(key), `${message}: invalid compose project`);
     };
-    if (service['image'] === undefined && service['build'] === undefined && service['provider'] === undefined)
+    if (!service['image'] && service['build'] === undefined && service['provider'] === undefined)
       fail('image', `service "${name}" has neither an image nor a build context specified`);
     const networks = Object.keys(asDict(service['networks']));
     if (service['network_mode'] !== undefined && networks.length > 0)

@@ -10,11 +10,16 @@ export function parseDotenv(
   text: string,
   file: string,
   lookup: Lookup,
-  earlier: ReadonlyMap<string, string> = new Map(),
+  more: {
+    readonly earlier?: ReadonlyMap<string, string>;
+    /** Called for a variable that is not set and has no default. */
+    readonly onMissing?: (name: string) => void;
+  } = {},
 ): Map<string, string> {
   const found = new Map<string, string>();
   const options = {
-    lookup: (name: string): string | undefined => lookup(name) ?? found.get(name) ?? earlier.get(name),
+    lookup: (name: string): string | undefined => lookup(name) ?? found.get(name) ?? more.earlier?.get(name),
+    onMissing: more.onMissing,
   };
   const source = text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const fail = (at: number, message: string): EngineError =>

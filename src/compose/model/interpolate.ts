@@ -11,6 +11,11 @@ export interface InterpolateOptions {
   readonly onVariable?: ((variable: Variable) => void) | undefined;
 }
 
+/** The warning of a variable that is not set and has no default. */
+export function notSet(name: string): string {
+  return `The "${name}" variable is not set. Defaulting to a blank string.`;
+}
+
 /** Tells a text's variables, and nothing of what they stand for. */
 export function variablesOf(text: string, onVariable: (variable: Variable) => void): void {
   try {

@@ -44,6 +44,36 @@ networks:
   );
 });
 
+test('files that are not interpolated are merged whatever their forms', (t) => {
+  const cwd = mkdtempSync(join(tmpdir(), 'gantry-compose-'));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  writeFileSync(
+    join(cwd, 'compose.yaml'),
+    'services:\n  web: {image: x, labels: [a=1, b], environment: ["A=${A}", B], dns: 1.1.1.1, depends_on: [db], build: {context: ., args: [C]}}\n  db: {image: x}\n',
+  );
+  writeFileSync(
+    join(cwd, 'compose.override.yaml'),
+    'services:\n  web: {labels: {c: "2"}, environment: {A: "2"}, dns: [2.2.2.2], depends_on: {db: {condition: service_healthy}}, build: {args: {D: "${D}"}}}\n',
+  );
+  const { model } = loadProject({
+    files: [],
+    envFiles: [],
+    profiles: [],
+    cwd,
+    env: {},
+    warn: () => {},
+    interpolate: false,
+  });
+  const { labels, environment, dns, depends_on, build } = asDict(asDict(model['services'])['web']);
+  assert.deepEqual(JSON.parse(JSON.stringify({ labels, environment, dns, depends_on, args: asDict(build)['args'] })), {
+    labels: { a: '1', b: '', c: '2' },
+    environment: { A: '2', B: null },
+    dns: ['1.1.1.1', '2.2.2.2'],
+    depends_on: { db: { condition: 'service_healthy' } },
+    args: { C: null, D: '${D}' },
+  });
+});
+
 test("a service's fingerprint is that of Docker's Compose", (t) => {
   const { model } = load(
     t,

@@ -4,7 +4,7 @@ import { EngineError } from '../../base/errors.ts';
 import { composeFileIn, readComposeFiles } from './compose-files.ts';
 import { checkConsistency } from './consistency.ts';
 import { parseDotenv } from './dotenv.ts';
-import { interpolate, type Lookup, type Variable } from './interpolate.ts';
+import { interpolate, type Lookup, notSet, type Variable } from './interpolate.ts';
 import { nameResources, toNormalForm } from './normal-form.ts';
 import { Places } from './place.ts';
 import { checkProjectName, nameOf } from './project-name.ts';
@@ -57,7 +57,13 @@ export interface LoadedProject {
 const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
 
 /** Reads a project's files. Throws `not-found` when there are none, `invalid-argument` with file, line and column. */
-export function loadProject(options: LoadOptions): LoadedProject {
+export function loadProject(given: LoadOptions): LoadedProject {
+  const told = new Set<string>();
+  const warn = (text: string): void => {
+    if (!told.has(text)) given.warn(text);
+    told.add(text);
+  };
+  const options = { ...given, warn };
   const { files, remote, roots } = composeFiles(options);
   const first = files.find((file) => file !== '-');
   const directory = resolve(options.cwd, options.projectDirectory ?? (first === undefined ? '.' : dirname(first)));
@@ -98,6 +104,7 @@ export function loadProject(options: LoadOptions): LoadedProject {
       resolveEnvironment: options.resolveEnvironment !== false,
       readEnvFiles: options.readEnvFiles !== false,
       normalize: options.normalize !== false,
+      onMissing: (variable) => warn(notSet(variable)),
     });
     if (options.checkConsistency !== false) checkConsistency(tree, places, active);
   } else nameResources(tree, name, options.normalize !== false);
@@ -161,7 +168,11 @@ function projectEnvironment(options: LoadOptions, directory: string): Map<string
       if (given.length === 0) continue;
       throw new EngineError('not-found', `couldn't find env file: ${file}`, { cause: error });
     }
-    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key], found)) found.set(name, value);
+    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key], {
+      earlier: found,
+      onMissing: (variable) => options.warn(notSet(variable)),
+    }))
+      found.set(name, value);
   }
   for (const [name, value] of Object.entries(options.env)) if (value !== undefined) found.set(name, value);
   return found;

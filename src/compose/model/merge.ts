@@ -1,12 +1,40 @@
-import { asText, clone, dict, type Dict, isDict, type Value } from './value.ts';
+import { pairsOf } from './short-forms.ts';
+import { asText, clone, dict, type Dict, isDict, textOf, type Value } from './value.ts';
 
-/** Merges what a later file (or an extending service) says over `base`; both in long form. Neither is changed. */
-export function merge(base: Value | undefined, over: Value | undefined, path: readonly string[] = []): Value {
-  if (over === undefined) return clone(base ?? null);
-  if (base === undefined || base === null || (over === null && !isDict(base) && !Array.isArray(base)))
-    return clone(over);
-  if (over === null) return clone(base);
+/** What may be a list as well as a map, and what a name alone means in it. */
+const PAIRS: ReadonlyMap<string, Value> = new Map<string, Value>([
+  ['environment', null],
+  ['labels', ''],
+  ['annotations', ''],
+  ['sysctls', ''],
+  ['storage_opt', ''],
+  ['build.args', null],
+  ['build.labels', ''],
+  ['build.additional_contexts', ''],
+  ['deploy.labels', ''],
+]);
+
+/** What may be one word as well as a list of them. */
+const LISTS: ReadonlySet<string> = new Set(['dns', 'dns_search', 'dns_opt', 'tmpfs', 'env_file', 'label_file']);
+
+/** A form in which two can be merged: of files that are not interpolated each has its own. */
+function mergeable(value: Value, rule: string): Value {
+  if (LISTS.has(rule)) return Array.isArray(value) ? value : [value];
+  if (!Array.isArray(value)) return value;
+  const alone = PAIRS.get(rule);
+  if (alone !== undefined) return pairsOf(value, alone);
+  if (rule === 'depends_on') return dict(value.map((name) => [textOf(name), dict([['condition', 'service_started']])]));
+  return value;
+}
+
+/** Merges what a later file (or an extending service) says over `base`. Neither is changed. */
+export function merge(below: Value | undefined, above: Value | undefined, path: readonly string[] = []): Value {
+  if (above === undefined) return clone(below ?? null);
+  if (below === undefined || below === null || (above === null && !isDict(below) && !Array.isArray(below)))
+    return clone(above);
+  if (above === null) return clone(below);
   const rule = path[0] === 'services' && path.length > 2 ? path.slice(2).join('.') : '';
+  const [base, over] = [mergeable(below, rule), mergeable(above, rule)];
   if (REPLACED.has(rule)) return clone(over);
   if (rule === 'logging' && isDict(base) && isDict(over)) {
     if (over['driver'] !== undefined && base['driver'] !== undefined && over['driver'] !== base['driver'])

@@ -25,6 +25,8 @@ export interface NormalFormOptions {
   readonly resolveEnvironment: boolean;
   readonly readEnvFiles: boolean;
   readonly normalize: boolean;
+  /** Called for a variable in a file of variables that is not set. */
+  readonly onMissing: (name: string) => void;
 }
 
 /** Fills in defaults and writes every value in one way: the model as `config` prints it. Changes the tree. Throws `invalid-argument`. */
@@ -181,7 +183,10 @@ function normalizeEnvironment(service: Dict, options: NormalFormOptions): void {
       throw new EngineError('not-found', `env file ${path} not found: ${(error as Error).message}`, { cause: error });
     }
     const lookup = (name: string): string | undefined => found.get(name) ?? options.lookup(name);
-    const read = file['format'] === 'raw' ? parseRawEnv(text, path, lookup) : parseDotenv(text, path, lookup);
+    const read =
+      file['format'] === 'raw'
+        ? parseRawEnv(text, path, lookup)
+        : parseDotenv(text, path, lookup, { onMissing: options.onMissing });
     for (const [name, value] of read) found.set(name, value);
   }
   delete service['env_file'];
@@ -196,7 +201,9 @@ function readLabelFiles(service: Dict, options: NormalFormOptions): void {
   if (labels.length === 0) return;
   const read = dict();
   for (const path of labels)
-    for (const [key, value] of parseDotenv(fs.readFileSync(textOf(path), 'utf8'), textOf(path), options.lookup))
+    for (const [key, value] of parseDotenv(fs.readFileSync(textOf(path), 'utf8'), textOf(path), options.lookup, {
+      onMissing: options.onMissing,
+    }))
       read[key] = value;
   service['labels'] = dict([...Object.entries(read), ...Object.entries(asDict(service['labels']))]);
   if (!options.resolveEnvironment || !options.readEnvFiles) delete service['label_file'];

@@ -60,15 +60,16 @@ export class Endpoints {
       [6, IPv6Address],
     ] as const) {
       if (!text) continue;
+      const predefined = network !== undefined && PREDEFINED.includes(network.name);
+      if (predefined) problems.push('user specified IP address is supported on user defined networks only');
       const address = tryParseAddress(text);
       if (address?.family !== family) problems.push(`invalid IPv${family} address: ${text}`);
       const subnets = network?.ipam.map(({ Subnet }) => parseCidr(Subnet!).subnet) ?? [];
-      const own = network?.ownSubnet === true && subnets.some((subnet) => subnet.family === family);
+      const own =
+        (network?.ownSubnet === true || network?.name === 'bridge') &&
+        subnets.some((subnet) => subnet.family === family);
       if (own && !subnets.some((subnet) => address && contains(subnet, address))) {
         problems.push(`no configured subnet or ip-range contain the IP address ${text}`);
-      }
-      if (network && PREDEFINED.includes(network.name)) {
-        problems.push('user specified IP address is supported on user defined networks only');
       }
       if (network && !own) {
         problems.push(

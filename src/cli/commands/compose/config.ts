@@ -51,7 +51,8 @@ export const config = composeCommand({
     const services = asDict(loaded.model['services']);
     for (const name of args) if (!(name in services)) throw new CommandError(`no such service: ${name}`);
     if (args.length > 0) keepServices(services, args);
-    if (!compose.flags['all-resources']) dropUnused(loaded.model);
+    // what is not interpolated has its short forms still, of which nobody knows what they use
+    if (!compose.flags['all-resources'] && !flags['no-interpolate']) dropUnused(loaded.model);
     const lines = (names: readonly string[]): number => {
       for (const name of names) cli.print(name);
       return 0;
