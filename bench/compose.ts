@@ -4,7 +4,8 @@
  *     node bench/compose.ts gantry=unix:///run/gantry/gantry.sock docker=unix:///run/docker28.sock …
  *
  * DOCKER_COMPOSE names the other programs, separated by commas (`docker-compose` of 1.29, the plugin of 2.40); each runs
- * against every engine that is not ours. The engines must hold the image `busybox`.
+ * against every engine that is not ours. GANTRY is our program where it is not this checkout's launcher, which looks at
+ * every source file first, as an installed one does not. The engines must hold the image `busybox`.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compare, type Item, type Peer, readPeers, timed } from './measure.ts';
 
-const gantry = new URL('../gantry', import.meta.url).pathname;
+const gantry = process.env['GANTRY'] ?? new URL('../gantry', import.meta.url).pathname;
 const programs = (process.env['DOCKER_COMPOSE'] ?? 'docker-compose').split(',');
 const commands = new Map<string, string>();
 const peers: Peer[] = [];

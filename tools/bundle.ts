@@ -88,6 +88,8 @@ async function bundle(input: Record<string, string>, output: OutputOptions, plug
     platform: 'node',
     external: [/^node:/, 'koffi'],
     plugins,
+    // Its ES modules, for a seventh less of code to be loaded at each start of Compose; what it exports is the same.
+    resolve: { alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') } },
     checks: { pluginTimings: false },
   });
   await build.write({

@@ -23,6 +23,6 @@ fi
 if [ "$entry" = cli/main.cjs ] && [ -z "${NODE_OPTIONS:-}" ]; then
   snapshot=$root/dist/cli/command.blob
   [ "${1:-}" != compose ] || snapshot=$root/dist/cli/compose.blob
-  [ ! -f "$snapshot" ] || exec "$root/node" --no-rehash-snapshot --no-sparkplug --snapshot-blob "$snapshot" -- "$@"
+  [ ! -f "$snapshot" ] || exec "$root/node" --no-rehash-snapshot --no-sparkplug --min-semi-space-size=4 --snapshot-blob "$snapshot" -- "$@"
 fi
 exec "$root/node" -- "$root/dist/$entry" "$@"

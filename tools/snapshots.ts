@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 /** One for `compose`, which needs much that nothing else does, one for all other commands: what is in it costs each start. */
 const ROLES = ['command', 'compose'] as const;
 /** Those of the launchers too: code that was compiled under other flags is not taken. */
-const FLAGS = ['--no-rehash-snapshot', '--no-sparkplug'];
+const FLAGS = ['--no-rehash-snapshot', '--no-sparkplug', '--min-semi-space-size=4'];
 
 /**
  * Beside the bundled command in `directory`: what the launchers start it from under this very `node`

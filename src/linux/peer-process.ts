@@ -43,7 +43,9 @@ function commandOf(pid: number): string | undefined {
  */
 export function shownCommand(words: readonly string[]): string | undefined {
   const [program = '', ...rest] = words;
-  const own = rest.findIndex((word) => /(?:\/cli\/main\.c?[jt]s|\/cli\/command\.blob|\/bin\/gantry\.mjs)$/.test(word));
+  const own = rest.findIndex((word) =>
+    /(?:\/cli\/main\.c?[jt]s|\/cli\/(?:command|compose)\.blob|\/bin\/gantry\.mjs)$/.test(word),
+  );
   const isOwn = basename(program) === 'node' && own >= 0 && rest.slice(0, own).every((word) => word.startsWith('-'));
   const separated = isOwn && rest[own]!.endsWith('.blob') && rest[own + 1] === '--';
   const typed = isOwn ? ['gantry', ...rest.slice(own + (separated ? 2 : 1))] : [basename(program), ...rest];
