@@ -139,6 +139,8 @@ export const jobs: Jobs = {
     using from = new RootedDirectory(selection.root);
     using to = new RootedDirectory(directory);
     const paths = links.split('\0');
+    // A link is no change of the directory that it is in: that has the time which the copy gave it.
+    const times = new Map<string, bigint>();
     for (let at = 0; at + 1 < paths.length; at += 2) {
       context.check();
       const path = paths[at]!.split('/');
@@ -146,12 +148,16 @@ export const jobs: Jobs = {
       const dir = from.directory(source.slice(0, -1), { follow: true });
       const name = source.at(-1)!;
       const parent = to.directory(path.slice(0, -1), { follow: false });
+      const place = path.slice(0, -1).join('/');
+      if (!times.has(place)) times.set(place, statFd(parent).mtime);
       const linked = tryLink(dir, name, parent, path.at(-1)!);
       if (linked && selection.steady === 'shared') continue;
       const stat = statAt(dir, name)!;
       if (!linked) copyEntry(to, path, { dir, name, stat, below: path }, selection, context);
       else if (stat.mtime !== timeOf(stat, selection)) setTimesAt(parent, path.at(-1)!, timeOf(stat, selection));
     }
+    for (const [place, mtime] of times)
+      setTimesAt(to.directory(place === '' ? [] : place.split('/'), { follow: false }), '.', mtime);
   },
   change: ({ root, changes }: { root: string; changes: readonly PathChange[] }, context: JobContext) => {
     for (const change of changes) changePath(root, change, () => context.check());

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -170,6 +170,57 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     assert.match(docker('history', '--no-trunc', '--format', '{{.CreatedBy}}', 'by-definition'), /echo made >\/made/);
     client.close();
     session.close();
+  });
+
+  test('files of a client are in layers without a copy, where nothing more is done with them', async () => {
+    const directories = { linked: { 'only-here/one': 'of the client', 'only-here/deep/two': 'of the client too' } };
+    const images = {
+      linked: definitionOf((llb) =>
+        llb.file(undefined, [copy('/only-here', '/linked/')], [llb.source('local://linked')]),
+      ),
+      changed: definitionOf((llb) =>
+        llb.file(
+          undefined,
+          [copy('/only-here', '/changed/'), mkfile('/changed/only-here/one', 'changed')],
+          [llb.source('local://linked')],
+        ),
+      ),
+    };
+    const times: string[][] = [];
+    for (const [name, Definition] of Object.entries(images)) {
+      let archive: Buffer = Buffer.alloc(0);
+      const session = await openSession(daemon.socket, { directories, onOutput: (bytes) => (archive = bytes) });
+      const client = await controlClient(daemon.socket);
+      const Exporters = [{ Type: 'tar', Attrs: {} }];
+      await client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition, Exporters });
+      client.close();
+      session.close();
+      const tar = join(directory, `${name}.tar`);
+      writeFileSync(tar, archive);
+      const listed = execFileSync('tar', ['--full-time', '--utc', '-tvf', tar], { encoding: 'utf8' });
+      times.push(listed.split('\n').filter((line) => /deep/.test(line)));
+    }
+    const snapshots = join(directory, 'data', 'snapshots');
+    const links = (path: string): number[] =>
+      readdirSync(snapshots)
+        .map((one) => join(snapshots, one, 'fs', path))
+        .filter((one) => existsSync(one))
+        .map((one) => statSync(one).nlink);
+    assert.deepEqual(
+      links('linked/only-here/one').map((count) => count > 1),
+      [true],
+    );
+    assert.deepEqual(
+      links('linked/only-here/deep/two').map((count) => count > 1),
+      [true],
+    );
+    assert.deepEqual(links('changed/only-here/one'), [1]);
+    // Directories are as old as they are when all is copied.
+    const [linked, changed] = times;
+    assert.deepEqual(
+      linked?.map((line) => line.replaceAll('linked', 'changed')),
+      changed,
+    );
   });
 
   test('several platforms, each from a definition of its own, become an index', async () => {

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Digest } from '../../../oci/digest.ts';
 import type { ContainerIds } from '../../../state/containers.ts';
+import { type PendingLinks, placeLinks } from '../../../build/copy-files.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
 import type { GraphContext } from './graph-context.ts';
@@ -49,10 +50,11 @@ export class ActiveFiles implements AsyncDisposable {
     return new ActiveFiles(context, stack, name, root);
   }
 
-  /** What was changed, as a layer. */
-  async commit(): Promise<BuildRecord['layer']> {
+  /** What was changed, as a layer; `pending` is what a copy left out, which was the last change. */
+  async commit(pending?: PendingLinks): Promise<BuildRecord['layer']> {
     const { parts, lease, signal } = this.#context;
     await this.#unmount();
+    if (pending) await placeLinks(pending, parts.snapshotter.changesDir(this.#name), signal);
     const layer = await parts.commitLayer(this.#name, { parent: this.#stack.chain, lease, signal });
     this.#committed = true;
     return layer;

@@ -1,6 +1,12 @@
 import { posix } from 'node:path';
 import { EngineError, errorCode } from '../../../base/errors.ts';
-import { changeFiles, copySelection, type CopySelection, digestSelection } from '../../../build/copy-files.ts';
+import {
+  changeFiles,
+  copySelection,
+  type CopySelection,
+  digestSelection,
+  type PendingLinks,
+} from '../../../build/copy-files.ts';
 import type { PathChange } from '../../../build/file-changes.ts';
 import { changeMode } from '../../../build/file-mode.ts';
 import { statInRoot } from '../../../linux/rooted.ts';
@@ -19,7 +25,8 @@ interface Owner {
 interface ResolvedAction {
   readonly text: string;
   readonly input: StepInput;
-  apply(root: string): Promise<void>;
+  /** Gives what it left out, where it is the last and may. */
+  apply(root: string): Promise<PendingLinks | undefined>;
 }
 
 /** Changes files; each result is one layer upon what its chain of actions begins with. */
@@ -65,7 +72,7 @@ export class FileOperation {
     }
     const stack = await stackOf(this.#context, await this.#value(base));
     const resolved: ResolvedAction[] = [];
-    for (const action of chain) resolved.push(await this.#resolve(action));
+    for (const action of chain) resolved.push(await this.#resolve(action, action === chain.at(-1)));
     const step = {
       kind: 'FILE',
       text: resolved.map(({ text }) => text).join(' && '),
@@ -73,14 +80,17 @@ export class FileOperation {
     };
     return cached(this.#context, stack, step, (key) =>
       makeLayer(this.#context, stack, key, async (root) => {
-        for (const action of resolved) await action.apply(root);
+        let pending: PendingLinks | undefined;
+        for (const action of resolved) pending = await action.apply(root);
+        return pending;
       }),
     );
   }
 
-  async #resolve({ change }: FileAction): Promise<ResolvedAction> {
+  /** @param last nothing is changed after it in the same layer */
+  async #resolve({ change }: FileAction, last: boolean): Promise<ResolvedAction> {
     const { signal } = this.#context;
-    if (change.kind === 'copy') return this.#copy(change);
+    if (change.kind === 'copy') return this.#copy(change, last);
     const plain: PathChange = change.kind === 'remove' ? change : { ...change, owner: await this.#owner(change.owner) };
     const told = plain.kind === 'file' ? { ...plain, data: sha256(plain.data) } : plain;
     return {
@@ -89,7 +99,10 @@ export class FileOperation {
         name: change.kind,
         value: JSON.stringify(told, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
       },
-      apply: (root) => changeFiles(root, [plain], signal),
+      apply: async (root) => {
+        await changeFiles(root, [plain], signal);
+        return undefined;
+      },
     };
   }
 
@@ -106,14 +119,14 @@ export class FileOperation {
     return group === undefined ? own : { uid: own.uid, gid: (await look(`0:${group}`, owner.groupInput)).gid };
   }
 
-  async #copy(change: CopyChange): Promise<ResolvedAction> {
+  async #copy(change: CopyChange, last: boolean): Promise<ResolvedAction> {
     const { signal } = this.#context;
     const { name, ...place } = await placeOf(this.#context, await this.#value(change.from));
     const source = change.wildcard ? change.source : escapeWildcards(change.source);
     const selection: CopySelection = {
       ...place,
-      // A later action may write into the copy.
-      steady: undefined,
+      // A later action may write into the copy, as may what is unpacked beside it.
+      steady: last && !change.unpack ? place.steady : undefined,
       sources: [source],
       exclude: [
         ...(change.include.length > 0 ? ['**', ...change.include.map((one) => `!${one}`)] : []),
@@ -147,9 +160,10 @@ export class FileOperation {
     };
   }
 
-  async #applyCopy(root: string, change: CopyChange, selection: CopySelection): Promise<void> {
+  async #applyCopy(root: string, change: CopyChange, selection: CopySelection): Promise<PendingLinks | undefined> {
     const { signal, parts } = this.#context;
     const written = change.destination;
+    const linksLater = selection.steady !== undefined;
     const asDirectory = /(^|\/)\.?$/.test(written);
     const path = posix.resolve('/', written);
     if (!change.makeParents && !kindIn(root, posix.dirname(path)))
@@ -165,21 +179,23 @@ export class FileOperation {
       const patterns = selection.exclude.map((pattern) => belowOf(pattern, change.wildcard ? '*' : base));
       const sources = [`${kept.slice(0, cut)}./${kept.slice(cut)}`];
       const moved = { ...selection, sources, parents: true, exclude: patterns };
-      const { archives } = await copySelection(moved, { root, destination: `${path}/` }, signal);
+      const into = { root, destination: `${path}/`, linksLater };
+      const { archives, pending } = await copySelection(moved, into, signal);
       for (const { path: archive } of archives)
         await parts.unpack(archive, root, { destination, owner: selection.owner, signal });
-      return;
+      return pending;
     }
-    const { archives } = await copySelection(selection, { root, destination }, signal);
+    const { archives, pending } = await copySelection(selection, { root, destination, linksLater }, signal);
     for (const { path: archive } of archives)
       await parts.unpack(archive, root, { destination, owner: selection.owner, signal });
-    if (change.contents || !isDirectory || path === '/') return;
+    if (change.contents || !isDirectory || path === '/') return pending;
     // It is the directory itself under another name.
     const from = statInRoot(selection.root, change.source);
     const owner = selection.owner ?? (selection.keepOwner ? { uid: Number(from.uid), gid: Number(from.gid) } : ROOT);
     const mode = changeMode(Number(from.mode) & 0o7777, selection.mode, true);
     const time = change.time ?? from.mtimeNs;
     await changeFiles(root, [{ kind: 'attributes', path, mode, owner, time }], signal);
+    return pending;
   }
 }
 

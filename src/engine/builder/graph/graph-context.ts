@@ -5,7 +5,7 @@ import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildSession } from '../build-session.ts';
 import type { BuilderParts } from '../builder-parts.ts';
-import { copySelection, digestSelection } from '../../../build/copy-files.ts';
+import { copySelection, digestSelection, type PendingLinks } from '../../../build/copy-files.ts';
 import type { HeldClientFiles } from '../client-files/client-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
@@ -94,13 +94,13 @@ export async function stackOf(context: VertexContext, value: GraphValue): Promis
   if (value.kind === 'layers') return value;
   if (value.kind === 'changes') return layersUpon(context, EMPTY, value);
   const { name, ...files } = value.place;
-  // A layer has files of its own: later steps of the same layer may write into them.
-  const selection = { ...files, steady: undefined, ...WHOLE, sources: ['/'], sourceName: name };
+  const selection = { ...files, ...WHOLE, sources: ['/'], sourceName: name };
   const { digest } = await digestSelection(selection, context.signal);
   const inputs = [{ name: 'files', value: digest }];
   return cached(context, EMPTY, { kind: 'SOURCE', text: name, inputs }, (key) =>
     makeLayer(context, EMPTY, key, async (root) => {
-      await copySelection(selection, { root, destination: '/' }, context.signal);
+      const { pending } = await copySelection(selection, { root, destination: '/', linksLater: true }, context.signal);
+      return pending;
     }),
   );
 }
@@ -129,17 +129,16 @@ export async function layersUpon(
 
 export const WHOLE = { exclude: [], parents: false, unpack: false } as const;
 
-/** A layer upon `stack`: `work` gets its files mounted read-write. Nothing is left of one that fails. */
+/** A layer upon `stack`: `work` gets its files mounted read-write, and gives what a copy at its end left out. Nothing is left of one that fails. */
 export async function makeLayer(
   context: GraphContext,
   stack: LayerStack,
   key: Digest,
-  work: (root: string) => Promise<void>,
+  work: (root: string) => Promise<PendingLinks | undefined>,
 ): Promise<BuildRecord['layer']> {
   const files = await ActiveFiles.open(context, stack, key);
   try {
-    await work(files.root);
-    return await files.commit();
+    return await files.commit(await work(files.root));
   } finally {
     await files[Symbol.asyncDispose]();
   }

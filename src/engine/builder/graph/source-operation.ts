@@ -114,6 +114,7 @@ async function clientFiles(
       ignore: [],
       keepOwner: false,
       name: directory.name,
+      steady: 'shared',
       known: files.tree === undefined ? undefined : { list: files.manifest, tree: files.tree },
     },
   };
@@ -131,7 +132,7 @@ async function repository(
   context.onMade();
   const name = withoutPassword(address.remote);
   const root = await subdirectoryOf(directory, address.subdirectory, name);
-  return { kind: 'files', place: { root, ignore: [], keepOwner: false, name } };
+  return { kind: 'files', place: { root, ignore: [], keepOwner: false, name, steady: 'shared' } };
 }
 
 async function webFile(
@@ -151,6 +152,12 @@ async function webFile(
   await chmod(path, mode ?? 0o600);
   return {
     kind: 'files',
-    place: { root: fetched.directory, ignore: [], keepOwner: true, name: withoutPassword(url) },
+    place: {
+      root: fetched.directory,
+      ignore: [],
+      keepOwner: true,
+      name: withoutPassword(url),
+      steady: 'shared',
+    },
   };
 }
