@@ -34,22 +34,22 @@ export class Deframer {
   }
 
   /**
-   * The frames that are whole with `chunk`, uncut, up to the first message without bytes, which is left out: `ended` says
-   * that it came. What is behind it comes with the next call.
+   * The frames that are whole with `chunk`, uncut, as long as their messages begin with the byte `first`; the message that
+   * does not, often an empty one, is the `last`. What is behind it comes with the next call.
    */
-  pushUntilEmpty(chunk: Buffer): { readonly frames: Buffer; readonly ended: boolean } {
+  pushWhile(first: number, chunk: Buffer): { readonly frames: Buffer; readonly last: Buffer | undefined } {
     const bytes = this.#take(chunk);
     let at = 0;
     for (let end = this.#endOfFrame(bytes, at); end > at; end = this.#endOfFrame(bytes, at)) {
-      if (end === at + HEADER) {
+      if (end === at + HEADER || bytes[at + HEADER] !== first) {
         this.#keep(bytes.subarray(end));
         this.#need = HEADER;
-        return { frames: bytes.subarray(0, at), ended: true };
+        return { frames: bytes.subarray(0, at), last: bytes.subarray(at + HEADER, end) };
       }
       at = end;
     }
     this.#keep(bytes.subarray(at));
-    return { frames: bytes.subarray(0, at), ended: false };
+    return { frames: bytes.subarray(0, at), last: undefined };
   }
 
   /** True when what came ends in the middle of a message. */

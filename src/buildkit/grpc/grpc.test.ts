@@ -28,26 +28,27 @@ describe('frames of messages', () => {
     }
   });
 
-  test('come uncut up to the first that is empty, and the rest after it', () => {
-    const [one, two, last] = [Buffer.from('one'), Buffer.alloc(300, 2), Buffer.from('last')].map(frame);
-    const bytes = Buffer.concat([one!, two!, frame(Buffer.alloc(0)), last!]);
-    for (const size of [1, 3, 7, bytes.length]) {
+  test('come uncut as long as they begin alike, and the rest after it', () => {
+    const [one, two, last] = [Buffer.from('aone'), Buffer.alloc(300, 'a'), Buffer.from('last')].map(frame);
+    const sizes = [1, 3, 7, 1000];
+    for (const [size, other] of sizes.flatMap((size) => ['', 'b'].map((text) => [size, Buffer.from(text)] as const))) {
+      const bytes = Buffer.concat([one!, two!, frame(other), last!]);
       const deframer = new Deframer();
       const frames: Buffer[] = [];
       const rest: Buffer[] = [];
-      let ended = false;
+      let end: Buffer | undefined;
       for (let at = 0; at < bytes.length; at += size) {
         const chunk = bytes.subarray(at, at + size);
-        if (ended) rest.push(...deframer.push(chunk).map((message) => Buffer.from(message)));
+        if (end) rest.push(...deframer.push(chunk).map((message) => Buffer.from(message)));
         else {
-          const taken = deframer.pushUntilEmpty(chunk);
+          const taken = deframer.pushWhile(0x61, chunk);
           frames.push(Buffer.from(taken.frames));
-          ended = taken.ended;
-          if (ended) rest.push(...deframer.push(Buffer.alloc(0)).map((message) => Buffer.from(message)));
+          end = taken.last && Buffer.from(taken.last);
+          if (end) rest.push(...deframer.push(Buffer.alloc(0)).map((message) => Buffer.from(message)));
         }
       }
       assert.deepEqual(Buffer.concat(frames), Buffer.concat([one!, two!]));
-      assert.equal(ended, true);
+      assert.deepEqual(end, other);
       assert.deepEqual(rest, [Buffer.from('last')]);
     }
   });

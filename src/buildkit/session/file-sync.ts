@@ -124,6 +124,9 @@ export class FileSyncSource implements ClientDirectorySource {
 
 const LISTING = 1;
 
+/** What packets of a list begin with: they have nothing but an entry, which is their second field. */
+const STAT_TAG = 0x12;
+
 function readListing(chunk: Uint8Array): Listing {
   return JSON.parse(Buffer.from(chunk.subarray(1)).toString()) as Listing;
 }
@@ -198,8 +201,10 @@ export class Transfer {
     while (!this.#listEnded) {
       const { value, done } = await this.#chunks.next();
       if (done === true) throw this.#fail('the client ended the list of files in the middle');
-      const { frames, ended } = this.#deframer.pushUntilEmpty(value);
-      this.#listEnded = this.#early = ended;
+      const { frames, last } = this.#deframer.pushWhile(STAT_TAG, value);
+      // It ends with an empty packet. Another is what the client reports in the middle, and then it may say no more.
+      if (last && last.length > 0) throw this.#refused(last);
+      this.#listEnded = this.#early = last !== undefined;
       if (frames.length > 0) return Buffer.from(new Uint8Array(frames).buffer);
     }
     return undefined;
@@ -222,9 +227,17 @@ export class Transfer {
   #piece(message: Buffer): { readonly id: number; readonly bytes: Uint8Array } | undefined {
     const { type, id, bytes } = readPacket(message);
     if (type === Packet_PacketType.PACKET_DATA) return { id, bytes };
-    if (type === Packet_PacketType.PACKET_ERR) throw this.#fail(`error from sender: ${Buffer.from(bytes).toString()}`);
     if (type === Packet_PacketType.PACKET_FIN) return undefined;
-    throw this.#fail('the client sent a list of files where their content was due');
+    throw this.#refused(message);
+  }
+
+  #refused(message: Buffer): Error {
+    const { type, bytes } = readPacket(message);
+    return this.#fail(
+      type === Packet_PacketType.PACKET_ERR
+        ? `error from sender: ${Buffer.from(bytes).toString()}`
+        : `the client sent a packet of type ${type} where ${this.#listEnded ? 'content' : 'a list of files'} was due`,
+    );
   }
 
   #fail(message: string): Error {
