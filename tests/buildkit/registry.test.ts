@@ -111,7 +111,7 @@ describe(
       const cache = `${registry.host}/cache:1`;
       const local = join(directory, 'cache');
       await build('--cache-to', `type=registry,ref=${cache},mode=max`);
-      await build('--cache-to', `type=local,dest=${local},mode=max`);
+      await build('-o', 'type=cacheonly', '--cache-to', `type=local,dest=${local},mode=max`);
       assert.deepEqual(readdirSync(local).includes('index.json'), true);
       for (const source of [`type=registry,ref=${cache}`, `type=local,src=${local}`]) {
         await buildx('prune', '-af');

@@ -369,14 +369,17 @@ export async function exportResult(
   const refs = refIds(result).map((id) => job.result(id));
   const [first] = refs;
   const outputs = exportersOf(job);
-  if (outputs.length === 0) return {};
   // A frontend may give back nothing at all, which is an image without files.
   const whole = first?.build && refs.every(({ build }) => build === first.build) ? first.build : undefined;
+  const deliver = (wanted: readonly BuildOutputRequest[]): Promise<BuildResult> =>
+    whole ? whole.deliver(wanted) : definitionsOf(parts, job).deliver(resultsToDeliver(job, result), wanted);
+  if (outputs.length === 0) {
+    if (cachesOf(job).length > 0) await deliver([{ type: 'cacheonly', attributes: {} }]);
+    return job.response;
+  }
   const step = new ProgressStep(job.log, `${job.ref} export`, `exporting to ${exportName(outputs[0]!.type)}`);
   const built = await step.during(async () => {
-    const delivered = whole
-      ? await whole.deliver(outputs)
-      : await definitionsOf(parts, job).deliver(resultsToDeliver(job, result), outputs);
+    const delivered = await deliver(outputs);
     if (delivered.descriptor) step.part(`exporting manifest ${delivered.descriptor.digest}`, { done: true });
     step.part(`writing image ${delivered.id}`, { done: true });
     for (const name of delivered.names ?? []) step.part(`naming to ${name}`, { done: true });

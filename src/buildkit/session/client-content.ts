@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { EngineError } from '../../base/errors.ts';
+import { collect } from '../../content/children.ts';
 import { readTar } from '../../content/tar/reader.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { sha256 } from '../../oci/digest.ts';
@@ -128,7 +129,7 @@ export async function writeLayout(content: ClientContent, layout: Bytes): Promis
 async function document(content: ClientContent, digest: string): Promise<Buffer | undefined> {
   const size = await content.size(digest);
   if (size === undefined || size > MAX_DOCUMENT) return undefined;
-  return Buffer.concat(await Array.fromAsync(content.read(digest)));
+  return collect(content.read(digest), MAX_DOCUMENT, digest);
 }
 
 async function* bytesOf(bytes: Buffer): AsyncGenerator<Uint8Array> {

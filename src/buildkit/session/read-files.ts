@@ -11,7 +11,7 @@ const MAX_LINKS = 32;
 
 /**
  * Reads a few small files of a client whole: a Dockerfile, a .dockerignore. Links are followed within the directory.
- * Files that are not there are left out. Throws `too-large` beyond 16 MiB.
+ * Files that are not there are left out. Throws `too-large` beyond 16 MiB, of what the client says of its files included.
  */
 export async function readSmallFiles(call: RawCall, names: readonly string[]): Promise<Map<string, Buffer>> {
   const send = (packet: { type: Packet_PacketType; ID?: number }): Promise<void> =>
@@ -23,6 +23,9 @@ export async function readSmallFiles(call: RawCall, names: readonly string[]): P
   let listed = false;
   try {
     for await (const message of call.messages()) {
+      bytes += message.length;
+      if (bytes > MAX_BYTES)
+        throw new EngineError('too-large', `${names[0]} and its list have more than ${MAX_BYTES >> 20} MiB`);
       const packet = fromBinary(PacketSchema, message);
       if (packet.type === Packet_PacketType.PACKET_ERR)
         throw new EngineError('invalid-argument', Buffer.from(packet.data).toString());
@@ -40,8 +43,6 @@ export async function readSmallFiles(call: RawCall, names: readonly string[]): P
       if (packet.type === Packet_PacketType.PACKET_DATA) {
         const pieces = contents.get(packet.ID);
         if (!pieces) throw new EngineError('invalid-argument', 'the client sent a file that nobody asked for');
-        bytes += packet.data.length;
-        if (bytes > MAX_BYTES) throw new EngineError('too-large', `${names[0]} has more than ${MAX_BYTES >> 20} MiB`);
         pieces.push(Buffer.from(packet.data));
         if (packet.data.length === 0) open--;
       }
