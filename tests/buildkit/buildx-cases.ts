@@ -309,6 +309,15 @@ also(
   `${from('from busybox')}b .; rc; grep -a -o 'ConsistentInstructionCasing\\|[0-9]* warning found' $T/out | sort -u`,
 );
 
+it(
+  "warnings of a build, by BuildKit's rules",
+  `${from('from busybox AS One', 'RUN true', 'ENV a 1', 'CMD echo $nosuch')}docker buildx build --progress=plain . >$T/out 2>&1; rc; grep -a -o 'WARN: [A-Za-z]*' $T/out | sort; grep -a -o '[0-9]* warnings found' $T/out`,
+);
+also(
+  'warnings that a build argument skips, or makes errors',
+  `${from('from busybox', 'RUN true')}for check in skip=all error=true; do docker buildx build --progress=plain --build-arg BUILDKIT_DOCKERFILE_CHECK=$check . >$T/out 2>&1; rc; grep -a -o 'WARN: [A-Za-z]*' $T/out | sort; done`,
+);
+
 // progress
 also(
   'raw progress',

@@ -332,6 +332,24 @@ Y
 c build --print | grep -c '"target"'; rc`,
 );
 it(
+  'build without bake: Compose is the client of the builder',
+  `mkdir app; printf 'FROM busybox\nARG V=1\nRUN echo $V >/v\n' >app/Dockerfile; yaml <<'Y'
+services:
+  a: { build: { context: app, args: { V: two }, labels: { l: x } } }
+  b: { build: { dockerfile_inline: "FROM busybox\\nRUN echo inline >/v\\n", tags: [ "$N-extra:1" ] } }
+Y
+export COMPOSE_BAKE=false; c build -q; rc; docker images --format '{{.Repository}}' | grep $N | sort; docker run --rm --network none $N-a cat /v; docker run --rm --network none $N-b cat /v; sed -i 's/two/three/' compose.yaml; c up --build --no-start 2>/dev/null; rc; docker run --rm --network none $N-a cat /v; sed -i 's/RUN echo $V/RUN exit 3 #/' app/Dockerfile; c build -q 2>/dev/null; rc`,
+);
+also(
+  'build --check',
+  `mkdir app; printf 'from busybox\nRUN true\nCMD echo x\n' >app/Dockerfile; yaml <<'Y'
+services:
+  a: { build: app }
+  b: { build: { dockerfile_inline: "FROM busybox\\nRUN true\\n" } }
+Y
+for s in a b; do docker compose build --check $s >$T/out 2>&1; rc; grep -a '^WARNING' $T/out | sort; done`,
+);
+it(
   'watch',
   `mkdir src; echo one >src/f; printf 'FROM busybox\\nCOPY src /src\\n' >Dockerfile; yaml <<'Y'
 services:

@@ -4,6 +4,7 @@ import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import { platformArguments } from '../../engine/builder/platforms.ts';
 import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts';
 import {
   buildDockerfile,
@@ -299,8 +300,8 @@ async function dockerfileFrontend(
   };
   if (options.question !== undefined) {
     const file = await readDockerfile(dockerfileParts, options);
-    const platformArgs = new Map([['TARGETPLATFORM', options.platforms[0] ?? `linux/${process.arch}`]]);
-    return answerOf(answerQuestion({ file, options, platformArgs, environmentOf: () => undefined }));
+    const platformArgs = platformArguments(options.platforms[0]);
+    return answerOf(await answerQuestion({ engine: parts.engine, file, options, platformArgs }));
   }
   const build = await buildDockerfile(dockerfileParts, { ...options, contexts });
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
@@ -356,7 +357,8 @@ export function exportersOf(job: BuildJob): BuildOutputRequest[] {
 
 /** A file of the client's is told from the engine's store by its `dest`, which clients keep for themselves. */
 function attributesOf(type: string, attributes: Readonly<Record<string, string>>): Record<string, string> {
-  const { 'prefer-image-digest': _preferred, ...rest } = attributes;
+  // What becomes an image is loaded where it is built: Compose's own builder says so.
+  const { 'prefer-image-digest': _preferred, load: _load, ...rest } = attributes;
   return type === 'docker' ? { dest: '-', ...rest } : rest;
 }
 

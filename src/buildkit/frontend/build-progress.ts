@@ -1,6 +1,9 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { sha256 } from '../../oci/digest.ts';
 import type { BuildEvent } from '../../engine/builder/build-event.ts';
 import type { Stage } from '../../build/dockerfile/instructions.ts';
 import { ProgressStep } from '../control/progress.ts';
+import type { VertexWarningSchema } from '../protocol/control_pb.ts';
 import type { StatusLog } from '../control/status-log.ts';
 import { StepNames } from './step-names.ts';
 
@@ -55,15 +58,16 @@ export class BuildProgress {
   #warn({ rule, message, line }: Extract<BuildEvent, { type: 'warning' }>): void {
     const { log, ref, filename, text } = this.#options;
     const position = { line, character: 0 };
-    const step = new ProgressStep(log, `${ref} definition`, `[internal] load build definition from ${filename}`);
-    step.warn({
+    const warning: MessageInitShape<typeof VertexWarningSchema> = {
+      // The step that read the file.
+      vertex: sha256(`${ref} definition`),
       level: 1n,
       short: Buffer.from(`${rule}: ${message} (line ${line})`),
       url: `https://docs.docker.com/go/dockerfile/rule/${kebab(rule)}/`,
       info: { filename, data: Buffer.from(text), language: 'Dockerfile' },
       ranges: [{ start: position, end: position }],
-    });
-    step.done();
+    };
+    log.add({ warnings: [warning] });
   }
 }
 
@@ -74,7 +78,7 @@ function shownFailure(message: string): string {
   return `process ${JSON.stringify(match[1])} did not complete successfully: exit code: ${match[2]}`;
 }
 
-/** `FromAsCasing` is `from-as-casing` in an address. */
+/** `JSONArgsRecommended` is `json-args-recommended` in an address. */
 export function kebab(rule: string): string {
-  return rule.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
+  return rule.replaceAll(/(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, '-').toLowerCase();
 }

@@ -15,6 +15,7 @@ import { SessionForBuild, type OfferedDirectory } from './build-session.ts';
 import { contextPaths } from './context-paths.ts';
 import { buildFailure } from './build-failure.ts';
 import { BuildProgress } from './build-progress.ts';
+import { findingsOf } from './findings.ts';
 import { registryAuth } from './registry-auth.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
@@ -130,6 +131,9 @@ async function solve(
     filename: options.filename,
     text: file?.text ?? '',
   });
+  if (file)
+    for (const { rule, message, range } of (await findingsOf(engine, file, options)).warnings)
+      progress.onEvent({ type: 'warning', rule, message, line: range.start });
   const solved = Promise.withResolvers<readonly SolvedImage[]>();
   const wanted = Promise.withResolvers<readonly BuildOutputRequest[]>();
   wanted.promise.catch(() => {});

@@ -2,13 +2,14 @@ import { EngineError } from '../../base/errors.ts';
 import { readStages, type Stage } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
 import { planBuild } from '../../build/plan.ts';
-import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
-import { lintDockerfile } from '../../build/lint/lint.ts';
+import type { LintResult } from '../../build/lint/lint.ts';
+import type { EngineServices } from '../../engine/engine.ts';
 import { create } from '@bufbuild/protobuf';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
 import { SubrequestSchema } from '../protocol/error-details_pb.ts';
 import type { FrontendOptions } from './attributes.ts';
 import { kebab } from './build-progress.ts';
+import { findingsOf } from './findings.ts';
 import type { ClientDockerfile } from './dockerfile.ts';
 
 /** What a client may ask about a Dockerfile in place of building it: `--check`, `--call=outline`, `--call=targets`. */
@@ -16,7 +17,7 @@ export interface QuestionParts {
   readonly file: ClientDockerfile;
   readonly options: FrontendOptions;
   readonly platformArgs: ReadonlyMap<string, string>;
-  readonly environmentOf: (reference: string) => readonly string[] | undefined;
+  readonly engine: Pick<EngineServices, 'images'>;
 }
 
 const DESCRIBED = [
@@ -55,7 +56,7 @@ const DESCRIBED = [
 ] as const;
 
 /** The answer as the metadata of a result. Throws the protocol's error for a question that nobody knows. */
-export function answerQuestion(parts: QuestionParts): Record<string, string> {
+export async function answerQuestion(parts: QuestionParts): Promise<Record<string, string>> {
   switch (parts.options.question) {
     case 'frontend.lint':
       return lint(parts);
@@ -76,14 +77,15 @@ export function answerQuestion(parts: QuestionParts): Record<string, string> {
   }
 }
 
-function lint({ file, options, platformArgs, environmentOf }: QuestionParts): Record<string, string> {
+async function lint({ engine, file, options }: QuestionParts): Promise<Record<string, string>> {
   const source = { filename: options.filename, language: 'Dockerfile', data: base64(file.text) };
-  let warnings: ReturnType<typeof lintDockerfile>['warnings'] = [];
+  let warnings: LintResult['warnings'] = [];
   let buildError: { message: string; location: unknown } | undefined;
   try {
-    ({ warnings } = lintDockerfile(parseDockerfile(file.text), { ignore: file.ignore, platformArgs, environmentOf }));
-    // Rules of our own are for our own command: scripts that ask buildx take any warning for a failure.
-    warnings = warnings.filter(({ rule }) => BUILDKIT_RULES.has(rule));
+    const found = await findingsOf(engine, file, options);
+    warnings = found.warnings;
+    const rules = [...new Set(warnings.map(({ rule }) => rule))].sort();
+    if (found.fails) buildError = { message: `lint violation found for rules: ${rules.join(', ')}`, location: {} };
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     const line = Number(/line (\d+)/.exec(error.message)?.[1] ?? 1);
