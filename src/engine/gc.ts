@@ -15,6 +15,8 @@ export interface CollectorParts {
   readonly snapshotter: Snapshotter;
   /** Layers that something other than images keeps: records of the build cache. */
   readonly otherChains?: () => Iterable<ChainId>;
+  /** Whether one of them is surely kept so: a quick look at what is most often asked about. */
+  readonly keepsChain?: (chain: string) => boolean;
   /** Blobs that something other than images keeps: a registry that we serve. */
   readonly otherBlobs?: () => Iterable<Digest>;
 }
@@ -72,6 +74,10 @@ export class Collector {
    * sweeps come: each answers with what the whole of its own deleted.
    */
   async collect(candidates: Candidates): Promise<Collected> {
+    // A build that made nothing new has used only what is kept. Who takes the last reference to it collects it then.
+    const snapshots = [...candidates.snapshots].filter((name) => !this.#isKept(name));
+    const blobs = [...candidates.blobs];
+    if (snapshots.length + blobs.length === 0) return { blobs: 0, snapshots: 0, bytes: 0 };
     if (!this.#next) {
       const all = { blobs: new Set<string>(), snapshots: new Set<string>() };
       const swept = this.#alone(() => {
@@ -81,9 +87,14 @@ export class Collector {
       this.#next = { candidates: all, swept };
     }
     const { candidates: all, swept } = this.#next;
-    for (const blob of candidates.blobs) all.blobs.add(blob);
-    for (const snapshot of candidates.snapshots) all.snapshots.add(snapshot);
+    for (const blob of blobs) all.blobs.add(blob);
+    for (const snapshot of snapshots) all.snapshots.add(snapshot);
     return swept;
+  }
+
+  #isKept(chain: string): boolean {
+    const { images, keepsChain } = this.#parts;
+    return keepsChain?.(chain) === true || images.hasChain(chain);
   }
 
   /** Deletes active snapshots that `isOwned` does not know: half-made layers and containers of an engine that died. For the start. */

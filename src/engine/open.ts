@@ -167,6 +167,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
         return [...images].map((used) => ({ id, imageId: used, running: hasProcess(state) }));
       }),
     otherChains: () => [...buildRecords.chains(), ...mountedImages.chains(), ...trashedChains(trashRecords)],
+    keepsChain: (chain) => buildRecords.hasChain(chain),
     otherBlobs: () => [...registryRoots.blobs(), ...trashedBlobs(trashRecords)],
     otherActive: () => trashRecords.containerIds(),
     trash,

@@ -64,7 +64,7 @@ export class BuildRecords {
     if (this.#uses.size === 0) return;
     const uses = [...this.#uses];
     this.#uses.clear();
-    this.#db.transaction(() => {
+    this.#db.relaxedTransaction(() => {
       for (const [key, { used, uses: count }] of uses)
         this.#db.run('UPDATE build_records SET used = ?, uses = ? WHERE key = ?', used, count, key);
     });
@@ -131,6 +131,11 @@ export class BuildRecords {
   delete(key: Digest): void {
     this.#uses.delete(key);
     this.#db.run('DELETE FROM build_records WHERE key = ?', key);
+  }
+
+  /** Whether a record names this chain. */
+  hasChain(chain: string): boolean {
+    return this.#db.get('SELECT 1 FROM build_records WHERE chain = ? LIMIT 1', chain) !== undefined;
   }
 
   /** Chain ids that records name: roots for collection. */

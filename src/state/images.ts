@@ -54,6 +54,11 @@ export class ImageStore {
     return row && this.#record(row);
   }
 
+  /** Whether an image's layers end with this chain. */
+  hasChain(chain: string): boolean {
+    return this.#db.get('SELECT 1 FROM images WHERE chain = ? LIMIT 1', chain) !== undefined;
+  }
+
   list(): ImageRecord[] {
     return this.#db.all('SELECT * FROM images').map((row) => this.#record(row));
   }

@@ -84,4 +84,6 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;`,
   // doors to the engine with less behind them: what each allows
   `CREATE TABLE scopes (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  // who keeps a layer is asked after each build
+  `CREATE INDEX build_records_chain ON build_records(chain); CREATE INDEX images_chain ON images(chain);`,
 ];

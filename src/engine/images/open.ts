@@ -28,6 +28,7 @@ export interface OpenImagesOptions extends Pick<
   readonly used?: (id: string) => void;
   /** As `CollectorParts` has them. */
   readonly otherChains?: () => Iterable<ChainId>;
+  readonly keepsChain?: (chain: string) => boolean;
   readonly otherBlobs?: () => Iterable<Digest>;
 }
 
@@ -52,11 +53,12 @@ export async function openImages(options: OpenImagesOptions): Promise<OpenedImag
     leases: new Leases(),
     content: await FileContentStore.open(root),
   };
-  const { otherBlobs, otherChains, otherActive, admit, used, trash } = others;
+  const { otherBlobs, otherChains, keepsChain, otherActive, admit, used, trash } = others;
   const collector = new Collector({
     ...stores,
     ...(otherBlobs && { otherBlobs }),
     ...(otherChains && { otherChains }),
+    ...(keepsChain && { keepsChain }),
   });
   const owned = new Set([...Array.from(containers(), (container) => container.id), ...(otherActive?.() ?? [])]);
   await collector.collectActive((key) => owned.has(key));
