@@ -100,7 +100,7 @@ export function leftovers(host: TaskHost, id: string): string[] {
           .map((name) => join(place, name))
       : [],
   );
-  const cgroups = readdirSync('/sys/fs/cgroup')
+  const cgroups = ['.', ...readdirSync('/sys/fs/cgroup')]
     .map((controller) => `/sys/fs/cgroup/${controller}/gantry/${id}`)
     .filter((path) => existsSync(path));
   return [...files, ...cgroups];
