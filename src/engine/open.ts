@@ -87,8 +87,8 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   await mkdir(asked.dataRoot, { recursive: true, mode: 0o711 });
   await mkdir(asked.execRoot, { recursive: true, mode: 0o711 });
   opened.use(await lockDataRoot(asked.dataRoot));
-  // logs, and the files of images with their set-user-id programs, are nobody else's on this host
-  for (const name of ['containers', 'snapshots']) {
+  // logs, contexts, and the files of images, volumes and caches with their set-user-id programs, are nobody else's on this host
+  for (const name of ['cache', 'containers', 'snapshots', 'volumes']) {
     await mkdir(join(asked.dataRoot, name), { recursive: true });
     await chmod(join(asked.dataRoot, name), 0o700);
   }

@@ -1,5 +1,5 @@
 import { reclaimNullDevice } from '../linux/null-device.ts';
-import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { CgroupHierarchy } from '../linux/cgroup.ts';
 import { identify, type ProcessIdentity } from '../linux/process.ts';
@@ -61,8 +61,11 @@ export class ConmonTaskRunner implements TaskRunner {
       cgroups: this.#cgroups,
       runtimes: [...this.#runtimes.values()],
     });
-    for (const directory of [this.#paths.tasks(), this.#paths.exits(), this.#paths.execs()]) {
-      mkdirSync(directory, { recursive: true, mode: 0o711 });
+    mkdirSync(this.#paths.tasks(), { recursive: true, mode: 0o711 });
+    for (const directory of [this.#paths.exits(), this.#paths.execs()]) {
+      mkdirSync(directory, { recursive: true });
+      // what execs print is nobody else's on this host
+      chmodSync(directory, 0o700);
     }
   }
 

@@ -1,4 +1,4 @@
-import { fdatasync, closeSync, fsyncSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fdatasync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
@@ -42,6 +42,7 @@ export class Database implements Disposable {
   static open(path: string, reserve?: DiskReserve): Database {
     let db: DatabaseSync;
     try {
+      keepToOurselves(path);
       db = new DatabaseSync(path);
       db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000');
     } catch (error) {
@@ -215,4 +216,11 @@ function isFull(error: unknown): boolean {
 export function isUniqueViolation(error: unknown): boolean {
   const code = (error as { errcode?: number } | null)?.errcode;
   return code === 2067 || code === 1555;
+}
+
+/** Variables of containers are in it, which may be passwords: it is nobody else's on this host. SQLite's other files get its mode. */
+function keepToOurselves(path: string): void {
+  if (path === ':memory:') return;
+  closeSync(openSync(path, 'a', 0o600));
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
 }

@@ -30,7 +30,7 @@ export class LocalDriver {
   /** Idempotent. Survives a power cut once it resolves. */
   async create(name: string): Promise<void> {
     const directory = join(this.#root, name);
-    await mkdir(this.#root, { recursive: true, mode: 0o711 });
+    await mkdir(this.#root, { recursive: true, mode: 0o700 });
     const made = await mkdir(directory, { recursive: true, mode: 0o711 });
     const madeData = await mkdir(this.dataPath(name), { recursive: true, mode: 0o755 });
     if (madeData !== undefined) await syncDirectory(directory);

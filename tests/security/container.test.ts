@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerCreateRequest, HostConfig } from '../../src/api/container.ts';
 import type { Engine } from '../../src/index.ts';
+import { streamOf, tarOf } from '../images/archive.ts';
 import { busyboxRoot } from '../support/busybox-root.ts';
 import { printed, type PrivateRoots, withEngine } from '../support/private-engine.ts';
 
@@ -303,24 +304,61 @@ test('names that would be lines of their own in files are refused (91); output i
     await engine.containers.remove(Id, { force: true });
   }));
 
-test('nobody else on the host gets at the files of images and containers (9)', () =>
+test('nobody else on the host gets at the files of images, containers, volumes and builds, nor at what is written of them (9)', () =>
   withEngine(async (engine, { directory }) => {
     const { Id } = await engine.containers.create({
       Image: 'busybox',
-      Cmd: ['sleep', '100'],
-      HostConfig: { NetworkMode: 'none' },
+      Cmd: ['sh', '-c', 'cp /bin/busybox /v/suid; chmod 4755 /v/suid; sleep 100'],
+      Env: ['PASSWORD=hunter2'],
+      HostConfig: { NetworkMode: 'none', Binds: ['vol:/v'] },
     });
     await engine.containers.start(Id);
-    spawnSync('chmod', ['755', directory]);
-    const data = join(directory, 'data');
-    const open = readdirSync(data, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .flatMap((entry) => readdirSync(join(data, entry.name)).map((name) => join(data, entry.name, name)));
-    const asNobody = (path: string): number | null =>
-      spawnSync('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'ls', path]).status;
-    for (const path of open)
-      assert.notEqual(asNobody(path), 0, `${path} (${(statSync(path).mode & 0o777).toString(8)})`);
+    const { Id: exec } = await engine.execs.create(Id, { Cmd: ['sh', '-c', 'echo secret; exec sleep 100'] });
+    await engine.execs.startDetached(exec);
+    const looked = Promise.withResolvers<string[]>();
+    const look = (): string[] => {
+      spawnSync('chmod', ['755', directory]);
+      const script =
+        'while read -r path; do [ -r "$path" ] || [ -w "$path" ] || [ -f "$path" -a -x "$path" ] && echo "$path"; done; true';
+      const asNobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', 'sh', '-c', script];
+      const paths = ['data', 'run'].flatMap((name) =>
+        readdirSync(join(directory, name), { recursive: true, encoding: 'utf8' }).map((path) =>
+          join(directory, name, path),
+        ),
+      );
+      assert.ok(paths.length > 100);
+      const { stdout, status, stderr } = spawnSync('setpriv', asNobody, {
+        input: paths.filter((path) => !path.includes('\n')).join('\n'),
+        encoding: 'utf8',
+        maxBuffer: 64 << 20,
+      });
+      assert.equal(status, 0, stderr);
+      return stdout.split('\n').filter((path) => path !== '');
+    };
+    // in the middle of a step, which has all that a build has
+    const context = await tarOf({ '.env': 'PASSWORD=hunter2', '.dockerignore': 'none', Dockerfile: 'FROM busybox' });
+    const lines = [
+      'FROM busybox',
+      'COPY .env /env',
+      'RUN --mount=type=bind,target=/b,rw --mount=type=cache,target=/c for d in /c /b; do cp /bin/busybox $d/suid; chmod 4755 $d/suid; done; echo now; sleep 3',
+    ];
+    const onProgress = ({ stream }: { readonly stream?: string }): void => {
+      if (stream?.includes('now\n') && !stream.includes('RUN')) looked.resolve(look());
+    };
+    await engine.builder.build(
+      streamOf(context),
+      { dockerfileText: lines.join('\n'), networkMode: 'none' },
+      { onProgress },
+    );
+    // the roots of containers are mounts, which the daemon has in a mount namespace of its own
+    const harmless = /\/run\/(engine\.pid$|tasks\/[0-9a-f]+\/(monitor\.json|pid)$|roots\/)/;
+    for (const found of [await looked.promise, look()])
+      assert.deepEqual(
+        found.filter((path) => !harmless.test(path)),
+        [],
+      );
     await engine.containers.remove(Id, { force: true });
+    await engine.volumes.remove('vol', { force: true });
   }));
 
 test('what a container writes into its /etc/hosts stays its own, and is never read back (28)', () =>

@@ -109,7 +109,7 @@ export class DockerfileInspection {
     work: (file: { readonly root: string; readonly name: string; readonly text: string }) => Promise<T>,
   ): Promise<T> {
     const root = join(this.#parts.temporary, `inspect-${newId().slice(0, 16)}`);
-    await mkdir(root, { recursive: true });
+    await mkdir(root, { recursive: true, mode: 0o700 });
     try {
       await this.#parts.extract(context, root, signal);
       const text = await readContextFile(root, name);

@@ -38,6 +38,7 @@ export class ActiveFiles implements AsyncDisposable {
   ): Promise<ActiveFiles> {
     const { parts } = context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
+    if (ids) context.letIn(ids);
     const root = context.temporary();
     await mkdir(root);
     await parts.snapshotter.prepare(name, stack.chain, { scaffold });

@@ -214,6 +214,7 @@ class OpenGraphBuild implements AsyncDisposable {
       commands: this.#commands,
       held: this.#held,
       temporary: () => directory.place(`step-${++this.#names}`),
+      letIn: (ids) => directory.letIn(ids),
     };
   }
 

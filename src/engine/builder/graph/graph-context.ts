@@ -2,6 +2,7 @@ import type { Gate } from '../../../base/gate.ts';
 import type { AuthConfig } from '../../../api/auth.ts';
 import { chainIds, type Digest } from '../../../oci/digest.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
+import type { ContainerIds } from '../../../state/containers.ts';
 import type { Lease } from '../../../state/leases.ts';
 import type { BuildSession } from '../build-session.ts';
 import type { BuilderParts } from '../builder-parts.ts';
@@ -36,6 +37,8 @@ export interface GraphContext {
   readonly held: AsyncDisposableStack;
   /** An empty name in the build's own directory. */
   temporary(): string;
+  /** Lets processes with these ids pass there. */
+  letIn(ids: ContainerIds): void;
 }
 
 /** What an operation is told besides its inputs. */

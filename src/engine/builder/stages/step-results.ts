@@ -78,6 +78,7 @@ export class StepResults {
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#solve.context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
+    if (ids) this.#solve.context.directory.letIn(ids);
     const rootfs = this.#solve.temporary();
     await mkdir(rootfs);
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
