@@ -16,7 +16,8 @@ import { listClientTree } from '../src/cli/archive/client-tree.ts';
 import { sendBuild } from '../src/cli/archive/send-build.ts';
 import { Client, parseEndpoint } from '../src/client/index.ts';
 import { APP, makeContext, manyFiles } from './build-context.ts';
-import { compare, type Item, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
+import { compare, type Item, median, ownEnginePid, type Peer, readPeers, record, timed } from './measure.ts';
+import { SwallowingEngine } from './swallow.ts';
 
 const engines = readPeers(process.argv.slice(2));
 if (engines.length === 0) throw new Error('usage: node bench/build.ts gantry=HOST [docker=HOST …]');
@@ -207,9 +208,34 @@ try {
       .map((item) => (item.name.startsWith('classic') ? { ...item, only: withClassic } : item)),
     peers.find((peer) => peer.name.startsWith('gantry'))?.name ?? '',
   );
+  await clientAlone();
   await growth();
 } finally {
   rmSync(root, { recursive: true, force: true });
+}
+
+/** What docker itself needs for a classic build of each context: it sends all of it each time, whoever takes it. */
+async function clientAlone(): Promise<void> {
+  const contexts: [name: string, fill: (directory: string) => void, rounds: number][] = [
+    ['app', () => {}, 15],
+    ['10,000 files', manyFiles, 3],
+    [`${size} MiB`, fillLarge, 3],
+  ];
+  await using engine = new SwallowingEngine();
+  const socket = join(root, 'swallow.sock');
+  await engine.listen(socket);
+  const peer = { name: 'client', host: `unix://${socket}` };
+  for (const [name, fill, rounds] of contexts) {
+    const row = `classic: ${name}, the client alone`;
+    if (wanted && !wanted.some((part) => row.includes(part))) continue;
+    const directory = context('alone', APP);
+    fill(directory);
+    await classic(peer, directory);
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) times.push(await classic(peer, directory));
+    rmSync(directory, { recursive: true });
+    record({ name: row, unit: 'ms', values: { [peer.name]: median(times) }, ours: 'gantry' });
+  }
 }
 
 /** What a large file costs our engine in memory: the most that it ever had, before a cold build of it and after. */

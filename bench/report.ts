@@ -34,8 +34,14 @@ function table(rows: readonly Row[]): string {
     '|---|---|---|---|---|---|---|',
     ...lines,
     '',
+    ...NOTES,
+    '',
   ].join('\n');
 }
+
+const NOTES = [
+  "Through docker's classic path the client makes an archive of the whole context each time and sends it. `classic: …, the client alone` is the same command where the other end takes everything, looks at none of it and answers at once: no engine is done before that, so a goal is out of reach where this alone is more than the goal's part of what the fastest other engine takes.",
+];
 
 function goalText({ goal, moreIsBetter }: Row): string {
   return goal === undefined ? '' : `${moreIsBetter ? 'at least' : 'at most'} ${goal}`;
