@@ -556,6 +556,7 @@ export const CASES: readonly (readonly [name: string, script: string])[] = [
     'top',
     'docker run -d --name $N busybox sleep 60 >/dev/null; docker top $N | head -1 | tr -s " "; docker top $N | tail -1 | grep -o "sleep 60"; docker top $N -o pid,comm | head -1 | tr -s " "',
   ],
+  ['top with words that ps refuses', 'docker run -d --name $N busybox sleep 60 >/dev/null; docker top $N -o bogus; rc'],
   ['top of a stopped one', 'docker create --name $N busybox >/dev/null; docker top $N; rc'],
   [
     'stats --no-stream',

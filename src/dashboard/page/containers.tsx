@@ -86,7 +86,7 @@ export function Containers(): JSX.Element {
           {found.length} of {value?.length ?? 0}
         </span>
       </div>
-      <Table head={['Name', 'State', 'Image', 'Ports', ['CPU', 'number'], ['Memory', 'number'], '']}>
+      <Table cards head={['Name', 'State', 'Image', 'Ports', ['CPU', 'number'], ['Memory', 'number'], '']}>
         {shown.map((one) => (
           <tr key={one.Id}>
             <td>
@@ -98,8 +98,12 @@ export function Containers(): JSX.Element {
             </td>
             <td class="mono">{one.Image}</td>
             <td class="mono">{ports(one)}</td>
-            <td class="number">{usage.get(one.Id) ? `${usage.get(one.Id)!.cpu.toFixed(1)} %` : ''}</td>
-            <td class="number">{usage.get(one.Id) ? size(usage.get(one.Id)!.memory) : ''}</td>
+            <td class="number" data-label="CPU">
+              {usage.get(one.Id) ? `${usage.get(one.Id)!.cpu.toFixed(1)} %` : ''}
+            </td>
+            <td class="number" data-label="Memory">
+              {usage.get(one.Id) ? size(usage.get(one.Id)!.memory) : ''}
+            </td>
             <td>
               <Buttons container={one} fail={fail} />
             </td>

@@ -41,12 +41,15 @@ export function Action(props: {
 export function Table({
   head,
   children,
+  cards = false,
 }: {
   head: readonly (string | [string, 'number'])[];
   children: ComponentChildren;
+  /** On a telephone each row is a card: what is in it stands below each other, the first two beside. */
+  cards?: boolean;
 }): JSX.Element {
   return (
-    <div class="scroll">
+    <div class={cards ? 'scroll cards' : 'scroll'}>
       <table>
         <thead>
           <tr>

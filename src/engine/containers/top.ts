@@ -1,5 +1,5 @@
 import type { ContainerTop } from '../../api/container.ts';
-import { EngineError } from '../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { runTool } from '../../linux/tool.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
 import { runningTask } from './pause.ts';
@@ -18,7 +18,11 @@ export async function topOfContainer(
     throw new EngineError('invalid-argument', `ps_args fields value ${JSON.stringify(psArgs)} is not allowed`);
   }
   const pids = new Set(await task.processes());
-  const { stdout } = await runTool('/bin/ps', args);
+  const { stdout } = await runTool('/bin/ps', args).catch((error: unknown) => {
+    // its first line says it; the rest is how to use ps
+    const [first = ''] = errorMessage(error).split('\n');
+    throw new EngineError(errorCode(error), first.replace(/^ps failed \(exit \d+\): /, 'ps: '), { cause: error });
+  });
   const top = parseProcesses(stdout.toString('utf8'), pids);
   publishContainerEvent(context, record, 'top');
   return top;
