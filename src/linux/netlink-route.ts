@@ -1,3 +1,5 @@
+import { closeSync } from 'node:fs';
+import { duplicate } from './descriptor.ts';
 import { SystemCallError } from './libc.ts';
 import {
   attribute,
@@ -40,6 +42,7 @@ const IFA_F_NODAD = 2;
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, TABLE: 15 };
 const [AF_INET, AF_INET6, AF_BRIDGE] = [2, 10, 7];
 const IFF_UP = 1;
+const NEW = NLM_F_CREATE | NLM_F_EXCL;
 const [RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST] = [254, 3, 1];
 const [RT_SCOPE_UNIVERSE, RT_SCOPE_LINK] = [0, 253];
 
@@ -128,27 +131,7 @@ export class RouteNetlink implements Disposable {
 
   /** One call makes both ends, the peer in its own namespace from the beginning. */
   addVeth(pair: VethPair): void {
-    const peer = Buffer.concat([
-      linkHeader(),
-      stringAttribute(IFLA.IFNAME, pair.peer.name),
-      attribute(IFLA.ADDRESS, macBytes(pair.peer.mac)),
-      u32Attribute(IFLA.MTU, pair.mtu),
-      u32Attribute(IFLA.NET_NS_FD, pair.peer.namespace.fd),
-    ]);
-    this.#createLink(
-      `add veth ${pair.name}`,
-      [
-        stringAttribute(IFLA.IFNAME, pair.name),
-        u32Attribute(IFLA.MTU, pair.mtu),
-        u32Attribute(IFLA.MASTER, pair.master),
-        nested(
-          IFLA.LINKINFO,
-          stringAttribute(IFLA_INFO_KIND, 'veth'),
-          nested(IFLA_INFO_DATA, nested(VETH_INFO_PEER, peer)),
-        ),
-      ],
-      IFF_UP,
-    );
+    this.#socket.request(RTM_NEWLINK, NEW, vethBody(pair, pair.peer.namespace.fd), `add veth ${pair.name}`);
   }
 
   /** Modes are the kernel's bits: private 1, vepa 2, bridge 4, passthru 8. Throws EOPNOTSUPP where the kernel has none. */
@@ -174,7 +157,7 @@ export class RouteNetlink implements Disposable {
 
   #createLink(what: string, attributes: readonly Uint8Array[], flags = 0): void {
     const body = Buffer.concat([linkHeader({ flags, change: flags }), ...attributes]);
-    this.#socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, what);
+    this.#socket.request(RTM_NEWLINK, NEW, body, what);
   }
 
   setUp(index: number, up = true): void {
@@ -284,7 +267,42 @@ export class RouteNetlink implements Disposable {
   }
 }
 
-/** struct ifinfomsg */
+/**
+ * As `RouteNetlink.addVeth`, between the thread's own namespace and the peer's, while a thread of Node's pool waits: the
+ * kernel takes a millisecond, and many more where others change links at the same time.
+ */
+export async function addVethAside(pair: VethPair): Promise<void> {
+  using socket = new NetlinkSocket(NETLINK_ROUTE);
+  // Whatever happens meanwhile, the number stands for this namespace.
+  const namespace = duplicate(pair.peer.namespace.fd);
+  try {
+    await socket.requestAside(RTM_NEWLINK, NEW, vethBody(pair, namespace), `add veth ${pair.name}`);
+  } finally {
+    closeSync(namespace);
+  }
+}
+
+function vethBody({ name, master, mtu, peer }: VethPair, peerNamespace: number): Buffer {
+  const other = Buffer.concat([
+    linkHeader(),
+    stringAttribute(IFLA.IFNAME, peer.name),
+    attribute(IFLA.ADDRESS, macBytes(peer.mac)),
+    u32Attribute(IFLA.MTU, mtu),
+    u32Attribute(IFLA.NET_NS_FD, peerNamespace),
+  ]);
+  return Buffer.concat([
+    linkHeader({ flags: IFF_UP, change: IFF_UP }),
+    stringAttribute(IFLA.IFNAME, name),
+    u32Attribute(IFLA.MTU, mtu),
+    u32Attribute(IFLA.MASTER, master),
+    nested(
+      IFLA.LINKINFO,
+      stringAttribute(IFLA_INFO_KIND, 'veth'),
+      nested(IFLA_INFO_DATA, nested(VETH_INFO_PEER, other)),
+    ),
+  ]);
+}
+
 /**
  * Takes a link away, of the thread's own namespace or of `namespace`, while a thread of Node's pool waits: for a bridge the
  * kernel takes 10 to 50 ms. Idempotent.
@@ -305,6 +323,7 @@ function namedLink(name: string): Buffer {
   return Buffer.concat([linkHeader(), stringAttribute(IFLA.IFNAME, name)]);
 }
 
+/** struct ifinfomsg */
 function linkHeader(fields: { index?: number; flags?: number; change?: number; family?: number } = {}): Buffer {
   const header = Buffer.alloc(16);
   header.writeUInt8(fields.family ?? 0, 0);

@@ -73,13 +73,13 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * As `request`, but a thread of Node's pool waits while the kernel works: for what takes it milliseconds. The socket must
-   * be used for nothing else meanwhile.
+   * As `request`, but a thread of Node's pool waits while the kernel works: for what takes it milliseconds, or waits for
+   * others that change the host's links. The socket must be used for nothing else meanwhile.
    */
   async requestAside(type: number, flags: number, body: Uint8Array, what: string): Promise<NetlinkMessage[]> {
     const message = this.#message(type, flags, body);
-    if ((await sendAside(this.#fd, message, message.length, 0)) < 0)
-      throw new EngineError('internal', `netlink ${what}: the request could not be sent`);
+    const sent = await oneAside(() => sendAside(this.#fd, message, message.length, 0));
+    if (sent < 0) throw new EngineError('internal', `netlink ${what}: the request could not be sent`);
     return this.#answer(this.#sequence, what);
   }
 
@@ -111,6 +111,15 @@ export class NetlinkSocket implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+let lastAside: Promise<unknown> = Promise.resolve();
+
+/** After those before it: the kernel does one at a time, and threads that wait for it would be missed elsewhere. */
+function oneAside<T>(work: () => Promise<T>): Promise<T> {
+  const mine = lastAside.then(work);
+  lastAside = mine.catch(() => undefined);
+  return mine;
 }
 
 /**

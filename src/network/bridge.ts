@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { hostError } from '../linux/libc.ts';
-import { type AddressBytes, RouteNetlink } from '../linux/netlink-route.ts';
+import { addVethAside, type AddressBytes, RouteNetlink } from '../linux/netlink-route.ts';
 import { NetworkNamespace } from '../linux/network-namespace.ts';
 
 const LOOPBACK = 1;
@@ -70,14 +70,14 @@ export function newSandbox(namespace = NetworkNamespace.create()): NetworkNamesp
 }
 
 /** Puts a container on the bridge: a veth pair, its addresses, up. On failure nothing is left. */
-export function addEndpoint(
+export async function addEndpoint(
   links: RouteNetlink,
   bridge: number,
   namespace: NetworkNamespace,
   endpoint: EndpointLink,
-): void {
+): Promise<void> {
   const { host, guest, mac, mtu } = endpoint;
-  links.addVeth({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
+  await addVethAside({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
   try {
     // hairpin: a container may reach itself through its published port
     links.setPort(links.link(host)!.index, { hairpin: true, isolated: endpoint.isolated });

@@ -109,7 +109,7 @@ export class Endpoints {
       settings = this.#allocate(network, request);
       const guest = guestName(network, request);
       const host = network.driver === 'bridge' ? `veth${settings.EndpointID!.slice(0, 7)}` : '';
-      this.#makeLink(network, parent, request.namespace, settings, { host, guest });
+      await this.#makeLink(network, parent, request.namespace, settings, { host, guest });
       request.namespace.setSysctls(endpointSysctls(request.wanted, guest));
       return { network, settings, interfaces: { host, guest } };
     } catch (error) {
@@ -119,13 +119,13 @@ export class Endpoints {
     }
   }
 
-  #makeLink(
+  async #makeLink(
     network: NetworkRecord,
     parent: number,
     namespace: NetworkNamespace,
     settings: EndpointSettings,
     names: { readonly host: string; readonly guest: string },
-  ): void {
+  ): Promise<void> {
     const mac = settings.MacAddress!;
     const addresses = endpointAddresses(settings);
     if (network.driver === 'macvlan') {
@@ -134,7 +134,7 @@ export class Endpoints {
       return;
     }
     const isolated = !isOn(network, OPTION.communication, true);
-    addEndpoint(this.#registry.links, parent, namespace, {
+    await addEndpoint(this.#registry.links, parent, namespace, {
       ...names,
       mac,
       mtu: bridgeMtu(network, 1500),

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { HostConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import { INIT_PATH, initMount } from './init.ts';
@@ -269,14 +269,23 @@ export function defaultMaskedPaths(sysCpu = '/sys/devices/system/cpu'): string[]
   return [...MASKED_PATHS, ...thermalPaths(sysCpu)];
 }
 
+/** By the processors that there were: to look is to wait for those that change what /sys shows, like every new interface. */
+let known: { readonly of: string; readonly paths: string[] } | undefined;
+
 function thermalPaths(sysCpu: string): string[] {
   try {
-    return readdirSync(sysCpu)
-      .filter((name) => /^cpu\d+$/.test(name))
-      .filter((name) => readdirSync(`${sysCpu}/${name}`).includes('thermal_throttle'))
-      .map((name) => `/sys/devices/system/cpu/${name}/thermal_throttle`)
-      .sort();
+    const of = `${sysCpu} ${readFileSync(`${sysCpu}/present`, 'latin1')}`;
+    known = known?.of === of ? known : { of, paths: findThermal(sysCpu) };
+    return known.paths;
   } catch {
     return [];
   }
+}
+
+function findThermal(sysCpu: string): string[] {
+  return readdirSync(sysCpu)
+    .filter((name) => /^cpu\d+$/.test(name))
+    .filter((name) => readdirSync(`${sysCpu}/${name}`).includes('thermal_throttle'))
+    .map((name) => `/sys/devices/system/cpu/${name}/thermal_throttle`)
+    .sort();
 }
