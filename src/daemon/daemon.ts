@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { errorMessage } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
-import { BuildkitService } from '../buildkit/service.ts';
+import type { BuildkitService } from '../buildkit/service.ts';
 import type { EngineServices } from '../engine/engine.ts';
 import { openEngine } from '../engine/open.ts';
 import type { HostSockets } from '../linux/host-sockets.ts';
@@ -32,7 +33,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   #engine: EngineServices | undefined;
   #server: ApiServer | undefined;
-  #buildkit: BuildkitService | undefined;
+  #buildkit: Promise<BuildkitService> | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -58,18 +59,17 @@ export class Daemon {
       this.#engine = engine;
       // The engine's lock is ours now, so whatever the file says is of a dead one.
       writeFileSync(this.#enginePid, String(process.pid));
-      const buildkit = new BuildkitService({
-        engine,
-        history: join(config.dataRoot, 'cache', 'build-history'),
-        report: (message) => log.error(`BuildKit's protocol: ${message}`),
-      });
-      this.#buildkit = buildkit;
+      const buildkit = (): Promise<BuildkitService> =>
+        (this.#buildkit ??= this.#openBuildkit(engine).catch((error: unknown) => {
+          this.#buildkit = undefined; // another may have more luck
+          throw error;
+        }));
       const scopes = new ScopeDoors(engine, log);
       this.#server = new ApiServer({
         routes: routeTable(engine, buildkit, scopes),
         tokens: (token) => scopes.byToken(token),
         audit: (line) => log.info(`scope: ${line}`),
-        http2: (socket) => buildkit.accept(socket),
+        http2: (socket) => void this.#acceptHttp2(socket, buildkit),
         product: `Gantry/${VERSION} (linux)`,
         log,
       });
@@ -90,6 +90,28 @@ export class Daemon {
     }
     log.info('Daemon has completed initialization', { version: VERSION, pid: process.pid });
     this.#notify('READY=1');
+  }
+
+  /** When the first asks for it: its messages take a tenth of a second to be made, and some megabytes. */
+  async #openBuildkit(engine: EngineServices): Promise<BuildkitService> {
+    const { config, log } = this.#options;
+    const { BuildkitService } = await import('../buildkit/service.ts');
+    return new BuildkitService({
+      engine,
+      history: join(config.dataRoot, 'cache', 'build-history'),
+      report: (message) => log.error(`BuildKit's protocol: ${message}`),
+    });
+  }
+
+  /** The socket is paused, and listens to its errors. */
+  async #acceptHttp2(socket: Duplex, buildkit: () => Promise<BuildkitService>): Promise<void> {
+    try {
+      const service = await buildkit();
+      if (!socket.destroyed) service.accept(socket);
+    } catch (error) {
+      this.#options.log.error(`BuildKit's protocol: ${errorMessage(error)}`);
+      socket.destroy();
+    }
   }
 
   async #serveRegistry(engine: EngineServices): Promise<void> {
@@ -125,7 +147,7 @@ export class Daemon {
     this.#engine = undefined;
     try {
       const graceMs = config.shutdownSeconds * 500;
-      buildkit?.close();
+      (await buildkit?.catch(() => undefined))?.close(); // one that never opened has nothing to close
       await Promise.all([server?.close(graceMs), engine?.registry.close({ graceMs })]);
       await engine?.close();
     } catch (error) {

@@ -18,11 +18,11 @@ const ARCHIVE = 'http://buildkit-session/context';
  * 18.09 to 20.10). The client has a session beside it; its answer is lines with the events of the build.
  */
 export class SessionBuilds {
-  readonly #buildkit: BuildkitService;
+  readonly #buildkit: () => Promise<BuildkitService>;
   readonly #uploads = new ContextUploads();
   readonly #running = new Map<string, AbortController>();
 
-  constructor(buildkit: BuildkitService) {
+  constructor(buildkit: () => Promise<BuildkitService>) {
     this.#buildkit = buildkit;
   }
 
@@ -58,7 +58,8 @@ export class SessionBuilds {
   async #answer(exchange: Exchange, request: Omit<RequestedBuild, 'onStatus'>): Promise<void> {
     const quiet = exchange.query.flag('q');
     await answerWithProgress(exchange, async (_options, send) => {
-      const response = await this.#buildkit.build({
+      const buildkit = await this.#buildkit();
+      const response = await buildkit.build({
         ...request,
         onStatus: (message) => {
           if (!quiet) send({ id: 'moby.buildkit.trace', aux: Buffer.from(message).toString('base64') });

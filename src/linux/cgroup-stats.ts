@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -38,15 +39,24 @@ export async function readCgroupStats(pid: number, own: string, root = ROOT, pro
     : await readVersion2(join(root, upTo(own, groups.unified ?? '/')));
 }
 
-/** Whether the processes of `pid`'s group, found as for the counters, are frozen. */
+/**
+ * Whether the processes of `pid`'s group, found as for the counters, are frozen. Read at once: two short files, of every
+ * container when the engine starts.
+ */
 export async function isFrozen(pid: number, own: string, root = ROOT, proc = '/proc'): Promise<boolean> {
-  const groups = parseProcCgroup(await readFile(`${proc}/${pid}/cgroup`, 'utf8'));
+  const groups = parseProcCgroup(readFileSync(`${proc}/${pid}/cgroup`, 'utf8'));
   const freezer = groups.controllers.get('freezer');
-  if (freezer !== undefined) {
-    const state = await text(join(root, 'freezer', freezer, 'freezer.state'));
-    return state.trim() === 'FROZEN' || state.trim() === 'FREEZING';
+  if (freezer === undefined) return stateIn(join(root, upTo(own, groups.unified ?? '/'), 'cgroup.freeze')) === '1';
+  return ['FROZEN', 'FREEZING'].includes(stateIn(join(root, 'freezer', freezer, 'freezer.state')));
+}
+
+/** Empty when it is not there. */
+function stateIn(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
   }
-  return (await text(join(root, upTo(own, groups.unified ?? '/'), 'cgroup.freeze'))).trim() === '1';
 }
 
 /** The path as far as the part `own`. One that has none is of whoever started it: a place that is not there is given. */

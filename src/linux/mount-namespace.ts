@@ -22,7 +22,7 @@ export interface MountNamespaceRequest {
   readonly dataRoot: string;
   readonly execRoot: string;
   /** Monitors of an earlier engine with this exec root: when one lives, its namespace is joined, since the containers' mounts are there. */
-  readonly monitors: readonly ProcessIdentity[];
+  readonly monitors: Iterable<ProcessIdentity>;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -49,7 +49,7 @@ export function enterEngineMountNamespace(request: MountNamespaceRequest): { ent
   const roots = [realpathSync(request.dataRoot), realpathSync(request.execRoot)];
   if (request.env[MARKER] === marker(roots)) return { entered: true, reason: 'in the engine’s mount namespace' };
 
-  const monitor = request.monitors.find(isAlive);
+  const monitor = Iterator.from(request.monitors).find(isAlive);
   if (monitor) {
     join(monitor.pid);
   } else {

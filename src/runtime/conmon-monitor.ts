@@ -132,6 +132,16 @@ export type TaskStdin = string;
 export interface MonitorRecord extends ProcessIdentity {
   /** Its container's stdin, where it is kept open. */
   readonly stdin: TaskStdin | null;
+  /** What is to be known of the spec, which is large; undefined: an engine that did not write it has started this one. */
+  readonly known?: TaskFacts | undefined;
+}
+
+/** Of a spec, what is needed when its container ends. */
+export interface TaskFacts {
+  /** A cgroup that the engine can find itself; null for another. */
+  readonly cgroupPath: string | null;
+  /** It has hooks for its end. */
+  readonly poststop: boolean;
 }
 
 export function writeMonitorRecord(bundle: string, record: MonitorRecord): void {
@@ -144,10 +154,16 @@ export function readMonitorRecord(bundle: string): MonitorRecord | undefined {
     const record = JSON.parse(readFileSync(`${bundle}/monitor.json`, 'utf8')) as Partial<MonitorRecord>;
     if (!Number.isInteger(record.pid) || !Number.isInteger(record.startTime)) return undefined;
     const stdin = typeof record.stdin === 'string' ? record.stdin : null;
-    return { pid: record.pid!, startTime: record.startTime!, stdin };
+    return { pid: record.pid!, startTime: record.startTime!, stdin, known: factsOf(record.known) };
   } catch {
     return undefined;
   }
+}
+
+function factsOf(value: Partial<TaskFacts> | undefined): TaskFacts | undefined {
+  const { cgroupPath, poststop } = value ?? {};
+  if (typeof poststop !== 'boolean' || (cgroupPath !== null && typeof cgroupPath !== 'string')) return undefined;
+  return { cgroupPath, poststop };
 }
 
 /** Asks the bundle's monitor to begin a new log file; nothing happens when it is gone. */
@@ -165,13 +181,14 @@ export function requestReopen(bundle: string): void {
   }
 }
 
-/** Processes that are, or were, monitors below this exec root: where one lives, the containers' mounts are. */
-export function recordedMonitors(execRoot: string): readonly ProcessIdentity[] {
+/** Processes that are, or were, monitors below this exec root: where one lives, the containers' mounts are. Each is read when it is asked for. */
+export function* recordedMonitors(execRoot: string): Generator<ProcessIdentity, undefined> {
   const tasks = new TaskPaths(execRoot).tasks();
-  if (!existsSync(tasks)) return [];
-  return readdirSync(tasks)
-    .map((id) => readMonitorRecord(`${tasks}/${id}`))
-    .filter((record) => record !== undefined);
+  if (!existsSync(tasks)) return;
+  for (const id of readdirSync(tasks)) {
+    const record = readMonitorRecord(`${tasks}/${id}`);
+    if (record) yield record;
+  }
 }
 
 /** The monitor of a bundle whose engine died before it wrote the record, found among all processes by its command line. */

@@ -18,13 +18,12 @@ import { ConmonTask, readExitFile } from './conmon-task.ts';
 import { within } from '../base/time.ts';
 import { startExec } from './exec-process.ts';
 import { finishLog, LogRotation, monitorLogLimit, prepareLog } from './logs/rotation.ts';
-import type { KnownTask } from './known-task.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { runtimeError } from './runtime-error.ts';
 import { SECCOMP_BPF_ANNOTATION, SeccompCache } from './seccomp-cache.ts';
 import type { OciSpec } from './spec/oci-spec.ts';
 import type { AdoptRequest, Task, TaskLog, TaskRequest, TaskRunner } from './task.ts';
-import { directoryEntries, plainCgroup, readSpec, TaskCleanup } from './task-cleanup.ts';
+import { directoryEntries, factsOf, factsOfBundle, knownTask, TaskCleanup } from './task-cleanup.ts';
 import { TaskPaths } from './task-paths.ts';
 
 export interface ConmonTaskRunnerOptions {
@@ -107,13 +106,10 @@ export class ConmonTaskRunner implements TaskRunner {
       leaveStdinOpen: request.stdin && (request.terminal || !request.stdinOnce),
       keep: request.keep ?? [],
     });
-    const known: KnownTask = {
-      monitor,
-      cgroupPath: plainCgroup(spec.linux.cgroupsPath),
-      poststop: (spec.hooks?.poststop?.length ?? 0) > 0,
-    };
+    const facts = factsOf(spec);
+    const known = knownTask(monitor, facts);
     try {
-      writeMonitorRecord(bundle, { ...monitor.identity, stdin: null });
+      writeMonitorRecord(bundle, { ...monitor.identity, stdin: null, known: facts });
       const limit = this.#options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
       const result = await within(limit, created);
       reclaimNullDevice();
@@ -135,7 +131,7 @@ export class ConmonTaskRunner implements TaskRunner {
       const process = identify(result.pid);
       if (!process) throw new EngineError('internal', `the container’s process ${result.pid} was gone before it ran`);
       const stdin = request.stdin ? stdinOf(process, request.terminal) : null;
-      if (stdin !== null) writeMonitorRecord(bundle, { ...monitor.identity, stdin });
+      if (stdin !== null) writeMonitorRecord(bundle, { ...monitor.identity, stdin, known: facts });
       if (request.terminal && request.consoleSize) setTerminalSizeOf(monitor.identity, request.consoleSize);
       if (seccompKey !== undefined && filter === undefined) {
         this.#seccomp.put(seccompKey, `${runtime.root}/${id}/seccomp.bpf`);
@@ -155,20 +151,19 @@ export class ConmonTaskRunner implements TaskRunner {
     const known = this.#tasks.get(request.id);
     if (known) return known;
     const bundle = this.#paths.bundle(request.id);
-    const spec = readSpec(bundle);
     const monitor = adoptMonitor(bundle);
-    if (!monitor && !spec && !readExitFile(this.#paths.exit(request.id))) return undefined;
+    const record = readMonitorRecord(bundle);
+    const facts = record?.known ?? factsOfBundle(bundle);
+    if (!monitor && !facts && !readExitFile(this.#paths.exit(request.id))) return undefined;
     const task = this.#task({
       id: request.id,
       terminal: request.terminal,
-      stdin: readMonitorRecord(bundle)?.stdin ?? null,
+      stdin: record?.stdin ?? null,
       stdinOnce: request.stdinOnce,
       process: { pid: request.pid, startTime: request.pidStartTime },
-      monitor: monitor ?? { identity: NOBODY, gone: Promise.resolve(), release: () => undefined },
+      ...knownTask(monitor ?? { identity: NOBODY, gone: Promise.resolve(), release: () => undefined }, facts),
       runtime: this.#runtime(request.runtime),
       log: request.log,
-      cgroupPath: plainCgroup(spec?.linux.cgroupsPath),
-      poststop: (spec?.hooks?.poststop?.length ?? 0) > 0,
     });
     await task.endOrphanedStdin();
     return task;

@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts';
 import type { CgroupHierarchy } from '../linux/cgroup.ts';
 import { unmount } from '../linux/mount.ts';
 import { descendants, isAlive, signalProcess } from '../linux/process.ts';
-import { adoptMonitor, readMonitorRecord, searchMonitor, type Monitor } from './conmon-monitor.ts';
+import { adoptMonitor, readMonitorRecord, searchMonitor, type Monitor, type TaskFacts } from './conmon-monitor.ts';
 import { killAll } from './conmon-task.ts';
 import type { KnownTask } from './known-task.ts';
 import type { OciRuntime } from './oci-runtime.ts';
@@ -32,8 +32,7 @@ export class TaskCleanup {
   async destroy(id: string, known: KnownTask | undefined): Promise<void> {
     const { paths, runtimes, cgroups } = this.#options;
     const bundle = paths.bundle(id);
-    const { cgroupPath, poststop } = known ?? readTask(bundle);
-    const monitor = known?.monitor;
+    const { cgroupPath, poststop, monitor } = known ?? readTask(bundle);
     const ended = existsSync(paths.exit(id));
     // conmon has the runtime write this file when it has made the container; what is there before is no runtime's to delete.
     const created = existsSync(`${bundle}/pid`);
@@ -90,18 +89,30 @@ export function plainCgroup(path: string | undefined): string | undefined {
   return path !== undefined && /^\/[^/]/.test(path) && !path.split('/').includes('..') ? path : undefined;
 }
 
-/** The same, from the bundle of a task that an earlier engine started. */
-function readTask(bundle: string): Omit<KnownTask, 'monitor'> {
-  const spec = readSpec(bundle);
-  return { cgroupPath: plainCgroup(spec?.linux.cgroupsPath), poststop: (spec?.hooks?.poststop?.length ?? 0) > 0 };
+export function factsOf(spec: OciSpec): TaskFacts {
+  return {
+    cgroupPath: plainCgroup(spec.linux.cgroupsPath) ?? null,
+    poststop: (spec.hooks?.poststop?.length ?? 0) > 0,
+  };
 }
 
-export function readSpec(bundle: string): OciSpec | undefined {
+/** Of a task that an earlier engine started and wrote no facts of; undefined when there is no such bundle. */
+export function factsOfBundle(bundle: string): TaskFacts | undefined {
   try {
-    return JSON.parse(readFileSync(`${bundle}/config.json`, 'utf8')) as OciSpec;
+    return factsOf(JSON.parse(readFileSync(`${bundle}/config.json`, 'utf8')) as OciSpec);
   } catch {
     return undefined;
   }
+}
+
+/** The same, from the bundle of a task that an earlier engine started. */
+function readTask(bundle: string): Partial<KnownTask> {
+  const facts = readMonitorRecord(bundle)?.known ?? factsOfBundle(bundle);
+  return { cgroupPath: facts?.cgroupPath ?? undefined, poststop: facts?.poststop ?? false };
+}
+
+export function knownTask(monitor: Monitor, facts: TaskFacts | undefined): KnownTask {
+  return { monitor, cgroupPath: facts?.cgroupPath ?? undefined, poststop: facts?.poststop ?? false };
 }
 
 export function directoryEntries(directory: string): string[] {

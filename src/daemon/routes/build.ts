@@ -28,7 +28,7 @@ import { decodeAuthHeader, parseInteger, type Query } from '../query.ts';
 import type { Route } from '../router.ts';
 
 /** `/build`, with the classic builder's wire format. */
-export function buildRoutes(engine: EngineServices, buildkit?: BuildkitService): Route[] {
+export function buildRoutes(engine: EngineServices, buildkit?: () => Promise<BuildkitService>): Route[] {
   const tickets = { outputs: new OutputTickets(), inputs: new InputTickets() };
   const door = new BuildDoor();
   const sessionBuilds = buildkit && new SessionBuilds(buildkit);

@@ -17,8 +17,12 @@ import { systemRoutes } from './system.ts';
 import { trashRoutes } from './trash.ts';
 import { volumeRoutes } from './volumes.ts';
 
-/** Every route of the API. */
-export function routeTable(engine: EngineServices, buildkit?: BuildkitService, scopes?: ScopeDoors): Route[] {
+/** Every route of the API. `buildkit` gives BuildKit's protocol when it is asked for first. */
+export function routeTable(
+  engine: EngineServices,
+  buildkit?: () => Promise<BuildkitService>,
+  scopes?: ScopeDoors,
+): Route[] {
   return [
     ...systemRoutes(engine),
     ...containerRoutes(engine),
