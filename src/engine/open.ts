@@ -1,4 +1,4 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
@@ -110,7 +110,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   };
   const { dataRoot, execRoot, report } = config;
   const temporary = join(dataRoot, 'tmp');
-  await emptyDirectory(temporary);
+  await emptyDirectory(temporary, join(dataRoot, 'snapshots', 'trash'));
 
   // what is remembered
   const db = opened.use(
@@ -419,12 +419,20 @@ export async function openEngine(options: EngineOptions = {}): Promise<EngineSer
   };
 }
 
-/** What was being made when an engine ended. Nothing may be mounted below when files are deleted: it could be someone's data. */
-async function emptyDirectory(directory: string): Promise<void> {
+/**
+ * What was being made when an engine ended. It goes to the trash of the snapshots, which is emptied in the background: it
+ * may be large. Nothing may be mounted below when files are deleted: it could be someone's data.
+ */
+async function emptyDirectory(directory: string, trash: string): Promise<void> {
   for (const { mountPoint } of readMounts().toReversed()) {
     if (mountPoint !== directory && isBelow(mountPoint, directory)) unmount(mountPoint, { detach: true });
   }
-  await rm(directory, { recursive: true, force: true });
+  await mkdir(trash, { recursive: true, mode: 0o700 });
+  try {
+    await rename(directory, join(trash, `tmp-${process.pid}-${Date.now()}`));
+  } catch {
+    await rm(directory, { recursive: true, force: true }); // not there, or on another filesystem
+  }
   await mkdir(directory, { recursive: true, mode: 0o711 });
 }
 

@@ -36,7 +36,8 @@ async function sweepTasks(context: ContainerContext): Promise<void> {
   await Promise.all(
     left.map((id) => orReport(context, `what is left of container ${id}`, () => context.tasks.forget(id))),
   );
-  context.roots.sweep(runs);
+  // the kernel may take as long as the disk does: whoever wants one of them waits for it
+  void context.background.run('roots of containers that do not run', () => context.roots.sweep(runs));
 }
 
 /** One container that cannot be recovered must not keep the engine from starting. */
@@ -125,25 +126,37 @@ async function endOf(task: Task): Promise<Awaited<Task['exited']> | undefined> {
   return typeof first === 'symbol' ? undefined : first;
 }
 
-/** The run ended while no engine looked. What is known of it is written before anything is cleaned up: a clean-up can fail. */
+/**
+ * The run ended while no engine looked. What is known of it is on the disk before anything is cleaned up, as a clean-up can
+ * fail, and before the engine tells it. The clean-up itself waits for the disk, and nobody for it but who wants this container.
+ */
 async function endedUnseen(
   context: ContainerContext,
   record: ContainerRecord,
   exit: Awaited<Task['exited']>,
 ): Promise<void> {
   const { id, name } = record;
+  const live = context.live.of(id);
   const after = withFact(
     { ...record, attachment: undefined, state: ended(record.state, exit, 'exited') },
     { ...endFact(exit), Unseen: true },
   );
   if (after.hostConfig.AutoRemove) context.store.updateInMemory(after);
-  else context.store.update(after);
-  await orReport(context, `container ${name}: clean-up after its run`, async () => {
-    await context.tasks.forget(id);
-    context.roots.adopt(id);
-    await context.roots.release(id);
-  });
-  if (after.hostConfig.AutoRemove) await autoRemove(context, after);
+  else context.store.updateSoon(after);
+  await context.store.written(after);
+  live.cleanup = context.background
+    .run(`container ${name}: clean-up after its run`, () => context.roots.clear(id, context.tasks.forget(id)))
+    .finally(() => {
+      live.cleanup = undefined;
+    });
+  if (!after.hostConfig.AutoRemove) return;
+  // its volumes go after its clean-up
+  if (after.mounts.length === 0) await autoRemove(context, after);
+  else {
+    void context.background.run(`container ${name}: removal after its run`, () =>
+      context.locks.run(id, () => autoRemove(context, after)),
+    );
+  }
 }
 
 async function autoRemove(context: ContainerContext, record: ContainerRecord): Promise<void> {

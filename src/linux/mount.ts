@@ -64,14 +64,21 @@ export function unmount(target: string, options: { readonly detach?: boolean } =
 }
 
 /**
- * As `unmount` with `detach`, without holding up this thread: the last unmount of an overlay writes out what its files
- * have changed, and waits for the kernel's other processors.
+ * As `unmount` with `detach`, without holding up this thread: the last unmount of an overlay writes out all that is to be
+ * written of the filesystem below it, whoever's it is. On a busy disk that takes many seconds, so that two threads of the
+ * pool wait for it, and the others go on.
  */
 export async function unmountAside(target: string): Promise<boolean> {
-  const result = await umount2Aside(target, UMOUNT_NOFOLLOW | MNT_DETACH);
+  const lane = nextLane++ % lanes.length;
+  const mine = lanes[lane]!.then(() => umount2Aside(target, UMOUNT_NOFOLLOW | MNT_DETACH));
+  lanes[lane] = mine.catch(() => undefined);
+  const result = await mine;
   // the reason stayed with the other thread: this call has it again
   return result >= 0 || unmount(target, { detach: true });
 }
+
+const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+let nextLane = 0;
 
 export const MS_RDONLY = 0x1;
 export const MS_NOSUID = 0x2;

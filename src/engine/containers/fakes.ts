@@ -88,7 +88,8 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       release: note('release-root'),
       adopt: () => {},
       path: () => '/nowhere',
-      sweep: () => {},
+      clear: async (_id, ended) => void (await ended),
+      sweep: async () => {},
     },
     volumes: {
       plan: async () => [],

@@ -187,6 +187,8 @@ export interface ContainerRoots {
   path(id: string): string;
   /** A run that an earlier engine started holds its root already. */
   adopt(id: string): void;
+  /** A run of an earlier engine is over: its root goes once `ended` has resolved, before anybody holds it again. */
+  clear(id: string, ended: Promise<unknown>): Promise<void>;
   /** Unmounts what an earlier engine left, but for those of `keep`. */
-  sweep(keep: ReadonlySet<string>): void;
+  sweep(keep: ReadonlySet<string>): Promise<void>;
 }

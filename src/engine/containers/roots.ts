@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { mount, unmount, unmountAside } from '../../linux/mount.ts';
+import { mount, unmountAside } from '../../linux/mount.ts';
 import { isBelow, readMounts } from '../../linux/mountinfo.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { ContainerIds } from '../../state/containers.ts';
@@ -55,6 +55,15 @@ export class SnapshotRoots implements ContainerRoots {
     this.#holders.set(id, 1);
   }
 
+  clear(id: string, ended: Promise<unknown>): Promise<void> {
+    const target = this.path(id);
+    return this.#locks.run(id, async () => {
+      await ended;
+      await unmountAside(target);
+      if (existsSync(target)) rmdirSync(target);
+    });
+  }
+
   async #mount(id: string, target: string): Promise<void> {
     mkdirSync(target, { recursive: true, mode: 0o711 });
     const [first, ...rest] = await this.#snapshots.mounts(id);
@@ -68,15 +77,24 @@ export class SnapshotRoots implements ContainerRoots {
     return join(this.#execRoot, 'roots', id);
   }
 
-  sweep(keep: ReadonlySet<string>): void {
+  /** Each while nobody can hold it: who wants to, waits. */
+  async sweep(keep: ReadonlySet<string>): Promise<void> {
     const root = join(this.#execRoot, 'roots');
-    for (const { mountPoint } of readMounts().toReversed()) {
-      if (isBelow(mountPoint, root) && !keep.has(relative(root, mountPoint).split('/')[0]!)) {
-        unmount(mountPoint, { detach: true });
-      }
-    }
-    if (!existsSync(root)) return;
-    // not recursively: were something still mounted there, it would be emptied
-    for (const id of readdirSync(root)) if (!keep.has(id)) rmdirSync(join(root, id));
+    const mounted = readMounts()
+      .toReversed()
+      .map(({ mountPoint }) => mountPoint)
+      .filter((mountPoint) => isBelow(mountPoint, root));
+    const idOf = (mountPoint: string): string => relative(root, mountPoint).split('/')[0]!;
+    const ids = new Set([...mounted.map(idOf), ...(existsSync(root) ? readdirSync(root) : [])]);
+    const left = [...ids].filter((id) => id !== '' && !keep.has(id));
+    await Promise.all(
+      left.map((id) =>
+        this.#locks.run(id, async () => {
+          for (const mountPoint of mounted) if (idOf(mountPoint) === id) await unmountAside(mountPoint);
+          // not recursively: were something still mounted there, it would be emptied
+          rmdirSync(join(root, id));
+        }),
+      ),
+    );
   }
 }
