@@ -269,14 +269,16 @@ export class RouteNetlink implements Disposable {
 
 /**
  * As `RouteNetlink.addVeth`, between the thread's own namespace and the peer's, while a thread of Node's pool waits: the
- * kernel takes a millisecond, and many more where others change links at the same time.
+ * kernel takes a millisecond, and many more where others change links at the same time. Gives the index of the end here.
  */
-export async function addVethAside(pair: VethPair): Promise<void> {
+export async function addVethAside(pair: VethPair): Promise<number> {
   using socket = new NetlinkSocket(NETLINK_ROUTE);
   // Whatever happens meanwhile, the number stands for this namespace.
   const namespace = duplicate(pair.peer.namespace.fd);
   try {
     await socket.requestAside(RTM_NEWLINK, NEW, vethBody(pair, namespace), `add veth ${pair.name}`);
+    const [made] = await socket.requestAside(RTM_GETLINK, 0, namedLink(pair.name), `look up ${pair.name}`);
+    return parseLink(made!.payload).index;
   } finally {
     closeSync(namespace);
   }

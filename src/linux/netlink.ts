@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
+import { linksAside } from './links-aside.ts';
 import { bind, bindAside, check, errnoName, SystemCallError } from './libc.ts';
 import { type NetworkNamespace, newSocket } from './network-namespace.ts';
 
@@ -78,7 +79,7 @@ export class NetlinkSocket implements Disposable {
    */
   async requestAside(type: number, flags: number, body: Uint8Array, what: string): Promise<NetlinkMessage[]> {
     const message = this.#message(type, flags, body);
-    const sent = await oneAside(() => sendAside(this.#fd, message, message.length, 0));
+    const sent = await linksAside(() => sendAside(this.#fd, message, message.length, 0));
     if (sent < 0) throw new EngineError('internal', `netlink ${what}: the request could not be sent`);
     return this.#answer(this.#sequence, what);
   }
@@ -111,15 +112,6 @@ export class NetlinkSocket implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-let lastAside: Promise<unknown> = Promise.resolve();
-
-/** After those before it: the kernel does one at a time, and threads that wait for it would be missed elsewhere. */
-function oneAside<T>(work: () => Promise<T>): Promise<T> {
-  const mine = lastAside.then(work);
-  lastAside = mine.catch(() => undefined);
-  return mine;
 }
 
 /**

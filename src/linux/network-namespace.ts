@@ -1,5 +1,7 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, write, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { bind, check } from './libc.ts';
+import { linksAside } from './links-aside.ts';
 import { spawnOnlyHere } from './spawn.ts';
 
 const CLONE_NEWNET = 0x40000000;
@@ -93,6 +95,21 @@ export class NetworkNamespace implements Disposable {
     });
   }
 
+  /**
+   * As `setSysctls`, while a thread of Node's pool waits: the kernel tries some of them again and again as long as anybody
+   * changes links, and has the processor meanwhile.
+   */
+  async setSysctlsAside(values: Readonly<Record<string, string>>): Promise<void> {
+    // What is opened inside stays what it is for whoever writes to it.
+    const files = this.run(() => Object.entries(values).map(([name, value]) => ({ fd: openSysctl(name), value })));
+    try {
+      for (const { fd, value } of files)
+        if (fd !== undefined) await linksAside(() => writeAside(fd, Buffer.from(value)));
+    } finally {
+      for (const { fd } of files) if (fd !== undefined) closeSync(fd);
+    }
+  }
+
   /** An engine that cannot come back would work on a container's network as if it were the host's: rather none. */
   #comeBack(): void {
     try {
@@ -115,6 +132,17 @@ export class NetworkNamespace implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+const writeAside = promisify(write);
+
+function openSysctl(name: string): number | undefined {
+  try {
+    return openSync(`/proc/sys/net/${name}`, 'w');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

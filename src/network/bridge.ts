@@ -77,11 +77,11 @@ export async function addEndpoint(
   endpoint: EndpointLink,
 ): Promise<void> {
   const { host, guest, mac, mtu } = endpoint;
-  await addVethAside({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
+  const index = await addVethAside({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
   try {
     // hairpin: a container may reach itself through its published port
-    links.setPort(links.link(host)!.index, { hairpin: true, isolated: endpoint.isolated });
-    setGuestAddresses(namespace, endpoint);
+    links.setPort(index, { hairpin: true, isolated: endpoint.isolated });
+    await setGuestAddresses(namespace, endpoint);
   } catch (error) {
     links.removeLink(host);
     throw error;
@@ -89,18 +89,18 @@ export async function addEndpoint(
 }
 
 /** Puts a container beside a link of the host, on the same wire. On failure nothing is left. */
-export function addMacvlan(
+export async function addMacvlan(
   links: RouteNetlink,
   endpoint: Pick<EndpointLink, 'guest' | 'mac' | 'addresses'> & {
     readonly parent: number;
     readonly namespace: NetworkNamespace;
     readonly mode: number;
   },
-): void {
+): Promise<void> {
   const { namespace, guest } = endpoint;
   links.addMacvlan({ ...endpoint, name: guest });
   try {
-    setGuestAddresses(namespace, endpoint);
+    await setGuestAddresses(namespace, endpoint);
   } catch (error) {
     removeGuestLink(namespace, guest);
     throw error;
@@ -108,12 +108,12 @@ export function addMacvlan(
 }
 
 /** Addresses of a link inside, which comes up. */
-export function setGuestAddresses(
+export async function setGuestAddresses(
   namespace: NetworkNamespace,
   endpoint: Pick<EndpointLink, 'guest' | 'addresses'>,
-): void {
+): Promise<void> {
   const ipv6 = endpoint.addresses.some((address) => address.bytes.length === 16);
-  namespace.setSysctls({
+  await namespace.setSysctlsAside({
     [`ipv6/conf/${endpoint.guest}/accept_dad`]: '0',
     [`ipv6/conf/${endpoint.guest}/disable_ipv6`]: ipv6 ? '0' : '1',
   });

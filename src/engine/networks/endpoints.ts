@@ -130,7 +130,7 @@ export class Endpoints {
     const addresses = endpointAddresses(settings);
     if (network.driver === 'macvlan') {
       const mode = macvlanMode(network);
-      addMacvlan(this.#registry.links, { parent, namespace, guest: names.guest, mac, mode, addresses });
+      await addMacvlan(this.#registry.links, { parent, namespace, guest: names.guest, mac, mode, addresses });
       return;
     }
     const isolated = !isOn(network, OPTION.communication, true);
