@@ -76,15 +76,15 @@ test('ends that nobody saw: code and time, auto-removal, restart policies, what 
       assert.ok(ranMs > 300 && ranMs < 3000, `it ran ${ranMs} ms`);
       await assert.rejects(containers.inspect('once'), { code: 'not-found' });
       assert.equal((await containers.inspect('stopped')).State.Status, 'exited');
-      // one of them does not run for long: all are looked at from now on
-      await Promise.all(
-        ['always', 'failing', 'forced'].map(async (name) => {
-          for (let tries = 0; (await containers.inspect(name)).State.Pid === 0; tries++) {
-            assert.ok(tries < 500, `${name} is not started`);
-            await sleep(20);
-          }
-        }),
-      );
+      for (const name of ['always', 'failing', 'forced']) {
+        for (let tries = 0; ; tries++) {
+          const { State, RestartCount } = await containers.inspect(name);
+          // the one that is restarted once may have been by the engine that was killed, or be over again
+          if (State.Pid > 0 || (name === 'failing' && RestartCount === 1)) break;
+          assert.ok(tries < 500, `${name} is not started`);
+          await sleep(20);
+        }
+      }
     },
     { pauseMs: 1500 },
   ));
