@@ -69,7 +69,7 @@ export async function runMachine(
   // What qemu writes to the disks is in files without a name there; the memory of User Mode Linux is one, too.
   const TMPDIR = way === 'uml' && existsSync('/dev/shm') ? '/dev/shm' : directory;
   const machine = spawn(program!, args, {
-    stdio: ['ignore', 'pipe', 'ignore', console],
+    stdio: ['ignore', 'pipe', console, console],
     env: { ...process.env, TMPDIR },
     detached: true, // User Mode Linux is a process for each of the machine's
   });
