@@ -56,6 +56,8 @@ export interface BootstrapRequestDocument {
   readonly Include?: readonly string[];
   readonly Suite?: string;
   readonly Mirror?: string;
+  /** `linux/arm64`; the default is the engine's own. */
+  readonly Platform?: string;
   readonly Tags?: readonly string[];
 }
 
@@ -218,22 +220,51 @@ export interface BuildReportStage {
 export const BUILD_DESCRIBE_PATH = '/gantry/build/describe';
 
 export interface BuildDescriptionDocument {
-  readonly Targets: readonly {
-    readonly Name: string;
-    readonly Description: string;
-    readonly Base: string;
-    readonly Platform?: string;
-    readonly Default: boolean;
-  }[];
+  readonly Targets: BuildTargetsDocument;
   /** Of the target asked for. */
-  readonly Outline: {
-    readonly Name: string;
-    readonly Description: string;
-    readonly Args: readonly { readonly Name: string; readonly Value: string; readonly Description: string }[];
-    readonly Secrets: readonly { readonly Name: string; readonly Required: boolean }[];
-    readonly SSH: readonly { readonly Name: string; readonly Required: boolean }[];
-    readonly Caches: readonly { readonly ID: string }[];
-  };
+  readonly Outline: BuildOutlineDocument;
+}
+
+/** Lines of the Dockerfile, from 1. */
+interface DockerfileLines {
+  readonly ranges: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
+}
+
+/** BuildKit's own JSON of `--call targets`. */
+export interface BuildTargetsDocument {
+  readonly targets: readonly {
+    readonly name?: string;
+    readonly default?: boolean;
+    readonly description?: string;
+    readonly base: string;
+    readonly platform?: string;
+    readonly location: DockerfileLines;
+  }[];
+  /** The Dockerfile, in base64. */
+  readonly sources: readonly string[];
+}
+
+/** BuildKit's own JSON of `--call outline`. */
+export interface BuildOutlineDocument {
+  readonly name?: string;
+  readonly description?: string;
+  readonly args?: readonly {
+    readonly name: string;
+    readonly description?: string;
+    readonly value?: string;
+    readonly location: DockerfileLines;
+  }[];
+  readonly secrets?: readonly BuildNeedDocument[];
+  readonly ssh?: readonly BuildNeedDocument[];
+  readonly cache?: readonly { readonly ID: string; readonly location: DockerfileLines }[];
+  /** The Dockerfile, in base64. */
+  readonly sources: readonly string[];
+}
+
+interface BuildNeedDocument {
+  readonly name: string;
+  readonly required?: boolean;
+  readonly location: DockerfileLines;
 }
 
 export interface BuildCheckDocument {

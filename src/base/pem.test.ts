@@ -1,19 +1,9 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
+import { CERTIFICATE } from './testing/certificate.ts';
 import { checkKeyPair, readCertificates } from './pem.ts';
 
-const CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIBcDCCARWgAwIBAgIUS9hbNa5yGagtloV1U360UDCMbwAwCgYIKoZIzj0EAwIw
-DDEKMAgGA1UEAwwBYTAgFw0yNjEyMDEwNTQyMjFaGA8yMTI2MTEwNzA1NDIyMVow
-DDEKMAgGA1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJjE7UshMjn1
-btEs7s2RjCX94AtwVi908sC4zs2OZKIeM90/17dmP/XhkSKH+YHaaeTatMnCcP0z
-OrY1R04gXnWjUzBRMB0GA1UdDgQWBBTudQWpAVY5jtZhhAHCwYlajtYKxTAfBgNV
-HSMEGDAWgBTudQWpAVY5jtZhhAHCwYlajtYKxTAPBgNVHRMBAf8EBTADAQH/MAoG
-CCqGSM49BAMCA0kAMEYCIQCmChRtMp5O3vzs+lmkO49JGhwOdp6X4A/AFl5NdMP/
-GAIhAO1ZTlFz+0WQDEZJCQKpdfDK1Gjdw6QmCcbQrmvjxXWp
------END CERTIFICATE-----
-`;
 const path = '/etc/gantry/tls/ca.pem';
 
 test('certificates among other text are read, each of them', () => {

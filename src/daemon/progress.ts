@@ -30,7 +30,8 @@ export async function answerWithProgress(
   try {
     await work({ signal: exchange.signal, onProgress }, send);
   } catch (error) {
-    if (!exchange.answered) throw error;
+    // Of some the engine says that they belong into the answer, though nothing was told before.
+    if (!exchange.answered && (error as { inAnswer?: unknown } | null)?.inAnswer !== true) throw error;
     send(errorLine(error));
   }
   if (!exchange.answered) exchange.begin('application/json');

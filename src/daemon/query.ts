@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../api/auth.ts';
 import { type Filters, parseFilters } from '../api/filters.ts';
-import { EngineError } from '../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../base/errors.ts';
 import { parseJson } from './json/parse.ts';
 import type { Shape } from './json/shape.ts';
 
@@ -38,16 +38,28 @@ export class Query {
     return value === undefined ? undefined : parseInteger(value);
   }
 
+  /** What is no number is as good as none, as with Docker. */
+  integerOrNone(name: string): number | undefined {
+    const value = this.text(name) ?? '';
+    return /^[+-]?\d{1,19}$/.test(value) ? Number(value) : undefined;
+  }
+
   filters(): Filters {
     return parseFilters(this.text('filters'));
   }
 
-  /** A parameter that is itself JSON (`buildargs`, `labels`). Throws `invalid-argument`. */
-  json<T>(name: string, shape: Shape<T>): T | undefined {
+  /** A parameter that is itself JSON (`buildargs`, `labels`); `what` is how Docker calls it. Throws `invalid-argument`. */
+  json<T>(name: string, shape: Shape<T>, what?: string): T | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
-    const value = parseJson(Buffer.from(text));
-    return value === null ? undefined : shape.decode(value, name);
+    try {
+      const value = parseJson(Buffer.from(text));
+      return value === null ? undefined : shape.decode(value, what === undefined ? name : '');
+    } catch (error) {
+      if (what === undefined) throw error;
+      const words = errorMessage(error).replace(/^invalid JSON: /, '');
+      throw new EngineError(errorCode(error), `error reading ${what}: ${words}`, { cause: error });
+    }
   }
 
   /** `seconds[.nanoseconds]` to nanoseconds. Throws `invalid-argument`. */

@@ -1,7 +1,7 @@
 import { EngineError } from '../base/errors.ts';
 import type { RequestedBuild } from '../buildkit/control/requested-build.ts';
 import type { BuildkitService } from '../buildkit/service.ts';
-import { outputs, ulimits } from './build-query.ts';
+import { outputs, readUlimits } from './build-query.ts';
 import { ContextUploads } from './context-uploads.ts';
 import type { Exchange } from './exchange.ts';
 import { list, map, nullable, string } from './json/shape.ts';
@@ -92,7 +92,9 @@ function readRequest(query: Query): Omit<RequestedBuild, 'archive' | 'signal' | 
   set('add-hosts', query.all('extrahosts').map(hostPair).join(','));
   set(
     'ulimit',
-    (query.json('ulimits', ulimits) ?? []).map(({ Name, Soft, Hard }) => `${Name}=${Soft}:${Hard}`).join(','),
+    readUlimits(query)
+      .map(({ Name, Soft, Hard }) => `${Name}=${Soft}:${Hard}`)
+      .join(','),
   );
   for (const [name, value] of Object.entries(buildArgs)) if (value !== null) attributes[`build-arg:${name}`] = value;
   for (const [name, value] of Object.entries(query.json('labels', map(string)) ?? {}))

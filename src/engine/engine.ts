@@ -298,6 +298,8 @@ export interface BootstrapRequest {
   readonly include?: readonly string[];
   readonly suite?: string;
   readonly mirror?: string;
+  /** `linux/arm64`: packages for another platform than this machine's own. */
+  readonly platform?: string;
   /** References to give it; none means `base` itself. Labels say that it was bootstrapped here. */
   readonly tags?: readonly string[];
 }

@@ -105,6 +105,27 @@ describe('builds that cannot be', () => {
     );
     await fails({ Dockerfile: 'FROM busybox\nRUN --network=host true\n' }, /build with --allow network\.host/);
     await fails({ Dockerfile: 'FROM busybox\n' }, /invalid entitlement: root/, '--allow', 'root');
+    await fails({ Dockerfile: 'FROM busybox\nRUN --network=nosuch true\n' }, /line 2: invalid network mode "nosuch"/);
+  });
+
+  test('what no step can run with is told before one runs', async () => {
+    const folder = context({ Dockerfile: `FROM busybox\nRUN echo ran ${process.pid}\n` });
+    for (const [words, flags] of [
+      [/network nosuch not found/, ['--network', 'nosuch']],
+      [/joining network namespace of container: No such container: nosuch/, ['--network', 'container:nosuch']],
+      [/invalid IP address in add-host: "nowhere"/, ['--add-host', 'a:nowhere']],
+      [/invalid ulimit type: nosuch/, ['--ulimit', 'nosuch=1']],
+    ] as const) {
+      const { code, stdout, stderr } = await build(folder, ...flags);
+      assert.notEqual(code, 0, flags.join(' '));
+      assert.match(stderr, words);
+      assert.doesNotMatch(stdout + stderr, /RUN|ran/, 'no step began');
+    }
+    assert.equal(
+      (await build(context({ Dockerfile: 'FROM busybox\n' }), '--network', 'nosuch')).code,
+      0,
+      'nothing runs',
+    );
   });
 
   test('what is allowed in so many words is done', async () => {

@@ -366,7 +366,7 @@ describe('what is asked for all steps', () => {
     assert.match((await build(...words)).stdout, /Using cache/);
     const other = await build('--add-host=db:10.9.8.8', ...words.slice(1));
     assert.match(other.stdout, /10\.9\.8\.8\s+db/);
-    assert.match((await build('--isolation=hyperv')).stderr, /Invalid isolation: "hyperv"/);
+    assert.match((await build('--isolation=hyperv')).stderr, /unsupported isolation: "hyperv"/);
   });
 });
 

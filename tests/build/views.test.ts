@@ -62,10 +62,26 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
         'SECRET    REQUIRED\ntoken     true\n\nCACHE MOUNT\n/root/.cache\n',
     );
     const json = await gantry('build', '--call=targets,format=json', folder);
-    assert.deepEqual(
-      (JSON.parse(json.stdout) as { Name: string }[]).map(({ Name }) => Name),
-      ['tool', 'app'],
-    );
+    // BuildKit's own JSON, as recorded from its frontend of such a file.
+    const at = (line: number): object => ({ ranges: [{ start: { line }, end: { line } }] });
+    const sources = [Buffer.from(DOCKERFILE).toString('base64')];
+    assert.deepEqual(JSON.parse(json.stdout), {
+      targets: [
+        { name: 'tool', description: 'makes the greeting', base: 'busybox', location: at(3) },
+        { name: 'app', default: true, base: '$BASE', location: at(8) },
+      ],
+      sources,
+    });
+    assert.deepEqual(JSON.parse((await gantry('build', '--call=outline,format=json', folder)).stdout), {
+      name: 'app',
+      args: [
+        { name: 'BASE', value: 'busybox', location: at(1) },
+        { name: 'WORD', description: 'is what it says', value: 'hello', location: at(5) },
+      ],
+      secrets: [{ name: 'token', required: true, location: at(6) }],
+      cache: [{ ID: '/root/.cache', location: at(12) }],
+      sources,
+    });
     const absent = await gantry('build', '--call', 'outline', '--target', 'none', folder);
     assert.equal(absent.code, 1);
     assert.match(absent.stderr, /target stage "none" could not be found \(there are: tool, app\)/);
@@ -100,6 +116,16 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     assert.equal((await gantry('build', '--check', folder)).stdout, 'Check complete, no warnings found.\n');
     fs.writeFileSync(join(folder, 'Dockerfile'), `${dockerfile.replace('strat', 'start')}MAINTAINER somebody\n`);
     assert.equal((await gantry('build', '--check', folder)).code, 1, 'as buildx');
+  });
+
+  test('--check of a base that is no name says what a build would say', async () => {
+    const { code, stderr } = await gantry('build', '--check', context({ Dockerfile: 'FROM BusyBox\n' }));
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /failed to parse stage name "BusyBox": invalid reference format: repository name \(library\/BusyBox\) must be lowercase/,
+    );
+    assert.match(stderr, /1 \| >>> FROM BusyBox/);
   });
 
   test('--context-ls shows what is sent, and which rule keeps the rest', async () => {

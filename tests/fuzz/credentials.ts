@@ -9,26 +9,9 @@ import { parseResolvConf, resolvConfText } from '../../src/network/container-fil
 import { parseHtpasswd } from '../../src/registry/server/logins.ts';
 import { TokenVerifier } from '../../src/registry/server/tokens.ts';
 import { readPublicKey } from '../../src/registry/signature/payload.ts';
+import { CERTIFICATE, KEY } from '../../src/base/testing/certificate.ts';
 import { readers, type Target } from './target.ts';
 
-/** Made for these tests, and worth nothing. */
-const KEY = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgS46VZFk/f/4Tt7ht
-b4/DIDOHbBVdwbbPBvaRvVJng9GhRANCAASYxO1LITI59W7RLO7NkYwl/eALcFYv
-dPLAuM7NjmSiHjPdP9e3Zj/14ZEih/mB2mnk2rTJwnD9Mzq2NUdOIF51
------END PRIVATE KEY-----
-`;
-const CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIBcDCCARWgAwIBAgIUS9hbNa5yGagtloV1U360UDCMbwAwCgYIKoZIzj0EAwIw
-DDEKMAgGA1UEAwwBYTAgFw0yNjEyMDEwNTQyMjFaGA8yMTI2MTEwNzA1NDIyMVow
-DDEKMAgGA1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJjE7UshMjn1
-btEs7s2RjCX94AtwVi908sC4zs2OZKIeM90/17dmP/XhkSKH+YHaaeTatMnCcP0z
-OrY1R04gXnWjUzBRMB0GA1UdDgQWBBTudQWpAVY5jtZhhAHCwYlajtYKxTAfBgNV
-HSMEGDAWgBTudQWpAVY5jtZhhAHCwYlajtYKxTAPBgNVHRMBAf8EBTADAQH/MAoG
-CCqGSM49BAMCA0kAMEYCIQCmChRtMp5O3vzs+lmkO49JGhwOdp6X4A/AFl5NdMP/
-GAIhAO1ZTlFz+0WQDEZJCQKpdfDK1Gjdw6QmCcbQrmvjxXWp
------END CERTIFICATE-----
-`;
 const PUBLIC = `-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEmMTtSyEyOfVu0SzuzZGMJf3gC3BW
 L3TywLjOzY5koh4z3T/Xt2Y/9eGRIof5gdpp5Nq0ycJw/TM6tjVHTiBedQ==

@@ -52,6 +52,8 @@ test('what cannot be bootstrapped is refused before anything is made', async () 
     { base: 'debian:bookworm', include: ['--hook=evil'] },
     { base: 'debian:bookworm', tags: ['UPPER'] },
     { base: 'debian:bookworm', mirror: 'http://x y' },
+    { base: 'debian:bookworm', platform: 'linux/m68k' },
+    { base: 'debian:bookworm', platform: '//' },
   ]) {
     await assert.rejects(store.images.bootstrap(request), { code: 'invalid-argument' }, JSON.stringify(request));
   }

@@ -255,7 +255,7 @@ function readRun(node: Node): RunInstruction {
   if (node.text === '') throw fail(node, 'RUN requires at least one argument');
   const network = flagValue(node, 'network') ?? 'default';
   if (network !== 'default' && network !== 'none' && network !== 'host')
-    throw fail(node, `unsupported network mode ${JSON.stringify(network)}`);
+    throw fail(node, `invalid network mode ${JSON.stringify(network)}`);
   const security = flagValue(node, 'security') ?? 'sandbox';
   if (security !== 'sandbox' && security !== 'insecure')
     throw fail(node, `security ${JSON.stringify(security)} is not valid`);

@@ -1,6 +1,7 @@
 import { expandWord } from '../dockerfile/expand.ts';
 import type { Dockerfile, Stage } from '../dockerfile/instructions.ts';
 import { distance } from '../dockerfile/parse.ts';
+import { isImageName } from './base-names.ts';
 import type { LintOptions } from './lint.ts';
 import type { Report } from './warning.ts';
 
@@ -50,7 +51,8 @@ export function lintFrom(
         if (!declared.has(name)) report('UndefinedArgInFrom', `FROM argument '${name}' is not declared`, stage.range);
       },
     });
-    if (base !== stage.base && !/^[a-z0-9][\w./:@-]*[\w]$/i.test(base)) {
+    // BuildKit's words, whether or not there is an ARG in it.
+    if (!names.has(base.toLowerCase()) && !isImageName(base)) {
       report(
         'InvalidDefaultArgInFrom',
         `Default value for ARG ${stage.base} results in empty or invalid base image name`,

@@ -91,7 +91,7 @@ export function map<T>(of: Shape<T>, type = `map[string]${of.type}`): Shape<Reco
 
 /** Go's pointer: `null` in a list or map stays `null`. */
 export function nullable<T>(of: Shape<T>): Shape<T | null> {
-  return { type: of.type, zero: null, decode: (value, path) => of.decode(value, path) };
+  return { type: `*${of.type}`, zero: null, decode: (value, path) => of.decode(value, path) };
 }
 
 /** `always` are the fields that Go writes with their zero values when they were not sent, as `inspect` shows them. */

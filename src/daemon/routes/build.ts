@@ -16,7 +16,7 @@ import type { BuildEvent, BuildOptions, BuildRequest, EngineServices } from '../
 import { EngineError } from '../../base/errors.ts';
 import type { BuildkitService } from '../../buildkit/service.ts';
 import { BuildDoor } from '../build-door.ts';
-import { outputs, ulimits } from '../build-query.ts';
+import { outputs, readUlimits } from '../build-query.ts';
 import { terminalSize } from '../terminal-size.ts';
 import type { Exchange } from '../exchange.ts';
 import { authConfigs } from '../json/requests.ts';
@@ -282,11 +282,9 @@ function buildRequest(exchange: Exchange): BuildRequest {
   const { query } = exchange;
   const version = query.text('version') ?? '1';
   if (version !== '1') throw new EngineError('invalid-argument', `invalid version "${version}"`);
-  if (query.text('session') !== undefined)
-    throw new EngineError('invalid-argument', 'a build with a session is one of BuildKit: ask for version=2');
   const isolation = query.text('isolation') ?? '';
   if (isolation !== '' && isolation !== 'default')
-    throw new EngineError('invalid-argument', `Invalid isolation: ${JSON.stringify(isolation)}`);
+    throw new EngineError('invalid-argument', `unsupported isolation: ${JSON.stringify(isolation)}`);
   // Steps leave no containers behind, whatever is asked for them.
   for (const name of ['rm', 'forcerm']) query.flag(name);
   const auth = decodeAuthHeader(exchange.request.headers['x-registry-config'], authConfigs);
@@ -304,12 +302,12 @@ function buildRequest(exchange: Exchange): BuildRequest {
     ...text('networkMode', 'networkmode'),
     ...text('remote', 'remote'),
     tags: query.all('t'),
-    buildArgs: query.json('buildargs', map(nullable(string))) ?? {},
-    labels: query.json('labels', map(string)) ?? {},
+    buildArgs: query.json('buildargs', map(nullable(string)), 'build args') ?? {},
+    labels: query.json('labels', map(string), 'labels') ?? {},
     engineSecrets: query.json('enginesecrets', map(string)) ?? {},
-    cacheFrom: query.json('cachefrom', list(string)) ?? [],
+    cacheFrom: query.json('cachefrom', list(string), 'cache-from') ?? [],
     cacheTo: query.json('cacheto', list(string)) ?? [],
-    ulimits: query.json('ulimits', ulimits) ?? [],
+    ulimits: readUlimits(query),
     extraHosts: query.all('extrahosts'),
     contexts: query.json('contexts', map(string)) ?? {},
     noCacheFilter: query.json('nocachefilter', list(string)) ?? [],
@@ -342,7 +340,7 @@ function buildLimits(query: Query): BuildRequest['limits'] | undefined {
     ['cpuperiod', 'cpuPeriod'],
     ['cpuquota', 'cpuQuota'],
   ] as const) {
-    const value = query.integer(name);
+    const value = query.integerOrNone(name);
     // Clients send zero for what was not asked.
     if (value) limits[field] = value;
   }

@@ -218,6 +218,7 @@ const bootstrapRequest = struct<BootstrapRequestDocument>('gantry.BootstrapReque
   Include: list(string),
   Suite: string,
   Mirror: string,
+  Platform: string,
   Tags: list(string),
 });
 
@@ -232,6 +233,7 @@ async function bootstrap(engine: EngineServices, exchange: Exchange): Promise<vo
         ...(request.Include ? { include: request.Include } : {}),
         ...(request.Suite ? { suite: request.Suite } : {}),
         ...(request.Mirror ? { mirror: request.Mirror } : {}),
+        ...(request.Platform ? { platform: request.Platform } : {}),
         ...(request.Tags ? { tags: request.Tags } : {}),
       },
       options,

@@ -55,7 +55,10 @@ export class Builder implements BuildService {
         throw new EngineError('invalid-argument', `invalid entitlement: ${one}`);
     }
     if (request.squash === true) throw new EngineError('unimplemented', 'squash is not supported');
-    const tags = (request.tags ?? []).map((tag) => this.#parts.images.checkReference(tag));
+    const tags = (request.tags ?? []).map((tag) => {
+      if (tag.includes('@')) throw new EngineError('invalid-argument', 'build tag cannot contain a digest');
+      return this.#parts.images.checkReference(tag);
+    });
     (request.cacheFrom ?? []).forEach(readCacheSource);
     (request.cacheTo ?? []).forEach(readCacheTarget);
     readAttestations(request.attestations ?? []);

@@ -8,6 +8,14 @@ import { BuildStepFailed, lineOf } from './stages/failed-step.ts';
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
 
+/** The file that is meant: without a `Dockerfile` it may be written in small letters. Throws `invalid-argument` for one that is not in the context. */
+export async function dockerfileName(root: string, name: string): Promise<string> {
+  if (join('/', name) !== join('/', 'context', name).slice('/context'.length))
+    throw new EngineError('invalid-argument', `forbidden path outside the build context: ${name} ()`);
+  if (name !== 'Dockerfile' || (await lstat(join(root, name)).catch(() => undefined))) return name;
+  return (await lstat(join(root, 'dockerfile')).catch(() => undefined)) ? 'dockerfile' : name;
+}
+
 /** A file of the context that must be a plain one: the context comes from outside, and may hold links to anywhere. */
 export async function readContextFile(root: string, name: string): Promise<string> {
   const path = join(root, join('/', name));

@@ -3,15 +3,11 @@ import { join } from 'node:path';
 import type { BuildCheckDocument, BuildDescriptionDocument } from '../../api/gantry.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
-import {
-  describeOutline,
-  describeTargets,
-  type OutlineDescription,
-  type TargetDescription,
-} from '../../build/describe.ts';
+import { describeOutline, describeTargets } from '../../build/describe.ts';
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile, type ParsedDockerfile } from '../../build/dockerfile/parse.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
+import { checkBaseNames } from '../../build/lint/base-names.ts';
 import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
 import { namedImages } from '../../build/plan.ts';
@@ -49,6 +45,8 @@ export class DockerfileInspection {
         contextHas: names && ((path) => names.has(join('/', path).slice(1))),
         text,
       });
+      const platformArgs = platformArguments(platformsOf(request.platform)[0]);
+      checkBaseNames(stages, { buildArgs: buildArgs as ReadonlyMap<string, string>, platformArgs });
       return {
         Warnings: warnings.map(({ rule, message, range }) => ({
           Rule: rule,
@@ -81,7 +79,7 @@ export class DockerfileInspection {
         buildArgs,
         platformArgs: platformArguments(platformsOf(request.platform)[0]),
       });
-      return descriptionDocument(describeTargets(dockerfile, text), outline);
+      return { Targets: describeTargets(dockerfile, text), Outline: outline };
     });
   }
 
@@ -131,27 +129,4 @@ export class DockerfileInspection {
     }
     return found;
   }
-}
-
-function descriptionDocument(
-  targets: readonly TargetDescription[],
-  { name, description, args, secrets, ssh, caches }: OutlineDescription,
-): BuildDescriptionDocument {
-  return {
-    Targets: targets.map((target) => ({
-      Name: target.name,
-      Description: target.description,
-      Base: target.base,
-      ...(target.platform !== undefined && { Platform: target.platform }),
-      Default: target.isDefault,
-    })),
-    Outline: {
-      Name: name,
-      Description: description,
-      Args: args.map((arg) => ({ Name: arg.name, Value: arg.value, Description: arg.description })),
-      Secrets: secrets.map((one) => ({ Name: one.name, Required: one.required })),
-      SSH: ssh.map((one) => ({ Name: one.name, Required: one.required })),
-      Caches: caches.map(({ id }) => ({ ID: id })),
-    },
-  };
 }

@@ -12,7 +12,7 @@ import { type BuildParameters, provenance } from './attest/provenance.ts';
 import type { BuildDirectory } from './build-directory.ts';
 import type { BuilderParts } from './builder-parts.ts';
 import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
-import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
+import { dockerfileName, readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
 import { BuildContexts } from './contexts.ts';
 import type { FilesPlace } from './copy-step.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
@@ -87,7 +87,8 @@ export class ImageBuild {
     });
     const { remote } = request;
     const sent = await contexts.main({ archive: context, remote, textOnly: request.dockerfileText !== undefined });
-    const name = (sent.isDockerfile !== true && request.dockerfile) || 'Dockerfile';
+    const asked = (sent.isDockerfile !== true && request.dockerfile) || 'Dockerfile';
+    const name = request.dockerfileText === undefined ? await dockerfileName(sent.root, asked) : asked;
     const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
     const ignore = request.ignore ?? (await readIgnore(sent.root, name));
     return await withExcerpt({ name, text }, async () => {
@@ -182,6 +183,8 @@ export class ImageBuild {
     const named = new Set(Object.keys(request.contexts ?? {}));
     const platformArgs = platformArguments(asked);
     const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs, contexts: named });
+    if (plan.stages.some(({ stage }) => stage.instructions.some(({ kind }) => kind === 'RUN')))
+      told(() => this.#parts.executor.check(request));
     const own = directory.below(`solve-${++this.#solves}`);
     const fresh = how.fresh || request.noCache === true;
     const imports = await this.#parts.transfer.open(fresh ? [] : (request.cacheFrom ?? []).map(readCacheSource), {
@@ -345,4 +348,13 @@ function sourceDateEpoch(buildArgs: ReadonlyMap<string, string>): number | undef
   if (!/^\d{1,11}$/.test(text))
     throw new EngineError('invalid-argument', `invalid SOURCE_DATE_EPOCH: ${text}: it is seconds since 1970`);
   return Number(text);
+}
+
+/** What is wrong with how steps are to run is told in the answer, as a failure of the first of them is. */
+function told(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw Object.assign(error as Error, { inAnswer: true });
+  }
 }

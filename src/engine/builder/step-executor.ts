@@ -1,3 +1,4 @@
+import type { HostConfig } from '../../api/container.ts';
 import { errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
@@ -70,6 +71,14 @@ export class StepExecutor {
 
   constructor(parts: StepExecutorParts) {
     this.#parts = parts;
+  }
+
+  /** Refuses what no step could run with. Throws `invalid-argument`, `not-found`. */
+  check(request: BuildRequest): void {
+    const { networkMode = 'default', limits } = request;
+    const hostConfig = hostConfigOf({ networkMode, privileged: false, limits, request });
+    this.#parts.specs.check({ Hostname: '' }, hostConfig);
+    this.#parts.networking.checkMode(hostConfig);
   }
 
   /** Resolves to the exit code. Throws what a container's start throws, and `cancelled`. */
@@ -154,7 +163,6 @@ export class StepExecutor {
 
   #record(command: StepCommand, tty: boolean): ContainerRecord {
     const id = newId();
-    const { limits } = command;
     return {
       id,
       name: `build-${id.slice(0, 12)}`,
@@ -172,26 +180,7 @@ export class StepExecutor {
         Cmd: [...command.args],
         ...(tty && { Tty: true, OpenStdin: true }),
       },
-      hostConfig: {
-        NetworkMode: command.networkMode,
-        PidsLimit: MAX_PROCESSES,
-        Privileged: command.privileged,
-        ...(command.devices?.nodes.length && { Devices: [...command.devices.nodes] }),
-        ...(command.devices?.groups.length && { GroupAdd: [...command.devices.groups] }),
-        ...(command.readOnly && { ReadonlyRootfs: true }),
-        ...(command.request.securityOpt?.length && { SecurityOpt: [...command.request.securityOpt] }),
-        ExtraHosts: [...(command.request.extraHosts ?? [])],
-        ...(command.request.shmSize && { ShmSize: command.request.shmSize }),
-        ...(command.request.ulimits && { Ulimits: command.request.ulimits.map((ulimit) => ({ ...ulimit })) }),
-        ...(limits?.memory && { Memory: limits.memory }),
-        ...(limits?.memorySwap && { MemorySwap: limits.memorySwap }),
-        ...(limits?.cpuShares && { CpuShares: limits.cpuShares }),
-        ...(limits?.cpuPeriod && { CpuPeriod: limits.cpuPeriod }),
-        ...(limits?.cpuQuota && { CpuQuota: limits.cpuQuota }),
-        ...(limits?.cpusetCpus && { CpusetCpus: limits.cpusetCpus }),
-        ...(limits?.cpusetMems && { CpusetMems: limits.cpusetMems }),
-        ...(limits?.cgroupParent && { CgroupParent: limits.cgroupParent }),
-      },
+      hostConfig: hostConfigOf(command),
       mounts: [],
       networks: {},
       attachment: undefined,
@@ -200,6 +189,36 @@ export class StepExecutor {
       stoppedByHand: false,
     };
   }
+}
+
+function hostConfigOf({
+  networkMode,
+  privileged,
+  readOnly,
+  devices,
+  limits,
+  request,
+}: Pick<StepCommand, 'networkMode' | 'privileged' | 'readOnly' | 'devices' | 'limits' | 'request'>): HostConfig {
+  return {
+    NetworkMode: networkMode,
+    PidsLimit: MAX_PROCESSES,
+    Privileged: privileged,
+    ...(devices?.nodes.length && { Devices: [...devices.nodes] }),
+    ...(devices?.groups.length && { GroupAdd: [...devices.groups] }),
+    ...(readOnly && { ReadonlyRootfs: true }),
+    ...(request.securityOpt?.length && { SecurityOpt: [...request.securityOpt] }),
+    ExtraHosts: [...(request.extraHosts ?? [])],
+    ...(request.shmSize && { ShmSize: request.shmSize }),
+    ...(request.ulimits && { Ulimits: request.ulimits.map((ulimit) => ({ ...ulimit })) }),
+    ...(limits?.memory && { Memory: limits.memory }),
+    ...(limits?.memorySwap && { MemorySwap: limits.memorySwap }),
+    ...(limits?.cpuShares && { CpuShares: limits.cpuShares }),
+    ...(limits?.cpuPeriod && { CpuPeriod: limits.cpuPeriod }),
+    ...(limits?.cpuQuota && { CpuQuota: limits.cpuQuota }),
+    ...(limits?.cpusetCpus && { CpusetCpus: limits.cpusetCpus }),
+    ...(limits?.cpusetMems && { CpusetMems: limits.cpusetMems }),
+    ...(limits?.cgroupParent && { CgroupParent: limits.cgroupParent }),
+  };
 }
 
 /** A command that runs. Disposing it clears away what it had, when it has ended. */

@@ -110,6 +110,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
     findNetwork: async () => undefined,
     networking: {
       check: () => [],
+      checkMode: () => {},
       prepare: async () => ({
         namespace: 'new',
         files: { hosts: '', hostname: '', resolvConf: '' },

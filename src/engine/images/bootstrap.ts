@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationOptions } from '../../base/operation.ts';
 import { formatNanos } from '../../base/time.ts';
+import { formatPlatform } from '../../oci/platform.ts';
 import { runCommand } from '../../linux/command.ts';
 import type { BootstrapRequest } from '../engine.ts';
 import { createImage } from './create-image.ts';
@@ -10,6 +11,7 @@ import { commitLayer } from './layers.ts';
 import { eventAttributes, nameImage, targetReference } from './names.ts';
 import { EngineError } from '../../base/errors.ts';
 import { type DistributionBase, type PackageHost, parseBase, sourceLine, sourcesFor } from './package-sources.ts';
+import { type PackagePlatform, packagePlatform } from './package-platform.ts';
 import type { ImageParts } from './parts.ts';
 import { newestPackageTime, normalizeTree } from './reproducible-tree.ts';
 import { underLease } from './under-lease.ts';
@@ -38,6 +40,7 @@ export async function bootstrapImage(
 ): Promise<{ id: string }> {
   const base = parseBase(request.base, request.suite);
   const include = checkPackages(request.include ?? []);
+  const other = packagePlatform(request.platform);
   const references = (request.tags?.length ? request.tags : [request.base]).map((tag) => targetReference(tag));
   const sources = await sourcesFor(base, await packageHost(), request.mirror);
   return underLease(parts, 'bootstrap', async (lease) => {
@@ -45,7 +48,7 @@ export async function bootstrapImage(
     await parts.snapshotter.prepare(key, undefined);
     try {
       const root = parts.snapshotter.changesDir(key);
-      await installPackages(parts, root, base, { ...options, include, sources: sources.map(sourceLine) });
+      await installPackages(parts, root, base, { ...options, include, other, sources: sources.map(sourceLine) });
       options.onProgress?.({ id: base.suite, status: 'Making the files reproducible' });
       const time = await newestPackageTime(root);
       await normalizeTree(root, time, options.signal);
@@ -54,7 +57,7 @@ export async function bootstrapImage(
       const words = `${base.distribution} ${base.suite}${base.slim ? ' (slim)' : ''}, bootstrapped by Gantry from packages`;
       const image = await createImage(parts, {
         layers: [layer],
-        history: [{ created, created_by: commandLine(base, include), comment: words }],
+        history: [{ created, created_by: commandLine(base, include, other), comment: words }],
         config: {
           Cmd: ['bash'],
           Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
@@ -66,6 +69,7 @@ export async function bootstrapImage(
         },
         created,
         comment: words,
+        platform: other?.platform,
         lease,
       });
       parts.db.transaction(() => {
@@ -84,9 +88,13 @@ async function installPackages(
   parts: ImageParts,
   root: string,
   base: DistributionBase,
-  options: OperationOptions & { include: readonly string[]; sources: readonly string[] },
+  options: OperationOptions & {
+    include: readonly string[];
+    other: PackagePlatform | undefined;
+    sources: readonly string[];
+  },
 ): Promise<void> {
-  const { include, sources, signal, onProgress } = options;
+  const { include, other, sources, signal, onProgress } = options;
   const temporary = join(parts.temporary, `bootstrap-${randomUUID()}`);
   await mkdir(temporary, { recursive: true, mode: 0o755 });
   const filters = base.slim
@@ -105,6 +113,7 @@ async function installPackages(
         '--skip=output/dev',
         ...filters,
         ...(await mergedUsr(base.suite)),
+        ...(other ? [`--architectures=${other.architecture}`] : []),
         ...(include.length > 0 ? [`--include=${include.join(',')}`] : []),
         base.suite,
         root,
@@ -144,8 +153,14 @@ async function mergedUsr(suite: string): Promise<string[]> {
   return [`--hook-directory=${MERGED_USR_HOOK}`, '--include=usr-is-merged'];
 }
 
-function commandLine(base: DistributionBase, include: readonly string[]): string {
-  return `gantry image bootstrap ${base.distribution}:${base.suite}${base.slim ? '-slim' : ''}${include.length > 0 ? ` --include ${include.join(',')}` : ''}`;
+function commandLine(base: DistributionBase, include: readonly string[], other: PackagePlatform | undefined): string {
+  const flags = [
+    ...(other ? ['--platform', formatPlatform(other.platform)] : []),
+    ...(include.length > 0 ? ['--include', include.join(',')] : []),
+  ];
+  return ['gantry image bootstrap', `${base.distribution}:${base.suite}${base.slim ? '-slim' : ''}`, ...flags].join(
+    ' ',
+  );
 }
 
 /** Names of packages go onto a command line and into apt: nothing but names. */

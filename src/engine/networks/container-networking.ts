@@ -1,6 +1,6 @@
 import { closeSync, readlinkSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import type { NetworkSettings } from '../../api/container.ts';
+import type { HostConfig, NetworkSettings } from '../../api/container.ts';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
@@ -55,6 +55,17 @@ export class ContainerNetworking implements Networking {
     return [];
   }
 
+  checkMode(hostConfig: Pick<HostConfig, 'NetworkMode'>): void {
+    const mode = networkMode(hostConfig);
+    if (mode.kind === 'container') this.#other(mode.container);
+    if (mode.kind !== 'networks') return;
+    try {
+      this.#options.registry.resolve(mode.first);
+    } catch (error) {
+      throw setUpError(error);
+    }
+  }
+
   #checkEndpoint(network: string, wanted: EndpointSettings): void {
     try {
       this.#options.runs.endpoints.check(network, wanted);
@@ -100,14 +111,7 @@ export class ContainerNetworking implements Networking {
   }
 
   async #join(container: NetworkedContainer, name: string): Promise<PreparedNetwork> {
-    let other;
-    try {
-      other = this.#options.containers.find(name);
-    } catch (error) {
-      throw new EngineError(errorCode(error), `joining network namespace of container: ${errorMessage(error)}`, {
-        cause: error,
-      });
-    }
+    const other = this.#other(name);
     if (other.pid === 0) {
       if (other.id === container.id) throw new EngineError('internal', 'cannot join own network namespace');
       const state = `container ${other.name} is not running`;
@@ -125,6 +129,16 @@ export class ContainerNetworking implements Networking {
       warnings: [],
       ready: DONE,
     };
+  }
+
+  #other(name: string): ReturnType<ContainerDirectory['find']> {
+    try {
+      return this.#options.containers.find(name);
+    } catch (error) {
+      throw new EngineError(errorCode(error), `joining network namespace of container: ${errorMessage(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   async #prepareNetworks(container: NetworkedContainer): Promise<PreparedNetwork> {

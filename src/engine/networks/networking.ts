@@ -19,6 +19,8 @@ import type { PortChange } from './published-ports.ts';
 export interface Networking {
   /** Warnings for the create response. Throws `not-found` (`network x not found`), `invalid-argument` (ports, addresses, modes). */
   check(container: NetworkedContainer): string[];
+  /** Whether what a mode names is there: a network, another container. Throws `not-found` in the words of `prepare`. */
+  checkMode(hostConfig: Pick<HostConfig, 'NetworkMode'>): void;
   /** Throws `conflict`/`internal` with Docker's words (`failed to set up container networking: …`) and then leaves nothing. */
   prepare(container: NetworkedContainer, signal?: AbortSignal): Promise<PreparedNetwork>;
   /** The container's first process runs, in the prepared namespace. */

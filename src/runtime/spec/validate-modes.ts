@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { ContainerCreateRequest, HostConfig } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 
@@ -5,13 +6,19 @@ import { EngineError } from '../../base/errors.ts';
 export function checkModes(request: ContainerCreateRequest, hostConfig: HostConfig): string[] {
   checkNamespaceModes(hostConfig);
   checkConflicts(request, hostConfig);
-  for (const entry of hostConfig.ExtraHosts ?? []) {
-    if (!/^[^:=]+[:=].+$/.test(entry)) throw invalid(`bad format for add-host: "${entry}"`);
-  }
+  for (const entry of hostConfig.ExtraHosts ?? []) checkExtraHost(entry);
   if (hostConfig.NetworkMode === 'host' && Object.keys(hostConfig.PortBindings ?? {}).length > 0) {
     return ['Published ports are discarded when using host network mode'];
   }
   return [];
+}
+
+/** `name:address`; as we have it also `name=address` and an address in brackets. Throws `invalid-argument` in Docker's words. */
+function checkExtraHost(entry: string): void {
+  const [, name, address = ''] = /^([^:=]+)[:=](.*)$/s.exec(entry) ?? [];
+  if (name === undefined) throw invalid(`bad format for add-host: ${JSON.stringify(entry)}`);
+  if (address !== 'host-gateway' && isIP(address.replace(/^\[(.*)\]$/, '$1')) === 0)
+    throw invalid(`invalid IP address in add-host: ${JSON.stringify(address)}`);
 }
 
 function checkNamespaceModes(hostConfig: HostConfig): void {

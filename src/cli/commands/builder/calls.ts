@@ -1,4 +1,4 @@
-import type { BuildDescriptionDocument } from '../../../api/gantry.ts';
+import type { BuildOutlineDocument, BuildTargetsDocument } from '../../../api/gantry.ts';
 import { checkContext, listContext } from '../../archive/build-context.ts';
 import type { Cli } from '../../cli.ts';
 import { CommandError } from '../../command.ts';
@@ -56,39 +56,46 @@ export async function runCall(
     cli.print(`Check complete, ${Warnings.length === 0 ? 'no warnings found.' : count}`);
     return code;
   }
-  const description = await client.builder.describe({
+  const { Targets, Outline } = await client.builder.describe({
     query: { ...query, target: target || undefined, buildargs: JSON.stringify(buildArgs) },
     context: context.tar,
   });
-  if (json) cli.print(JSON.stringify(method === 'targets' ? description.Targets : description.Outline, null, 2));
-  else if (method === 'targets') cli.io.stdout.write(cli.clean(targetsText(description)));
-  else cli.io.stdout.write(cli.clean(outlineText(description)));
+  if (json) cli.print(JSON.stringify(method === 'targets' ? Targets : Outline, null, 2));
+  else cli.io.stdout.write(cli.clean(method === 'targets' ? targetsText(Targets) : outlineText(Outline)));
   return 0;
 }
 
-function targetsText({ Targets }: BuildDescriptionDocument): string {
-  const rows = Targets.map(({ Name, Description, Default }) => [
-    Default ? (Name === 'default' ? '(default)' : `${Name} (default)`) : Name,
-    Description,
-  ]);
+function targetsText({ targets }: BuildTargetsDocument): string {
+  const rows = targets.map(({ name, description = '', default: last = false }, index) => {
+    const shown = name ?? (last ? '' : String(index));
+    return [last ? `${shown} (default)`.trimStart() : shown, description];
+  });
   return layOut([['TARGET', 'DESCRIPTION'], ...rows]);
 }
 
-function outlineText({ Outline }: BuildDescriptionDocument): string {
+function outlineText({
+  name,
+  description,
+  args = [],
+  secrets = [],
+  ssh = [],
+  cache = [],
+}: BuildOutlineDocument): string {
   const parts: string[] = [];
   const head = [
-    ...(Outline.Name === '' ? [] : [`TARGET:      ${Outline.Name}`]),
-    ...(Outline.Description === '' ? [] : [`DESCRIPTION: ${Outline.Description}`]),
+    ...(name === undefined ? [] : [`TARGET:      ${name}`]),
+    ...(description === undefined ? [] : [`DESCRIPTION: ${description}`]),
   ];
   if (head.length > 0) parts.push(`${head.join('\n')}\n`);
   const table = (rows: readonly (readonly string[])[]): void => {
     if (rows.length > 1) parts.push(layOut(rows.map((row) => [...row])));
   };
-  table([['BUILD ARG', 'VALUE', 'DESCRIPTION'], ...Outline.Args.map((arg) => [arg.Name, arg.Value, arg.Description])]);
-  const required = (one: { Name: string; Required: boolean }): string[] => [one.Name, String(one.Required)];
-  table([['SECRET', 'REQUIRED'], ...Outline.Secrets.map(required)]);
-  table([['SSH', 'REQUIRED'], ...Outline.SSH.map(required)]);
-  table([['CACHE MOUNT'], ...Outline.Caches.map(({ ID }) => [ID])]);
+  const argument = (arg: (typeof args)[number]): string[] => [arg.name, arg.value ?? '', arg.description ?? ''];
+  table([['BUILD ARG', 'VALUE', 'DESCRIPTION'], ...args.map(argument)]);
+  const required = (one: (typeof secrets)[number]): string[] => [one.name, one.required === true ? 'true' : ''];
+  table([['SECRET', 'REQUIRED'], ...secrets.map(required)]);
+  table([['SSH', 'REQUIRED'], ...ssh.map(required)]);
+  table([['CACHE MOUNT'], ...cache.map(({ ID }) => [ID])]);
   return parts.length === 0 ? 'The target takes no arguments, secrets or agents.\n' : parts.join('\n');
 }
 

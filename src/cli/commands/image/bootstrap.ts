@@ -17,6 +17,7 @@ gantry image bootstrap debian:bookworm-slim --include nginx,curl -t web-base:1.0
   flags: {
     include: strings('Further packages'),
     mirror: string('Fetch packages from this address'),
+    platform: string('Packages for another platform (linux/arm64): the machine has to run its programs'),
     progress: progressFlag,
     suite: string("Another suite of the distribution than the name's"),
     tag: list('Name and optionally a tag for the image (repeatable)', { short: 't' }),
@@ -34,6 +35,7 @@ gantry image bootstrap debian:bookworm-slim --include nginx,curl -t web-base:1.0
         ...(flags.include.length === 0 ? {} : { Include: flags.include }),
         ...(flags.suite === '' ? {} : { Suite: flags.suite }),
         ...(flags.mirror === '' ? {} : { Mirror: flags.mirror }),
+        ...(flags.platform === '' ? {} : { Platform: flags.platform }),
         ...(flags.tag.length === 0 ? {} : { Tags: flags.tag }),
       }),
       {
