@@ -15,6 +15,10 @@ export class PathPatterns {
     this.hasExceptions = this.#patterns.some((pattern) => pattern.negated);
   }
 
+  get isEmpty(): boolean {
+    return this.#patterns.length === 0;
+  }
+
   /** Reads the lines of an ignore file: comments and blank lines dropped. */
   static parse(text: string): PathPatterns {
     const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);

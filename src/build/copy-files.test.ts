@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
   existsSync,
   linkSync,
   lstatSync,
+  lutimesSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -18,7 +20,15 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { CONTEXT_TIME, copySelection, type CopySelection, digestSelection, placeLinks } from './copy-files.ts';
+import { digestLayer, type LayerDigest } from '../snapshot/diff-layer.ts';
+import {
+  CONTEXT_TIME,
+  copySelection,
+  type CopySelection,
+  digestSelection,
+  type PendingLinks,
+  sealChanges,
+} from './copy-files.ts';
 
 function tree(): { root: string; to: string; remove: () => void } {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-copy-'));
@@ -47,6 +57,15 @@ const select = (root: string, sources: string[], more: Partial<CopySelection> = 
   sourceName: 'build context',
   ...more,
 });
+
+const AS_CONTEXT = { seconds: CONTEXT_TIME, exact: true };
+
+/** Says what the layer is, as a look at all of it would. */
+async function seal(to: string, pending: PendingLinks | undefined, times = AS_CONTEXT): Promise<LayerDigest> {
+  const digest = await sealChanges(to, { pending, times });
+  assert.deepEqual(digest, await digestLayer(to));
+  return digest;
+}
 
 test('copySelection() gives a directory its content, a file its name, and makes parents', async () => {
   const { root, to, remove } = tree();
@@ -133,7 +152,7 @@ test('copySelection() never leaves either root by symlinks', async () => {
   remove();
 });
 
-test('placeLinks() gives what copySelection() left out: files that would be the same in all', async () => {
+test('sealChanges() gives what copySelection() left out: files that would be the same in all', async () => {
   const { root, to, remove } = tree();
   for (const name of ['a.txt', 'b.txt', 'src/server.js']) utimesSync(join(root, name), CONTEXT_TIME, CONTEXT_TIME);
   linkSync(join(root, 'a.txt'), join(root, 'src/again'));
@@ -141,14 +160,14 @@ test('placeLinks() gives what copySelection() left out: files that would be the 
   mkdirSync(join(to, 'app'));
   writeFileSync(join(to, 'app/old'), 'old');
   const selection = select(root, ['src', '*.txt'], { steady: 'shared', time: CONTEXT_TIME });
-  const { pending } = await copySelection(selection, { root: to, destination: '/app/', linksLater: true });
+  const { pending } = await copySelection(selection, { root: to, destination: '/app/', linksLater: AS_CONTEXT });
   const inode = (path: string): number => statSync(path).ino;
   assert.throws(() => lstatSync(join(to, 'app/server.js')));
   // Of another owner, of another time, a second name of one file: these are copies.
   for (const name of ['b.txt', 'deep/x.log']) assert.ok(lstatSync(join(to, 'app', name)).isFile(), name);
   const there = ['a.txt', 'again'].filter((name) => existsSync(join(to, 'app', name)));
   assert.equal(there.length, 1);
-  await placeLinks(pending!, to);
+  await seal(to, pending);
   assert.equal(inode(join(to, 'app/server.js')), inode(join(root, 'src/server.js')));
   assert.notEqual(inode(join(to, 'app/a.txt')), inode(join(to, 'app/again')));
   for (const [name, text] of Object.entries({ 'a.txt': 'a', again: 'a', 'b.txt': 'b', old: 'old' }))
@@ -162,9 +181,9 @@ test('copySelection() sees files that are only to be placed: the last one counts
   const more = { steady: 'own', time: CONTEXT_TIME } as const;
   mkdirSync(join(root, 'other'));
   writeFileSync(join(root, 'other/server.js'), 'other');
-  const target = { root: to, destination: '/app/', linksLater: true };
+  const target = { root: to, destination: '/app/', linksLater: AS_CONTEXT };
   const { pending } = await copySelection(select(root, ['src', 'other'], more), target);
-  await placeLinks(pending!, to);
+  await seal(to, pending);
   assert.equal(readFileSync(join(to, 'app/server.js'), 'utf8'), 'other');
   assert.equal(statSync(join(root, 'other/server.js')).mtimeMs, CONTEXT_TIME * 1000);
   mkdirSync(join(root, 'third/server.js'), { recursive: true });
@@ -177,15 +196,110 @@ test('copySelection() sees files that are only to be placed: the last one counts
       copySelection(select(root, sources, { ...more, parents: false }), {
         root: join(to, 'app'),
         destination: sources[0] === 'src' ? '/new/' : '/server.js',
-        linksLater: true,
+        linksLater: AS_CONTEXT,
       }),
       /not a directory|cannot copy/,
     );
   // What is in the way, as the mark of a file that is gone, makes room.
   const again = await copySelection(select(root, ['a.txt'], more), { ...target, destination: '/late' });
   writeFileSync(join(to, 'late'), 'in the way');
-  await placeLinks(again.pending!, to);
+  await seal(to, again.pending);
   assert.equal(readFileSync(join(to, 'late'), 'utf8'), 'a');
+  remove();
+});
+
+for (const count of [900, 1100])
+  test(`sealChanges() gives a layer of ${count} files, one of which is large and one in the way`, async () => {
+    const { root, to, remove } = tree();
+    mkdirSync(join(root, 'many/deep'), { recursive: true });
+    for (let n = 0; n < count; n++) {
+      const path = join(root, n % 3 === 0 ? 'many/deep' : 'many', `${n}`);
+      writeFileSync(path, n === 100 ? Buffer.alloc(600_000, n) : `${n}`, { mode: n % 2 === 0 ? 0o644 : 0o755 });
+      utimesSync(path, CONTEXT_TIME, CONTEXT_TIME);
+    }
+    mkdirSync(join(to, 'app'));
+    writeFileSync(join(to, 'app/zz'), 'there');
+    const selection = select(root, ['many'], { steady: 'shared', time: CONTEXT_TIME });
+    const { pending } = await copySelection(selection, { root: to, destination: '/app', linksLater: AS_CONTEXT });
+    assert.equal(pending!.stats.length / 5, count);
+    writeFileSync(join(to, 'app/1'), 'in the way');
+    const { size } = await seal(to, pending);
+    for (const name of ['1', 'deep/0', '100', 'zz']) {
+      const { mtimeMs, uid } = statSync(join(to, 'app', name));
+      assert.deepEqual([mtimeMs, uid], [CONTEXT_TIME * 1000, 0], name);
+    }
+    assert.equal(readFileSync(join(to, 'app/1'), 'utf8'), '1');
+    assert.ok(size > 600_000);
+    remove();
+  });
+
+test('sealChanges() makes nothing newer than it may be, and lets go of links that would have to be', async () => {
+  const { root, to, remove } = tree();
+  for (const [name, time] of [
+    ['a.txt', 500],
+    ['b.txt', 1500],
+  ] as const)
+    utimesSync(join(root, name), time, time);
+  const rule = { seconds: 1000, exact: false };
+  const selection = select(root, ['*.txt'], { steady: 'shared' });
+  const { pending } = await copySelection(selection, { root: to, destination: '/', linksLater: rule });
+  await seal(to, pending, rule);
+  const [a, b] = ['a.txt', 'b.txt'].map((name) => statSync(join(to, name)));
+  assert.deepEqual([a!.mtimeMs, b!.mtimeMs, statSync(to).mtimeMs], [500_000, 1_000_000, 1_000_000]);
+  assert.equal(a!.ino, statSync(join(root, 'a.txt')).ino);
+  assert.equal(statSync(join(root, 'b.txt')).mtimeMs, 1_500_000);
+  remove();
+});
+
+test('a list of everything is as good as a look', async () => {
+  const { root, to, remove } = tree();
+  const time = CONTEXT_TIME;
+  rmSync(join(root, 'outside'));
+  mkdirSync(join(root, 'src.d'));
+  writeFileSync(join(root, 'src.d/y'), 'y');
+  const lines: unknown[] = [];
+  for (const name of [
+    'a.txt',
+    'b.txt',
+    'src',
+    'src/deep',
+    'src/deep/x.log',
+    'src/link',
+    'src/server.js',
+    'src.d',
+    'src.d/y',
+  ]) {
+    const path = join(root, name);
+    lutimesSync(path, time, time);
+    const { mode, size } = lstatSync(path);
+    const isFile = (mode & 0o170000) === 0o100000;
+    const digest = isFile ? createHash('sha256').update(readFileSync(path)).digest('hex') : '';
+    const link = (mode & 0o170000) === 0o120000 ? [readlinkSync(path)] : [];
+    lines.push([[name, mode, isFile ? size : 0, '0', '', ...link], digest]);
+  }
+  const list = join(root, '../list');
+  writeFileSync(list, `{}\n${JSON.stringify(lines)}\n`);
+  const known = { list, tree: root, complete: true };
+  let n = 0;
+  for (const [sources, more] of [
+    [['.'], {}],
+    [['src', 'a.txt'], { exclude: ['**/*.log'] }],
+    [['src/deep', 'src/link'], { parents: true, owner: { uid: 3, gid: 4 } }],
+    [['src.d', 's*'], { mode: 0o700, ignore: ['src', '!src/deep'] }],
+  ] as const) {
+    const layers: LayerDigest[] = [];
+    const digests: unknown[] = [];
+    for (const list of [undefined, known]) {
+      const place = join(to, String(n++));
+      mkdirSync(place);
+      const selection = select(root, [...sources], { ...more, steady: 'shared', time, known: list });
+      digests.push(await digestSelection(selection));
+      const { pending } = await copySelection(selection, { root: place, destination: '/to/', linksLater: AS_CONTEXT });
+      layers.push(await seal(place, pending));
+    }
+    assert.deepEqual(digests[1], digests[0]);
+    assert.deepEqual(layers[1], layers[0]);
+  }
   remove();
 });
 

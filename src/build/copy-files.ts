@@ -1,7 +1,10 @@
 import type { Digest } from '../oci/digest.ts';
 import { WorkerThreads } from '../base/worker-job.ts';
+import type { LayerDigest } from '../snapshot/diff-layer.ts';
+import type { TimeRule } from '../snapshot/settled-times.ts';
 import type { PathChange } from './file-changes.ts';
 import type { ModeChange } from './file-mode.ts';
+import type { SealParameters } from './seal-changes-job.ts';
 
 /** What a COPY or ADD takes from where. Paths are as the Dockerfile has them after expansion. */
 export interface CopySelection {
@@ -46,6 +49,11 @@ export const CONTEXT_TIME = 315_532_800;
 export interface KnownFiles {
   /** A file of two lines: something about it, and a JSON list of `[[path, …], sha256 in hex]`. */
   readonly list: string;
+  /**
+   * The list has all that is in the directory, as `[[path, mode, size, time, stamp, link], digest]` with the type in the
+   * mode: root's, of the contexts' time, without extended attributes. Nothing else is asked of the filesystem then.
+   */
+  readonly complete?: boolean | undefined;
   /** Of the same list, equal for equal trees. */
   readonly tree: string;
 }
@@ -66,6 +74,8 @@ export interface PendingLinks {
   readonly selection: CopySelection;
   /** Where each goes and where it is, below the two roots: byte strings, each ended by a NUL. */
   readonly links: string;
+  /** Of each: the twelve permission bits, user, group, bytes, nanoseconds since the epoch. */
+  readonly stats: BigInt64Array;
 }
 
 /** An archive among the sources: to be unpacked where the copy goes. */
@@ -79,8 +89,11 @@ export interface CopyTarget {
   readonly root: string;
   /** Absolute. Ends with `/` when it must be a directory. */
   readonly destination: string;
-  /** The caller sees to `PendingLinks`, and nothing else is put into the target before. */
-  readonly linksLater?: boolean | undefined;
+  /**
+   * The caller sees to `PendingLinks`, and nothing else is put into the target before. Where all times are
+   * brought to others after that, these: a file that others have too is not changed for it.
+   */
+  readonly linksLater?: TimeRule | true | undefined;
 }
 
 const threads = new WorkerThreads('build/copy-files');
@@ -127,18 +140,51 @@ export async function copySelection(
   target: CopyTarget,
   signal?: AbortSignal,
 ): Promise<{ readonly archives: readonly FoundArchive[]; readonly pending: PendingLinks | undefined }> {
-  const { archives, links } = await threads.run<{ archives: readonly FoundArchive[]; links: string }>({
+  const { archives, links, stats } = await threads.run<{
+    readonly archives: readonly FoundArchive[];
+    readonly links: string;
+    readonly stats: BigInt64Array;
+  }>({
     job: 'copy',
     parameters: { selection, target },
     signal,
   });
-  return { archives, pending: links === '' ? undefined : { selection, links } };
+  return { archives, pending: links === '' ? undefined : { selection, links, stats } };
 }
 
-/** Puts the files that a copy left out into `directory`, which has the changes of a target that is mounted no more. */
-export async function placeLinks(pending: PendingLinks, directory: string, signal?: AbortSignal): Promise<void> {
-  await threads.run({ job: 'link', parameters: { ...pending, directory }, signal });
+/**
+ * Makes a layer of `directory`, which has the changes of a target that is mounted no more: puts the files into it that a
+ * copy left out, and brings all times to `times`. Gives the digest of what it is then.
+ */
+export async function sealChanges(
+  directory: string,
+  {
+    pending,
+    times,
+    signal,
+  }: {
+    readonly pending?: PendingLinks | undefined;
+    readonly times: TimeRule;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<LayerDigest> {
+  const parameters: SealParameters = { directory, pending, times };
+  const work = (job: string): Promise<LayerDigest> => threads.run<LayerDigest>({ job, parameters, signal });
+  if (!pending || pending.stats.length < APART) return work('seal');
+  // Half of the work is the filesystem's, and the digest needs nothing of it.
+  const [placed, digest] = await Promise.allSettled([work('place'), work('digest-sealed')]);
+  if (placed.status === 'rejected') throw placed.reason;
+  if (digest.status === 'rejected') throw digest.reason;
+  return digest.value;
 }
+
+/** Puts the files that a copy left out into `directory`, as `sealChanges`; directories keep their times. */
+export async function placeLinks(pending: PendingLinks, directory: string, signal?: AbortSignal): Promise<void> {
+  await threads.run({ job: 'place', parameters: { directory, pending } satisfies SealParameters, signal });
+}
+
+/** For so many numbers of `PendingLinks.stats` a second thread is worth its start. */
+const APART = 5 * 1000;
 
 /** Changes paths below `root`, in order. Throws `not-found`, `invalid-argument`. */
 export async function changeFiles(root: string, changes: readonly PathChange[], signal?: AbortSignal): Promise<void> {

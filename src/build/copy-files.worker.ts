@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { constants, fchmodSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { createHash, hash } from 'node:crypto';
+import { constants, fchmodSync, readSync, writeSync } from 'node:fs';
 import { byteString, type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
 import { PathPatterns } from '../base/path-patterns.ts';
@@ -24,13 +24,16 @@ import {
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import { removeTreeAt } from '../snapshot/remove-tree.ts';
 import { makeImpliedDirectory, RootedDirectory, splitPath } from '../snapshot/rooted-directory.ts';
+import { SettledTimes } from '../snapshot/settled-times.ts';
 import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
 import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
 import { changePath, type PathChange } from './file-changes.ts';
 import { changeMode } from './file-mode.ts';
 import { FileNames } from './file-names.ts';
-import { LaterLinks, tryLink } from './later-links.ts';
+import { KnownList, type ListedEntry } from './known-list.ts';
+import { type LaterLink, LaterLinks, tryLink } from './later-links.ts';
 import { matchName } from './match-name.ts';
+import { digestComing, digestSettled, placePending, type SealParameters } from './seal-changes-job.ts';
 
 /** One thing to copy: where it is below the source's root, and what it is called below the destination. */
 interface Source {
@@ -49,8 +52,10 @@ interface Visit {
   readonly stat: FileStat;
   /** Below the source that was named; empty for itself. */
   readonly below: readonly ByteString[];
-  /** Below the root of the selection, when no symlink was followed on the way. */
+  /** Below the root of the selection. */
   readonly path?: ByteString;
+  /** What the list of the tree has for it, where that has everything. */
+  readonly entry?: ListedEntry;
 }
 
 /** As the kernel does. */
@@ -101,7 +106,8 @@ export const jobs: Jobs = {
     const destination = splitPath(byteString(target.destination)) ?? [];
     const archives: FoundArchive[] = [];
     const asDirectory = target.destination.endsWith('/');
-    const later = target.linksLater ? new LaterLinks() : undefined;
+    const { linksLater } = target;
+    const later = linksLater && new LaterLinks(linksLater === true ? undefined : new SettledTimes(linksLater));
     eachSource(selection, (root, source) => {
       if (selection.unpack && isArchive(root, source)) {
         archives.push({ path: hostPath(selection.root, root, source) });
@@ -118,7 +124,7 @@ export const jobs: Jobs = {
         if (visit)
           copyEntry(to, [...destination, ...source.kept.slice(0, index + 1)], visit, selection, context, later);
       }
-      const times: { path: readonly ByteString[]; mtime: bigint }[] = [];
+      const directories: { path: readonly ByteString[]; mtime: bigint }[] = [];
       const names = namesOf(selection);
       walk(root, source, selection, context, (visit) => {
         const path = [...base, ...visit.below];
@@ -126,39 +132,18 @@ export const jobs: Jobs = {
         copyEntry(to, path, visit, selection, context, later, first && { root: copied, path: first });
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0)
-          times.push({ path, mtime: timeOf(visit.stat, selection) });
+          directories.push({ path, mtime: timeOf(visit.stat, selection) });
       });
-      for (const { path, mtime } of times.reverse()) setTimesOf(to, path, mtime);
+      for (const { path, mtime } of directories.reverse()) setTimesOf(to, path, mtime);
     });
-    return { archives, links: later?.text ?? '' };
+    return { archives, links: later?.links ?? '', stats: later?.stats ?? NO_STATS };
   },
-  link: (
-    { selection, links, directory }: { selection: CopySelection; links: string; directory: string },
-    context: JobContext,
-  ) => {
-    using from = new RootedDirectory(selection.root);
-    using to = new RootedDirectory(directory);
-    const paths = links.split('\0');
-    // A link is no change of the directory that it is in: that has the time which the copy gave it.
-    const times = new Map<string, bigint>();
-    for (let at = 0; at + 1 < paths.length; at += 2) {
-      context.check();
-      const path = paths[at]!.split('/');
-      const source = paths[at + 1]!.split('/');
-      const dir = from.directory(source.slice(0, -1), { follow: true });
-      const name = source.at(-1)!;
-      const parent = to.directory(path.slice(0, -1), { follow: false });
-      const place = path.slice(0, -1).join('/');
-      if (!times.has(place)) times.set(place, statFd(parent).mtime);
-      const linked = tryLink(dir, name, parent, path.at(-1)!);
-      if (linked && selection.steady === 'shared') continue;
-      const stat = statAt(dir, name)!;
-      if (!linked) copyEntry(to, path, { dir, name, stat, below: path }, selection, context);
-      else if (stat.mtime !== timeOf(stat, selection)) setTimesAt(parent, path.at(-1)!, timeOf(stat, selection));
-    }
-    for (const [place, mtime] of times)
-      setTimesAt(to.directory(place === '' ? [] : place.split('/'), { follow: false }), '.', mtime);
+  place: (parameters: SealParameters, context: JobContext) => place(parameters, context),
+  seal: (parameters: SealParameters, context: JobContext) => {
+    if (parameters.pending) place(parameters, context);
+    return digestSettled(parameters, context);
   },
+  'digest-sealed': digestComing,
   change: ({ root, changes }: { root: string; changes: readonly PathChange[] }, context: JobContext) => {
     for (const change of changes) changePath(root, change, () => context.check());
   },
@@ -175,17 +160,28 @@ export const jobs: Jobs = {
     { directory, seconds, exact }: { directory: string; seconds: number; exact: boolean },
     context: JobContext,
   ) => {
-    const time = BigInt(seconds) * 1_000_000_000n;
-    const isWrong = (mtime: bigint): boolean => (exact ? mtime !== time : mtime > time);
+    const times = new SettledTimes({ seconds, exact });
     const fd = openDirectory(directory);
     try {
-      clampBelow(fd, { time, isWrong }, context);
-      if (isWrong(statFd(fd).mtime)) setTimesAt(fd, '.', time);
+      clampBelow(fd, times, context);
+      times.settle(fd, '.', statFd(fd).mtime);
     } finally {
       closeFd(fd);
     }
   },
 };
+
+const NO_STATS = new BigInt64Array(0);
+
+function place(parameters: SealParameters, context: JobContext): void {
+  const { selection } = parameters.pending!;
+  placePending(
+    parameters,
+    (to, path, { dir, name }) =>
+      copyEntry(to, path, { dir, name, stat: statAt(dir, name)!, below: path }, selection, context),
+    context,
+  );
+}
 
 /** Everything as it is. */
 const AS_IT_IS: CopySelection = {
@@ -255,23 +251,19 @@ function isSame(visit: Visit, before: FileStat, to: RootedDirectory, path: reado
   return digestEntry('', visit, AS_IT_IS, '').equals(digestEntry('', other, AS_IT_IS, ''));
 }
 
-function clampBelow(
-  dir: number,
-  rule: { readonly time: bigint; readonly isWrong: (mtime: bigint) => boolean },
-  context: JobContext,
-): void {
+function clampBelow(dir: number, times: SettledTimes, context: JobContext): void {
   for (const name of namesIn(dir)) {
     context.check();
     const stat = statAt(dir, name);
     if (stat?.kind === 'directory') {
       const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       try {
-        clampBelow(fd, rule, context);
+        clampBelow(fd, times, context);
       } finally {
         closeFd(fd);
       }
     }
-    if (stat && rule.isWrong(stat.mtime)) setTimesAt(dir, name, rule.time);
+    if (stat) times.settle(dir, name, stat.mtime);
   }
 }
 
@@ -449,13 +441,26 @@ function walk(
   const ignore = new PathPatterns(selection.ignore);
   const exclude = new PathPatterns(selection.exclude);
   const hasExceptions = ignore.hasExceptions || exclude.hasExceptions;
-  const parent = source.path.length === 0 ? root.fd : root.directory(source.path.slice(0, -1), { follow: true });
-  const descend = (dir: number, name: ByteString, stat: FileStat, below: readonly ByteString[]): void => {
-    context.check();
+  const isExcluded = (below: readonly ByteString[]): boolean => {
+    if (ignore.isEmpty && exclude.isEmpty) return false;
     const path = textOf([...source.path, ...below].join('/'));
     // With --parents the kept path is what patterns are about, otherwise what is below the source.
     const local = textOf((selection.parents ? [...source.kept, ...below] : below).join('/'));
-    const excluded = (path !== '' && ignore.matches(path)) || (local !== '' && exclude.matches(local));
+    return (path !== '' && ignore.matches(path)) || (local !== '' && exclude.matches(local));
+  };
+  const descendListed = (entry: ListedEntry, path: readonly ByteString[], below: readonly ByteString[]): void => {
+    context.check();
+    const { stat, children } = entry;
+    const excluded = isExcluded(below);
+    if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
+    if (!excluded) visit(new ListedVisit(root, entry, path, below));
+    for (const [name, child] of children) descendListed(child, [...path, name], [...below, name]);
+  };
+  const listed = selection.known?.complete ? KnownList.read(selection.known).find(source.path) : undefined;
+  if (listed) return descendListed(listed, source.path, []);
+  const descend = (dir: number, name: ByteString, stat: FileStat, below: readonly ByteString[]): void => {
+    context.check();
+    const excluded = isExcluded(below);
     if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
     if (!excluded) visit({ dir, name, stat, below, path: [...source.path, ...below].join('/') });
     if (stat.kind !== 'directory') return;
@@ -469,7 +474,35 @@ function walk(
       closeFd(fd);
     }
   };
+  const parent = source.path.length === 0 ? root.fd : root.directory(source.path.slice(0, -1), { follow: true });
   descend(parent, source.path.at(-1) ?? '.', source.stat, []);
+}
+
+/** Something that a list has: its directory is opened when somebody wants more than the list knows. */
+class ListedVisit implements Visit {
+  readonly name: ByteString;
+  readonly stat: FileStat;
+  readonly below: readonly ByteString[];
+  readonly entry: ListedEntry;
+  readonly #root: RootedDirectory;
+  readonly #path: readonly ByteString[];
+
+  constructor(root: RootedDirectory, entry: ListedEntry, path: readonly ByteString[], below: readonly ByteString[]) {
+    this.name = path.at(-1) ?? '.';
+    this.stat = entry.stat;
+    this.below = below;
+    this.entry = entry;
+    this.#root = root;
+    this.#path = path;
+  }
+
+  get dir(): number {
+    return this.#root.directory(this.#path.slice(0, -1), { follow: false });
+  }
+
+  get path(): ByteString {
+    return this.#path.join('/');
+  }
 }
 
 /** Files of a directory that nobody writes into may share an inode without being meant to be one. */
@@ -484,39 +517,35 @@ function ownerOf(stat: FileStat, selection: CopySelection): { uid: number; gid: 
 
 function digestEntry(name: ByteString, visit: Visit, selection: CopySelection, more: string): Buffer {
   const { stat } = visit;
-  const entry = createHash('sha256');
   const { uid, gid } = ownerOf(stat, selection);
   const mode = changeMode(stat.mode, selection.mode, stat.kind === 'directory');
-  entry.update(`${name}\0${stat.kind}\0${mode.toString(8)}\0${uid}:${gid}\0${more}\0`, 'latin1');
-  if (stat.kind === 'symlink') entry.update(readLinkAt(visit.dir, visit.name), 'latin1');
-  else if (stat.kind === 'file') {
-    const known = visit.path === undefined ? undefined : knownDigests(selection.known)?.get(visit.path);
-    if (known) return entry.update('\0').update(known).digest();
-    withFile(visit, (fd) => {
-      for (const key of listXattrs(fd).filter(copiedXattr).sort()) {
-        const value = getXattr(fd, key) ?? Buffer.alloc(0);
-        entry.update(`${key}\0${value.length}\0`, 'latin1').update(value);
-      }
-      const content = createHash('sha256');
-      for (let read = readSync(fd, BUFFER); read > 0; read = readSync(fd, BUFFER))
-        content.update(BUFFER.subarray(0, read));
-      entry.update('\0').update(content.digest('hex'));
-    });
-  } else if (stat.kind.endsWith('device')) entry.update(`${stat.deviceMajor}:${stat.deviceMinor}`);
+  const head = `${name}\0${stat.kind}\0${mode.toString(8)}\0${uid}:${gid}\0${more}\0`;
+  const known = contentOf(visit, selection);
+  if (known !== undefined) return hash('sha256', Buffer.from(head + known, 'latin1'), 'buffer');
+  const entry = createHash('sha256').update(head, 'latin1');
+  withFile(visit, (fd) => {
+    for (const key of listXattrs(fd).filter(copiedXattr).sort()) {
+      const value = getXattr(fd, key) ?? Buffer.alloc(0);
+      entry.update(`${key}\0${value.length}\0`, 'latin1').update(value);
+    }
+    const content = createHash('sha256');
+    for (let read = readSync(fd, BUFFER); read > 0; read = readSync(fd, BUFFER))
+      content.update(BUFFER.subarray(0, read));
+    entry.update('\0').update(content.digest('hex'));
+  });
   return entry.digest();
 }
 
-let lastKnown: { readonly key: string; readonly digests: ReadonlyMap<ByteString, string> } | undefined;
-
-function knownDigests(known: CopySelection['known']): ReadonlyMap<ByteString, string> | undefined {
-  if (!known) return undefined;
-  const key = `${known.tree} ${known.list}`;
-  if (lastKnown?.key !== key) {
-    const text = readFileSync(known.list, 'utf8');
-    const entries = JSON.parse(text.slice(text.indexOf('\n'))) as [[ByteString], string][];
-    lastKnown = { key, digests: new Map(entries.map(([[path], digest]) => [path, digest])) };
-  }
-  return lastKnown.digests;
+/** What an entry is beside its head, for `digestEntry`; undefined for a file that has to be read for that. */
+function contentOf(visit: Visit, selection: CopySelection): string | undefined {
+  const { stat, entry, path } = visit;
+  if (stat.kind === 'symlink') return entry?.text ?? readLinkAt(visit.dir, visit.name);
+  if (stat.kind.endsWith('device')) return `${stat.deviceMajor}:${stat.deviceMinor}`;
+  if (stat.kind !== 'file') return '';
+  const digest =
+    entry?.text ??
+    (path === undefined || !selection.known ? undefined : KnownList.read(selection.known).digests.get(path));
+  return digest === undefined || digest === '' ? undefined : `\0${digest}`;
 }
 
 function copiedXattr(name: ByteString): boolean {
@@ -582,14 +611,14 @@ function copyEntry(
   later?.drop(place);
   switch (stat.kind) {
     case 'symlink':
-      symlinkAt(readLinkAt(visit.dir, visit.name), parent, name);
+      symlinkAt(visit.entry?.text ?? readLinkAt(visit.dir, visit.name), parent, name);
       later?.made(place, false);
       changeOwnerAt(parent, name, uid, gid);
       setTimesAt(parent, name, timeOf(stat, selection));
       return;
     case 'file':
       // The name of one that is gone is taken in the target's changes.
-      if (!before && later && mayLink(visit, selection) && later.add(stat.inode, visit.path!, { parent, place }))
+      if (!before && later && mayLink(visit, selection) && later.add(linkOf(visit, selection), { parent, place }))
         return;
       later?.made(place, false);
       if (twin?.root.stat(twin.path, { follow: true })?.kind === 'file') {
@@ -651,6 +680,16 @@ function mayLink({ stat, path }: Visit, selection: CopySelection): boolean {
   if (stat.mtime !== timeOf(stat, selection) && selection.steady !== 'own') return false;
   const { uid, gid } = ownerOf(stat, selection);
   return stat.uid === uid && stat.gid === gid && changeMode(stat.mode, selection.mode, false) === stat.mode;
+}
+
+function linkOf(visit: Visit, selection: CopySelection): LaterLink {
+  const { stat, path = '', entry } = visit;
+  const { mode, uid, gid, size } = stat;
+  return {
+    identity: entry ? path : stat.inode,
+    source: path,
+    stat: { mode, uid, gid, size, mtime: timeOf(stat, selection) },
+  };
 }
 
 function timeOf(stat: FileStat, selection: CopySelection): bigint {

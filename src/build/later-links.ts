@@ -1,20 +1,41 @@
 import type { ByteString } from '../base/byte-string.ts';
-import { linkAt, setTimesAt, statAt } from '../linux/files.ts';
+import { type FileStat, linkAt, setTimesAt, statAt } from '../linux/files.ts';
+import type { SettledTimes } from '../snapshot/settled-times.ts';
 
 /**
  * Files of a copy that become hard links when its target is mounted no more. Until then they are in no directory, so who
  * looks for what is at a place asks here too.
  */
 export class LaterLinks {
-  readonly #sources = new Map<ByteString, ByteString>();
-  readonly #inodes = new Set<bigint>();
+  readonly #sources = new Map<ByteString, { readonly source: ByteString; readonly stat: LinkedStat }>();
+  readonly #known = new Set<bigint | ByteString>();
   readonly #parents = new Set<ByteString>();
   readonly #made = new Set<ByteString>();
   readonly #inMade = new Set<ByteString>();
+  readonly #times: SettledTimes | undefined;
+
+  /** @param times what all are brought to afterwards */
+  constructor(times: SettledTimes | undefined) {
+    this.#times = times;
+  }
 
   /** As `PendingLinks` has them. */
-  get text(): string {
-    return [...this.#sources].map(([place, source]) => `${place}\0${source}\0`).join('');
+  get links(): string {
+    return [...this.#sources].map(([place, { source }]) => `${place}\0${source}\0`).join('');
+  }
+
+  /** As `PendingLinks` has them. */
+  get stats(): BigInt64Array {
+    const stats = new BigInt64Array(this.#sources.size * 5);
+    let at = 0;
+    for (const { stat } of this.#sources.values()) {
+      stats[at++] = BigInt(stat.mode);
+      stats[at++] = BigInt(stat.uid);
+      stats[at++] = BigInt(stat.gid);
+      stats[at++] = BigInt(stat.size);
+      stats[at++] = stat.mtime;
+    }
+    return stats;
   }
 
   has(place: ByteString): boolean {
@@ -37,16 +58,19 @@ export class LaterLinks {
     this.#sources.delete(place);
   }
 
-  /** False when the target has a link to this file already: two names of one file would be a hard link in its archive. */
+  /**
+   * False when the target has a link to this file already: two names of one file would be a hard link in its archive. Or
+   * when its time would be another in the end.
+   */
   add(
-    inode: bigint,
-    source: ByteString,
+    { identity, source, stat }: LaterLink,
     { parent, place }: { readonly parent: number; readonly place: ByteString },
   ): boolean {
-    if (this.#inodes.has(inode)) return false;
-    this.#inodes.add(inode);
+    if (this.#times?.isWrong(stat.mtime)) return false;
+    if (this.#known.has(identity)) return false;
+    this.#known.add(identity);
     this.#changed(parent, above(place));
-    this.#sources.set(place, source);
+    this.#sources.set(place, { source, stat });
     return true;
   }
 
@@ -57,6 +81,17 @@ export class LaterLinks {
     setTimesAt(directory, '.', statAt(directory, '.')!.mtime);
   }
 }
+
+/** A file that may be a link. */
+export interface LaterLink {
+  /** Of one file always the same. */
+  readonly identity: bigint | ByteString;
+  readonly source: ByteString;
+  readonly stat: LinkedStat;
+}
+
+/** What it is as a link. */
+type LinkedStat = Pick<FileStat, 'mode' | 'uid' | 'gid' | 'size' | 'mtime'>;
 
 function above(place: ByteString): ByteString {
   return place.slice(0, Math.max(0, place.lastIndexOf('/')));

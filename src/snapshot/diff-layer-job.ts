@@ -3,7 +3,7 @@ import type { JobContext } from '../base/worker-server.ts';
 import { RootedDirectory } from './rooted-directory.ts';
 import type { LayerDigest } from './diff-layer.ts';
 import type { ShiftedIds } from './shifted-ids.ts';
-import { TreeArchive } from './tree-archive.ts';
+import { TreeArchive, type TreeArchiveOptions } from './tree-archive.ts';
 
 /** The worker's side of `diffLayer` and `tarTree`. */
 export async function archiveJob(
@@ -18,8 +18,16 @@ export async function archiveJob(
 
 /** The worker's side of `digestLayer`. */
 export function digestJob({ directory }: { directory: string }, context: JobContext): LayerDigest {
+  return digestTree(directory, { check: () => context.check() });
+}
+
+/** What `digestLayer` gives, of a tree that is settled meanwhile. For worker threads. */
+export function digestTree(
+  directory: string,
+  options: Pick<TreeArchiveOptions, 'times' | 'coming' | 'check'>,
+): LayerDigest {
   using root = new RootedDirectory(directory);
-  const archive = new TreeArchive({ overlay: true, reuseChunks: true, check: () => context.check() });
+  const archive = new TreeArchive({ overlay: true, reuseChunks: true, ...options });
   const hash = createHash('sha256');
   let tarSize = 0;
   for (const part of [archive.directory(root.fd), archive.end()]) {

@@ -1,13 +1,15 @@
-import { type ShiftedIds, unshifted } from './shifted-ids.ts';
 import { constants, readSync, statfsSync } from 'node:fs';
 import { type ByteString, textOf } from '../base/byte-string.ts';
 import { EngineError } from '../base/errors.ts';
-import { padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
+import { NO_XATTRS, padding, type TarHeader, tarHeader } from '../content/tar/header.ts';
 import { TAR_LIMITS } from '../content/tar/parser.ts';
 import { encodeHeader, END_OF_ARCHIVE } from '../content/tar/writer.ts';
 import { closeFd, type FileStat, namesIn, tryOpenAt, tryReadLinkAt, statAt, statFd } from '../linux/files.ts';
 import { getXattr, listXattrs } from '../linux/xattr.ts';
+import type { ComingFile, ComingFiles } from './coming-files.ts';
 import { isOpaque, isPortableXattr, isWhiteout, OPAQUE_MARK, WHITEOUT_PREFIX } from './overlay-format.ts';
+import type { SettledTimes } from './settled-times.ts';
+import { type ShiftedIds, unshifted } from './shifted-ids.ts';
 
 const O_NOATIME = 0o1000000;
 /** A FIFO that takes a file's place between two looks must not stall the reader. */
@@ -27,6 +29,10 @@ export interface TreeArchiveOptions {
   readonly skipKernelFilesystems?: boolean;
   /** The owners on this filesystem are those of a container's user namespace: the archive has the container's own. */
   readonly ids?: ShiftedIds | undefined;
+  /** Set on the disk too, as the walk comes by. */
+  readonly times?: SettledTimes | undefined;
+  /** With `times`: directories that such files come to are as old as these say. */
+  readonly coming?: ComingFiles | undefined;
   /** Called for each name; may throw to stop. */
   readonly check: () => void;
 }
@@ -56,7 +62,9 @@ export class TreeArchive {
 
   /** Everything in the open directory, names relative to it; `prefix` (ends with `/`) goes before each. */
   *directory(fd: number, prefix: ByteString = ''): Generator<Uint8Array<ArrayBuffer>> {
-    const stat = this.#stat(statFd(fd));
+    const found = statFd(fd);
+    this.#options.times?.settle(fd, '.', found.mtime);
+    const stat = this.#directoryStat(found, prefix);
     const xattrs = xattrsOf(fd);
     // Readers take a root for granted; it is written down only when it is not the usual one.
     if (prefix === '' && (stat.mode !== 0o755 || stat.uid !== 0 || stat.gid !== 0 || xattrs.size > 0)) {
@@ -83,21 +91,27 @@ export class TreeArchive {
         `directories are nested more than ${MAX_DEPTH} deep: ${textOf(prefix.slice(0, 200))}`,
       );
     }
-    for (const name of namesIn(fd)) yield* this.#entry(fd, name, prefix + name, depth);
+    const coming = this.#options.coming?.in(prefix);
+    if (!coming) {
+      for (const name of namesIn(fd)) yield* this.#entry(fd, name, prefix + name, depth);
+      return;
+    }
+    // Of what is put in now a look may have some, and some of it twice.
+    for (const name of [...new Set([...namesIn(fd), ...coming.keys()])].sort()) {
+      const file = coming.get(name);
+      if (file) yield* this.#comingFile(prefix + name, file);
+      else yield* this.#entry(fd, name, prefix + name, depth);
+    }
   }
 
   *#entry(parent: number, name: ByteString, path: ByteString, depth: number): Generator<Uint8Array<ArrayBuffer>> {
     this.#options.check();
     const found = statAt(parent, name);
+    if (found) this.#options.times?.settle(parent, name, found.mtime);
     const stat = found && this.#stat(found);
     if (!stat || stat.kind === 'socket') return;
     if (this.#options.overlay) {
-      if (path.length > TAR_LIMITS.path) {
-        throw new EngineError(
-          'too-large',
-          `a path is longer than ${TAR_LIMITS.path} bytes: ${textOf(path.slice(0, 200))}…`,
-        );
-      }
+      checkLength(path);
       if (isWhiteout(stat)) {
         const mark = path.slice(0, path.length - name.length) + WHITEOUT_PREFIX + name;
         return yield* this.#append(encodeHeader(tarHeader({ type: 'file', name: mark, mode: 0o600 })));
@@ -125,7 +139,7 @@ export class TreeArchive {
     try {
       const prefix = path.endsWith('/') ? path : `${path}/`;
       yield* this.#append(
-        encodeHeader(describe(prefix, 'directory', this.#stat(statFd(fd)), { xattrs: xattrsOf(fd) })),
+        encodeHeader(describe(prefix, 'directory', this.#directoryStat(statFd(fd), prefix), { xattrs: xattrsOf(fd) })),
       );
       if (this.#options.skipKernelFilesystems && isKernelFilesystem(fd)) return;
       if (this.#options.overlay && isOpaque(fd)) {
@@ -149,6 +163,40 @@ export class TreeArchive {
     } finally {
       closeFd(fd);
     }
+  }
+
+  *#comingFile(path: ByteString, file: ComingFile): Generator<Uint8Array<ArrayBuffer>> {
+    this.#options.check();
+    checkLength(path);
+    const fd = file.open();
+    try {
+      const xattrs = file.xattrs ? xattrsOf(fd) : NO_XATTRS;
+      const { mode, uid, gid, size, mtime } = file;
+      const header = encodeHeader(tarHeader({ type: 'file', name: path, mode, uid, gid, size, mtime, xattrs }));
+      this.#contentBytes += size;
+      if (!this.#atOnce(fd, header, size)) {
+        yield* this.#append(header);
+        yield* this.#content(fd, size);
+      }
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  /** What a small file takes, in one piece; false, with nothing done, where that has no room. */
+  #atOnce(fd: number, header: Buffer, size: number): boolean {
+    if (this.#used + header.length + size + padding(size) > this.#chunk.length) return false;
+    let end = this.#used + header.copy(this.#chunk, this.#used);
+    const start = end;
+    while (end < start + size) {
+      const read = readSync(fd, this.#chunk, end, start + size - end, null);
+      if (read === 0) break;
+      end += read;
+    }
+    this.#used = start + size + padding(size);
+    // Padding, and what a file lacks that was cut.
+    this.#chunk.fill(0, end, this.#used);
+    return true;
   }
 
   *#content(fd: number, size: number): Generator<Uint8Array<ArrayBuffer>> {
@@ -186,15 +234,28 @@ export class TreeArchive {
     return full;
   }
 
-  /** With the owners that the archive tells. */
+  /** With the owners and the time that the archive tells. */
   #stat(stat: FileStat): FileStat {
-    const { ids } = this.#options;
-    return ids ? { ...stat, uid: unshifted(stat.uid, ids.uid), gid: unshifted(stat.gid, ids.gid) } : stat;
+    const { ids, times } = this.#options;
+    const mtime = times ? times.of(stat.mtime) : stat.mtime;
+    if (!ids) return mtime === stat.mtime ? stat : { ...stat, mtime };
+    return { ...stat, mtime, uid: unshifted(stat.uid, ids.uid), gid: unshifted(stat.gid, ids.gid) };
+  }
+
+  /** A directory that something is put into is new. */
+  #directoryStat(stat: FileStat, prefix: ByteString): FileStat {
+    const { times, coming } = this.#options;
+    return times && coming?.in(prefix) ? { ...this.#stat(stat), mtime: times.time } : this.#stat(stat);
   }
 
   #memory(): Buffer<ArrayBuffer> {
     return this.#options.takeMemory?.() ?? Buffer.allocUnsafeSlow(CHUNK);
   }
+}
+
+function checkLength(path: ByteString): void {
+  if (path.length <= TAR_LIMITS.path) return;
+  throw new EngineError('too-large', `a path is longer than ${TAR_LIMITS.path} bytes: ${textOf(path.slice(0, 200))}…`);
 }
 
 function describe(

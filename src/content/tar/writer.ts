@@ -35,25 +35,25 @@ export async function* writeTar(entries: AsyncIterable<TarSource> | Iterable<Tar
  */
 export function encodeHeader(header: TarHeader): Buffer {
   const records: [ByteString, ByteString][] = [];
-  const block = Buffer.alloc(BLOCK);
+  const block = Buffer.allocUnsafe(BLOCK).fill(0);
   const split = splitName(header.name);
   if (split) {
     block.write(split.name, FIELDS.name[0], 'latin1');
-    block.write(split.prefix, FIELDS.prefix[0], 'latin1');
+    if (split.prefix !== '') block.write(split.prefix, FIELDS.prefix[0], 'latin1');
   } else {
     records.push(['path', header.name]);
     block.write(ascii(header.name).slice(0, FIELDS.name[1]), FIELDS.name[0], 'latin1');
   }
   if (header.linkName.length > FIELDS.linkName[1]) records.push(['linkpath', header.linkName]);
-  block.write(header.linkName.slice(0, FIELDS.linkName[1]), FIELDS.linkName[0], 'latin1');
+  if (header.linkName !== '') block.write(header.linkName.slice(0, FIELDS.linkName[1]), FIELDS.linkName[0], 'latin1');
   writeOctal(block, FIELDS.mode, header.mode);
   if (!writeOctal(block, FIELDS.uid, header.uid)) records.push(['uid', String(header.uid)]);
   if (!writeOctal(block, FIELDS.gid, header.gid)) records.push(['gid', String(header.gid)]);
   if (!writeOctal(block, FIELDS.size, header.size)) records.push(['size', String(header.size)]);
   if (header.userName.length > 31) records.push(['uname', header.userName]);
-  else block.write(header.userName, FIELDS.userName[0], 'latin1');
+  else if (header.userName !== '') block.write(header.userName, FIELDS.userName[0], 'latin1');
   if (header.groupName.length > 31) records.push(['gname', header.groupName]);
-  else block.write(header.groupName, FIELDS.groupName[0], 'latin1');
+  else if (header.groupName !== '') block.write(header.groupName, FIELDS.groupName[0], 'latin1');
   const seconds = header.mtime / 1_000_000_000n;
   const whole = header.mtime >= 0n && header.mtime % 1_000_000_000n === 0n;
   const fits = writeOctal(block, FIELDS.mtime, header.mtime < 0n ? 0 : Number(seconds));
@@ -62,10 +62,10 @@ export function encodeHeader(header: TarHeader): Buffer {
     writeOctal(block, FIELDS.deviceMajor, header.deviceMajor);
     writeOctal(block, FIELDS.deviceMinor, header.deviceMinor);
   }
-  for (const name of [...header.xattrs.keys()].sort()) {
+  for (const name of header.xattrs.size === 0 ? [] : [...header.xattrs.keys()].sort()) {
     records.push([XATTR_PREFIX + name, Buffer.from(header.xattrs.get(name)!).toString('latin1')]);
   }
-  block.write(TYPE_FLAGS[header.type], FIELDS.typeFlag[0], 'latin1');
+  block[FIELDS.typeFlag[0]] = TYPE_FLAGS[header.type].charCodeAt(0);
   seal(block);
   return records.length === 0 ? block : Buffer.concat([extendedHeader(header, records), block]);
 }
@@ -99,20 +99,30 @@ function splitName(path: ByteString): { name: ByteString; prefix: ByteString } |
 
 /** Writes digits and a NUL; false, and zero written, when the number does not fit. */
 function writeOctal(block: Buffer, [offset, length]: readonly [number, number], value: number): boolean {
-  const digits = value.toString(8);
-  const fits = value >= 0 && digits.length < length;
-  block.write((fits ? digits : '0').padStart(length - 1, '0'), offset, 'latin1');
+  const fits = value >= 0 && value < 8 ** (length - 1);
+  let left = fits ? value : 0;
+  // A call into the runtime for each of these fields would be most of what a small file's header costs.
+  for (let at = offset + length - 2; at >= offset; at--) {
+    block[at] = DIGIT_0 + (left % 8);
+    left = Math.floor(left / 8);
+  }
   return fits;
 }
 
+const DIGIT_0 = 0x30;
+const SPACE = 0x20;
+const MAGIC: readonly number[] = [...Buffer.from('ustar\x0000', 'latin1')];
+
 /** Writes magic and checksum, last. */
 function seal(block: Buffer): void {
-  block.write('ustar\x0000', FIELDS.magic[0], 'latin1');
+  const [magic] = FIELDS.magic;
+  for (let at = 0; at < MAGIC.length; at++) block[magic + at] = MAGIC[at]!;
   const [offset, length] = FIELDS.checksum;
-  block.fill(0x20, offset, offset + length);
+  for (let at = offset; at < offset + length; at++) block[at] = SPACE;
   let sum = 0;
-  for (const byte of block) sum += byte;
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, offset, 'latin1');
+  for (let at = 0; at < BLOCK; at++) sum += block[at]!;
+  writeOctal(block, [offset, length - 1], sum);
+  block[offset + length - 2] = 0;
 }
 
 function ascii(text: ByteString): string {

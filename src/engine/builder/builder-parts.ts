@@ -3,6 +3,7 @@ import type { HostConfig } from '../../api/container.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import type { ChainId, Digest, DiffId } from '../../oci/digest.ts';
+import type { LayerDigest } from '../../snapshot/diff-layer.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { ContainerIds } from '../../state/containers.ts';
@@ -95,6 +96,8 @@ export interface BuilderParts {
     options: {
       readonly parent: ChainId | undefined;
       readonly lease: Lease;
+      /** Of what was written, where that is known. */
+      readonly digest?: LayerDigest;
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<{ readonly chain: ChainId; readonly diffId: DiffId; readonly size: number }>;

@@ -185,7 +185,7 @@ export class BuildContexts implements AsyncDisposable {
         keepOwner: false,
         name: name === 'context' ? 'build context' : `context ${name}`,
         steady: 'shared',
-        known: held.tree === undefined ? undefined : { list: held.manifest, tree: held.tree },
+        known: held.tree === undefined ? undefined : { list: held.manifest, tree: held.tree, complete: true },
       };
     });
   }

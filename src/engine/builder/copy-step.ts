@@ -13,6 +13,7 @@ import type { CopyInstruction } from '../../build/dockerfile/instructions.ts';
 import type { Heredoc } from '../../build/dockerfile/parse.ts';
 import { parseMode } from '../../build/file-mode.ts';
 import { type ChainId, sha256 } from '../../oci/digest.ts';
+import type { TimeRule } from '../../snapshot/settled-times.ts';
 import type { StepInput } from '../../state/build-records.ts';
 import type { ResolvedSource } from './solved-build.ts';
 import { type GitAddress, readGitAddress, withoutPassword } from './sources/git-address.ts';
@@ -64,7 +65,8 @@ export interface ResolvedCopy {
   /** For the history. */
   readonly text: string;
   readonly inputs: readonly StepInput[];
-  apply(rootfs: string): Promise<CopiedFiles>;
+  /** @param times what is to become of all times where the copy gives none */
+  apply(rootfs: string, times: TimeRule): Promise<CopiedFiles>;
 }
 
 export interface CopiedFiles {
@@ -161,14 +163,15 @@ export async function resolveCopy(
       { name: 'files', value: digest, ...(files && { files }) },
       ...commits,
     ],
-    apply: async (rootfs) => {
+    apply: async (rootfs, times) => {
       // Whatever is copied by something else would not see that they are to be there.
-      const linksLater = selections.length === 1 && repositories.length === 0 && selections[0]!.unpack === false;
+      const mayLink = selections.length === 1 && repositories.length === 0 && selections[0]!.unpack === false;
       let pending: PendingLinks | undefined;
       let timeless = instruction.from === undefined && local.length === sources.length;
       for (const selection of selections) {
         const time = timeless ? parts.contextTime : undefined;
-        const target = { root: rootfs, destination, linksLater };
+        const settled = time === undefined ? times : { seconds: time, exact: true };
+        const target = { root: rootfs, destination, linksLater: mayLink ? settled : undefined };
         const copied = await copySelection({ ...selection, time }, target, parts.signal);
         const { archives } = copied;
         pending = copied.pending;

@@ -6,7 +6,7 @@ import type { Bytes } from '../../content/content-store.ts';
 import { type Descriptor, MEDIA_TYPES } from '../../oci/descriptor.ts';
 import { type ChainId, type DiffId, hasherFor, sha256 } from '../../oci/digest.ts';
 import { applyLayer, type ArchiveLimits, type ArchiveSource } from '../../snapshot/apply-layer.ts';
-import { diffLayer, digestLayer } from '../../snapshot/diff-layer.ts';
+import { diffLayer, digestLayer, type LayerDigest } from '../../snapshot/diff-layer.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
 import type { LayerRecord } from '../../state/layers.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -117,10 +117,13 @@ export async function commitLayer(
   options: LayerOptions & {
     /** False leaves waiting for the disk to `snapshotter.sync`: until then nothing durable may refer to the layer. */
     readonly sync?: boolean;
+    /** Of what was written, where that is known. */
+    readonly digest?: LayerDigest;
   },
 ): Promise<Layer> {
   const { parent, lease, signal, sync } = options;
-  const { diffId, size, tarSize } = await digestLayer(parts.snapshotter.changesDir(key), { signal });
+  const digest = options.digest ?? (await digestLayer(parts.snapshotter.changesDir(key), { signal }));
+  const { diffId, size, tarSize } = digest;
   const chain = chainOver(parent, diffId);
   lease.add('snapshot', chain);
   await using _lock = await MAKING.acquire(chain);

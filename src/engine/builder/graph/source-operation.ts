@@ -115,7 +115,7 @@ async function clientFiles(
       keepOwner: false,
       name: directory.name,
       steady: 'shared',
-      known: files.tree === undefined ? undefined : { list: files.manifest, tree: files.tree },
+      known: files.tree === undefined ? undefined : { list: files.manifest, tree: files.tree, complete: true },
     },
   };
 }

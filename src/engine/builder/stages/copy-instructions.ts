@@ -1,7 +1,7 @@
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import type { Lookup } from '../../../build/dockerfile/expand.ts';
 import type { CopyInstruction } from '../../../build/dockerfile/instructions.ts';
-import { type CopiedFiles, resolveCopy } from '../copy-step.ts';
+import { type ResolvedCopy, resolveCopy } from '../copy-step.ts';
 import { FileInstructions } from './file-instructions.ts';
 import type { StageRun, Step } from './stage-context.ts';
 import { nextState, NOTHING, type StageState, stepKey } from './stage-state.ts';
@@ -32,9 +32,9 @@ export class CopyInstructions extends FileInstructions {
       { lookup, escape, workingDir: state.config.workingDir ?? '/' },
     );
     const step = { kind: instruction.kind, text: copy.text, inputs: copy.inputs, run };
-    if (instruction.link) return this.#link(state, step, (rootfs) => copy.apply(rootfs));
+    if (instruction.link) return this.#link(state, step, copy);
     const record = await this.results.of(state, step, (key) =>
-      this.results.layer(state, key, {}, (rootfs) => copy.apply(rootfs)),
+      this.results.layer(state, key, {}, (rootfs, times) => copy.apply(rootfs, times)),
     );
     return nextState(state, record, state.config);
   }
@@ -43,11 +43,11 @@ export class CopyInstructions extends FileInstructions {
    * COPY --link: the layer is made on nothing, so that its key and its content do not depend on what it is put upon: another
    * base takes it as it is.
    */
-  async #link(state: StageState, step: Step, apply: (rootfs: string) => Promise<CopiedFiles>): Promise<StageState> {
+  async #link(state: StageState, step: Step, copy: ResolvedCopy): Promise<StageState> {
     const time = this.solve.context.epoch ?? CONTEXT_TIME;
     const record = await this.results.of(NOTHING, { ...step, kind: `${step.kind} --link` }, (key) =>
       this.results.layer(NOTHING, key, {}, async (rootfs) => {
-        const copied = await apply(rootfs);
+        const copied = await copy.apply(rootfs, { seconds: time, exact: true });
         return { ...copied, time: copied.time ?? time };
       }),
     );

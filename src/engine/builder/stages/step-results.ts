@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { EngineError, errorMessage } from '../../../base/errors.ts';
-import { clampTimes, placeLinks } from '../../../build/copy-files.ts';
+import { sealChanges } from '../../../build/copy-files.ts';
 import type { Digest } from '../../../oci/digest.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
+import type { TimeRule } from '../../../snapshot/settled-times.ts';
 import type { ContainerIds } from '../../../state/containers.ts';
 import type { BuildRecord } from '../../../state/build-records.ts';
 import type { CopiedFiles } from '../copy-step.ts';
@@ -74,33 +75,31 @@ export class StepResults {
     state: StageState,
     key: Digest,
     { scaffold = [], ids }: { readonly scaffold?: readonly ScaffoldEntry[]; readonly ids?: ContainerIds | undefined },
-    work: (rootfs: string) => Promise<CopiedFiles | void>,
+    work: (rootfs: string, times: TimeRule) => Promise<CopiedFiles | void>,
   ): Promise<BuildRecord['layer']> {
     const { parts, lease } = this.#solve.context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
     if (ids) this.#solve.context.directory.letIn(ids);
     const rootfs = this.#solve.temporary();
+    const newest = this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+    const { signal } = this.#solve;
     await mkdir(rootfs);
     await parts.snapshotter.prepare(name, state.chain, { scaffold });
     try {
       await parts.mountActive(name, rootfs, ids);
       let copied: CopiedFiles | void;
       try {
-        copied = await work(rootfs);
+        copied = await work(rootfs, { seconds: newest, exact: false });
       } finally {
         await parts.unmount(rootfs);
       }
       const changes = parts.snapshotter.changesDir(name);
-      if (copied?.pending) await placeLinks(copied.pending, changes, this.#solve.signal);
-      const time = copied?.time;
-      const seconds =
-        time ?? this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
-      await clampTimes(changes, {
-        seconds,
-        exact: time !== undefined,
-        signal: this.#solve.signal,
+      const digest = await sealChanges(changes, {
+        pending: copied?.pending,
+        times: { seconds: copied?.time ?? newest, exact: copied?.time !== undefined },
+        signal,
       });
-      return await parts.commitLayer(name, { parent: state.chain, lease, signal: this.#solve.signal });
+      return await parts.commitLayer(name, { parent: state.chain, lease, digest, signal });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
         throw new EngineError(
