@@ -153,6 +153,7 @@ export class AskedClient implements BuildSession, Disposable {
       key: Key,
       name: Label,
       tree: Tree,
+      parallel: true,
       manifest: (signal) => this.#stream({ Kind: 'manifest', Name }, signal),
       content: (Needed, signal) => this.#stream({ Kind: 'content', Name, Needed }, signal),
     };

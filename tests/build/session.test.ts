@@ -1,5 +1,6 @@
 /** What a build asks its client for: files that changed and no others, secrets, the ssh agent. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -201,6 +202,79 @@ describe('a session with an engine in the process', () => {
     await assert.rejects(built(engine, client(folder, { directory: () => half })), /gone/);
     const { log } = await built(engine, client(folder));
     assert.match(log, /AZ/);
+  });
+
+  test('names may be any bytes', async () => {
+    const folder = join(here, 'nämen');
+    const Dockerfile = 'FROM busybox\nCOPY . /d\nRUN cd /d; for f in */*; do echo "$f" | od -An -tx1; cat "$f"; done\n';
+    await write(folder, { Dockerfile, 'dé/ñ': 'one' });
+    const raw = (bytes: string): Buffer => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(bytes, 'latin1')]);
+    fs.mkdirSync(raw('d\xff'));
+    fs.writeFileSync(raw('d\xff/\xfe'), 'two');
+    await write(folder, {});
+    const { log } = await built(engine, client(folder));
+    assert.match(log, / 64 c3 a9 2f c3 b1 0a\none 64 ff 2f fe 0a\ntwo/);
+  });
+
+  describe('many small files', () => {
+    const folder = join(here, 'many');
+    const COUNT = 3000;
+    /** Two at once ask for them. */
+    const asking = (
+      content: (needed: readonly number[], whole: ClientDirectorySource) => AsyncIterable<Uint8Array>,
+    ) => {
+      const whole = client(folder).directory!('context')!;
+      const shares: number[] = [];
+      const source: ClientDirectorySource = {
+        ...whole,
+        parallel: true,
+        content: (needed) => {
+          shares.push(needed.length);
+          return content(needed, whole);
+        },
+      };
+      return { session: client(folder, { directory: () => source }), shares };
+    };
+    const all = (needed: readonly number[], whole: ClientDirectorySource): AsyncIterable<Uint8Array> =>
+      whole.content(needed, undefined);
+    before(async () => {
+      const files = Object.fromEntries(
+        Array.from({ length: COUNT }, (_, n) => [`d${n % 7}/${n}`, n === 1000 ? 'x'.repeat(700_000) : `${n}\n`]),
+      );
+      const Dockerfile = 'FROM busybox\nCOPY . /d\nRUN cd /d; find . -type f | wc -l; cat d*/* | sha256sum; rm d0/0\n';
+      await write(folder, { Dockerfile, ...files });
+    });
+
+    test('come by two ways when half of them is lost, and only the other half again', async () => {
+      const lost = asking(async function* (needed, whole) {
+        if (needed[0]! > 0) throw new Error('half is lost');
+        yield* all(needed, whole);
+      });
+      await assert.rejects(built(engine, lost.session), /half is lost/);
+      assert.deepEqual(lost.shares, [1500, 1501]);
+
+      const again = asking(all);
+      const one = await built(engine, again.session);
+      const sent = again.shares.reduce((sum, share) => sum + share, 0);
+      assert.ok(sent >= 1501 && sent <= COUNT + 1, String(again.shares));
+      assert.match(one.log, new RegExp(`\n${COUNT + 1}\n[0-9a-f]{64}`));
+
+      // The same by one way, in a directory of its own.
+      const other = { ...client(folder).directory!('context')!, key: 'another' };
+      const single = await built(engine, client(folder, { directory: () => other }), { noCache: true });
+      assert.equal(single.id, one.id);
+    });
+
+    test('are taken as lost when they are not what was asked for', async () => {
+      const wrong = asking(async function* (needed, whole) {
+        for await (const chunk of all(needed, whole)) yield Buffer.from(chunk).fill(0xee, 0, needed[0] === 0 ? 0 : 4);
+      });
+      await write(folder, { 'd1/new': 'new' });
+      const source = { ...wrong.session.directory!('context')!, key: 'wrong' };
+      const session = client(folder, { directory: () => source });
+      await assert.rejects(built(engine, session), /are not those that were asked for/);
+      assert.match((await built(engine, client(folder))).log, new RegExp(`\n${COUNT + 2}\n`));
+    });
   });
 
   test('two builds of one directory at once each have their own files', async () => {
@@ -476,8 +550,7 @@ function digestIn(layout: string): string {
 
 /** Files below a directory that hold the text. */
 function grep(root: string, text: string): string[] {
-  return fs.readdirSync(root, { recursive: true, withFileTypes: true }).flatMap((entry) => {
-    const path = join(entry.parentPath, entry.name);
-    return entry.isFile() && fs.readFileSync(path).includes(text) ? [path] : [];
-  });
+  const { stdout, status } = spawnSync('grep', ['-rlaFD', 'skip', text, root], { encoding: 'utf8' });
+  assert.ok(status === 0 || status === 1);
+  return stdout.split('\n').filter((line) => line !== '');
 }

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EngineError, type ErrorCode } from '../../../base/errors.ts';
 import { KeyedMutex } from '../../../base/mutex.ts';
 import { WorkerThreads } from '../../../base/worker-job.ts';
 import { sha256 } from '../../../oci/digest.ts';
@@ -22,6 +24,8 @@ export interface ClientDirectorySource {
   listed?(signal: AbortSignal | undefined): Promise<string | undefined>;
   /** All entries, as `readManifest` wants them. */
   manifest(signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
+  /** Whether it may be asked for content several times at once. */
+  readonly parallel?: boolean;
   /** Content of the files with these indexes in the manifest, in frames of `index (u32) size (u64) content changed (u8)`, big-endian. */
   content(needed: readonly number[], signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
   /** Nothing more is asked for; called once, however it went. */
@@ -42,13 +46,22 @@ export interface HeldClientFiles extends Disposable {
 export interface Plan {
   /** The list is the one that is there, byte for byte: nothing is to be done. */
   readonly same: boolean;
+  /** Indexes of files whose content is to be asked for. */
   readonly needed: readonly number[];
+  /** Of their content. */
+  readonly bytes: number;
 }
 
-export interface Received {
+/** What came of content. */
+export interface ReceivedFiles {
+  readonly needed: readonly number[];
+  /** Of the first of `needed`, one after the other: sha256 in hex, or as many dashes for a file that was gone. */
+  readonly digests: string;
+  /** Indexes of files that changed while they were sent. */
+  readonly unsteady: readonly number[];
   readonly bytes: number;
-  /** Files that changed while they were sent. */
-  readonly changed: readonly string[];
+  /** Why not everything did. */
+  readonly failure?: { readonly code: ErrorCode; readonly message: string };
 }
 
 export interface ClientFilesInfo {
@@ -93,19 +106,35 @@ export class ClientFiles {
       const place = this.#freePlace(base);
       const directory = join(this.#root, place);
       await this.#prepare(directory, source.name);
+      const change = { directory, tree, plan: randomUUID() };
       const input = source.manifest(signal);
-      const parameters = { directory, tree };
-      const plan = await this.#threads.run<Plan>({ job: 'plan', parameters, input, signal });
+      const plan = await this.#threads.run<Plan>({ job: 'plan', parameters: change, input, signal });
       if (plan.same) return await this.#held(place, 0);
-      const { needed } = plan;
-      const { bytes } = await this.#threads.run<Received>({
-        job: 'receive',
-        parameters: { directory, needed, tree },
-        input: toAsync(needed.length === 0 ? [] : source.content(needed, signal)),
-        givesInput: 'slabs',
-        signal,
+      const incoming = new Incoming(source, signal);
+      const jobs = await Promise.allSettled(
+        shares(plan, source).map((needed) =>
+          this.#threads.run<ReceivedFiles>({
+            job: 'receive',
+            parameters: { ...change, needed },
+            input: incoming.of(needed),
+            givesInput: 'slabs',
+            signal: incoming.signal,
+          }),
+        ),
+      );
+      const received = jobs.map((job) => {
+        if (job.status === 'rejected') throw job.reason;
+        return job.value;
       });
-      return await this.#held(place, bytes);
+      // Whatever came is kept, so that it need not come again.
+      await this.#threads.run({ job: 'finish', parameters: { ...change, received } });
+      incoming.throwError();
+      const failure = received.find((part) => part.failure)?.failure;
+      if (failure) throw new EngineError(failure.code, failure.message);
+      return await this.#held(
+        place,
+        received.reduce((sum, { bytes }) => sum + bytes, 0),
+      );
     } finally {
       await source.close?.();
     }
@@ -196,6 +225,42 @@ export class ClientFiles {
   }
 }
 
-async function* toAsync(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks;
+/** Content of one build's files, asked for in shares; when one of them fails, the others are given up. */
+class Incoming {
+  readonly signal: AbortSignal;
+  readonly #source: ClientDirectorySource;
+  readonly #stop = new AbortController();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(source: ClientDirectorySource, signal: AbortSignal | undefined) {
+    this.#source = source;
+    this.signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
+  }
+
+  async *of(needed: readonly number[]): AsyncGenerator<Uint8Array> {
+    try {
+      if (needed.length > 0) yield* this.#source.content(needed, this.signal);
+    } catch (error) {
+      this.#failure ??= { error };
+      this.#stop.abort(error);
+      throw error;
+    }
+  }
+
+  /** What the client's answer threw. */
+  throwError(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+}
+
+/** For so many files a second thread is worth its start. */
+const MANY = 2000;
+/** Larger files take the disk's time and not a processor's. */
+const SMALL = 64 << 10;
+
+/** The files that are asked for together; neighbours stay together. */
+function shares({ needed, bytes }: Plan, { parallel }: ClientDirectorySource): (readonly number[])[] {
+  if (parallel !== true || needed.length < MANY || bytes > needed.length * SMALL) return [needed];
+  const half = needed.length >> 1;
+  return [needed.slice(0, half), needed.slice(half)];
 }

@@ -1,8 +1,9 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { constants, fchmodSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { ByteString } from '../../../base/byte-string.ts';
-import { EngineError } from '../../../base/errors.ts';
+import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
 import type { JobContext, Jobs } from '../../../base/worker-server.ts';
 import { CONTEXT_TIME } from '../../../build/copy-files.ts';
 import {
@@ -14,6 +15,7 @@ import {
   setTimes,
   setTimesAt,
   statAt,
+  statFd,
   symlinkAt,
   tryCreateAt,
   unlinkAt,
@@ -21,7 +23,7 @@ import {
 import { Writeback } from '../../../linux/writeback.ts';
 import { removeTreeAt } from '../../../snapshot/remove-tree.ts';
 import { RootedDirectory } from '../../../snapshot/rooted-directory.ts';
-import type { Plan, Received } from './client-files.ts';
+import type { Plan, ReceivedFiles } from './client-files.ts';
 import {
   type ClientEntry,
   isDirectory,
@@ -32,7 +34,7 @@ import {
   type StoredEntry,
   unstamped,
 } from './manifest.ts';
-import { readStored, readStoredHead, writeStored } from './stored-manifest.ts';
+import { readStoredHead, takeStored, takenStored, writeStored } from './stored-manifest.ts';
 
 /** A list of files larger than this is refused: some two million files. */
 const MAX_MANIFEST = 256 << 20;
@@ -45,11 +47,11 @@ const CHUNK = 256n << 10n;
 const GONE = 0xffffffffffffffffn;
 
 export const jobs: Jobs = {
-  /** Reads the client's list and compares it with what is there. `tree` tells the list from others, where that is known. */
-  plan: async (
-    { directory, tree: known }: { directory: string; tree: string | undefined },
-    context: JobContext,
-  ): Promise<Plan> => {
+  /**
+   * Reads the client's list and compares it with what is there, and makes the directory what it says but for the files that
+   * are needed. `tree` tells the list from others, where that is known.
+   */
+  plan: async ({ directory, plan, tree: known }: PlanParameters, context: JobContext): Promise<Plan> => {
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of context.input) {
@@ -59,47 +61,82 @@ export const jobs: Jobs = {
     }
     const bytes = Buffer.concat(chunks);
     const tree = known ?? createHash('sha256').update(bytes).digest('hex');
-    if (readStoredHead(directory).tree === tree) return { needed: [], same: true };
+    if (readStoredHead(directory).tree === tree) return { needed: [], same: true, bytes: 0 };
     const entries = readManifest(bytes.toString('utf8'));
-    const before = new Map(readStored(directory)?.entries.map(([entry, digest]) => [entry[0], { entry, digest }]));
-    const needed: number[] = [];
-    for (const [index, entry] of entries.entries()) {
-      if (!isFile(entry)) continue;
-      const known = before.get(entry[0]);
-      if (!known || known.digest === '' || !isSame(known.entry, entry)) needed.push(index);
-    }
-    writeFileSync(join(directory, 'incoming'), bytes);
-    return { needed, same: false };
-  },
-  /** Makes the directory what the client's list says; the content of files that are needed comes in. */
-  receive: async (
-    { directory, needed, tree: known }: { directory: string; needed: readonly number[]; tree: string | undefined },
-    context: JobContext,
-  ): Promise<Received> => {
-    const text = readFileSync(join(directory, 'incoming'));
-    const entries = readManifest(text.toString('utf8'));
-    const before = readStored(directory)?.entries ?? [];
     // From here on what is there is neither the old nor the new; without a list it is taken for nothing.
-    rmSync(join(directory, 'manifest'), { force: true });
-    const tree = new ClientTree(directory, entries, before);
-    let complete = false;
+    lists = { plan, entries, before: takeStored(directory) };
+    using files = new ClientTree(directory, lists);
     try {
-      tree.removeOld(context);
-      tree.makeOthers(context);
-      await tree.receive(needed, context);
-      tree.finish();
-      complete = tree.isWhole;
-    } finally {
-      const digest = complete ? (known ?? createHash('sha256').update(text).digest('hex')) : '';
-      writeStored(directory, { tree: digest, entries: tree.stored() });
-      rmSync(join(directory, 'incoming'), { force: true });
-      tree.close();
+      writeFileSync(join(directory, INCOMING), bytes);
+      files.removeOld(context);
+      files.makeOthers(context);
+    } catch (error) {
+      files.writeDown('');
+      throw error;
     }
-    return { bytes: tree.received, changed: tree.changed };
+    const needed = files.needed();
+    return { needed, same: false, bytes: needed.reduce((sum, index) => sum + entries[index]![2], 0) };
+  },
+  /** Content of needed files comes in: of all or some of them, as several jobs may share them. Gives what came, also where that is not all. */
+  receive: async (
+    { directory, plan, needed }: PlanParameters & { readonly needed: readonly number[] },
+    context: JobContext,
+  ): Promise<ReceivedFiles> => {
+    using files = new ClientTree(directory, listsOf(directory, plan));
+    return await files.receive(needed, context);
+  },
+  /** Writes down what is there. */
+  finish: ({
+    directory,
+    plan,
+    tree: known,
+    received,
+  }: PlanParameters & { readonly received: readonly ReceivedFiles[] }): void => {
+    using files = new ClientTree(directory, listsOf(directory, plan));
+    lists = undefined;
+    for (const part of received) files.add(part);
+    let tree = '';
+    try {
+      if (!files.hasAll) return;
+      files.finish();
+      if (files.isSteady) tree = known ?? hash('sha256', readFileSync(join(directory, INCOMING)), 'hex');
+    } finally {
+      files.writeDown(tree);
+      rmSync(join(directory, INCOMING), { force: true });
+    }
   },
 };
 
-class ClientTree {
+interface PlanParameters {
+  readonly directory: string;
+  /** One for each time that the directory is changed. */
+  readonly plan: string;
+  readonly tree?: string | undefined;
+}
+
+/** The client's list, and what was there before. */
+interface Lists {
+  readonly plan: string;
+  readonly entries: readonly ClientEntry[];
+  readonly before: readonly StoredEntry[];
+}
+
+const INCOMING = 'incoming';
+
+/** Those of this thread's last job: the next is mostly about the same. */
+let lists: Lists | undefined;
+
+function listsOf(directory: string, plan: string): Lists {
+  if (lists?.plan === plan) return lists;
+  const entries = readManifest(readFileSync(join(directory, INCOMING), 'utf8'));
+  return { plan, entries, before: takenStored(directory) };
+}
+
+/** The digest of one that was gone when it was asked for. */
+const NO_DIGEST = '-'.repeat(64);
+
+class ClientTree implements Disposable {
+  readonly #directory: string;
   readonly #root: RootedDirectory;
   readonly #fresh: RootedDirectory;
   readonly #entries: readonly ClientEntry[];
@@ -112,26 +149,49 @@ class ClientTree {
   readonly #gone = new Set<number>();
   #others = false;
   #finished = false;
-  received = 0;
+  #bytes = 0;
+  readonly #modes = new Map<number, boolean>();
 
-  constructor(directory: string, entries: readonly ClientEntry[], before: readonly StoredEntry[]) {
+  constructor(directory: string, { entries, before }: Lists) {
+    this.#directory = directory;
     this.#root = new RootedDirectory(join(directory, 'files'));
     this.#fresh = new RootedDirectory(join(directory, 'fresh'));
     this.#entries = entries;
     this.#before = new Map(before.map((stored) => [stored[0][0], stored]));
+    if (before.length === 0) return;
     for (const [index, entry] of entries.entries()) {
       const known = this.#before.get(entry[0]);
       if (known && isFile(entry) && known[1] !== '' && isSame(known[0], entry)) this.#digests.set(index, known[1]);
     }
   }
 
-  /** Whether all is as the list says, and was steady. */
-  get isWhole(): boolean {
-    return this.#unsteady.size === 0 && this.#gone.size === 0;
+  /** Indexes of the files that are not as the list says. */
+  needed(): number[] {
+    const needed: number[] = [];
+    for (const [index, entry] of this.#entries.entries())
+      if (isFile(entry) && !this.#digests.has(index)) needed.push(index);
+    return needed;
   }
 
-  get changed(): readonly string[] {
-    return [...this.#unsteady].map((index) => this.#entries[index]![0]);
+  /** What came for some of the files. */
+  add({ needed, digests, unsteady }: ReceivedFiles): void {
+    this.#others = true;
+    for (let n = 0; n * 64 < digests.length; n++) {
+      const digest = digests.slice(n * 64, n * 64 + 64);
+      if (digest === NO_DIGEST) this.#gone.add(needed[n]!);
+      else this.#digests.set(needed[n]!, digest);
+    }
+    for (const index of unsteady) this.#unsteady.add(index);
+  }
+
+  /** Whether nothing is still to come. */
+  get hasAll(): boolean {
+    return this.#others && this.needed().every((index) => this.#gone.has(index));
+  }
+
+  /** Whether all is as the list says, and was steady. */
+  get isSteady(): boolean {
+    return this.#unsteady.size === 0 && this.#gone.size === 0;
   }
 
   /** What is not in the list, or is of another kind there. */
@@ -171,50 +231,78 @@ class ClientTree {
     this.#others = true;
   }
 
-  /** Frames of `index (u32) size (u64) content changed (u8)`, in the order of `needed`; the size of one that is gone is all ones. */
-  async receive(needed: readonly number[], context: JobContext): Promise<void> {
+  /**
+   * Frames of `index (u32) size (u64) content changed (u8)`, in the order of `needed`; the size of one that is gone is all
+   * ones. What came before something went wrong is told with it.
+   */
+  async receive(needed: readonly number[], context: JobContext): Promise<ReceivedFiles> {
     const frames = new FrameReader(context);
-    for (const index of needed) {
-      const head = frames.now(FRAME) ?? (await frames.take(FRAME));
-      const entry = this.#entries[index];
-      const size = head.readBigUInt64BE(4);
-      if (!entry || !isFile(entry) || head.readUInt32BE(0) !== index) throw torn();
-      if (size === GONE) {
-        this.#gone.add(index);
+    const digests: string[] = [];
+    const unsteady: number[] = [];
+    const received = (): ReceivedFiles => ({ needed, digests: digests.join(''), unsteady, bytes: this.#bytes });
+    try {
+      for (const index of needed) {
+        const head = frames.now(FRAME) ?? (await frames.take(FRAME));
+        const entry = this.#entries[index];
+        const size = head.readBigUInt64BE(4);
+        if (!entry || !isFile(entry) || head.readUInt32BE(0) !== index) throw torn();
         const [parent, name] = this.#place(entry[0]);
-        if (statAt(parent, name)) unlinkAt(parent, name);
-        continue;
+        if (size === GONE) {
+          if (statAt(parent, name)) unlinkAt(parent, name);
+          digests.push(NO_DIGEST);
+          continue;
+        }
+        const digest = await this.#file(entry, frames, { parent, name, size });
+        const end = frames.now(1) ?? (await frames.take(1));
+        if (end[0] !== 0 || Number(size) !== entry[2]) unsteady.push(index);
+        digests.push(digest);
+        context.check();
       }
-      const [parent, name] = this.#place(entry[0]);
-      // What was there may be part of a layer by a hard link: it is replaced, never written to.
-      const fresh = tryCreateAt(parent, name, CREATE, 0o600);
-      const there = fresh === undefined;
-      const fd = fresh ?? openAt(this.#fresh.fd, 'file', CREATE, 0o600);
-      let digest: string;
-      try {
-        const whole = size <= CHUNK ? frames.now(Number(size)) : undefined;
-        if (whole) {
-          digest = hash('sha256', whole);
-          writeAll(fd, whole);
-          this.received += whole.length;
-        } else digest = await this.#content(frames, fd, Number(size));
-        fchmodSync(fd, entry[1] & 0o7777);
-        setTimes(fd, TIME);
-      } catch (error) {
-        if (there) unlinkAt(this.#fresh.fd, 'file');
-        else unlinkAt(parent, name);
-        throw error;
-      } finally {
-        closeFd(fd);
-      }
-      if (there) renameAt(this.#fresh.fd, 'file', parent, name);
-      const end = frames.now(1) ?? (await frames.take(1));
-      const steady = end[0] === 0 && Number(size) === entry[2];
-      if (!steady) this.#unsteady.add(index);
-      this.#digests.set(index, digest);
-      context.check();
+      await frames.end();
+      return received();
+    } catch (error) {
+      return { ...received(), failure: { code: errorCode(error), message: errorMessage(error) } };
     }
-    await frames.end();
+  }
+
+  /** Puts a file in its place. */
+  async #file(
+    entry: ClientEntry,
+    frames: FrameReader,
+    { parent, name, size }: { readonly parent: number; readonly name: ByteString; readonly size: bigint },
+  ): Promise<string> {
+    const mode = entry[1] & 0o7777;
+    // What was there may be part of a layer by a hard link: it is replaced, never written to.
+    const made = tryCreateAt(parent, name, CREATE, mode);
+    const temporary = `file-${threadId}`;
+    const fd = made ?? openAt(this.#fresh.fd, temporary, CREATE, mode);
+    let digest: string;
+    try {
+      const whole = size <= CHUNK ? frames.now(Number(size)) : undefined;
+      if (whole) {
+        digest = hash('sha256', whole);
+        writeAll(fd, whole);
+        this.#bytes += whole.length;
+      } else digest = await this.#content(frames, fd, Number(size));
+      if (!this.#isGiven(mode, fd)) fchmodSync(fd, mode);
+      setTimes(fd, TIME);
+    } catch (error) {
+      if (made === undefined) unlinkAt(this.#fresh.fd, temporary);
+      else unlinkAt(parent, name);
+      throw error;
+    } finally {
+      closeFd(fd);
+    }
+    if (made === undefined) renameAt(this.#fresh.fd, temporary, parent, name);
+    return digest;
+  }
+
+  /** Whether new files have just the mode that they are made with: the process or an ACL of the directory may take from it. */
+  #isGiven(mode: number, fd: number): boolean {
+    if (mode > 0o777) return false;
+    let given = this.#modes.get(mode);
+    if (given === undefined) this.#modes.set(mode, (given = statFd(fd).mode === mode));
+    return given;
   }
 
   /** Gives the digest. */
@@ -228,7 +316,7 @@ class ClientTree {
         writeAll(fd, piece);
         writeback.wrote(piece.length);
         left -= piece.length;
-        this.received += piece.length;
+        this.#bytes += piece.length;
       }
     } finally {
       await writeback.end();
@@ -253,8 +341,13 @@ class ClientTree {
     this.#finished = true;
   }
 
-  /** What is in place by now. A stamp is kept only where the next comparison may trust it. */
-  stored(): StoredEntry[] {
+  /** Makes the list of what is in place the one that counts. `tree` as in `StoredManifest`. */
+  writeDown(tree: string): void {
+    writeStored(this.#directory, { tree, entries: this.#stored() });
+  }
+
+  /** A stamp is kept only where the next comparison may trust it. */
+  #stored(): StoredEntry[] {
     const stored: StoredEntry[] = [];
     const known = new Set<ByteString>();
     for (const [index, entry] of this.#entries.entries()) {
@@ -271,7 +364,7 @@ class ClientTree {
     return stored;
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#root[Symbol.dispose]();
     this.#fresh[Symbol.dispose]();
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type StoredEntry, unstamped } from './manifest.ts';
 
@@ -11,27 +11,44 @@ export interface StoredManifest {
 
 const HEAD = 512;
 
+const TAKEN = 'taken';
+
 /**
  * `<directory>/manifest`: a line about it, a line of entries. Files are not synced, so it counts only as long as the kernel
  * that wrote them runs: after a power cut the list could be on the disk and the files not.
  */
-export function readStored(directory: string): StoredManifest | undefined {
+function readStored(path: string): readonly StoredEntry[] {
   let text: string;
   try {
-    text = readFileSync(join(directory, 'manifest'), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
   const cut = text.indexOf('\n');
-  const { boot, tree } = JSON.parse(text.slice(0, cut)) as { boot: string; tree: string };
+  const { boot } = JSON.parse(text.slice(0, cut)) as { boot: string };
   // The names are still good for knowing what has to be removed.
   const entries = JSON.parse(text.slice(cut)) as StoredEntry[];
-  if (boot === bootId()) return { tree, entries };
-  return {
-    tree: '',
-    entries: entries.map(([entry]) => [unstamped(entry), '']),
-  };
+  return boot === bootId() ? entries : entries.map(([entry]) => [unstamped(entry), '']);
+}
+
+/**
+ * What the directory has, of which nothing counts any more from here on: should nobody write down what becomes of it, it is
+ * taken for nothing.
+ */
+export function takeStored(directory: string): readonly StoredEntry[] {
+  try {
+    renameSync(join(directory, 'manifest'), join(directory, TAKEN));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return [];
+  }
+  return takenStored(directory);
+}
+
+/** The same once more, before `writeStored`. */
+export function takenStored(directory: string): readonly StoredEntry[] {
+  return readStored(join(directory, TAKEN));
 }
 
 /** What the first line tells, without reading all. Both are undefined where the files are not all that the client's list says. */
@@ -63,6 +80,7 @@ export function writeStored(directory: string, { tree, entries }: StoredManifest
   const content = createHash('sha256').update(list).digest('hex');
   writeFileSync(`${path}.new`, `${JSON.stringify({ boot: bootId(), tree, content })}\n${list}\n`);
   renameSync(`${path}.new`, path);
+  rmSync(join(directory, TAKEN), { force: true });
 }
 
 let ownBoot: string | undefined;
