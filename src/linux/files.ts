@@ -59,6 +59,7 @@ const syncFileRangeAside = bindAside<[fd: number, offset: number, length: number
   'int sync_file_range(int fd, long offset, long length, unsigned int flags)',
 );
 const syncfs = bind<(fd: number) => number>('int syncfs(int fd)');
+const syncfsAside = bindAside<[fd: number]>('int syncfs(int fd)');
 
 export type FileKind = 'file' | 'directory' | 'symlink' | 'character-device' | 'block-device' | 'fifo' | 'socket';
 
@@ -240,6 +241,14 @@ export async function beginWriteback(fd: number, offset: number, length: number)
 /** Writes everything that waits for the disk on the filesystem of `fd`, and blocks until it is there. */
 export function syncFilesystem(fd: number): void {
   check(syncfs(fd), 'syncfs');
+}
+
+/**
+ * As `syncFilesystem`, without holding up this thread, and without a word when it fails: a later sync of a descriptor that
+ * was open before tells that too (syncfs(2)). The file must stay open until then.
+ */
+export async function beginSync(fd: number): Promise<void> {
+  await syncfsAside(fd);
 }
 
 /**

@@ -1,11 +1,22 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { type ChainId, sha256 } from '../oci/digest.ts';
 import type { Database } from '../state/database.ts';
 import { type SnapshotRecord, SnapshotRecords } from '../state/snapshots.ts';
+import { beginSync } from '../linux/files.ts';
 import { inUserNamespace } from '../linux/user-namespace-ids.ts';
 import { diskUsage } from './disk-usage.ts';
 import { filesystemWorker } from './filesystem-worker.ts';
@@ -28,6 +39,8 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #root: string;
   readonly #records: SnapshotRecords;
   readonly #trash: Trash;
+  /** Open for as long as this is: a write that failed meanwhile is told by its next sync, whoever else was told. */
+  readonly #filesystem: number;
   #next: number;
   #problem: string | undefined;
   /** What a mount may have whose writes nobody waits for: nothing before Linux 5.10. */
@@ -37,11 +50,13 @@ export class OverlaySnapshotter implements Snapshotter {
   /** A wait for the disk that has not begun: it serves all who come until then. */
   #nextSync: Promise<void> | undefined;
   #lastSync: Promise<void> = Promise.resolve();
+  #begunSync: Promise<void> | undefined;
 
   private constructor(root: string, records: SnapshotRecords, next: number) {
     this.#root = root;
     this.#records = records;
     this.#trash = new Trash(join(root, 'trash'));
+    this.#filesystem = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
     this.#next = next;
   }
 
@@ -138,13 +153,26 @@ export class OverlaySnapshotter implements Snapshotter {
     await this.#trash.throwAway(join(this.#root, record.directory, 'scaffold'));
   }
 
+  beginSync(): void {
+    // What comes while one runs is left to the sync at the end.
+    if (this.#begunSync) return;
+    const own = openSync(this.#root, constants.O_RDONLY | constants.O_DIRECTORY);
+    this.#begunSync = beginSync(own).finally(() => {
+      closeSync(own);
+      this.#begunSync = undefined;
+    });
+  }
+
   async sync(chainIds: readonly ChainId[]): Promise<void> {
     if (!chainIds.some((chainId) => this.#unsynced.has(chainId))) return;
     this.#nextSync ??= this.#lastSync.then(async () => {
       this.#nextSync = undefined;
       const waiting = [...this.#unsynced];
       const trees = waiting.flatMap((chainId) => this.#records.get(chainId) ?? []).map((record) => this.#fs(record));
-      const synced = filesystemWorker.run({ job: 'sync-trees', parameters: { trees, top: this.#root } });
+      const synced = filesystemWorker.run({
+        job: 'sync-trees',
+        parameters: { trees, top: this.#root, filesystem: this.#filesystem },
+      });
       this.#lastSync = synced.then(
         () => {},
         () => {},
@@ -207,6 +235,9 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async close(): Promise<void> {
     await this.#trash.close();
+    await Promise.allSettled([this.#begunSync, this.#nextSync]);
+    await this.#lastSync;
+    closeSync(this.#filesystem);
   }
 
   #active(key: string): SnapshotRecord {

@@ -50,6 +50,8 @@ export interface Snapshotter {
     layer: LayerInfo,
     options?: { readonly sync?: boolean | undefined },
   ): Promise<void>;
+  /** Lets the disk begin with all that waits for it, so that a `sync` soon after has less to wait for. Nobody waits. */
+  beginSync(): void;
   /** Waits for the disk where one of these committed snapshots still needs it, whoever committed it. */
   sync(chainIds: readonly ChainId[]): Promise<void>;
   /**

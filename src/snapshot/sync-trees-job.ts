@@ -12,9 +12,15 @@ const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOL
 /**
  * Waits until the trees are on the disk, with the names above them up to `top`. A sync of the whole filesystem is one wait,
  * but for what everybody wrote: where that is much and the trees have few files, each file is waited for by itself.
+ * `filesystem` is a descriptor for the first, which tells of what failed since it was opened or synced last.
  */
 export function syncTreesJob(
-  { trees, top, dirty = dirtyBytes() }: { trees: readonly string[]; top: string; dirty?: number },
+  {
+    trees,
+    top,
+    filesystem,
+    dirty = dirtyBytes(),
+  }: { trees: readonly string[]; top: string; filesystem?: number | undefined; dirty?: number },
   context: JobContext,
 ): { readonly alone: boolean } {
   try {
@@ -23,7 +29,8 @@ export function syncTreesJob(
     // Somebody removed a tree meanwhile; the others are waited for all the same.
     if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
   }
-  withDirectory(top, syncFilesystem);
+  if (filesystem === undefined) withDirectory(top, syncFilesystem);
+  else syncFilesystem(filesystem);
   return { alone: false };
 }
 

@@ -24,6 +24,8 @@ export interface ContextsParts {
   readonly signal: AbortSignal | undefined;
   readonly rules?: SourceRules | undefined;
   readonly uploads: UploadedContexts;
+  /** Lets the disk begin with what came. */
+  readonly beginSync: () => void;
   readonly inputOf?: ((name: string) => SolvedImage | undefined) | undefined;
   /** Brings an image of an OCI layout, whose files `read` gives. */
   readonly layout?:
@@ -47,6 +49,8 @@ export type NamedContext =
 /** An image that is not in the store: its configuration and its layers. */
 export type ContextImage = Pick<SolvedImage, 'configText' | 'chain'>;
 
+/** So many take the disk a while, which goes by while steps are made of them. */
+const MANY_FILES = 2000;
 const NEVER = new AbortController().signal;
 
 /** Directories that a build takes files from and that are neither stage nor image: each is fetched once, and held for the build. */
@@ -179,6 +183,7 @@ export class BuildContexts implements AsyncDisposable {
         throw new EngineError('not-found', `the client of this build has no directory ${JSON.stringify(name)}`);
       const held = this.#held.use(await this.#parts.files.hold(source, this.#parts.signal));
       this.#sent += held.sent;
+      if (held.files >= MANY_FILES) this.#parts.beginSync();
       return {
         root: held.root,
         ignore: [],

@@ -78,6 +78,7 @@ export class ImageBuild {
       session,
       signal,
       uploads: parts.uploads,
+      beginSync: () => parts.snapshotter.beginSync(),
       inputOf: options.inputOf,
       rules: options.sourceRules,
       onSource: (source) => sources.push(source),

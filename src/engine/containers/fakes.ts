@@ -78,6 +78,7 @@ export function fakeContext(options: { dataRoot: string; tasks?: FakeTasks }): C
       changesDir: () => '',
       rebase: async () => {},
       commit: async () => {},
+      beginSync: () => {},
       sync: async () => {},
       lowerDirs: () => [],
       settled: async () => {},

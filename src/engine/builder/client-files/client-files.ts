@@ -39,8 +39,9 @@ export interface HeldClientFiles extends Disposable {
   readonly manifest: string;
   /** Equal trees have equal ones; undefined when the files changed while they were sent. */
   readonly tree: string | undefined;
-  /** Bytes of content that were sent for this build. */
+  /** Bytes of content that were sent for this build, and how many files that was. */
   readonly sent: number;
+  readonly files: number;
 }
 
 export interface Plan {
@@ -102,14 +103,14 @@ export class ClientFiles {
     try {
       const tree = source.tree ?? (await source.listed?.(signal));
       const same = tree === undefined ? undefined : await this.#placeOf(base, tree);
-      if (same !== undefined) return await this.#held(same, 0);
+      if (same !== undefined) return await this.#held(same);
       const place = this.#freePlace(base);
       const directory = join(this.#root, place);
       await this.#prepare(directory, source.name);
       const change = { directory, tree, plan: randomUUID() };
       const input = source.manifest(signal);
       const plan = await this.#threads.run<Plan>({ job: 'plan', parameters: change, input, signal });
-      if (plan.same) return await this.#held(place, 0);
+      if (plan.same) return await this.#held(place);
       const incoming = new Incoming(source, signal);
       const jobs = await Promise.allSettled(
         shares(plan, source).map((needed) =>
@@ -131,10 +132,8 @@ export class ClientFiles {
       incoming.throwError();
       const failure = received.find((part) => part.failure)?.failure;
       if (failure) throw new EngineError(failure.code, failure.message);
-      return await this.#held(
-        place,
-        received.reduce((sum, { bytes }) => sum + bytes, 0),
-      );
+      const sent = received.reduce((sum, { bytes }) => sum + bytes, 0);
+      return await this.#held(place, { sent, files: plan.needed.length });
     } finally {
       await source.close?.();
     }
@@ -188,7 +187,7 @@ export class ClientFiles {
     return true;
   }
 
-  async #held(place: string, sent: number): Promise<HeldClientFiles> {
+  async #held(place: string, { sent, files } = { sent: 0, files: 0 }): Promise<HeldClientFiles> {
     const directory = join(this.#root, place);
     this.#users.set(place, (this.#users.get(place) ?? 0) + 1);
     await this.#touch(place);
@@ -198,6 +197,7 @@ export class ClientFiles {
       manifest: join(directory, 'manifest'),
       tree: readStoredHead(directory).content,
       sent,
+      files,
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;

@@ -129,6 +129,7 @@ class OpenGraphBuild implements AsyncDisposable {
       session: options.session,
       signal: options.signal,
       uploads: parts.uploads,
+      beginSync: () => parts.snapshotter.beginSync(),
       onSource: () => {},
       named: {},
     });
