@@ -35,10 +35,11 @@ describe('builds that cannot be', () => {
     files: Readonly<Record<string, string | Uint8Array>>,
     error: RegExp,
     ...words: string[]
-  ): Promise<void> => {
-    const { code, stderr } = await build(context(files), ...words);
-    assert.notEqual(code, 0, String(error));
-    assert.match(stderr, error);
+  ): Promise<Ended> => {
+    const ended = await build(context(files), ...words);
+    assert.notEqual(ended.code, 0, String(error));
+    assert.match(ended.stderr, error);
+    return ended;
   };
 
   before(async () => {
@@ -126,6 +127,14 @@ describe('builds that cannot be', () => {
       0,
       'nothing runs',
     );
+  });
+
+  test('more layers than an image can have: the step that makes one too many', async () => {
+    const copies = Array.from({ length: 130 }, (_, n) => `COPY Dockerfile /${n}\n`).join('');
+    const depth = /max depth exceeded: an image has at most 125 layers/;
+    const { stdout } = await fails({ Dockerfile: `FROM scratch\n${copies}` }, depth);
+    assert.match(stdout, /Step 127\/131/);
+    assert.doesNotMatch(stdout, /Step 128\/131/);
   });
 
   test('what is allowed in so many words is done', async () => {

@@ -4,6 +4,7 @@ import type { CopyInstruction } from '../../../build/dockerfile/instructions.ts'
 import { type ResolvedCopy, resolveCopy } from '../copy-step.ts';
 import { FileInstructions } from './file-instructions.ts';
 import type { StageRun, Step } from './stage-context.ts';
+import { checkDepth } from './step-results.ts';
 import { nextState, NOTHING, type StageState, stepKey } from './stage-state.ts';
 
 /** COPY and ADD: files from somewhere into those of a stage. */
@@ -51,6 +52,7 @@ export class CopyInstructions extends FileInstructions {
         return { ...copied, time: copied.time ?? time };
       }),
     );
+    if (record.layer) checkDepth(state);
     const { parts, lease } = this.solve.context;
     const layer =
       record.layer && (await parts.placeLayer(record.layer, { parent: state.chain, lease, signal: this.solve.signal }));

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { EngineError, errorMessage } from '../../../base/errors.ts';
 import { sealChanges } from '../../../build/copy-files.ts';
 import type { Digest } from '../../../oci/digest.ts';
+import { MAX_LAYERS } from '../../../oci/image-config.ts';
 import type { ScaffoldEntry } from '../../../snapshot/scaffold.ts';
 import type { TimeRule } from '../../../snapshot/settled-times.ts';
 import type { ContainerIds } from '../../../state/containers.ts';
@@ -77,6 +78,7 @@ export class StepResults {
     { scaffold = [], ids }: { readonly scaffold?: readonly ScaffoldEntry[]; readonly ids?: ContainerIds | undefined },
     work: (rootfs: string, times: TimeRule) => Promise<CopiedFiles | void>,
   ): Promise<BuildRecord['layer']> {
+    checkDepth(state);
     const { parts, lease } = this.#solve.context;
     const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
     if (ids) this.#solve.context.directory.letIn(ids);
@@ -111,4 +113,13 @@ export class StepResults {
       throw error;
     }
   }
+}
+
+/** Throws `too-large` where the stage cannot have one more layer: as an image it could have no more, and each would take longer than the last. */
+export function checkDepth({ diffIds }: Pick<StageState, 'diffIds'>): void {
+  if (diffIds.length < MAX_LAYERS) return;
+  throw new EngineError(
+    'too-large',
+    `max depth exceeded: an image has at most ${MAX_LAYERS} layers, and each RUN, COPY and ADD makes one: put several into one instruction`,
+  );
 }
