@@ -163,7 +163,7 @@ export class FileOperation {
   async #applyCopy(root: string, change: CopyChange, selection: CopySelection): Promise<PendingLinks | undefined> {
     const { signal, parts } = this.#context;
     const written = change.destination;
-    const linksLater = selection.steady !== undefined;
+    const linksLater = selection.steady === undefined ? undefined : (true as const);
     const asDirectory = /(^|\/)\.?$/.test(written);
     const path = posix.resolve('/', written);
     if (!change.makeParents && !kindIn(root, posix.dirname(path)))
