@@ -291,7 +291,6 @@ test('create and build, with flags that rule each other out', async () => {
     ['up', '--force-recreate', '--no-recreate'],
     ['up', '--build', '--no-build'],
     ['up', '-d', '--watch'],
-    ['up', '--menu'],
     ['build', '--ssh', 'default'],
     ['ls', '--filter', 'nonsense=1'],
   ])

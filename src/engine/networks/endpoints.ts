@@ -65,9 +65,7 @@ export class Endpoints {
       const address = tryParseAddress(text);
       if (address?.family !== family) problems.push(`invalid IPv${family} address: ${text}`);
       const subnets = network?.ipam.map(({ Subnet }) => parseCidr(Subnet!).subnet) ?? [];
-      const own =
-        (network?.ownSubnet === true || network?.name === 'bridge') &&
-        subnets.some((subnet) => subnet.family === family);
+      const own = network?.ownSubnet === true && subnets.some((subnet) => subnet.family === family);
       if (own && !subnets.some((subnet) => address && contains(subnet, address))) {
         problems.push(`no configured subnet or ip-range contain the IP address ${text}`);
       }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WorkerThreads } from '../../../base/worker-job.ts';
 import type { KnownFiles } from '../../../build/copy-files.ts';
@@ -196,6 +196,8 @@ export class UploadedContexts {
       for (const name of await readdir(join(store, directory)).catch(() => []))
         if (name.startsWith('.')) await rm(join(store, directory, name), { recursive: true, force: true });
     }
+    // Empty ones are nothing that is kept: without this nobody would ever remove them.
+    for (const directory of ['objects', 'large']) await rmdir(join(store, directory)).catch(() => {});
     for (const name of await readdir(join(store, 'trees')).catch(() => [])) {
       const { mtimeMs } = await stat(join(store, 'trees', name));
       this.#trees.set(name, { users: 0, usedAt: mtimeMs });
