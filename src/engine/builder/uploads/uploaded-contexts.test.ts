@@ -303,4 +303,13 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
     assert.equal(readFileSync(join(same[0]!.directory, 'a'), 'utf8'), 'a', 'a build holds it');
     assert.deepEqual(fixture.incoming(), []);
   });
+
+  it('come again once what stood in the way of their store is gone', async () => {
+    using fixture = new Fixture();
+    writeFileSync(join(fixture.root, 'store'), 'not a directory');
+    await assert.rejects(fixture.receive([{ name: 'a', content: 'a' }]), { code: 'EEXIST' });
+    rmSync(join(fixture.root, 'store'));
+    const { directory } = await fixture.receive([{ name: 'a', content: 'a' }]);
+    assert.equal(readFileSync(join(directory, 'a'), 'utf8'), 'a');
+  });
 });

@@ -76,7 +76,7 @@ export class UploadedContexts {
     archive: Bytes,
     { directory, signal }: { directory: string; signal: AbortSignal | undefined },
   ): Promise<HeldContext> {
-    const store = await (this.#store ??= this.#open());
+    const store = await this.#opened();
     const now = new Date();
     const trees = join(store, 'trees');
     mkdirSync(trees, { recursive: true, mode: 0o700 });
@@ -110,7 +110,7 @@ export class UploadedContexts {
 
   /** What is kept, as one thing. */
   async list(): Promise<{ id: string; name: string; size: number; usedAt: number }[]> {
-    const store = await (this.#store ??= this.#open());
+    const store = await this.#opened();
     const found = await stat(store).catch(() => undefined);
     const objects = await readdir(join(store, 'objects')).catch(() => []);
     if (!found || objects.length === 0) return [];
@@ -120,7 +120,7 @@ export class UploadedContexts {
 
   /** Removes what is kept but the trees that builds hold; what contexts on their way may need goes when they are there. */
   async remove(): Promise<boolean> {
-    const store = await (this.#store ??= this.#open());
+    const store = await this.#opened();
     const removed: string[] = [];
     for (const [name, { users }] of this.#trees) if (users === 0) removed.push(this.#putAside(store, name));
     for (const name of ['objects', 'large']) {
@@ -183,6 +183,15 @@ export class UploadedContexts {
 
   #ownName(prefix: string): string {
     return `${prefix}${process.pid}-${process.hrtime.bigint()}-${++this.#names}`;
+  }
+
+  /** What stood in its way once (a full disk, one that is read-only) is asked about again by the next who comes. */
+  #opened(): Promise<string> {
+    this.#store ??= this.#open().catch((error: unknown) => {
+      this.#store = undefined;
+      throw error;
+    });
+    return this.#store;
   }
 
   /** What another kernel wrote may not be whole, and what a dead engine left on its way is nobody's. */
