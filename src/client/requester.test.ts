@@ -73,3 +73,20 @@ test('a refusal that is not for the version is the answer', async () => {
     { message: 'bad parameter' },
   );
 });
+
+test('an engine that was not there when it was first asked is asked again', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-requester-'));
+  const socket = join(directory, 's');
+  const requester = new Requester({ endpoint: parseEndpoint(`unix://${socket}`) });
+  const server = createServer((_request, response) => response.setHeader('Api-Version', '1.41').end('[]'));
+  try {
+    await assert.rejects(requester.call('POST', '/volumes/prune'), { code: 'unavailable' });
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    assert.equal(await requester.call('POST', '/volumes/prune'), 200);
+  } finally {
+    requester.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    rmSync(directory, { recursive: true });
+  }
+});

@@ -62,9 +62,12 @@ export class Requester {
     this.#more.set(name, value);
   }
 
-  /** The API version spoken with this engine: the older of its newest and ours. Asked once. */
+  /** The API version spoken with this engine: the older of its newest and ours. Asked once, and again when nobody answered. */
   apiVersion(): Promise<string> {
-    this.#version ??= this.#negotiate();
+    this.#version ??= this.#negotiate().catch((error: unknown) => {
+      this.#version = undefined;
+      throw error;
+    });
     return this.#version;
   }
 
