@@ -12,6 +12,7 @@ import type { Engine } from '../../src/index.ts';
 import { streamOf, tarOf, sampleImage } from '../images/archive.ts';
 import { busyboxRoot } from '../support/busybox-root.ts';
 import { printed, withEngine } from '../support/private-engine.ts';
+import { runOrRefusal as run } from '../support/run-script.ts';
 
 before(() => assert.equal(process.getuid?.(), 0, 'these tests run containers: run them as root'));
 
@@ -29,34 +30,6 @@ async function start(
   });
   await engine.containers.start(Id);
   return Id;
-}
-
-/** What it printed, or why it did not start. */
-async function run(
-  engine: Engine,
-  script: string,
-  hostConfig: HostConfig = {},
-  more: Partial<ContainerCreateRequest> = {},
-): Promise<string> {
-  const { containers } = engine;
-  let id = '';
-  try {
-    ({ Id: id } = await containers.create({
-      Image: 'busybox',
-      Cmd: ['sh', '-c', `{ ${script}\n} 2>&1`],
-      ...more,
-      HostConfig: { NetworkMode: 'none', ...hostConfig },
-    }));
-    const exit = await containers.wait(id, 'next-exit');
-    await containers.start(id);
-    await exit.outcome;
-    const { output } = await containers.logs(id, { stdout: true, stderr: true });
-    return (await printed(output)).stdout.trim();
-  } catch (error) {
-    return `refused: ${errorMessage(error)}`;
-  } finally {
-    if (id !== '') await containers.remove(id, { force: true, volumes: true });
-  }
 }
 
 async function exec(engine: Engine, container: string, Cmd: string[], more = {}): Promise<string> {

@@ -11,36 +11,9 @@ import type { Engine } from '../../src/index.ts';
 import { streamOf, tarOf } from '../images/archive.ts';
 import { busyboxRoot } from '../support/busybox-root.ts';
 import { printed, type PrivateRoots, withEngine } from '../support/private-engine.ts';
+import { runOrRefusal as run } from '../support/run-script.ts';
 
 before(() => assert.equal(process.getuid?.(), 0, 'these tests run containers: run them as root'));
-
-/** The exit code, or why it did not start, and what it printed. */
-async function run(
-  engine: Engine,
-  script: string,
-  hostConfig: HostConfig = {},
-  more: Partial<ContainerCreateRequest> = {},
-): Promise<string> {
-  const { containers } = engine;
-  let id = '';
-  try {
-    ({ Id: id } = await containers.create({
-      Image: 'busybox',
-      Cmd: ['sh', '-c', `{ ${script}\n} 2>&1`],
-      ...more,
-      HostConfig: { NetworkMode: 'none', ...hostConfig },
-    }));
-    const exit = await containers.wait(id, 'next-exit');
-    await containers.start(id);
-    await exit.outcome;
-    const { output } = await containers.logs(id, { stdout: true, stderr: true });
-    return (await printed(output)).stdout.trim();
-  } catch (error) {
-    return `refused: ${(error as Error).message}`;
-  } finally {
-    if (id !== '') await containers.remove(id, { force: true, volumes: true });
-  }
-}
 
 /** An image of busybox, changed by a script that runs in its root. */
 async function imageWith(engine: Engine, { directory }: PrivateRoots, name: string, script: string): Promise<void> {

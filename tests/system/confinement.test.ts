@@ -5,34 +5,10 @@ import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerCreateRequest, HostConfig } from '../../src/api/container.ts';
 import type { Engine } from '../../src/index.ts';
-import { printed, withEngine } from '../support/private-engine.ts';
+import { withEngine } from '../support/private-engine.ts';
+import { runScript as run } from '../support/run-script.ts';
 
 before(() => assert.equal(process.getuid?.(), 0, 'these tests run containers: run them as root'));
-
-/** What `script` prints in a container of its own, both streams together. */
-async function run(
-  engine: Engine,
-  script: string,
-  hostConfig: HostConfig = {},
-  more: Partial<ContainerCreateRequest> = {},
-): Promise<string> {
-  const { containers } = engine;
-  const { Id } = await containers.create({
-    Image: 'busybox',
-    Cmd: ['sh', '-c', `{ ${script}\n} 2>&1`],
-    ...more,
-    HostConfig: { NetworkMode: 'none', ...hostConfig },
-  });
-  try {
-    const exit = await containers.wait(Id, 'next-exit');
-    await containers.start(Id);
-    await exit.outcome;
-    const { output } = await containers.logs(Id, { stdout: true, stderr: true });
-    return (await printed(output)).stdout.trim();
-  } finally {
-    await containers.remove(Id, { force: true, volumes: true });
-  }
-}
 
 /** Each runtime that is there and works: crun refuses hosts with both kinds of cgroups. */
 async function runtimes(engine: Engine): Promise<string[]> {
