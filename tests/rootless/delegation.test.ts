@@ -31,6 +31,8 @@ function somebody(): { name: string; uid: number; gid: number } | undefined {
 
 const user = somebody();
 const directory = mkdtempSync(join(tmpdir(), 'gantry-delegation-'));
+// also where this host has nothing for these tests
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 const runtime = `/run/user/${user?.uid}`;
 const daemon = new DaemonProcess({
   directory,
@@ -76,7 +78,6 @@ describe('limits without root', { skip: user ? false : 'no user of this host has
     await docker('rm', '-f', 'one', 'oom').catch(() => undefined);
     await daemon.stop();
     await until('the end of the scopes', () => scopes().every((scope) => earlier.includes(scope)));
-    rmSync(directory, { recursive: true });
   });
 
   test('info says what there is', async () => {

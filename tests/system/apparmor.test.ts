@@ -12,6 +12,8 @@ import { leftBehind } from '../support/leak-check.ts';
 
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), 'gantry-apparmor-'));
+// also where this host has nothing for these tests
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 const daemon = new DaemonProcess({ directory });
 const OWN = ['none', 'unconfined', 'confined'] as const;
 
@@ -43,7 +45,6 @@ describe('AppArmor', { skip: support === 'yes' ? false : `this host has no AppAr
     await docker('rm', '-f', ...OWN).catch(() => undefined);
     await daemon.stop();
     assert.deepEqual(await leftBehind({ directory, bridge: daemon.bridge, cgroupParent: daemon.cgroupParent }), []);
-    rmSync(directory, { recursive: true });
   });
 
   test('a container has the default profile, a privileged one none; --security-opt says otherwise', async () => {

@@ -12,6 +12,8 @@ import { leftBehind } from '../support/leak-check.ts';
 
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), 'gantry-cgroup2-'));
+// also where this host has nothing for these tests
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 const daemon = new DaemonProcess({ directory });
 
 async function docker(...args: string[]): Promise<string> {
@@ -55,7 +57,6 @@ describe('cgroup v2', { skip: unified ? false : 'this host has cgroup v1' }, () 
     await docker('rm', '-f', 'limited', 'forks', 'nested').catch(() => undefined);
     await daemon.stop();
     assert.deepEqual(await leftBehind({ directory, bridge: daemon.bridge, cgroupParent: daemon.cgroupParent }), []);
-    rmSync(directory, { recursive: true });
   });
 
   test('info says so, and warns of nothing that is there', async () => {
