@@ -28,6 +28,8 @@ export interface FaultOptions {
   readonly seed: number;
   readonly runtime?: string;
   readonly report?: (line: string) => void;
+  /** No more kills once it is aborted: what there is is looked at and removed as at the end. */
+  readonly signal?: AbortSignal;
 }
 
 /** Containers that must outlive every kill. Their output is numbered, so that a lost, doubled or torn line shows. */
@@ -44,6 +46,7 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
     ...(options.runtime && { args: ['--default-runtime', options.runtime] }),
   });
   let operations = 0;
+  let killed = 0;
   let longestStartMs = 0;
   // not ours to be killed: what is pushed to it and pulled from it
   await using registry = await TestRegistry.open();
@@ -88,7 +91,7 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
       pids.set(name, (await docker('inspect', '-f', '{{.State.Pid}}', name)).out.trim());
     }
 
-    for (let kill = 1; kill <= options.kills; kill++) {
+    for (let kill = 1; kill <= options.kills && options.signal?.aborted !== true; kill++) {
       // Clients at work: they fail when the engine dies under them, and that is all they may do.
       const work = [...WORK(kill, directory, registry.host)];
       const chosen = Array.from({ length: CLIENTS }, () => work.splice(Math.floor(random() * work.length), 1)[0]!);
@@ -113,6 +116,7 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
       );
       await sleep(random() * 400);
       await daemon.kill();
+      killed++;
       if (random() < 0.5) await sleep(random() * 700);
       const start = performance.now();
       await daemon.start();
@@ -182,7 +186,7 @@ export async function killEngine(options: FaultOptions): Promise<FaultReport> {
         .slice(-10),
     );
   rmSync(directory, { recursive: true, force: true });
-  return { kills: options.kills, seed: options.seed, operations, longestStartMs: Math.round(longestStartMs), failures };
+  return { kills: killed, seed: options.seed, operations, longestStartMs: Math.round(longestStartMs), failures };
 }
 
 const BASE = randomInt(20);

@@ -4,6 +4,8 @@
  *
  *     npm run test:faults                              200 kills, 200 power cuts, 100 prefixes, a seed of the clock
  *     npm run test:faults -- kills=1000 cuts=0 prefixes=0 seed=7 runtime=runc
+ *
+ * A signal (Ctrl-C) ends the kills; what has been looked at by then is told, and nothing of it is left.
  */
 import { killEngine } from './kill-engine.ts';
 import { replayPrefixes } from './prefix-replay.ts';
@@ -16,10 +18,19 @@ for (const name of words.keys()) {
 }
 const number = (name: string, otherwise: number): number => Number(words.get(name) ?? otherwise);
 const seed = number('seed', Date.now() % 1_000_000);
-const [kills, cuts, prefixes] = [number('kills', 200), number('cuts', 200), number('prefixes', 100)];
+const kills = number('kills', 200);
+let [cuts, prefixes] = [number('cuts', 200), number('prefixes', 100)];
 const runtime = words.get('runtime');
 const reports = [];
-if (kills > 0) reports.push(await killEngine({ kills, seed, ...(runtime && { runtime }), report: console.log }));
+if (kills > 0) {
+  const enough = new AbortController();
+  const end = (): void => enough.abort();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, end);
+  const { signal } = enough;
+  reports.push(await killEngine({ kills, seed, ...(runtime && { runtime }), report: console.log, signal }));
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, end);
+  if (signal.aborted) [cuts, prefixes] = [0, 0];
+}
 const why = cannotCutPower();
 if (cuts > 0 && why === undefined) reports.push(await cutPower({ cuts, seed, report: console.log }));
 if (prefixes > 0 && why === undefined)
