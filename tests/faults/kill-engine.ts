@@ -285,15 +285,22 @@ async function leftOnDisk({ directory }: DaemonProcess): Promise<string[]> {
   return found;
 }
 
+/** Bytes of output that are kept at least once the oldest of three files of a GiB is dropped: records are larger than their lines. */
+const KEPT_OUTPUT = 2 ** 30;
+
 async function checkFlood(daemon: DaemonProcess, failures: string[]): Promise<void> {
   const child = spawn('docker', ['logs', 'flood'], { env: daemon.clientEnv, stdio: ['ignore', 'pipe', 'ignore'] });
+  let first: number | undefined;
   let expected = 1;
+  let bytes = 0;
   let rest = '';
   let wrong = 0;
   for await (const chunk of child.stdout) {
     const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop()!;
     for (const line of lines) {
+      bytes += line.length + 1;
+      first ??= expected = Number(/^line (\d+) /.exec(line)?.[1] ?? 1);
       if (line !== `line ${expected} of a flood that nobody may lose`) {
         if (wrong++ < 3) failures.push(`log: expected line ${expected}, got ${JSON.stringify(line.slice(0, 80))}`);
         expected = Number(/^line (\d+) /.exec(line)?.[1] ?? expected);
@@ -301,6 +308,8 @@ async function checkFlood(daemon: DaemonProcess, failures: string[]): Promise<vo
       expected++;
     }
   }
+  // The oldest of very many were rotated away.
+  if (first !== undefined && first > 1 && bytes < KEPT_OUTPUT) failures.push(`log: it begins with line ${first}`);
   // The last line may be cut by the kill of its writer, not by us.
   if (expected < 1000) failures.push(`log: only ${expected} lines of the flood`);
 }
