@@ -49,6 +49,25 @@ export interface RestartPolicy {
   MaximumRetryCount?: number;
 }
 
+/** The names of limits that `--ulimit` takes. */
+export const ULIMIT_NAMES: readonly string[] = [
+  'core',
+  'cpu',
+  'data',
+  'fsize',
+  'locks',
+  'memlock',
+  'msgqueue',
+  'nice',
+  'nofile',
+  'nproc',
+  'rss',
+  'rtprio',
+  'rttime',
+  'sigpending',
+  'stack',
+];
+
 export interface Ulimit {
   Name: string;
   Soft: number;

@@ -6,6 +6,7 @@ import { EngineError } from '../base/errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, hasherFor, isDigest } from '../oci/digest.ts';
 import type { BlobInfo, Bytes, ContentStore, Ingest } from './content-store.ts';
+import { checkContent, writeBlob } from './verified.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 /** What a write leaves to its end to be synced. */
@@ -79,21 +80,8 @@ export class FileContentStore implements ContentStore {
     return (await this.stat(target.digest))?.size === target.size;
   }
 
-  async write(
-    target: Pick<Descriptor, 'digest' | 'size'>,
-    body: Bytes,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<void> {
-    if (await this.has(target)) return;
-    await using ingest = await this.ingest();
-    for await (const chunk of body) {
-      options.signal?.throwIfAborted();
-      if (ingest.offset + chunk.byteLength > target.size) {
-        throw new EngineError('corrupt', `${target.digest} is larger than the ${target.size} bytes it should have`);
-      }
-      await ingest.append(chunk);
-    }
-    await ingest.commit(target);
+  write(target: Pick<Descriptor, 'digest' | 'size'>, body: Bytes, options?: { signal?: AbortSignal }): Promise<void> {
+    return writeBlob(this, target, body, options);
   }
 
   async stat(digest: Digest): Promise<BlobInfo | undefined> {
@@ -313,15 +301,6 @@ class FileIngest implements Ingest {
       position += bytesRead;
     }
   }
-}
-
-/** Throws `corrupt` unless `hash` and `size` are `target`'s. */
-export function checkContent(target: Pick<Descriptor, 'digest' | 'size'>, hash: Hash, size: number): void {
-  if (size !== target.size) {
-    throw new EngineError('corrupt', `${target.digest} has ${size} bytes instead of ${target.size}`);
-  }
-  const found = `${target.digest.slice(0, target.digest.indexOf(':'))}:${hash.digest('hex')}`;
-  if (found !== target.digest) throw new EngineError('corrupt', `content is ${found} instead of ${target.digest}`);
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -3,7 +3,7 @@ import { EngineError } from '../base/errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, hasherFor } from '../oci/digest.ts';
 import type { BlobInfo, Bytes, ContentStore, Ingest } from './content-store.ts';
-import { checkContent } from './file-content-store.ts';
+import { checkContent, writeBlob } from './verified.ts';
 
 /** Blobs in memory: for tests, and for documents made on the way to somewhere else. */
 export class MemoryContentStore implements ContentStore {
@@ -27,21 +27,8 @@ export class MemoryContentStore implements ContentStore {
     return this.#blobs.get(target.digest)?.bytes.byteLength === target.size;
   }
 
-  async write(
-    target: Pick<Descriptor, 'digest' | 'size'>,
-    body: Bytes,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<void> {
-    if (await this.has(target)) return;
-    await using ingest = await this.ingest();
-    for await (const chunk of body) {
-      options.signal?.throwIfAborted();
-      if (ingest.offset + chunk.byteLength > target.size) {
-        throw new EngineError('corrupt', `${target.digest} is larger than the ${target.size} bytes it should have`);
-      }
-      await ingest.append(chunk);
-    }
-    await ingest.commit(target);
+  write(target: Pick<Descriptor, 'digest' | 'size'>, body: Bytes, options?: { signal?: AbortSignal }): Promise<void> {
+    return writeBlob(this, target, body, options);
   }
 
   async stat(digest: Digest): Promise<BlobInfo | undefined> {

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 
 const main = fileURLToPath(new URL('../../src/daemon/main.ts', import.meta.url));
 
@@ -22,16 +22,7 @@ describe('the daemon as a process', () => {
   writeFileSync(config, '{"log-level":"info"}');
   const daemon = new DaemonProcess({ directory, args: ['--config-file', config, '--pidfile', pidfile] });
 
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true });
 
   function send(
     method: string,

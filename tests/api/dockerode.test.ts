@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import Docker from 'dockerode';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 
 /** A client of many programs: testcontainers, dashboards, test suites. */
 describe('dockerode', () => {
@@ -15,16 +15,7 @@ describe('dockerode', () => {
   const daemon = new DaemonProcess({ directory });
   const docker = new Docker({ socketPath: daemon.socket });
 
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true });
 
   function collect(
     container: Docker.Container,

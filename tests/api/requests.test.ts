@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { CASES } from './cases.ts';
 import { allowed, differencesOf } from './differences.ts';
 import { type ApiResult, runCase } from './run-case.ts';
@@ -18,16 +18,7 @@ describe('requests as to dockerd', () => {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-requests-'));
   const daemon = new DaemonProcess({ directory });
 
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true });
 
   for (const [index, one] of CASES.entries()) {
     const { name, ...recorded } = expected[index]!;

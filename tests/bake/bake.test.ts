@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
 
 interface BakeCase {
   readonly files: Readonly<Record<string, string>>;
@@ -62,13 +62,7 @@ describe('bake --print as buildx prints it', () => {
 describe('bake', { skip: process.getuid?.() === 0 ? false : 'needs root, for an engine of its own' }, () => {
   const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-bake-engine-'));
   const daemon = new DaemonProcess({ directory });
-  before(() => daemon.start());
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon);
 
   test('targets are built, with a Dockerfile in the file, a matrix, and what --set says', async () => {
     const folder = folderOf({

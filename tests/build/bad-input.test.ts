@@ -11,7 +11,7 @@ import { writeTar } from '../../src/content/tar/writer.ts';
 import { gantryWords } from '../cli/command.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const here = fs.mkdtempSync(join(tmpdir(), 'gantry-bad-'));
 let names = 0;
@@ -51,9 +51,7 @@ describe('builds that cannot be', () => {
   after(async () => {
     await daemon.stop();
     spawnSync('umount', ['-l', data]);
-    const left = await leftBehind(daemon);
-    fs.rmSync(here, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, here);
   });
 
   test('files that are no Dockerfile', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const here = fs.mkdtempSync(join(tmpdir(), 'gantry-devices-'));
 const specifications = join(here, 'cdi');
@@ -39,9 +39,7 @@ devices:
 });
 after(async () => {
   await daemon.stop();
-  const left = await leftBehind(daemon);
-  fs.rmSync(here, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon, here);
 });
 
 async function build(lines: string, ...words: string[]) {

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { FOREIGN_ROOT, hasEmulator, RegisteredEmulator, SEEING } from '../support/emulator.ts';
-import { leftBehind } from '../support/leak-check.ts';
 
 const skip =
   process.arch !== 'x64'
@@ -54,9 +54,7 @@ ENV PATH=/bin
   });
   after(async () => {
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(here, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, here);
   });
 
   const RUNS = {

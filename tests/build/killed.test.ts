@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gantryWords } from '../cli/command.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const LARGE = randomBytes(96 << 20);
 
@@ -116,9 +116,7 @@ describe('an engine that is killed while it builds', () => {
   });
   after(async () => {
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(here, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, here);
   });
 
   test('while the client sends its directory', async () => {

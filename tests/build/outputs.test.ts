@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { Client } from '../../src/client/client.ts';
 import { hostX86Level } from '../../src/linux/cpu-level.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { TestRegistry } from '../registry/test-registry.ts';
 
@@ -51,9 +51,7 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
   after(async () => {
     await daemon.stop();
     await registry[Symbol.asyncDispose]();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, directory);
   });
 
   test('files into a directory and a tar: no image is made', async () => {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-views-'));
@@ -38,16 +38,7 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     return folder;
   };
 
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true, directory });
 
   test('--call targets and outline', async () => {
     const folder = context({ Dockerfile: DOCKERFILE });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { create } from '@bufbuild/protobuf';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -19,7 +19,7 @@ import {
 } from '../../src/buildkit/protocol/ops_pb.ts';
 import { sha256 } from '../../src/oci/digest.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { copy, Llb, mkfile, type Output, rm, symlink } from './llb.ts';
 import { controlClient, openSession } from './protocol-client.ts';
 
@@ -132,9 +132,7 @@ describe('capabilities', { concurrency: 1 }, () => {
   });
   after(async () => {
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   /** Solves a definition; the status that it fails with. */

@@ -1,12 +1,12 @@
 /** buildx, bake and Compose as they are: what they do with Gantry must be what they did with dockerd 28.5 when it was recorded. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before, describe } from 'node:test';
+import test, { describe } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { BUILDX_CASES } from './buildx-cases.ts';
 import { COMPOSE_CASES } from './compose-cases.ts';
 import { DIFFERENCES } from './differences.ts';
@@ -49,16 +49,7 @@ describe(
     concurrency: 2,
   },
   () => {
-    before(async () => {
-      await daemon.start();
-      await daemon.importBusybox();
-    });
-    after(async () => {
-      await daemon.stop();
-      const left = await leftBehind(daemon);
-      rmSync(directory, { recursive: true, force: true });
-      assert.deepEqual(left, []);
-    });
+    runsDaemon(daemon, { busybox: true });
 
     test('every command of buildx and of Compose has a case', () => {
       const scripts = [...BUILDX_CASES, ...COMPOSE_CASES].map(({ script }) => script).join('\n');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -22,8 +22,8 @@ import {
 } from '../../src/buildkit/protocol/ops_pb.ts';
 import { sha256 } from '../../src/oci/digest.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { GitServer } from '../support/git-server.ts';
-import { leftBehind } from '../support/leak-check.ts';
 import { GRAPH_CASES } from './graph-cases.ts';
 import { copy, Llb, mkdir, mkfile, type Output } from './llb.ts';
 import { controlClient, openSession, type SessionServices } from './protocol-client.ts';
@@ -120,9 +120,7 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     await daemon.stop();
     web.close();
     git.close();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   describe('as with BuildKit', { concurrency: 3 }, () => {

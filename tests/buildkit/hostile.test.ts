@@ -1,12 +1,12 @@
 /** A client whose services fail, lie or go away in the middle of what they are asked: each build ends with words, nothing is left, and the engine goes on. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { create, DescService } from '@bufbuild/protobuf';
 import type { GrpcClient } from '../../src/buildkit/grpc/client.ts';
 import { GrpcServer, type Handlers } from '../../src/buildkit/grpc/server.ts';
@@ -19,7 +19,7 @@ import { Secrets } from '../../src/buildkit/protocol/secrets_pb.ts';
 import { SSH } from '../../src/buildkit/protocol/ssh_pb.ts';
 import { Upload } from '../../src/buildkit/protocol/upload_pb.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { Llb, mkfile } from './llb.ts';
 import { controlClient, upgraded } from './protocol-client.ts';
 
@@ -152,16 +152,7 @@ function memory(): number {
 }
 
 describe('clients that fail, lie or vanish', { concurrency: 1 }, () => {
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true });
 
   const FILES = 'FROM busybox\nCOPY . /\n';
 

@@ -1,13 +1,12 @@
 /** The protocol's bad moments, spoken by a client of the tests' own: each gets a status, nothing is left, and the engine goes on. */
 import assert from 'node:assert/strict';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type IncomingHttpHeaders, request } from 'node:http';
+import { mkdtempSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { GrpcClient } from '../../src/buildkit/grpc/client.ts';
 import { GrpcServer, type Handlers } from '../../src/buildkit/grpc/server.ts';
 import { GRPC } from '../../src/buildkit/grpc/status.ts';
@@ -16,32 +15,15 @@ import { PacketSchema, Packet_PacketType } from '../../src/buildkit/protocol/fil
 import { FileSync } from '../../src/buildkit/protocol/filesync_pb.ts';
 import { LLBBridge } from '../../src/buildkit/protocol/gateway_pb.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
+import { upgraded as upgradedSocket } from './protocol-client.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-protocol-'));
 const daemon = new DaemonProcess({ directory });
 let number = 0;
 
-/** A connection on which the daemon has changed to HTTP/2. */
-function upgraded(path: string, headers: Record<string, string | string[]> = {}): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const asked = request({
-      socketPath: daemon.socket,
-      path,
-      method: 'POST',
-      headers: { connection: 'Upgrade', upgrade: 'h2c', ...headers },
-    });
-    asked.once('upgrade', (_response, socket: Socket, head) => {
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    asked.once('response', (response: { statusCode?: number; headers: IncomingHttpHeaders }) =>
-      reject(new Error(`status ${response.statusCode}`)),
-    );
-    asked.once('error', reject);
-    asked.end();
-  });
-}
+const upgraded = (path: string, headers?: Record<string, string | string[]>): Promise<Socket> =>
+  upgradedSocket(daemon.socket, path, headers);
 
 const control = async (): Promise<GrpcClient> => new GrpcClient(await upgraded('/grpc'));
 
@@ -89,16 +71,7 @@ async function solve(
 }
 
 describe('the protocol of BuildKit, spoken badly', { concurrency: 1 }, () => {
-  before(async () => {
-    await daemon.start();
-    await daemon.importBusybox();
-  });
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon, { busybox: true });
 
   test('HTTP/2 from the first byte on, on the socket of HTTP/1.1', async () => {
     const client = new GrpcClient(connect(daemon.socket));

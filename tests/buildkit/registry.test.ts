@@ -1,13 +1,13 @@
 /** What leaves the machine by buildx: pushes, indexes, attestations, caches; checked in the registry, and in a second engine's place. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TestRegistry } from '../registry/test-registry.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { pluginDirectory } from './plugins.ts';
 
 interface Index {
@@ -72,9 +72,7 @@ describe(
     after(async () => {
       await daemon.stop();
       await registry[Symbol.asyncDispose]();
-      const left = await leftBehind(daemon);
-      rmSync(directory, { recursive: true, force: true });
-      assert.deepEqual(left, []);
+      await nothingLeft(daemon);
     });
 
     test('--push brings the image and says which', async () => {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from './in-process.ts';
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-volumes-'));
@@ -16,13 +16,7 @@ describe('gantry volume', { skip: process.getuid?.() === 0 ? false : 'needs root
   const run = (script: string, ...flags: string[]): Promise<Ended> =>
     gantry('run', '--rm', '--network', 'none', ...flags, 'busybox', 'sh', '-c', script);
 
-  before(() => daemon.start());
-  after(async () => {
-    await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
-  });
+  runsDaemon(daemon);
 
   test('rename, clone, snapshot, export, import', async () => {
     assert.equal((await run('echo one > /v/f; chown 5:6 /v/f /v; chmod 700 /v', '-v', 'first:/v')).code, 0);

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-course-'));
 const daemon = new DaemonProcess({ directory });
@@ -86,9 +86,7 @@ describe('a course of Docker', { skip: docker ? false : 'needs root and a docker
   after(async () => {
     await shell('docker ps -aq | xargs -r docker rm -f; docker volume prune -af');
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('port binding: -p 9000:80, then localhost; stop, start, logs; names', async () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test, { after, before, describe } from 'node:test';
+import test, { describe } from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 import { CASES } from './cases.ts';
 import { DIFFERENCES } from './differences.ts';
 import { type CaseResult, runCase } from './run-case.ts';
@@ -42,16 +42,7 @@ export function clientSuite({ title, rootless = false, differences = {}, chosen 
       concurrency: 2,
     },
     () => {
-      before(async () => {
-        await daemon.start();
-        await daemon.importBusybox();
-      });
-      after(async () => {
-        await daemon.stop();
-        const left = await leftBehind(daemon);
-        rmSync(directory, { recursive: true, force: true });
-        assert.deepEqual(left, []);
-      });
+      runsDaemon(daemon, { busybox: true });
 
       for (const [index, [name, script]] of CASES.entries()) {
         if (!chosen(name, index)) continue;

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { shell as shellOf } from './operations.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 const TEN_YEARS = 10 * 365 * 86_400_000;
@@ -59,9 +59,7 @@ describe('clock jumps and killed helpers', { skip, timeout: 240_000 }, () => {
     await shell('docker ps -aq | xargs -r docker rm -f');
     await daemon.stop();
     delete process.env['NODE_OPTIONS'];
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   for (const [where, ms] of [

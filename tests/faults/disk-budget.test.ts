@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 
@@ -66,9 +66,7 @@ test('the budget is kept without a hand', { skip, timeout: 120_000 }, async () =
     docker('rm', '-f', 'runs');
     await daemon.stop();
   }
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon);
 });
 
 test('the settings are checked', { skip }, () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 test('a full data root: clear errors, nothing stuck, recovery by itself', { timeout: 120_000 }, async () => {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-full-'));
@@ -59,7 +59,5 @@ test('a full data root: clear errors, nothing stuck, recovery by itself', { time
     await daemon.stop();
     spawnSync('umount', ['-l', data]);
   }
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon);
 });

@@ -24,7 +24,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bind, check } from '../../src/linux/libc.ts';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 /** Words that say what is missing, of ours, the kernel's, SQLite's and the runtime's. */
@@ -136,9 +136,7 @@ describe('a host that runs short', { skip, timeout: 240_000 }, () => {
     docker('rm', '-f', 'keeps');
     await daemon.stop();
     spawnSync('umount', ['-l', data]);
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('a full disk, at every step of 1 MiB', async () => {

@@ -1,12 +1,12 @@
 /** `gantry sbom` and `gantry scan` on a real image: what the layers hide is not told, and an archive says the same as the engine. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Inventory } from '../../src/api/inventory.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-scan-'));
@@ -32,9 +32,7 @@ RUN ln -s /etc node_modules/link && ln -s /proc/self/environ node_modules/kept/e
 
 after(async () => {
   await daemon.stop();
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon);
 });
 
 test('the packages of an image, by the engine and out of its archive', async () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { has } from './archive.ts';
 
@@ -63,9 +63,7 @@ before(async () => {
 
 after(async () => {
   await daemon.stop();
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon);
 });
 
 function get(path: string): Promise<{ readonly status: number; readonly body: Buffer }> {

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { problemsOf } from './strict-schema.ts';
 
 type Manifest = ReturnType<typeof JSON.parse>;
@@ -106,9 +106,7 @@ describe('gantry kube', { skip: process.getuid?.() === 0 ? false : 'needs root, 
     if (stdout !== '') await gantry('rm', '-f', ...stdout.trim().split('\n'));
     await gantry('network', 'prune', '-f');
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, directory);
   });
 
   test('a pod with everything: one network, one shared memory, volumes, configuration, secrets, init containers', async () => {

@@ -1,13 +1,13 @@
 /** Labs that need no image but the built-in busybox, run on a real engine: they do what they say. `npm run test:labs` runs all. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { gantryWords } from '../cli/command.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-labs-'));
 const hosts = join(directory, 'hosts');
@@ -35,13 +35,7 @@ function gantry(...words: string[]): Promise<Ended> {
   });
 }
 
-before(() => daemon.start());
-after(async () => {
-  await daemon.stop();
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
-});
+runsDaemon(daemon);
 
 test('gantry labs lists them', async () => {
   const { code, stdout } = await gantry('labs');

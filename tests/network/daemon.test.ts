@@ -1,7 +1,7 @@
 /** Networks through a whole engine and its command: what the course's passages promise, live ports, an engine that dies. */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-published-'));
 const HTTPD = ['sh', '-c', 'mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w'];
@@ -33,9 +33,7 @@ describe('published ports and names', { skip: process.getuid?.() === 0 ? false :
     if (ids.length > 0) await run('rm', '-f', ...ids);
     await gantry('network', 'rm', 'published');
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('run -d -p: reached on localhost of both families and on the host’s address', async () => {

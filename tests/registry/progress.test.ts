@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { gantryWords } from '../cli/command.ts';
 import { tarOf } from '../images/archive.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { MisbehavingRegistry } from './misbehaving-registry.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-progress-'));
@@ -27,9 +27,7 @@ describe('progress', { skip: process.getuid?.() !== 0 && 'needs root, for an eng
   });
   after(async () => {
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, directory);
   });
 
   /** Runs a command; `onShown` gets all that it has shown so far. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-compose-secrets-'));
 const FILE = join(directory, 'compose.yaml');
@@ -57,9 +57,7 @@ secrets:
   after(async () => {
     await compose('down', '-t', '0');
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon, directory);
   });
 
   test('an external secret that is not there is told before anything is made', async () => {

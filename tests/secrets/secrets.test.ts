@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { type Ended, runInProcess } from '../cli/in-process.ts';
 
 const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-secrets-'));
@@ -36,9 +36,7 @@ describe('secrets', { skip: process.getuid?.() === 0 ? false : 'needs root, for 
     const { stdout: containers } = await gantry('ps', '-aq');
     if (containers !== '') await gantry('rm', '-f', ...containers.trim().split('\n'));
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    fs.rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('docker secret: create, ls, inspect, rm and what it says', async () => {

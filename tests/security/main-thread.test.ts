@@ -1,7 +1,7 @@
 /** Work on large content is done beside the thread that answers everybody: line 78 of docs/security.md. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { Client, parseEndpoint } from '../../src/client/index.ts';
 import { streamOf, tarOf } from '../images/archive.ts';
 import { TestRegistry } from '../registry/test-registry.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 const MIB = 1 << 20;
@@ -51,9 +51,7 @@ describe('work that could block the engine (78)', { skip }, () => {
   after(async () => {
     client.close();
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('layers are unpacked, packed, hashed and compressed by others', async () => {

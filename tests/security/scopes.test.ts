@@ -1,7 +1,7 @@
 /** Scopes on a running engine: what docker, and a container with such a socket, can do through one. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { gantryWords } from '../cli/command.ts';
 import { has } from '../images/archive.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() !== 0 ? 'needs root' : !has('docker') && 'the docker CLI is not installed';
 
@@ -55,9 +55,7 @@ describe('scopes of a running engine', { skip }, () => {
     const all = await docker('ps', '-aq');
     if (all !== '') await docker('rm', '-f', ...all.split('\n'));
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('one with its own containers: docker runs, lists, enters and removes them, and nothing else', async () => {

@@ -1,6 +1,6 @@
 /** The server of the dashboard before a real engine: who gets in, what is passed on, the terminal, files of volumes, builds. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { Client } from '../../src/client/client.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-dashboard-'));
 const daemon = new DaemonProcess({ directory });
@@ -69,9 +69,7 @@ after(async () => {
   await dashboard[Symbol.asyncDispose]();
   client.close();
   await daemon.stop();
-  const left = await leftBehind(daemon);
-  rmSync(directory, { recursive: true, force: true });
-  assert.deepEqual(left, []);
+  await nothingLeft(daemon);
 });
 
 test('only the address with the key opens it, once; then the cookie does', async () => {

@@ -1,7 +1,7 @@
 /** What the engine says of its disk is what is on the disk: shared layers, build cache, volumes, logs, what containers wrote. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import type { DiskUsage } from '../../src/api/system.ts';
 import { Client, parseEndpoint } from '../../src/client/index.ts';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 /** What the database may write between two looks at it. */
@@ -90,9 +90,7 @@ describe('disk usage', { skip, timeout: 180_000 }, () => {
     await docker('volume', 'prune', '-af');
     client.close();
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('the parts are together what du finds', async () => {

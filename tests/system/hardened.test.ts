@@ -1,13 +1,13 @@
 /** `run --hardened`: what it takes away, what it refuses, and that it tells what a container needs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { runsDaemon } from '../support/daemon-suite.ts';
 
 describe(
   'hardened containers',
@@ -22,16 +22,7 @@ describe(
     const STATUS = 'grep -E "^(Cap(Eff|Bnd|Prm)|NoNewPrivs|Seccomp:)" /proc/self/status | tr -d "\\t" | tr "\\n" " "';
     const NOTHING = 'CapPrm:0000000000000000 CapEff:0000000000000000 CapBnd:0000000000000000 NoNewPrivs:1 Seccomp:2 ';
 
-    before(async () => {
-      await daemon.start();
-      await daemon.importBusybox();
-    });
-    after(async () => {
-      await daemon.stop();
-      const left = await leftBehind(daemon);
-      rmSync(directory, { recursive: true, force: true });
-      assert.deepEqual(left, []);
-    });
+    runsDaemon(daemon, { busybox: true });
     const run = (script: string, ...flags: string[]): ReturnType<typeof gantry> =>
       gantry('run', '--rm', '--network', 'none', '--hardened', ...flags, 'busybox', 'sh', '-c', script);
 

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { MIGRATIONS } from '../../src/state/migrations.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root, for an engine of its own';
 
@@ -49,9 +49,7 @@ describe('upgrade in place', { skip, timeout: 180_000 }, () => {
     spawnSync('docker', ['rm', '-f', 'runs', 'made'], { env: daemon.clientEnv });
     spawnSync('docker', ['network', 'rm', 'net'], { env: daemon.clientEnv });
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   for (const schema of [1, MIGRATIONS.length - 1]) {

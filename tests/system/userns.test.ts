@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Engine } from '../../src/index.ts';
 import { runInProcess } from '../cli/in-process.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { leftBehind } from '../support/leak-check.ts';
+import { nothingLeft } from '../support/daemon-suite.ts';
 import { printed, privateRoots } from '../support/private-engine.ts';
 
 const asRoot = { skip: process.getuid?.() === 0 ? false : 'needs root, for an engine of its own' };
@@ -44,9 +44,7 @@ describe('user namespaces', asRoot, () => {
     await daemon.stop();
     const { uid, gid } = statSync('/dev/null');
     assert.ok(uid < 2 ** 24 && gid < 2 ** 24, 'the host’s /dev/null is no container’s');
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('ranges are of one container each, kept over restarts, and free when it is gone', async () => {

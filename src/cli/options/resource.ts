@@ -1,33 +1,22 @@
 /** Flags of `run` for devices and limits. All throw an Error in docker's words. */
 import { posix } from 'node:path';
-import type { DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit, WeightDevice } from '../../api/container.ts';
+import {
+  type DeviceMapping,
+  type DeviceRequest,
+  type ThrottleDevice,
+  type Ulimit,
+  ULIMIT_NAMES,
+  type WeightDevice,
+} from '../../api/container.ts';
 import { cutPair, parseCsv } from './csv.ts';
 import { parseByteSize } from './size.ts';
-
-const ULIMITS = [
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-];
 
 /** `nofile=1024:2048` */
 export function parseUlimit(text: string): Ulimit {
   const pair = cutPair(text);
   if (!pair) throw new Error(`invalid ulimit argument: ${text}`);
   const [name, limits] = pair;
-  if (!ULIMITS.includes(name)) throw new Error(`invalid ulimit type: ${name}`);
+  if (!ULIMIT_NAMES.includes(name)) throw new Error(`invalid ulimit type: ${name}`);
   const parts = limits.split(':');
   if (parts.length > 2)
     throw new Error(`too many limit value arguments - ${limits}, can only have up to two, \`soft[:hard]\``);

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { BlobInfo, Bytes, Ingest } from '../../content/content-store.ts';
-import { checkContent } from '../../content/file-content-store.ts';
+import { checkContent } from '../../content/verified.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, isDigest } from '../../oci/digest.ts';
 import type { RegistryContent } from '../server/registry-content.ts';

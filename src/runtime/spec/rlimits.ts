@@ -1,26 +1,10 @@
-import type { Ulimit } from '../../api/container.ts';
+import { type Ulimit, ULIMIT_NAMES } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
 import type { ProcessSpec } from './oci-spec.ts';
 
-const NAMES = new Set([
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-  'as',
-]);
+/** The address space is left out of Docker's command, not of its API. */
+const NAMES = new Set([...ULIMIT_NAMES, 'as']);
 
 /**
  * The limits asked for. What is not asked for is inherited from the engine. Without CAP_SYS_RESOURCE nothing can be

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { differencesOf } from '../../api/differences.ts';
 import { DaemonProcess } from '../../support/daemon-process.ts';
-import { leftBehind } from '../../support/leak-check.ts';
+import { nothingLeft } from '../../support/daemon-suite.ts';
 import { CASES } from './cases.ts';
 import { DIFFERENCES } from './differences.ts';
 import { type ClassicResult, ContextServer, runClassicCase } from './run-case.ts';
@@ -30,9 +30,7 @@ describe('builds through the classic door', { skip }, () => {
   after(async () => {
     contexts[Symbol.dispose]();
     await daemon.stop();
-    const left = await leftBehind(daemon);
-    rmSync(directory, { recursive: true, force: true });
-    assert.deepEqual(left, []);
+    await nothingLeft(daemon);
   });
 
   test('what was recorded is of these cases', () => assert.deepEqual(Object.keys(expected), Object.keys(CASES)));
