@@ -1,6 +1,6 @@
 import { errorCode } from '../base/errors.ts';
 import type { ContentStore } from '../content/content-store.ts';
-import { chainIds, type ChainId, type Digest, isDigest } from '../oci/digest.ts';
+import { chainIds, type ChainId, type DiffId, type Digest, isDigest } from '../oci/digest.ts';
 import type { ImageConfig } from '../oci/image.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { ImageStore } from '../state/images.ts';
@@ -64,7 +64,8 @@ export class Collector {
       const { images } = this.#parts;
       const named = new Set(images.references().map(({ target }) => target?.digest));
       for (const { digest } of images.targets.list()) if (!named.has(digest)) images.targets.delete(digest);
-      for (const { diffId } of this.#parts.layers.list()) if (!layers.has(diffId)) this.#parts.layers.delete(diffId);
+      const rows = this.#parts.layers.list();
+      await this.#parts.layers.delete(rows.flatMap(({ diffId }) => (layers.has(diffId) ? [] : [diffId])));
       return collected;
     });
   }
@@ -95,6 +96,13 @@ export class Collector {
   #isKept(chain: string): boolean {
     const { images, keepsChain } = this.#parts;
     return keepsChain?.(chain) === true || images.hasChain(chain);
+  }
+
+  /** Whether something refers to this very chain by now; what it stands on has children, and refuses to go. */
+  #isRoot(chain: string): boolean {
+    if (this.#isKept(chain) || this.#parts.leases.has('snapshot', chain)) return true;
+    for (const other of this.#parts.otherChains?.() ?? []) if (other === chain) return true;
+    return false;
   }
 
   /** Deletes active snapshots that `isOwned` does not know: half-made layers and containers of an engine that died. For the start. */
@@ -147,10 +155,11 @@ export class Collector {
     // One look at all, since most are wanted; what seems unwanted is looked at again when it goes.
     const { blobs: markedBlobs, snapshots: marked } = this.reachable();
     for (const digest of blobs) if (markedBlobs.has(digest)) blobs.delete(digest);
+    const removed = new Set<DiffId>();
     // Children first: a snapshot with children refuses to go.
     for (const name of deepestFirst(snapshotter, candidates.snapshots)) {
       const snapshot = snapshotter.stat(name);
-      if (marked.has(name) || snapshot?.kind !== 'committed' || this.reachable().snapshots.has(name)) continue;
+      if (marked.has(name) || snapshot?.kind !== 'committed' || this.#isRoot(name)) continue;
       try {
         await snapshotter.remove(name);
       } catch (error) {
@@ -159,12 +168,15 @@ export class Collector {
         continue;
       }
       snapshots++;
-      const diffId = snapshot.layer?.diffId;
-      if (diffId === undefined || this.reachable().layers.has(diffId)) continue;
+      if (snapshot.layer) removed.add(snapshot.layer.diffId);
+    }
+    const kept = removed.size > 0 ? this.reachable().layers : removed;
+    const gone = [...removed].filter((diffId) => !kept.has(diffId));
+    for (const diffId of gone) {
       const layer = layers.get(diffId);
       if (layer?.stored) blobs.add(layer.blob.digest);
-      layers.delete(diffId);
     }
+    await layers.delete(gone);
     return { snapshots, ...(await this.#sweepBlobs(content, blobs)) };
   }
 

@@ -6,26 +6,26 @@ import { test } from 'node:test';
 import { CgroupHierarchy } from './cgroup.ts';
 
 /** A host's hierarchies as directories, of which each has the file that tells one. */
-function withHierarchies(hierarchies: readonly string[], work: (root: string) => void): void {
+async function withHierarchies(hierarchies: readonly string[], work: (root: string) => Promise<void>): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'cgroup-'));
   try {
     for (const name of hierarchies) {
       mkdirSync(join(root, name), { recursive: true });
       writeFileSync(join(root, name, name === '' ? 'cgroup.controllers' : 'cgroup.procs'), '');
     }
-    work(root);
+    await work(root);
   } finally {
     rmSync(root, { recursive: true });
   }
 }
 
-test('an empty parent goes from every hierarchy, one that has somebody stays', () => {
+test('an empty parent goes from every hierarchy, one that has somebody stays', async () => {
   for (const [version, hierarchies] of [
     ['v1', ['memory', 'cpu,cpuacct', 'systemd']],
     ['hybrid', ['memory', 'unified']],
     ['v2', ['']],
   ] as const) {
-    withHierarchies(hierarchies, (root) => {
+    await withHierarchies(hierarchies, async (root) => {
       for (const name of hierarchies) mkdirSync(join(root, name, 'own'));
       mkdirSync(join(root, hierarchies[0], 'own/child'));
       const cgroups = new CgroupHierarchy(root);
@@ -36,7 +36,7 @@ test('an empty parent goes from every hierarchy, one that has somebody stays', (
         [hierarchies[0]],
       );
       assert.deepEqual(readdirSync(join(root, hierarchies[0], 'own')), ['child']);
-      assert.equal(cgroups.remove('/own'), true);
+      assert.equal(await cgroups.remove('/own'), true);
       cgroups.removeEmpty('/own');
       assert.throws(() => cgroups.removeEmpty('/'), /root cgroup/);
     });

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 
 /**
  * A host's cgroups: `v1` (a hierarchy for each controller), `hybrid` (v1, with an empty v2 hierarchy beside it), `v2`.
@@ -77,13 +78,16 @@ export class CgroupHierarchy {
     return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0);
   }
 
-  /** Removes the cgroup with those below it. False when a process is still inside. */
-  remove(path: string): boolean {
+  /**
+   * Removes the cgroup with those below it. False when a process is still inside. A thread of Node's pool waits for the
+   * kernel, which does one at a time of all that the host makes and removes.
+   */
+  async remove(path: string): Promise<boolean> {
     let removed = true;
     for (const directory of this.#directories(path)) {
       // Hardly any has cgroups below it: it is tried before it is read.
-      if (removeCgroup(directory)) continue;
-      for (const at of [...descend(directory)].reverse()) if (!removeCgroup(at)) removed = false;
+      if (await removeCgroup(directory)) continue;
+      for (const at of [...descend(directory)].reverse()) if (!(await removeCgroup(at))) removed = false;
     }
     return removed;
   }
@@ -110,9 +114,9 @@ export class CgroupHierarchy {
   }
 }
 
-function removeCgroup(directory: string): boolean {
+async function removeCgroup(directory: string): Promise<boolean> {
   try {
-    rmdirSync(directory);
+    await rmdir(directory);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT';

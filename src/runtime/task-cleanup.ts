@@ -41,16 +41,16 @@ export class TaskCleanup {
       const state = `${runtime.root}/${id}`;
       if (!existsSync(state)) continue;
       const simple = ended && !poststop && /^(crun|runc) /.test(await runtime.version());
-      const done = !created || (simple && cgroupPath !== undefined && cgroups.remove(cgroupPath));
+      const done = !created || (simple && cgroupPath !== undefined && (await cgroups.remove(cgroupPath)));
       if (!done) await runtime.delete(id);
       rmSync(state, { recursive: true, force: true });
     }
     if (created) await endMonitor(bundle, monitor);
-    if (cgroupPath === undefined || cgroups.remove(cgroupPath)) return;
+    if (cgroupPath === undefined || (await cgroups.remove(cgroupPath))) return;
     // What is killed is in its cgroups a moment longer than it is listed there, and one that was being made may still join.
     for (let attempt = 0; attempt < 100; attempt++) {
       await killAll(undefined, cgroups, cgroupPath);
-      if (cgroups.remove(cgroupPath)) return;
+      if (await cgroups.remove(cgroupPath)) return;
       await setTimeout(20);
     }
     throw new EngineError('internal', `processes of container ${id} do not end: cgroup ${cgroupPath}`);

@@ -1,16 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
-import { chmod, chown, mkdir, readdir, stat } from 'node:fs/promises';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readlinkSync, symlinkSync } from 'node:fs';
+import { chmod, chown, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../base/errors.ts';
 import { type ChainId, sha256 } from '../oci/digest.ts';
@@ -51,6 +41,8 @@ export class OverlaySnapshotter implements Snapshotter {
   #nextSync: Promise<void> | undefined;
   #lastSync: Promise<void> = Promise.resolve();
   #begunSync: Promise<void> | undefined;
+  /** Those that are being made: of many that ask for the same at once, one makes it. */
+  readonly #scaffoldsInMaking = new Map<string, Promise<void>>();
 
   private constructor(root: string, records: SnapshotRecords, next: number) {
     this.#root = root;
@@ -142,7 +134,8 @@ export class OverlaySnapshotter implements Snapshotter {
     if (sync) await filesystemWorker.run({ job: 'sync', parameters: { directory: this.#fs(record) } });
     try {
       if (!sync) this.#unsynced.add(chainId);
-      this.#records.commit(key, chainId, layer, { relaxed: !sync });
+      this.#records.commit(key, chainId, layer);
+      if (sync) await this.#records.durable();
     } catch (error) {
       // Somebody else made the same layer meanwhile.
       if (!(error instanceof EngineError && error.code === 'already-exists')) throw error;
@@ -221,7 +214,11 @@ export class OverlaySnapshotter implements Snapshotter {
   async remove(name: string): Promise<void> {
     const record = this.#records.remove(name);
     this.#unsynced.delete(name);
-    if (record.kind === 'committed') await this.#dropScaffolds(record.name as ChainId);
+    // An active one that a power cut brings back has no owner, and is swept; a layer that came back would be used.
+    if (record.kind === 'committed') {
+      await this.#records.durable();
+      await this.#dropScaffolds(record.name as ChainId);
+    }
     await this.#trash.throwAway(join(this.#root, record.directory));
   }
 
@@ -261,7 +258,18 @@ export class OverlaySnapshotter implements Snapshotter {
   ): Promise<void> {
     const digest = createHash('sha256').update(JSON.stringify(entries)).digest('hex');
     const name = `${scaffoldPrefix(parent)}${digest.slice(0, 16)}`;
-    if (!existsSync(join(this.#root, 'scaffolds', name))) await this.#makeScaffold(directory, name, parent, entries);
+    if (!existsSync(join(this.#root, 'scaffolds', name))) {
+      let making = this.#scaffoldsInMaking.get(name);
+      if (!making) {
+        making = this.#makeScaffold(directory, name, parent, entries);
+        this.#scaffoldsInMaking.set(name, making);
+      }
+      try {
+        await making;
+      } finally {
+        this.#scaffoldsInMaking.delete(name);
+      }
+    }
     symlinkSync(`../scaffolds/${name}`, join(this.#root, directory, 'scaffold'));
   }
 
@@ -279,9 +287,7 @@ export class OverlaySnapshotter implements Snapshotter {
     makeScaffold(target, lowerDirs, entries);
     await mkdir(join(this.#root, 'scaffolds'), { recursive: true, mode: 0o700 });
     await filesystemWorker.run({ job: 'sync', parameters: { directory: target } });
-    // Another snapshot over this parent may have made the same meanwhile.
-    if (existsSync(shared)) rmSync(target, { recursive: true });
-    else renameSync(target, shared);
+    await rename(target, shared);
   }
 
   /** The layer of mount points right below an active snapshot, if it has one. */

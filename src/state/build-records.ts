@@ -130,7 +130,7 @@ export class BuildRecords {
 
   delete(key: Digest): void {
     this.#uses.delete(key);
-    this.#db.run('DELETE FROM build_records WHERE key = ?', key);
+    this.#db.relaxedTransaction(() => this.#db.run('DELETE FROM build_records WHERE key = ?', key));
   }
 
   /** Whether a record names this chain. */

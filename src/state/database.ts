@@ -126,6 +126,13 @@ export class Database implements Disposable {
     }
   }
 
+  /** As `transaction`, but a thread waits for the disk (`durable`): others see what was written before it resolves. */
+  async durableTransaction<T>(work: () => T): Promise<T> {
+    const result = this.relaxedTransaction(work);
+    await this.durable();
+    return result;
+  }
+
   /**
    * Resolves when everything that was written before survives a power cut. A thread waits for the disk, once for all that
    * ask meanwhile: what `synchronous=FULL` does in this one at every commit, where nothing else is answered until then.

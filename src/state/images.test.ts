@@ -49,7 +49,7 @@ test('ids are found by the beginning of their digits', () => {
   assert.deepEqual(images.idsWithPrefix('%'), []);
 });
 
-test('a stored blob takes the place of a layer without one, not the other way round', () => {
+test('a stored blob takes the place of a layer without one, not the other way round', async () => {
   using db = Database.open(':memory:');
   const layers = new LayerStore(db);
   const diffId = sha256('layer');
@@ -61,7 +61,7 @@ test('a stored blob takes the place of a layer without one, not the other way ro
   layers.put(plain);
   assert.deepEqual(layers.get(diffId), packed);
   assert.deepEqual(layers.withBlob(sha256('gz')), [packed]);
-  layers.delete(diffId);
+  await layers.delete([diffId]);
   assert.deepEqual(layers.list(), []);
 });
 

@@ -36,27 +36,33 @@ export class LayerStore {
     return this.#db.all('SELECT * FROM layers WHERE blob = ? AND stored = 1', digest).map(recordOf);
   }
 
-  /** Idempotent. A stored blob takes the place of a record without one, never the other way round. */
-  put(layer: LayerRecord, { relaxed = false }: { readonly relaxed?: boolean } = {}): void {
-    if (relaxed) return this.#db.relaxedTransaction(() => this.put(layer));
-    const { diffId, blob, stored, size } = layer;
-    this.#db.run(
-      `INSERT INTO layers (diff_id, blob, media_type, blob_size, stored, size) VALUES (?, ?, ?, ?, ?, ?)
+  /**
+   * Idempotent. A stored blob takes the place of a record without one, never the other way round. Durable with the next
+   * record of an image: what a power cut takes away is a layer of none.
+   */
+  put({ diffId, blob, stored, size }: LayerRecord): void {
+    this.#db.relaxedTransaction(() =>
+      this.#db.run(
+        `INSERT INTO layers (diff_id, blob, media_type, blob_size, stored, size) VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (diff_id) DO UPDATE SET
          blob = excluded.blob, media_type = excluded.media_type, blob_size = excluded.blob_size, stored = excluded.stored
        WHERE layers.stored = 0 AND excluded.stored = 1`,
-      diffId,
-      blob.digest,
-      blob.mediaType,
-      blob.size,
-      stored ? 1 : 0,
-      size,
+        diffId,
+        blob.digest,
+        blob.mediaType,
+        blob.size,
+        stored ? 1 : 0,
+        size,
+      ),
     );
   }
 
-  /** Idempotent. */
-  delete(diffId: DiffId): void {
-    this.#db.run('DELETE FROM layers WHERE diff_id = ?', diffId);
+  /** Durable when it resolves. Idempotent. */
+  async delete(diffIds: readonly DiffId[]): Promise<void> {
+    if (diffIds.length === 0) return;
+    await this.#db.durableTransaction(() => {
+      for (const diffId of diffIds) this.#db.run('DELETE FROM layers WHERE diff_id = ?', diffId);
+    });
   }
 }
 

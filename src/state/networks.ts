@@ -29,7 +29,7 @@ export interface NetworkRecord {
   readonly mac: string;
 }
 
-/** The networks of the database, kept in memory as well. Writing is durable when the call returns. */
+/** The networks of the database, kept in memory as well. What is promised is seen at once, and durable when it resolves. */
 export class NetworkStore {
   readonly #db: Database;
   readonly #documents: Documents<NetworkRecord>;
@@ -58,10 +58,17 @@ export class NetworkStore {
     return [...this.#byId.values()];
   }
 
-  /** Throws `already-exists` when the name is taken. */
+  /** Durable when it returns. Throws `already-exists` when the name is taken. */
   insert(record: NetworkRecord): void {
     this.#documents.insert(record);
     this.#byId.set(record.id, record);
+  }
+
+  /** Throws `already-exists` when the name is taken. */
+  async add(record: NetworkRecord): Promise<void> {
+    this.#db.relaxedTransaction(() => this.#documents.insert(record));
+    this.#byId.set(record.id, record);
+    await this.#db.durable();
   }
 
   update(record: NetworkRecord): void {
@@ -70,11 +77,12 @@ export class NetworkStore {
   }
 
   /** `also` is done in the same transaction. Idempotent. */
-  delete(id: string, also?: () => void): void {
-    this.#db.transaction(() => {
+  async delete(id: string, also?: () => void): Promise<void> {
+    this.#db.relaxedTransaction(() => {
       this.#documents.delete(id);
       also?.();
     });
     this.#byId.delete(id);
+    await this.#db.durable();
   }
 }

@@ -93,22 +93,20 @@ export class SnapshotRecords {
     });
   }
 
-  /** Makes the active snapshot `key` the committed `chainId`. Throws `not-found`; `already-exists` when there is such a one. */
-  commit(
-    key: string,
-    chainId: ChainId,
-    layer: { readonly diffId: DiffId; readonly size: number },
-    { relaxed = false }: { readonly relaxed?: boolean } = {},
-  ): void {
-    // An active one that a power cut brings back instead is swept.
-    if (relaxed) return this.#db.relaxedTransaction(() => this.commit(key, chainId, layer));
+  /**
+   * Makes the active snapshot `key` the committed `chainId`. Durable with what is written after it: an active one that a
+   * power cut brings back instead is swept. Throws `not-found`; `already-exists` when there is such a one.
+   */
+  commit(key: string, chainId: ChainId, layer: { readonly diffId: DiffId; readonly size: number }): void {
     try {
-      const changed = this.#db.run(
-        `UPDATE snapshots SET name = ?, kind = 'committed', diff_id = ?, size = ? WHERE name = ? AND kind = 'active'`,
-        chainId,
-        layer.diffId,
-        layer.size,
-        key,
+      const changed = this.#db.relaxedTransaction(() =>
+        this.#db.run(
+          `UPDATE snapshots SET name = ?, kind = 'committed', diff_id = ?, size = ? WHERE name = ? AND kind = 'active'`,
+          chainId,
+          layer.diffId,
+          layer.size,
+          key,
+        ),
       );
       if (changed === 0) throw new EngineError('not-found', `No such active snapshot: ${key}`);
     } catch (error) {
@@ -119,18 +117,20 @@ export class SnapshotRecords {
     }
   }
 
-  /** Gives what was removed. Throws `not-found`, `conflict` while it has children. */
+  /** Gives what was removed; durable once `durable` has resolved. Throws `not-found`, `conflict` while it has children. */
   remove(name: string): SnapshotRecord {
-    const active = this.get(name)?.kind === 'active';
-    const remove = (): SnapshotRecord => {
+    return this.#db.relaxedTransaction(() => {
       const record = this.get(name);
       if (!record) throw new EngineError('not-found', `No such snapshot: ${name}`);
       if (this.childCount(name) > 0) throw new EngineError('conflict', `the snapshot ${name} has children`);
       this.#db.run('DELETE FROM snapshots WHERE name = ?', name);
       return record;
-    };
-    // An active one that a power cut brings back has no owner, and is swept; a layer that came back would be used.
-    return active ? this.#db.relaxedTransaction(remove) : this.#db.transaction(remove);
+    });
+  }
+
+  /** What was written before survives a power cut. */
+  durable(): Promise<void> {
+    return this.#db.durable();
   }
 }
 

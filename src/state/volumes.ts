@@ -33,7 +33,7 @@ export function isAnonymous(record: VolumeRecord): boolean {
   return record.labels !== null && Object.hasOwn(record.labels, ANONYMOUS_LABEL);
 }
 
-/** The volumes of the database, kept in memory as well. Writing is durable when the call returns. */
+/** The volumes of the database, kept in memory as well. What is written is seen at once, and durable when it resolves. */
 export class VolumeStore {
   readonly #db: Database;
   readonly #documents: Documents<VolumeRecord>;
@@ -55,36 +55,40 @@ export class VolumeStore {
   }
 
   /** Throws `already-exists`. */
-  insert(record: VolumeRecord): void {
-    this.#documents.insert(record);
+  async insert(record: VolumeRecord): Promise<void> {
+    this.#db.relaxedTransaction(() => this.#documents.insert(record));
     this.#byName.set(record.name, record);
+    await this.#db.durable();
   }
 
   /** `also` is done in the same transaction. Throws `not-found` when it is gone. */
-  update(record: VolumeRecord, also?: () => void): void {
-    this.#db.transaction(() => {
+  async update(record: VolumeRecord, also?: () => void): Promise<void> {
+    this.#db.relaxedTransaction(() => {
       this.#documents.update(record);
       also?.();
     });
     this.#byName.set(record.name, record);
+    await this.#db.durable();
   }
 
   /** `record` stands for the volume that was `name`, in one step. Throws `already-exists`. */
-  replace(name: string, record: VolumeRecord): void {
-    this.#db.transaction(() => {
+  async replace(name: string, record: VolumeRecord): Promise<void> {
+    this.#db.relaxedTransaction(() => {
       this.#documents.delete(name);
       this.#documents.insert(record);
     });
     this.#byName.delete(name);
     this.#byName.set(record.name, record);
+    await this.#db.durable();
   }
 
   /** `also` is done in the same transaction. Idempotent. */
-  delete(name: string, also?: () => void): void {
-    this.#db.transaction(() => {
+  async delete(name: string, also?: () => void): Promise<void> {
+    this.#db.relaxedTransaction(() => {
       this.#documents.delete(name);
       also?.();
     });
     this.#byName.delete(name);
+    await this.#db.durable();
   }
 }

@@ -6,13 +6,15 @@
  *     npm run test:crowds                                 the whole
  *     npm run test:crowds -- running=20 created=100       smaller
  *     npm run test:crowds -- host=unix:///run/docker.sock the same clients on another engine, which is not restarted
+ *     npm run test:crowds -- stalls=/tmp/stalls           with what the engine did while it answered nobody
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Client, parseEndpoint } from '../../src/client/index.ts';
 import { streamOf, tarOf } from '../images/archive.ts';
 import { TestRegistry } from '../registry/test-registry.ts';
@@ -49,6 +51,8 @@ export interface CrowdOptions {
   /** Another engine's socket, instead of one of our own. */
   readonly host?: string;
   readonly report?: (line: string) => void;
+  /** A file that gets the engine's stalls (`support/stall-finder.ts`), which costs it some time of its own. */
+  readonly stalls?: string;
 }
 
 export interface CrowdReport {
@@ -61,8 +65,10 @@ export interface CrowdReport {
 
 export async function gatherCrowds(options: CrowdOptions): Promise<CrowdReport> {
   const directory = mkdtempSync(join(tmpdir(), 'gantry-crowds-'));
-  // a session of its own, as a service has
-  const daemon = options.host === undefined ? new DaemonProcess({ directory, within: ['setsid'] }) : undefined;
+  const daemon = options.host === undefined ? new DaemonProcess({ directory, within: within(options) }) : undefined;
+  // what is gone after a reboot is in memory, as below /run
+  const run = join(directory, 'run');
+  if (daemon) execFileSync('sh', ['-c', 'mkdir "$1" && mount -t tmpfs -o mode=711 tmpfs "$1"', 'sh', run]);
   const crowd = new Crowd(options, directory, daemon);
   try {
     await crowd.all();
@@ -76,10 +82,20 @@ export async function gatherCrowds(options: CrowdOptions): Promise<CrowdReport> 
     crowd.failures.push(`at the end: ${(error as Error).stack}`);
     await daemon?.kill();
   }
-  if (daemon) crowd.failures.push(...(await leftBehind(daemon)));
+  if (daemon) {
+    execFileSync('umount', [run]);
+    crowd.failures.push(...(await leftBehind(daemon)));
+  }
   if (daemon && crowd.failures.length > 0) crowd.failures.push(daemon.log.slice(-2000));
   rmSync(directory, { recursive: true, force: true });
   return { sizes: options.sizes, figures: crowd.figures, failures: crowd.failures };
+}
+
+/** A session of its own, as a service has. */
+function within({ stalls }: CrowdOptions): string[] {
+  if (stalls === undefined) return ['setsid'];
+  const finder = fileURLToPath(new URL('../support/stall-finder.ts', import.meta.url));
+  return ['env', `GANTRY_STALLS=${stalls}`, `NODE_OPTIONS=--import ${finder}`, 'setsid'];
 }
 
 /** How many requests a client has under way that makes many things. */
@@ -380,7 +396,7 @@ class Crowd {
   async #timed<T>(what: string, work: () => Promise<T>): Promise<T> {
     // the engine that is not there yet, or no more, is not asked
     const watched = !/engine|ready/.test(what);
-    const pings = watched ? await PingWatch.start(this.#host.replace('unix://', '')) : undefined;
+    const pings = watched ? await PingWatch.start(this.#host.replace('unix://', ''), this.#daemon?.pid) : undefined;
     const before = this.#daemon?.pid === undefined || !watched ? undefined : processorTimes(this.#daemon.pid);
     const from = performance.now();
     try {
@@ -396,8 +412,15 @@ class Crowd {
       }
       if (times && times.asked > 20)
         this.figures[`${what}: ping p50, p99, longest`] = `${times.p50} ${times.p99} ${times.longest}`;
+      if (times && times.asked > 20 && this.#daemon) {
+        this.figures[`${what}: the same without the wait for a processor: p99, longest`] =
+          `${times.p99Own} ${times.longestOwn}`;
+        this.figures[`${what}: of the longest: of a processor`] = times.longestRan;
+      }
       if (times && times.failed > 0) this.failures.push(`${what}: ${times.failed} pings failed`);
-      this.#report(`${what}: ${this.figures[what]} ms${times ? `, ping p99 ${times.p99} ms` : ''}`);
+      this.#report(
+        `${what}: ${this.figures[what]} ms${times ? `, ping p99 ${times.p99} ms, ${times.p99Own} without waits for a processor` : ''}`,
+      );
     }
   }
 
@@ -490,14 +513,15 @@ async function succeeds(lines: AsyncIterable<{ readonly error?: string }>): Prom
 if (import.meta.main) {
   const words = new Map(process.argv.slice(2).map((word) => word.split('=', 2) as [string, string]));
   for (const name of words.keys()) {
-    if (name !== 'host' && !(name in WHOLE))
-      throw new Error(`no option ${name}: host, ${Object.keys(WHOLE).join(', ')}`);
+    if (!['host', 'stalls'].includes(name) && !(name in WHOLE))
+      throw new Error(`no option ${name}: host, stalls, ${Object.keys(WHOLE).join(', ')}`);
   }
   const host = words.get('host');
   const sizes = Object.fromEntries(
     Object.entries(WHOLE).map(([name, size]) => [name, Number(words.get(name) ?? size)]),
   ) as unknown as CrowdSizes;
-  const report = await gatherCrowds({ sizes, report: console.log, ...(host && { host }) });
+  const stalls = words.get('stalls');
+  const report = await gatherCrowds({ sizes, report: console.log, ...(host && { host }), ...(stalls && { stalls }) });
   console.log(JSON.stringify(report, null, 2));
   process.exitCode = report.failures.length > 0 ? 1 : 0;
 }

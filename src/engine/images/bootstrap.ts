@@ -72,7 +72,7 @@ export async function bootstrapImage(
         platform: other?.platform,
         lease,
       });
-      parts.db.transaction(() => {
+      await parts.db.durableTransaction(() => {
         for (const reference of references) nameImage(parts, image.id, reference);
       });
       for (const reference of references) parts.publish('tag', image.id, eventAttributes(image, reference));

@@ -48,7 +48,7 @@ export async function makeBuiltIn(
   return underLease(parts, `built-in ${kind}`, async (lease) => {
     const base = await importLayer(parts, writeTar(busyboxEntries(busybox)), { parent: undefined, lease, signal });
     const image = await (kind === 'busybox' ? describeBusybox : describeHello)(parts, busybox, base, lease);
-    nameImage(parts, image.id, reference);
+    await parts.db.durableTransaction(() => nameImage(parts, image.id, reference));
     parts.publish('tag', image.id, eventAttributes(image, reference));
     return image;
   });

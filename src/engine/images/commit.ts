@@ -61,7 +61,7 @@ export async function commitImage(
       lease,
     });
     if (!reference) return { id: image.id, reference: undefined };
-    nameImage(parts, image.id, reference);
+    await parts.db.durableTransaction(() => nameImage(parts, image.id, reference));
     parts.publish('tag', image.id, eventAttributes(image, reference));
     return { id: image.id, reference: familiarName(reference) };
   });

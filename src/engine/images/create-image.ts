@@ -54,7 +54,7 @@ export async function createImage(parts: ImageParts, request: CreateImageRequest
   parseImageConfig(text);
   const parent = request.keepParent ? request.parent?.id : undefined;
   const row = await storeConfig(parts, text, request.lease);
-  return recordImage(parts, row, { parent });
+  return recordDurably(parts, row, { parent });
 }
 
 /** Records an image whose layers are committed snapshots already, from a document that says all of it (builds). Idempotent. */
@@ -69,7 +69,8 @@ export function registerImage(
       lease.add('snapshot', name);
       if (!parts.snapshotter.stat(name)) throw new EngineError('not-found', `No such layer: ${name}`);
     }
-    return recordImage(parts, await storeConfig(parts, canonicalJson(config), lease));
+    const row = await storeConfig(parts, canonicalJson(config), lease);
+    return recordDurably(parts, row);
   });
 }
 
@@ -90,6 +91,18 @@ export async function storeConfig(
   lease.add('blob', id);
   await parts.content.write({ digest: id, size: bytes.byteLength }, bytesOf(bytes));
   return { id, text, config: parseImageConfig(text) };
+}
+
+/** As `recordImage`, on the disk when it resolves. One that is known writes nothing: nothing need be waited for. */
+async function recordDurably(
+  parts: ImageParts,
+  document: StoredConfig,
+  origin: { readonly parent?: Digest | undefined } = {},
+): Promise<ImageRecord> {
+  const known = parts.images.get(document.id);
+  const image = known ?? parts.db.relaxedTransaction(() => recordImage(parts, document, origin));
+  await parts.db.durable();
+  return image;
 }
 
 /** Records an image whose layers are all there. Idempotent; not durable before the transaction it is part of. */

@@ -78,7 +78,8 @@ export class Images implements ImageService, ContainerImages, ContainerCommitter
   async tag(source: string, repository: string, tag?: string): Promise<void> {
     const reference = targetReference(repository, tag);
     const image = this.record(source);
-    nameImage(this.#parts, image.id, reference, ownTarget(this.#parts, source, image.id));
+    const target = ownTarget(this.#parts, source, image.id);
+    await this.#parts.db.durableTransaction(() => nameImage(this.#parts, image.id, reference, target));
     this.#parts.publish('tag', image.id, eventAttributes(image, reference));
   }
 

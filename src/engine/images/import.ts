@@ -36,7 +36,7 @@ export async function importImage(parts: ImageParts, archive: Bytes, options: Im
       lease,
     });
     if (reference) {
-      nameImage(parts, image.id, reference);
+      await parts.db.durableTransaction(() => nameImage(parts, image.id, reference));
       parts.publish('tag', image.id, eventAttributes(image, reference));
     }
     parts.publish('import', image.id, eventAttributes(image, reference ?? image.id));

@@ -128,7 +128,7 @@ export async function commitLayer(
   lease.add('snapshot', chain);
   await using _lock = await MAKING.acquire(chain);
   await parts.snapshotter.commit(chain, key, { diffId, size }, { sync });
-  record(parts, { chain, diffId, tarSize, relaxed: sync === false });
+  record(parts, { chain, diffId, tarSize });
   return { chain, diffId, size };
 }
 
@@ -224,11 +224,11 @@ export function compressionOf(mediaType: string): Compression {
 
 function record(
   parts: LayerParts,
-  { chain, diffId, tarSize, relaxed }: { chain: ChainId; diffId: DiffId; tarSize: number; relaxed?: boolean },
+  { chain, diffId, tarSize }: { chain: ChainId; diffId: DiffId; tarSize: number },
 ): LayerRecord {
   const { size } = parts.snapshotter.stat(chain)!.layer!;
   const blob = { mediaType: MEDIA_TYPES.ociLayer, digest: diffId, size: tarSize };
-  parts.layers.put({ diffId, blob, stored: false, size }, { relaxed: relaxed === true });
+  parts.layers.put({ diffId, blob, stored: false, size });
   return parts.layers.get(diffId)!;
 }
 

@@ -40,7 +40,7 @@ export async function loadImages(parts: ImageParts, archive: Bytes, options: Loa
     const archived = await imagesOf(index, parts, options.platforms ?? []);
     const loaded: (ArchivedImage & { readonly config: StoredConfig })[] = [];
     for (const image of archived) loaded.push({ ...image, config: await unpackImage(parts, image, lease, options) });
-    record(parts, loaded, options);
+    await record(parts, loaded, options);
   });
 }
 
@@ -290,14 +290,14 @@ async function unpackImage(
 }
 
 /** The one step that makes the images visible; then the words and events about it. */
-function record(
+async function record(
   parts: ImageParts,
   images: readonly (ArchivedImage & { readonly config: StoredConfig })[],
   { onProgress }: LoadOptions,
-): void {
+): Promise<void> {
   const said: (() => void)[] = [];
   const say = (stream: string): void => void said.push(() => onProgress?.({ id: '', status: '', stream }));
-  parts.db.transaction(() => {
+  await parts.db.durableTransaction(() => {
     for (const { target, blobs } of new Set(images.flatMap(({ whole }) => whole ?? []))) {
       const members = images.flatMap(({ whole, config, manifest }) =>
         whole?.target.digest === target.digest && manifest ? [{ image: config.id, manifest }] : [],

@@ -111,7 +111,7 @@ async function pullOne(
     if (!parts.images.get(config.id)) {
       await pullLayers(parts, manifest.layers, config.config.rootfs.diff_ids, { fetched, lease, signal, onProgress });
     }
-    const image = parts.db.transaction(() => {
+    const image = await parts.db.durableTransaction(() => {
       const recorded = recordImage(parts, config, { manifest: fetched.manifest });
       nameAsPulled(parts, recorded, reference, fetched);
       return recorded;

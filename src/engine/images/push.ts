@@ -76,7 +76,8 @@ export async function pushImage(parts: ImageParts, name: string, options: PushOp
         await making.end();
       }
     }
-    nameImage(parts, image.id, { ...reference, tag: undefined, digest: manifest.digest }, manifest);
+    const [target, name] = [manifest, { ...reference, tag: undefined, digest: manifest.digest }];
+    await parts.db.durableTransaction(() => nameImage(parts, image.id, name, target));
     parts.publish('push', image.id, eventAttributes(image, reference));
   }
 }

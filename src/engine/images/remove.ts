@@ -31,7 +31,7 @@ export async function removeImage(
   options: RemoveOptions = {},
 ): Promise<ImageDeleteItem[]> {
   const removal = new Removal(parts, options);
-  parts.db.transaction(() => {
+  await parts.db.durableTransaction(() => {
     removal.remove(name);
     if (options.ticket) parts.trash?.put(options.ticket, { kind: 'image', record: removal.taken(name) });
   });

@@ -56,7 +56,7 @@ export async function nameTarget(
   const same = before?.image === image && before.target?.digest === assembled?.target.digest;
   // A build that changes nothing writes nothing: a commit waits for the disk.
   if (!same || assembled)
-    parts.db.transaction(() => {
+    await parts.db.durableTransaction(() => {
       if (assembled) {
         parts.images.targets.put({
           digest: assembled.target.digest,

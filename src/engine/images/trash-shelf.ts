@@ -47,7 +47,7 @@ export class ImageShelf implements TrashShelf<Content> {
       const names = record.references.map(({ reference }) => familiar(reference)).join(', ');
       throw new EngineError('conflict', `${names || record.name} is an image again: untag that first`);
     }
-    db.transaction(() => {
+    await db.durableTransaction(() => {
       for (const image of record.images) images.insert(image);
       for (const target of record.targets) images.targets.put(target);
       for (const reference of free) if (images.get(reference.image)) images.setReference(reference, now());

@@ -70,12 +70,12 @@ export class Networks implements NetworkService {
     }
     const routed = this.#registry.subnets.routedSubnet(record);
     this.#registry.checkInterface(record);
-    this.#registry.store.insert(record);
+    await this.#registry.store.add(record);
     try {
       if (!record.configOnly) await this.#registry.ensure(record.id);
     } catch (error) {
       await this.#registry.withdraw(record).catch(() => undefined);
-      this.#registry.store.delete(record.id);
+      await this.#registry.store.delete(record.id);
       throw error;
     }
     this.#publishEvent('create', record.id, { name: record.name, type: record.driver });
@@ -170,7 +170,7 @@ export class Networks implements NetworkService {
       }
       await this.#registry.withdraw(record);
       const keep = ticket && this.#trash && (() => this.#trash?.put(ticket, { kind: 'network', record }));
-      this.#registry.store.delete(record.id, keep);
+      await this.#registry.store.delete(record.id, keep);
     });
     this.#publishEvent('destroy', record.id, { name: record.name, type: record.driver });
   }
@@ -190,12 +190,12 @@ export class Networks implements NetworkService {
         return config;
       });
       this.#registry.checkInterface(record);
-      this.#registry.store.insert({ ...record, ipam });
+      await this.#registry.store.add({ ...record, ipam });
       try {
         if (!record.configOnly && record.driver !== 'macvlan') await this.#registry.ensure(record.id);
       } catch (error) {
         await this.#registry.withdraw(record).catch(() => undefined);
-        this.#registry.store.delete(record.id);
+        await this.#registry.store.delete(record.id);
         throw error;
       }
       taken();

@@ -108,7 +108,7 @@ export class EngineLinks implements RepositoryLinks {
     const { mediaType, size } = JSON.parse(row.document) as ManifestRecord;
     const target = { mediaType, digest, size };
     const name = parseReference(`${repository}:${tag}`);
-    const before = this.#parts.db.transaction(() => {
+    const before = await this.#parts.db.durableTransaction(() => {
       this.#records.deleteTag(repository, tag);
       nameImage(this.#parts, image, { ...name, tag: undefined, digest }, target);
       return nameImage(this.#parts, image, name, target);

@@ -64,7 +64,9 @@ export class EngineStore implements SharedStore {
         parent = (await unpackLayer(this.#parts, layers[index]!, diffId, { parent, lease })).chain;
       }
       const { mediaType, digest, size } = chosen;
-      this.#parts.db.transaction(() => recordImage(this.#parts, stored, { manifest: { mediaType, digest, size } }));
+      await this.#parts.db.durableTransaction(() =>
+        recordImage(this.#parts, stored, { manifest: { mediaType, digest, size } }),
+      );
       if (this.#admitted.size >= MAX_REMEMBERED) this.#admitted.delete(this.#admitted.keys().next().value!);
       this.#admitted.set(manifest.digest, stored.id);
     });

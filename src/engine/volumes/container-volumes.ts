@@ -141,7 +141,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
     for (const { point, anonymous } of record.mounts) {
       if (point.Type !== 'volume' || point.Name === undefined) continue;
       if (options.anonymous && anonymous) await this.#volumes.removeAnonymous(point.Name, record.id, options.ticket);
-      else if (made) this.#volumes.settle(point.Name);
+      else if (made) await this.#volumes.settle(point.Name);
     }
   }
 
@@ -280,7 +280,7 @@ export class EngineContainerVolumes implements ContainerVolumes {
     const name = mount.point.Name!;
     const volume = await this.#volumes.ensure({ Name: name }, record.id);
     this.#volumes.unreserve(record.id);
-    this.#volumes.settle(name);
+    await this.#volumes.settle(name);
     const data = this.#driver.dataPath(name);
     if (volume.options !== null) await this.#driver.mount(name, volume.options);
     const subpath = mount.request?.VolumeOptions?.Subpath ?? '';

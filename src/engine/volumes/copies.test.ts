@@ -134,7 +134,7 @@ test('a failed clone leaves nothing, and one that a crash cut off goes at the ne
   const abort = AbortSignal.abort();
   await assert.rejects(volumes.clone('data', { Name: 'copy' }, { signal: abort }));
   assert.deepEqual(readdirSync(join(base, 'volumes')), ['data']);
-  store.insert({ ...store.get('data')!, id: 'half', name: 'half', filling: true });
+  await store.insert({ ...store.get('data')!, id: 'half', name: 'half', filling: true });
   mkdirSync(path('half'), { recursive: true });
   writeFileSync(path('half', 'some'), '');
   open();
@@ -198,7 +198,7 @@ test('rename: names, files, and what refuses it', async () => {
 test('a rename that a crash cut off is finished by the next start, wherever it was', async () => {
   for (const moved of [false, true]) {
     await filled('data');
-    store.update({ ...store.get('data')!, renamingTo: 'other' });
+    await store.update({ ...store.get('data')!, renamingTo: 'other' });
     if (moved) renameSync(join(base, 'volumes', 'data'), join(base, 'volumes', 'other'));
     open();
     await volumes.recover();

@@ -101,7 +101,7 @@ export class Volumes implements VolumeService {
           );
         }
         if (pendingFor !== undefined) this.#reserve(name, pendingFor);
-        else this.#settle(existing);
+        else await this.#settle(existing);
         return existing;
       }
       const labels = request.Name ? emptyToNull(request.Labels) : { ...request.Labels, [ANONYMOUS_LABEL]: '' };
@@ -109,7 +109,7 @@ export class Volumes implements VolumeService {
         ...newRecord(name, { options, labels }),
         ...(pendingFor !== undefined && { pendingFor }),
       };
-      this.#store.insert(record);
+      await this.#store.insert(record);
       await this.#driver.create(name);
       if (pendingFor !== undefined) this.#reserve(name, pendingFor);
       this.#events.publish('volume', 'create', name, { driver: 'local' });
@@ -186,7 +186,7 @@ export class Volumes implements VolumeService {
           throw new EngineError('conflict', `rename ${name}: volume is in use - [${users.join(', ')}]`);
         }
         if (this.#store.get(to)) throw new EngineError('conflict', `rename ${name}: a volume named ${to} exists`);
-        this.#store.update({ ...record, renamingTo: to });
+        await this.#store.update({ ...record, renamingTo: to });
         const renamed = await this.#finishRename(record, to);
         this.#events.publish('volume', 'rename', to, { driver: 'local', oldName: name });
         return this.#document(renamed);
@@ -268,9 +268,9 @@ export class Volumes implements VolumeService {
   }
 
   /** A run is about to write into it: it is no longer to be forgotten with the container that it was made for. */
-  settle(name: string): void {
+  async settle(name: string): Promise<void> {
     const record = this.#store.get(name);
-    if (record) this.#settle(record);
+    if (record) await this.#settle(record);
   }
 
   /** Removes an anonymous volume that nobody but `containerId` has. Idempotent. */
@@ -290,7 +290,7 @@ export class Volumes implements VolumeService {
         const record = this.#store.get(name);
         if (record?.pendingFor !== containerId) return;
         if (this.usersOf(name, containerId).length === 0) await this.#delete(record);
-        else this.#settle(record);
+        else await this.#settle(record);
       });
     }
   }
@@ -314,23 +314,23 @@ export class Volumes implements VolumeService {
     const { name } = record;
     await this.#locks.run(name, async () => {
       if (this.#store.get(name)) throw new EngineError('conflict', `a volume named ${name} exists: rename it first`);
-      this.#store.insert({ ...record, restoringFrom: place });
+      await this.#store.insert({ ...record, restoringFrom: place });
       try {
         await this.#driver.restore(place, name);
       } catch (error) {
-        this.#store.delete(name);
+        await this.#store.delete(name);
         throw error;
       }
       // one with options has no files of its own to begin with
       await this.#driver.create(name);
-      this.#store.update(record, taken);
+      await this.#store.update(record, taken);
     });
     this.#events.publish('volume', 'create', name, { driver: 'local' });
   }
 
   async #undoRestore(record: VolumeRecord, place: string): Promise<void> {
     await this.#driver.discard(record.name, place);
-    this.#store.delete(record.name);
+    await this.#store.delete(record.name);
   }
 
   #get(name: string): VolumeRecord {
@@ -346,14 +346,14 @@ export class Volumes implements VolumeService {
       if (existing && !isHidden(existing)) throw new EngineError('conflict', `a volume named ${name} exists`);
       if (existing) await this.#delete(existing);
       const whole = newRecord(name, { options: null, labels: emptyToNull(labels) });
-      this.#store.insert({ ...whole, filling: true });
+      await this.#store.insert({ ...whole, filling: true });
       try {
         await this.#driver.create(name);
         await fill(this.#driver.dataPath(name));
-        this.#store.update(whole);
+        await this.#store.update(whole);
       } catch (error) {
         await this.#driver.remove(name);
-        this.#store.delete(name);
+        await this.#store.delete(name);
         throw error;
       }
       this.#events.publish('volume', 'create', name, { driver: 'local' });
@@ -378,12 +378,12 @@ export class Volumes implements VolumeService {
     try {
       await this.#driver.rename(record.name, to);
     } catch (error) {
-      this.#store.update(before);
+      await this.#store.update(before);
       throw error;
     }
     const { [ANONYMOUS_LABEL]: __, ...labels } = before.labels ?? {};
     const after = { ...before, id: to, name: to, labels: emptyToNull(labels) };
-    this.#store.replace(record.name, after);
+    await this.#store.replace(record.name, after);
     return after;
   }
 
@@ -402,10 +402,10 @@ export class Volumes implements VolumeService {
       .map(({ id }) => id);
   }
 
-  #settle(record: VolumeRecord): void {
+  async #settle(record: VolumeRecord): Promise<void> {
     if (record.pendingFor === undefined) return;
     const { pendingFor: _, ...settled } = record;
-    this.#store.update(settled);
+    await this.#store.update(settled);
   }
 
   /** Its intent first: a crash in between leaves a volume that the next start goes on removing. */
@@ -414,9 +414,9 @@ export class Volumes implements VolumeService {
     const trashing = record.trashing ?? (ticket && { ...ticket, place: newId().slice(0, 16) });
     if (trashing && this.#trash) await this.#discard(record, trashing, this.#trash);
     else {
-      this.#store.update({ ...record, removing: true });
+      await this.#store.update({ ...record, removing: true });
       await this.#driver.remove(record.name);
-      this.#store.delete(record.name);
+      await this.#store.delete(record.name);
     }
     this.#events.publish('volume', 'destroy', record.name, { driver: 'local' });
   }
@@ -428,9 +428,9 @@ export class Volumes implements VolumeService {
   ): Promise<void> {
     const { removing: _, trashing: __, pendingFor: ___, ...kept } = record;
     const { place, ...ticket } = trashing;
-    this.#store.update({ ...record, removing: true, trashing });
+    await this.#store.update({ ...record, removing: true, trashing });
     await this.#driver.discard(record.name, place);
-    this.#store.delete(record.name, () => trash.put(ticket, { kind: 'volume', record: kept, place }));
+    await this.#store.delete(record.name, () => trash.put(ticket, { kind: 'volume', record: kept, place }));
   }
 
   #reserve(name: string, containerId: string): void {

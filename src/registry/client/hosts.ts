@@ -6,7 +6,7 @@ import { checkKeyPair, readCertificates } from '../../base/pem.ts';
 import { DEFAULT_DOMAIN } from '../../oci/reference.ts';
 import { hostOf, isInRanges, isLoopback } from './addresses.ts';
 import { type Capability, type HostEntry, hostFolders, type HostsFile, readHostsFile } from './hosts-file.ts';
-import type { TlsTrust } from './http.ts';
+import { CommonTrust, type TlsTrust } from './http.ts';
 
 export interface RegistryHostsOptions {
   /** Hosts (`registry.lan`, `registry.lan:5000`) and ranges of addresses that may be spoken to without TLS. */
@@ -39,7 +39,7 @@ const HUB = 'registry-1.docker.io';
 /** Knows where registries are and whom to trust there. */
 export class RegistryHosts {
   readonly #options: RegistryHostsOptions;
-  #roots: string[] | undefined;
+  #common: CommonTrust | undefined;
 
   constructor(options: RegistryHostsOptions = {}) {
     this.#options = options;
@@ -113,8 +113,10 @@ export class RegistryHosts {
 
   async #trust(domain: string, verify: boolean): Promise<TlsTrust> {
     // Of the host's own store too: whoever runs a private authority has put it there.
-    this.#roots ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
-    const ca = [...this.#roots];
+    if (verify) {
+      this.#common ??= new CommonTrust([...new Set([...getCACertificates('default'), ...getCACertificates('system')])]);
+    }
+    const ca: string[] = [];
     let client: { cert: string; key: string } | undefined;
     const folders = (this.#options.certificateDirectories ?? []).flatMap((directory) => hostFolders(directory, domain));
     for (const folder of folders) {
@@ -124,7 +126,7 @@ export class RegistryHosts {
         client ??= await readPair(join(folder, name), join(folder, `${name.slice(0, -'.cert'.length)}.key`));
       }
     }
-    return { ca, verify, ...client };
+    return { common: verify ? this.#common : undefined, ca, verify, ...client };
   }
 }
 

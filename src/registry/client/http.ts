@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { OnReadOpts, Socket } from 'node:net';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import { releaseBytes } from '../../base/release-bytes.ts';
 import type { Bytes } from '../../content/content-store.ts';
@@ -17,7 +18,9 @@ const MAX_REDIRECTS = 5;
 const READ_BYTES = 256 << 10;
 
 export interface TlsTrust {
-  /** PEM, instead of the defaults. */
+  /** Authorities of everybody's, read already; whoever adds none of their own shares what was made of them. */
+  readonly common?: CommonTrust | undefined;
+  /** PEM, beside those. */
   readonly ca?: readonly string[];
   readonly cert?: string;
   readonly key?: string;
@@ -54,6 +57,39 @@ export interface TransportOptions extends PaceLimits {
   readonly connect?: Connect | undefined;
 }
 
+/** The authorities that the host trusts. Reading hundreds of them into a context takes 30 ms of this thread: it is done once. */
+export class CommonTrust {
+  readonly authorities: readonly string[];
+  #context: SecureContext | undefined;
+
+  /** @param authorities PEM */
+  constructor(authorities: readonly string[]) {
+    this.authorities = authorities;
+  }
+
+  get context(): SecureContext {
+    return (this.#context ??= createSecureContext({ ca: [...this.authorities] }));
+  }
+
+  /** What others compare of it: it is the same for all. */
+  toJSON(): string {
+    return 'common';
+  }
+}
+
+function secretsOf({
+  common,
+  ca = [],
+  cert,
+  key,
+  verify,
+}: TlsTrust): SecureContextOptions & { secureContext?: SecureContext } {
+  if (verify && common && ca.length === 0 && cert === undefined) return { secureContext: common.context };
+  // Whom nobody checks need not be known by anybody.
+  const authorities = verify ? [...(common?.authorities ?? []), ...ca] : [];
+  return { ca: authorities, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+}
+
 export type Connect = (host: string, port: number) => Promise<Socket>;
 
 function connectBy(agent: HttpAgent, connect: Connect): void {
@@ -87,9 +123,7 @@ export class HttpTransport {
     this.#https = new HttpsAgent({
       ...agent,
       rejectUnauthorized: trust.verify,
-      ...(trust.ca && { ca: [...trust.ca] }),
-      ...(trust.cert !== undefined && { cert: trust.cert }),
-      ...(trust.key !== undefined && { key: trust.key }),
+      ...secretsOf(trust),
     });
     if (options.connect) {
       connectBy(this.#http, options.connect);
