@@ -32,7 +32,7 @@ export function makeScaffold(target: string, lowerDirs: readonly string[], entri
     if (made.has(place)) continue;
     if (entry.kind === 'directory') makeDirectory(place, undefined);
     else if (entry.kind === 'symlink') symlinkSync(entry.target, place);
-    else writeFileSync(place, '', { mode: 0o644, flag: 'wx' });
+    else makeFile(place);
     made.set(place, undefined);
   }
   for (const [place, stat] of made) if (stat) setDirectoryTime(place, stat.mtime);
@@ -43,6 +43,12 @@ function makeDirectory(place: string, like: FileStat | undefined): void {
   mkdirSync(place, { recursive: true });
   chownSync(place, like?.uid ?? 0, like?.gid ?? 0);
   chmodSync(place, like?.mode ?? 0o755);
+}
+
+/** The mode that runc gives to what it mounts files on. */
+function makeFile(place: string): void {
+  writeFileSync(place, '', { flag: 'wx' });
+  chmodSync(place, 0o755);
 }
 
 function setDirectoryTime(place: string, mtime: bigint): void {

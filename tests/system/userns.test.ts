@@ -147,6 +147,7 @@ describe('user namespaces', asRoot, () => {
       '7:8',
     );
     assert.equal(await run('stat -c %u:%g /v/f', '-v', 'data:/v'), '7:8');
+    assert.equal(await run('stat -c "%a %u:%g" /deep', '-v', 'data:/deep/er', '--userns', 'auto'), '755 0:0');
     assert.equal(await run('stat -c %u:%g /v/f', '-v', 'data:/v', '--userns', 'auto:size=100'), '7:8');
     // filled from the image
     assert.match(await run('stat -c %u:%g /etc/passwd', '-v', 'copied:/etc', '--userns', 'auto'), /^0:0$/);

@@ -219,3 +219,55 @@ test('what a container writes of its own stays over a restart, and goes with the
     );
     await engine.volumes.remove(volume);
   }));
+
+test('what mounts are mounted on is made as runc makes it, inside the root whatever the links of the image say', () =>
+  withEngine(async (engine, { directory }) => {
+    const links =
+      'mkdir /data; ln -s /data /in; ln -s /gone/far /nowhere; ln -s ../../../../../../gone/up /up; mkdir -m 700 /own';
+    const maker = await create(engine, links);
+    await runOf(engine, maker);
+    await engine.containers.commit(maker, { repo: 'linked' });
+    await engine.containers.remove(maker);
+    const [file, shared] = [join(directory, 'file'), join(directory, 'shared')];
+    writeFileSync(file, 'of the host');
+    mkdirSync(join(shared, 'link-target'), { recursive: true });
+    symlinkSync('/data', join(shared, 'leads'));
+    const places =
+      '/new /new/a /new/a/b /data/c /gone /gone/far /gone/far/d /gone/up /gone/up/e /own /own/f /files /files/g /tmpfs';
+    const stat = `stat -c '%n %a %u:%g %F' ${places}`;
+    const Binds = [
+      ...['/new/a/b', '/in/c', '/nowhere/d', '/up/e', '/own/f'].map((place, index) => `v${index}:${place}`),
+      `${file}:/files/g`,
+      `${shared}:/shared`,
+      'v5:/shared/deep/er',
+      'v6:/shared/leads/h',
+      `${shared}:/only:ro`,
+    ];
+    const mounted = await create(
+      engine,
+      'stat -c %a /shared/deep; cat /files/g; touch /in/c/x; ls /data/c',
+      { Binds, Tmpfs: { '/tmpfs': '' } },
+      { Image: 'linked' },
+    );
+    assert.equal(await runOf(engine, mounted), '755\nof the hostx');
+    const changes = await engine.containers.changes(mounted);
+    assert.deepEqual(
+      changes.filter(({ Kind }) => Kind === 1).map(({ Path }) => Path),
+      [...places.split(' ').filter((place) => place !== '/own'), '/data/h', '/only', '/shared'].sort(),
+    );
+    // in the host's own directory as well, but not where a link of it would lead
+    assert.equal(statSync(join(shared, 'deep/er')).mode & 0o7777, 0o755);
+    assert.ok(!existsSync(join(shared, 'data')) && !existsSync('/gone'));
+    await engine.containers.commit(mounted, { repo: 'kept' });
+    await engine.containers.remove(mounted);
+    const kinds = new Map([
+      ['/own', '700'],
+      ['/files/g', '755 0:0 regular empty file'],
+    ]);
+    const expected = places.split(' ').map((place) => `${place} ${kinds.get(place) ?? '755'} 0:0 directory`);
+    assert.equal(
+      await run(engine, stat, {}, { Image: 'kept' }),
+      expected.map((line) => line.replace('file 0:0 directory', 'file')).join('\n'),
+    );
+    for (const name of Array.from({ length: 7 }, (_, index) => `v${index}`)) await engine.volumes.remove(name);
+  }));

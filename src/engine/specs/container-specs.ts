@@ -19,6 +19,7 @@ import { validateCreate, type ValidationFacts } from '../../runtime/spec/validat
 import type { ContainerRecord } from '../../state/containers.ts';
 import { bindWarnings } from '../volumes/bind-warnings.ts';
 import type { EngineConfig } from '../config.ts';
+import { makeMountPoints } from './mount-points.ts';
 import { refuseProcMounts } from './proc-mounts.ts';
 import type { ContainerSpecs, ExecProcessRequest, SpecRequest } from '../containers/parts.ts';
 import { DefaultProfile } from './default-profile.ts';
@@ -33,7 +34,7 @@ export interface EngineSpecsOptions {
   >;
 }
 
-/** From records to the runtime's documents: reads the container's own files and makes its working directory. */
+/** From records to the runtime's documents: reads the container's own files, makes its working directory and what is mounted on. */
 export class EngineSpecs implements ContainerSpecs {
   readonly #host: HostFacts;
   readonly #config: EngineSpecsOptions['config'];
@@ -110,6 +111,7 @@ export class EngineSpecs implements ContainerSpecs {
       initBinary: this.#initBinary,
       cgroupParent: this.#config.cgroupParent,
     });
+    makeMountPoints(rootfs, spec.mounts, record.ids && { uid: record.ids.uid.base, gid: record.ids.gid.base });
     await this.#profile.ensure(spec.process.apparmorProfile);
     return spec;
   }
