@@ -12,6 +12,7 @@ import {
   NLM_F_REPLACE,
   parseAttributes,
   stringAttribute,
+  u16Attribute,
   u32Attribute,
   u32Of,
   u8Attribute,
@@ -36,6 +37,7 @@ const IFLA = {
   NET_NS_FD: 28,
 };
 const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_MACVLAN_MODE] = [1, 2, 1, 1];
+const [IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS, IFLA_VLAN_ID] = [1, 2, 1];
 const [IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED] = [4, 33];
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 };
 const IFA_F_NODAD = 2;
@@ -85,6 +87,33 @@ export interface VethPair {
   readonly peer: { readonly name: string; readonly mac: string; readonly namespace: NetworkNamespace };
 }
 
+export interface IpvlanLink {
+  readonly name: string;
+  /** Index. */
+  readonly parent: number;
+  readonly mode: number;
+  readonly flags: number;
+  readonly namespace: { readonly fd: number };
+}
+
+/** The attributes of RTM_NEWLINK for it (linux/if_link.h). */
+export function ipvlanAttributes(options: IpvlanLink): Buffer[] {
+  return [
+    stringAttribute(IFLA.IFNAME, options.name),
+    u32Attribute(IFLA.LINK, options.parent),
+    u32Attribute(IFLA.NET_NS_FD, options.namespace.fd),
+    nested(
+      IFLA.LINKINFO,
+      stringAttribute(IFLA_INFO_KIND, 'ipvlan'),
+      nested(
+        IFLA_INFO_DATA,
+        u16Attribute(IFLA_IPVLAN_MODE, options.mode),
+        u16Attribute(IFLA_IPVLAN_FLAGS, options.flags),
+      ),
+    ),
+  ];
+}
+
 /** Links, addresses and routes of one network namespace (rtnetlink(7)). Synchronous. Failures are `SystemCallError`. */
 export class RouteNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
@@ -122,11 +151,7 @@ export class RouteNetlink implements Disposable {
     ]);
     // the kernel takes an alias of a link that is there, not of one that is being made
     if (options.alias === undefined) return;
-    const body = Buffer.concat([
-      linkHeader({ index: this.link(name)!.index }),
-      attribute(IFLA.IFALIAS, Buffer.from(options.alias)),
-    ]);
-    this.#socket.request(RTM_SETLINK, 0, body, `set alias of ${name}`);
+    this.setAlias(this.link(name)!.index, options.alias);
   }
 
   /** One call makes both ends, the peer in its own namespace from the beginning. */
@@ -153,6 +178,48 @@ export class RouteNetlink implements Disposable {
         nested(IFLA_INFO_DATA, u32Attribute(IFLA_MACVLAN_MODE, options.mode)),
       ),
     ]);
+  }
+
+  /** Modes: l2 0, l3 1, l3s 2. Flags: private 1, vepa 2. It has its parent's MAC. Throws EOPNOTSUPP where the kernel has none. */
+  addIpvlan(options: IpvlanLink): void {
+    this.#createLink(`add ipvlan ${options.name}`, ipvlanAttributes(options));
+  }
+
+  /** A link that leads nowhere. Throws EEXIST; EOPNOTSUPP where the kernel has none. */
+  addDummy(name: string): void {
+    this.#createLink(`add dummy ${name}`, [
+      stringAttribute(IFLA.IFNAME, name),
+      nested(IFLA.LINKINFO, stringAttribute(IFLA_INFO_KIND, 'dummy')),
+    ]);
+  }
+
+  /** The part of the parent's traffic that has the tag `id` (IEEE 802.1Q). Throws EEXIST; EOPNOTSUPP where the kernel has none. */
+  addVlan(options: { readonly name: string; readonly parent: number; readonly id: number }): void {
+    this.#createLink(`add vlan ${options.name}`, [
+      stringAttribute(IFLA.IFNAME, options.name),
+      u32Attribute(IFLA.LINK, options.parent),
+      nested(
+        IFLA.LINKINFO,
+        stringAttribute(IFLA_INFO_KIND, 'vlan'),
+        nested(IFLA_INFO_DATA, u16Attribute(IFLA_VLAN_ID, options.id)),
+      ),
+    ]);
+  }
+
+  /** Whether the kernel, or a module that it can load, makes links of that kind beside others. One without a parent is none that it would make. */
+  hasKind(kind: 'macvlan' | 'ipvlan'): boolean {
+    try {
+      this.#createLink(`look for ${kind}`, [nested(IFLA.LINKINFO, stringAttribute(IFLA_INFO_KIND, kind))]);
+    } catch (error) {
+      if (error instanceof SystemCallError) return error.code !== 'EOPNOTSUPP';
+      throw error;
+    }
+    return true;
+  }
+
+  setAlias(index: number, alias: string): void {
+    const body = Buffer.concat([linkHeader({ index }), attribute(IFLA.IFALIAS, Buffer.from(alias))]);
+    this.#socket.request(RTM_SETLINK, 0, body, `set alias of link ${index}`);
   }
 
   #createLink(what: string, attributes: readonly Uint8Array[], flags = 0): void {

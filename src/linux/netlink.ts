@@ -191,6 +191,12 @@ export function u8Attribute(type: number, value: number): Buffer {
   return attribute(type, Uint8Array.of(value));
 }
 
+export function u16Attribute(type: number, value: number): Buffer {
+  const data = Buffer.alloc(2);
+  data.writeUInt16LE(value);
+  return attribute(type, data);
+}
+
 export function u32Attribute(type: number, value: number): Buffer {
   const buffer = Buffer.alloc(4);
   buffer.writeUInt32LE(value, 0);

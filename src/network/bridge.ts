@@ -107,6 +107,26 @@ export async function addMacvlan(
   }
 }
 
+/** Puts a container beside a link of the host, with that one's MAC. On failure nothing is left. */
+export async function addIpvlan(
+  links: RouteNetlink,
+  endpoint: Pick<EndpointLink, 'guest' | 'addresses'> & {
+    readonly parent: number;
+    readonly namespace: NetworkNamespace;
+    readonly mode: number;
+    readonly flags: number;
+  },
+): Promise<void> {
+  const { namespace, guest } = endpoint;
+  links.addIpvlan({ ...endpoint, name: guest });
+  try {
+    await setGuestAddresses(namespace, endpoint);
+  } catch (error) {
+    removeGuestLink(namespace, guest);
+    throw error;
+  }
+}
+
 /** Addresses of a link inside, which comes up. */
 export async function setGuestAddresses(
   namespace: NetworkNamespace,
@@ -134,6 +154,13 @@ export function setDefaultRoutes(namespace: NetworkNamespace, guest: string, gat
   using inside = new RouteNetlink(namespace);
   const { index } = inside.link(guest)!;
   for (const gateway of gateways) inside.setRoute({ gateway, link: index });
+}
+
+/** A way out that no gateway is needed for: what is sent by the link is routed by its parent's host. */
+export function setDefaultLinkRoute(namespace: NetworkNamespace, guest: string, family: 4 | 6): void {
+  using inside = new RouteNetlink(namespace);
+  const { index } = inside.link(guest)!;
+  inside.setRoute({ destination: { bytes: new Uint8Array(family === 4 ? 4 : 16), prefix: 0 }, link: index });
 }
 
 /** The kernel routes between links only when told so; Docker does the same. Says whether it had to. */

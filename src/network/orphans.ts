@@ -7,6 +7,8 @@ export interface Orphans {
   readonly bridges: readonly string[];
 }
 
+/** What engines make on hosts: bridges, and links that macvlan and ipvlan networks are beside. */
+const KINDS: ReadonlySet<string> = new Set(['bridge', 'dummy', 'vlan']);
 const MARK = 'gantry network of ';
 /** IFALIASZ, with the terminating zero. */
 const MAX_ALIAS = 255;
@@ -29,7 +31,7 @@ export function findOrphans(
   const all = links.links();
   const byRoot = new Map<string, Link[]>();
   for (const link of all) {
-    const dataRoot = link.kind === 'bridge' && link.alias.startsWith(MARK) ? link.alias.slice(MARK.length) : '';
+    const dataRoot = KINDS.has(link.kind) && link.alias.startsWith(MARK) ? link.alias.slice(MARK.length) : '';
     const isKept = dataRoot === own.dataRoot ? own.bridges.has(link.name) : existsSync(dataRoot);
     if (!dataRoot.startsWith('/') || isKept) continue;
     byRoot.set(dataRoot, [...(byRoot.get(dataRoot) ?? []), link]);

@@ -7,7 +7,7 @@ export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
   readonly createdAt: string;
-  readonly driver: 'bridge' | 'host' | 'null' | 'macvlan';
+  readonly driver: 'bridge' | 'host' | 'null' | 'macvlan' | 'ipvlan';
   readonly ipv4: boolean;
   readonly ipv6: boolean;
   readonly internal: boolean;
@@ -19,7 +19,7 @@ export interface NetworkRecord {
   readonly ownSubnet: boolean;
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** The host's interface: of the bridge, or the parent of macvlan; empty with host and null. */
+  /** The host's interface: of the bridge, or the parent of macvlan and ipvlan; empty with host and null. */
   readonly interface: string;
   /** Not a network, but what others are made of. */
   readonly configOnly?: true;

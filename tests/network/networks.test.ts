@@ -299,8 +299,21 @@ test('a start that fails leaves no address, link or port', root, async () => {
 test('macvlan: beside the host, on its wire', root, async () => {
   const { networks } = engine.opened;
   await assert.rejects(networks.create({ Name: 'x', Driver: 'macvlan', Options: { parent: 'none0' } }), {
-    message: /parent interface none0/,
+    message: /^invalid subinterface vlan name none0, example formatting is eth0\.10$/,
   });
+  // which kinds of links there are is the kernel's to say
+  for (const [request, ok] of [
+    [{ Name: 'alone', Driver: 'macvlan' }, /^alone$|CONFIG_DUMMY/],
+    [{ Name: 'beside', Driver: 'ipvlan', Options: { parent: 'wire0' } }, /^beside$|CONFIG_IPVLAN/],
+    [{ Name: 'tagged', Driver: 'macvlan', Options: { parent: 'wire0.7' } }, /^tagged$|CONFIG_VLAN/],
+  ] as const) {
+    const made = await networks.create(request).then(
+      () => request.Name,
+      (error: Error) => error.message,
+    );
+    assert.match(made, ok);
+    if (made === request.Name) await networks.remove(made);
+  }
   await networks.create({
     Name: 'wire',
     Driver: 'macvlan',

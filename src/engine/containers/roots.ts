@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { mount, unmountAside } from '../../linux/mount.ts';
 import { isBelow, readMounts } from '../../linux/mountinfo.ts';
 import type { Snapshotter } from '../../snapshot/snapshotter.ts';
@@ -8,7 +8,12 @@ import { KeyedMutex } from '../../base/mutex.ts';
 import { mountShiftedSnapshot } from '../userns/shifted-snapshot.ts';
 import type { ContainerRoots } from './parts.ts';
 
-/** Root filesystems as overlay mounts of the containers' snapshots, in the engine's own mount namespace. */
+/** Whoever is not root and comes to a container's files could run what is set-user-id there (CVE-2021-41091). */
+const PLAIN = { directory: 'roots', mode: 0o700 };
+/** A runtime comes to these as the root of a user namespace, for whom nothing there is set-user-id on the host. */
+const SHIFTED = { directory: 'shifted-roots', mode: 0o711 };
+
+/** Root filesystems as overlay mounts of the containers' snapshots: the daemon's in its own mount namespace, an embedded engine's on the host. */
 export class SnapshotRoots implements ContainerRoots {
   readonly #snapshots: Snapshotter;
   readonly #execRoot: string;
@@ -28,13 +33,12 @@ export class SnapshotRoots implements ContainerRoots {
   }
 
   async hold(id: string): Promise<string> {
-    const target = this.path(id);
-    await this.#locks.run(id, async () => {
+    return this.#locks.run(id, async () => {
       const holders = this.#holders.get(id) ?? 0;
-      if (holders === 0) await this.#mount(id, target);
+      if (holders === 0) await this.#mount(id);
       this.#holders.set(id, holders + 1);
+      return this.path(id);
     });
-    return target;
   }
 
   async release(id: string): Promise<void> {
@@ -64,22 +68,32 @@ export class SnapshotRoots implements ContainerRoots {
     });
   }
 
-  async #mount(id: string, target: string): Promise<void> {
+  async #mount(id: string): Promise<void> {
+    const ids = this.#layers.idsOf(id);
+    const { directory, mode } = ids ? SHIFTED : PLAIN;
+    const target = join(this.#execRoot, directory, id);
     mkdirSync(target, { recursive: true, mode: 0o711 });
+    chmodSync(dirname(target), mode);
     const [first, ...rest] = await this.#snapshots.mounts(id);
     if (!first || rest.length > 0) throw new Error(`snapshot ${id} is not one mount`);
-    const ids = this.#layers.idsOf(id);
     if (ids) await mountShiftedSnapshot(first, target, { root: this.#layers.root, ids });
     else mount(first, target);
   }
 
   path(id: string): string {
-    return join(this.#execRoot, 'roots', id);
+    const kinds = this.#layers.idsOf(id) ? [SHIFTED, PLAIN] : [PLAIN, SHIFTED];
+    const places = kinds.map(({ directory }) => join(this.#execRoot, directory, id));
+    // one that is mounted stays where it is, also when it is not known any more whose it was
+    return places.find((place) => existsSync(place)) ?? places[0]!;
   }
 
   /** Each while nobody can hold it: who wants to, waits. */
   async sweep(keep: ReadonlySet<string>): Promise<void> {
-    const root = join(this.#execRoot, 'roots');
+    const roots = [PLAIN, SHIFTED].map(({ directory }) => join(this.#execRoot, directory));
+    await Promise.all(roots.map((root) => this.#sweep(root, keep)));
+  }
+
+  async #sweep(root: string, keep: ReadonlySet<string>): Promise<void> {
     const mounted = readMounts()
       .toReversed()
       .map(({ mountPoint }) => mountPoint)

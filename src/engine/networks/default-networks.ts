@@ -2,7 +2,7 @@ import type { IpamConfig } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
-import { contains, formatAddress, formatSubnet, parseCidr } from '../../network/address.ts';
+import { contains, firstAddress, formatAddress, formatSubnet, lastAddress, parseCidr } from '../../network/address.ts';
 import { randomMac } from '../../network/mac.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 import { OPTION } from './network-options.ts';
@@ -86,11 +86,14 @@ function bridgeIpam(options: DefaultBridgeOptions, subnets: Subnets, known: read
     return { Subnet: formatSubnet(subnet), Gateway: formatAddress(hostAddress(subnet)) };
   };
   const { bridgeAddress, range, subnet6 } = options;
-  let ipv4: IpamConfig = bridgeAddress === undefined ? of(4) : ipamOfGateway(bridgeAddress);
+  let ipv4: IpamConfig = bridgeAddress === undefined ? of(4) : addressOfBridge(bridgeAddress);
   if (range !== undefined) {
     const inner = parseCidr(range).subnet;
+    if (inner.family !== 4) throw new EngineError('invalid-argument', `fixed-cidr ${range} is not an IPv4 subnet`);
     const outer = parseCidr(ipv4.Subnet!).subnet;
-    const fits = inner.prefix >= outer.prefix && contains(outer, { family: inner.family, value: inner.base });
+    // a new network without an address of its own is that range and nothing else
+    const free = bridgeAddress === undefined && !known.some(({ Subnet }) => Subnet === ipv4.Subnet);
+    const fits = !free && inner.prefix >= outer.prefix && contains(outer, { family: inner.family, value: inner.base });
     if (!fits && bridgeAddress !== undefined) {
       throw new EngineError('invalid-argument', `fixed-cidr ${range} is not in the bridge's subnet ${ipv4.Subnet}`);
     }
@@ -98,6 +101,23 @@ function bridgeIpam(options: DefaultBridgeOptions, subnets: Subnets, known: read
   }
   if (!options.ipv6) return [ipv4];
   return [ipv4, subnet6 === undefined ? of(6) : whole(subnet6)];
+}
+
+/** `--bip`. Throws `invalid-argument` for what is no address of a host, in Docker's words. */
+function addressOfBridge(cidr: string): IpamConfig {
+  const { address, subnet } = parseCidr(cidr);
+  const text = formatAddress(address);
+  if (address.family !== 4) {
+    throw new EngineError(
+      'invalid-argument',
+      `failed to allocate gateway (${text}): the address of the default bridge (bip) is an IPv4 address; its IPv6 subnet is fixed-cidr-v6`,
+    );
+  }
+  const taken = subnet.prefix < 31 ? [firstAddress(subnet), lastAddress(subnet)] : [];
+  if (taken.some(({ value }) => value === address.value)) {
+    throw new EngineError('invalid-argument', `failed to allocate gateway (${text}): Address already in use`);
+  }
+  return ipamOfGateway(cidr);
 }
 
 const BARE = {

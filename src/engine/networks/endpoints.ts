@@ -11,12 +11,23 @@ import {
   parseCidr,
   tryParseAddress,
 } from '../../network/address.ts';
-import { addEndpoint, addMacvlan } from '../../network/bridge.ts';
+import { addEndpoint, addIpvlan, addMacvlan } from '../../network/bridge.ts';
 import { macOfAddress, parseMac, randomMac } from '../../network/mac.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import type { NetworkRecord } from '../../state/networks.ts';
 import { CONFIGURATION_ONLY } from './configuration-network.ts';
-import { bridgeMtu, ENDPOINT_OPTION, endpointSysctls, isOn, macvlanMode, OPTION } from './network-options.ts';
+import {
+  bridgeMtu,
+  ENDPOINT_OPTION,
+  endpointSysctls,
+  ipvlanMode,
+  isBeside,
+  isCutOff,
+  isOn,
+  isRouted,
+  macvlanMode,
+  OPTION,
+} from './network-options.ts';
 import type { NetworkRegistry } from './network-registry.ts';
 import type { NetworkedContainer } from './networking.ts';
 
@@ -95,7 +106,7 @@ export class Endpoints {
   async add(request: EndpointRequest): Promise<MadeEndpoint> {
     const found = this.#registry.resolve(request.network);
     if (found.configOnly) throw new EngineError('forbidden', CONFIGURATION_ONLY);
-    if (found.driver !== 'bridge' && found.driver !== 'macvlan') {
+    if (found.driver !== 'bridge' && !isBeside(found)) {
       throw new EngineError('invalid-argument', `container cannot be connected to ${found.name} beside other networks`);
     }
     // from here on nobody removes it
@@ -126,6 +137,16 @@ export class Endpoints {
   ): Promise<void> {
     const mac = settings.MacAddress!;
     const addresses = endpointAddresses(settings);
+    if (network.driver === 'ipvlan') {
+      await addIpvlan(this.#registry.links, {
+        parent,
+        namespace,
+        guest: names.guest,
+        ...ipvlanMode(network),
+        addresses,
+      });
+      return;
+    }
     if (network.driver === 'macvlan') {
       const mode = macvlanMode(network);
       await addMacvlan(this.#registry.links, { parent, namespace, guest: names.guest, mac, mode, addresses });
@@ -142,6 +163,9 @@ export class Endpoints {
   }
 
   #allocate(network: NetworkRecord, { container, wanted }: EndpointRequest): EndpointSettings {
+    if (wanted.MacAddress && network.driver === 'ipvlan') {
+      throw new EngineError('invalid-argument', 'ipvlan interfaces do not support custom mac address assignment');
+    }
     const taken: Address[] = [];
     const of = (family: 4 | 6): { address: Address; prefix: number; gateway: string } | undefined => {
       const asked = family === 4 ? wanted.IPAMConfig?.IPv4Address : wanted.IPAMConfig?.IPv6Address;
@@ -171,15 +195,11 @@ export class Endpoints {
     try {
       const ipv4 = network.ipv4 ? of(4) : undefined;
       const ipv6 = network.ipv6 ? of(6) : undefined;
-      const mac = wanted.MacAddress
-        ? parseMac(wanted.MacAddress)
-        : ipv4
-          ? macOfAddress(addressBytes(ipv4.address))
-          : randomMac();
-      const gateway = (end: typeof ipv4): string => (network.internal ? '' : (end?.gateway ?? ''));
+      const hasGateway = !isCutOff(network) && !isRouted(network);
+      const gateway = (end: typeof ipv4): string => (hasGateway ? (end?.gateway ?? '') : '');
       return {
         ...this.empty(wanted),
-        MacAddress: mac,
+        MacAddress: network.driver === 'ipvlan' ? '' : endpointMac(wanted, ipv4?.address),
         NetworkID: network.id,
         EndpointID: newId(),
         Gateway: gateway(ipv4),
@@ -263,6 +283,16 @@ export class Endpoints {
     return attachment.endpoints[name];
   }
 
+  /** The network, first by name, that routes what is sent by its link, and needs no gateway for it. */
+  routedNetwork(attachment: NetworkAttachment, family: 4 | 6): string | undefined {
+    return Object.entries(attachment.endpoints)
+      .filter(([name, end]) => attachment.interfaces[name] && (family === 4 ? end.IPAddress : end.GlobalIPv6Address))
+      .map(([name, end]) => ({ name, network: this.#registry.store.get(end.NetworkID ?? '') }))
+      .filter(({ network }) => network && isRouted(network) && !isCutOff(network))
+      .map(({ name }) => name)
+      .sort()[0];
+  }
+
   /** The network with the highest priority that has a gateway; of equal ones one of both families, then the first by name. */
   gatewayNetwork(attachment: NetworkAttachment, family: 4 | 6): string | undefined {
     return Object.entries(attachment.endpoints)
@@ -292,6 +322,11 @@ function endpointAddresses(settings: EndpointSettings): { bytes: Uint8Array; pre
     // RFC 3927, RFC 4291
     ...(settings.IPAMConfig?.LinkLocalIPs ?? []).flatMap((text) => of(text, text.includes(':') ? 64 : 16)),
   ];
+}
+
+function endpointMac(wanted: EndpointSettings, ipv4: Address | undefined): string {
+  if (wanted.MacAddress) return parseMac(wanted.MacAddress);
+  return ipv4 ? macOfAddress(addressBytes(ipv4)) : randomMac();
 }
 
 function familyOf(subnet: string): 4 | 6 {

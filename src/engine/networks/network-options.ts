@@ -109,7 +109,7 @@ const MACVLAN_MODES: Readonly<Record<string, number>> = { private: 1, vepa: 2, b
 
 /** The kernel's bit for `macvlan_mode`. Throws `invalid-argument`. */
 export function macvlanMode(record: Options): number {
-  const name = record.options['macvlan_mode'] ?? 'bridge';
+  const name = record.options['macvlan_mode'] || 'bridge';
   const mode = Object.hasOwn(MACVLAN_MODES, name) ? MACVLAN_MODES[name] : undefined;
   if (mode === undefined) {
     throw new EngineError(
@@ -118,6 +118,43 @@ export function macvlanMode(record: Options): number {
     );
   }
   return mode;
+}
+
+const IPVLAN_MODES: Readonly<Record<string, number>> = { l2: 0, l3: 1, l3s: 2 };
+const IPVLAN_FLAGS: Readonly<Record<string, number>> = { bridge: 0, private: 1, vepa: 2 };
+
+/** The kernel's numbers for `ipvlan_mode` and `ipvlan_flag`. Throws `invalid-argument`. */
+export function ipvlanMode(record: Options): { mode: number; flags: number } {
+  const mode = record.options['ipvlan_mode'] || 'l2';
+  if (!Object.hasOwn(IPVLAN_MODES, mode)) {
+    throw new EngineError(
+      'invalid-argument',
+      `requested ipvlan mode '${mode}' is not valid, 'l2' mode is the ipvlan driver default`,
+    );
+  }
+  const flag = record.options['ipvlan_flag'] || 'bridge';
+  if (!Object.hasOwn(IPVLAN_FLAGS, flag)) {
+    throw new EngineError(
+      'invalid-argument',
+      `requested ipvlan flag '${flag}' is not valid, 'bridge' is the ipvlan driver default`,
+    );
+  }
+  return { mode: IPVLAN_MODES[mode]!, flags: IPVLAN_FLAGS[flag]! };
+}
+
+/** Beside a link of the host, and not on a bridge. */
+export function isBeside({ driver }: Pick<NetworkRecord, 'driver'>): boolean {
+  return driver === 'macvlan' || driver === 'ipvlan';
+}
+
+/** Whether its containers have no way out: one without a parent is beside a link that leads nowhere. */
+export function isCutOff(record: Pick<NetworkRecord, 'driver' | 'internal' | 'options'>): boolean {
+  return record.internal || (isBeside(record) && !record.options['parent']);
+}
+
+/** Whether packets are routed by the host of its parent: there are no neighbours then, and no gateway among them. */
+export function isRouted(record: Pick<NetworkRecord, 'driver' | 'options'>): boolean {
+  return record.driver === 'ipvlan' && ipvlanMode(record).mode !== IPVLAN_MODES['l2'];
 }
 
 /** Where the network's containers publish ports that name no address: empty is everywhere, in both families. Throws `invalid-argument`. */

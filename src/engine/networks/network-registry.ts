@@ -15,7 +15,8 @@ import { ownerAlias } from '../../network/orphans.ts';
 import type { SubnetPool } from '../../network/ipam.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 import { addDefaultNetworks, type DefaultBridgeOptions } from './default-networks.ts';
-import { bridgeMtu, gatewayMode, isOn, OPTION, trustedInterfaces } from './network-options.ts';
+import { bridgeMtu, gatewayMode, isBeside, isOn, OPTION, trustedInterfaces } from './network-options.ts';
+import { ParentLinks } from './parent-links.ts';
 import { Subnets } from './subnets.ts';
 
 export interface RegistryOptions extends DefaultBridgeOptions {
@@ -36,6 +37,7 @@ export class NetworkRegistry {
   readonly store: NetworkStore;
   readonly subnets: Subnets;
   readonly links = new RouteNetlink();
+  readonly #parents: ParentLinks;
   readonly #firewall: FirewallTable;
   readonly #options: RegistryOptions;
   /** Networks that a running container is on, or comes to, by how many. */
@@ -50,6 +52,7 @@ export class NetworkRegistry {
     this.store = store;
     this.#firewall = firewall;
     this.#options = options;
+    this.#parents = new ParentLinks(this.links, ownerAlias(options.dataRoot));
     this.subnets = new Subnets(store, this.links, options.pools);
     addDefaultNetworks(store, this.subnets, options);
   }
@@ -82,7 +85,7 @@ export class NetworkRegistry {
   async ensure(id: string): Promise<number> {
     let record = this.store.get(id);
     if (!record || this.#leaving.has(id)) throw new EngineError('not-found', `network ${id} not found`);
-    if (record.driver === 'macvlan') return this.#parentOf(record);
+    if (isBeside(record)) return this.#parents.ensure(record, this.store.list());
     if (!this.links.link(record.interface)?.up) record = this.#avoidRoutes(record);
     const index = ensureBridge(this.links, {
       name: record.interface,
@@ -98,15 +101,6 @@ export class NetworkRegistry {
       this.#options.lookAtHost(record.interface, this.#firewall.name);
     }
     return index;
-  }
-
-  #parentOf(record: NetworkRecord): number {
-    const parent = this.links.link(record.interface);
-    if (parent) return parent.index;
-    throw new EngineError(
-      'invalid-argument',
-      `parent interface ${record.interface} of network ${record.name} not found`,
-    );
   }
 
   #forward(family: 4 | 6): void {
@@ -190,8 +184,9 @@ export class NetworkRegistry {
   }
 
   /** Takes the network's traces off the host; a bridge that somebody else made stays. Idempotent. */
-  async withdraw(record: NetworkRecord): Promise<void> {
+  async withdraw(record: NetworkRecord, all = this.store.list()): Promise<void> {
     this.subnets.forget(record.id);
+    if (isBeside(record)) this.#parents.withdraw(record, all);
     if (record.driver !== 'bridge') return;
     this.#leaving.add(record.id);
     try {
@@ -211,7 +206,7 @@ export class NetworkRegistry {
 
   /** All of them, their rules in one transaction; what was never on the host is passed over. */
   async withdrawAll(): Promise<void> {
-    await Promise.all(this.store.list().map((record) => this.withdraw(record)));
+    await Promise.all(this.store.list().map((record) => this.withdraw(record, [])));
   }
 
   close(): void {

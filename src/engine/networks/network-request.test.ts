@@ -58,7 +58,15 @@ test('what can never be is refused', () => {
     [{ Options: { 'com.docker.network.bridge.trusted_host_interfaces': 'eth0:a"b' } }, /invalid name of an interface/],
     [{ EnableIPv6: true, Options: { 'com.docker.network.driver.mtu': '1000' } }, /IPv6 needs at least 1280/],
     [{ EnableIPv4: false }, /IPv4 or IPv6 must be enabled/],
-    [{ Driver: 'macvlan' }, /-o parent=/],
+    [{ Driver: 'macvlan', Options: { parent: 'lo' } }, /^loopback interface is not a valid macvlan parent link$/],
+    [
+      { Driver: 'ipvlan', Options: { ipvlan_mode: 'l4' } },
+      /^requested ipvlan mode 'l4' is not valid, 'l2' mode is the ipvlan driver default$/,
+    ],
+    [
+      { Driver: 'ipvlan', Options: { ipvlan_flag: 'x' } },
+      /^requested ipvlan flag 'x' is not valid, 'bridge' is the ipvlan driver default$/,
+    ],
     [config([{ Subnet: '10.0.0.0/33' }]), /invalid subnet 10\.0\.0\.0\/33: invalid CIDR block notation/],
     [config([{ Subnet: '10.0.0.9/24' }]), /it should be 10\.0\.0\.0\/24/],
     [
@@ -71,6 +79,27 @@ test('what can never be is refused', () => {
   ] as const) {
     assert.throws(() => record(request), { message }, JSON.stringify(request));
   }
+});
+
+test('beside a link there is a gateway where there are neighbours', () => {
+  const made = (Driver: string, Options: Record<string, string>, more: Partial<NetworkCreateRequest> = {}) =>
+    record({ Driver, Options, ...more });
+  const Subnet = '172.18.0.0/16';
+  const withGateway = [{ Subnet, Gateway: '172.18.0.1' }];
+  assert.deepEqual(made('ipvlan', { parent: 'eth0' }).ipam, withGateway);
+  assert.deepEqual(made('macvlan', { parent: 'eth0' }).ipam, withGateway);
+  for (const one of [
+    made('ipvlan', { parent: 'eth0', ipvlan_mode: 'l3' }),
+    made('ipvlan', { parent: 'eth0', ipvlan_mode: 'l3s' }),
+    made('ipvlan', { parent: 'eth0' }, { Internal: true }),
+    made('ipvlan', {}),
+    made('macvlan', {}),
+  ]) {
+    assert.deepEqual(one.ipam, [{ Subnet }]);
+    assert.ok(!one.internal || one.options['parent'] === 'eth0');
+  }
+  assert.match(made('ipvlan', {}).interface, /^di-[0-9a-f]{12}$/);
+  assert.match(made('macvlan', {}).interface, /^dm-[0-9a-f]{12}$/);
 });
 
 test('labels and options of any name are plain data', () => {

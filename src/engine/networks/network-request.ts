@@ -19,13 +19,18 @@ import type { NetworkRecord } from '../../state/networks.ts';
 import {
   bridgeMtu,
   gatewayMode,
+  ipvlanMode,
+  isBeside,
+  isCutOff,
   isOn,
+  isRouted,
   macvlanMode,
   OPTION,
   publishAddress,
   trustedInterfaces,
 } from './network-options.ts';
 import { checkConfigurationRequest } from './configuration-network.ts';
+import { parentName } from './parent-links.ts';
 import { hostAddress } from './subnets.ts';
 
 export interface SubnetChoice {
@@ -52,7 +57,9 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
   const internal = request.Internal ?? false;
   // a network that is internal beside others, or in which the host takes no part, has no gateway unless it is named
   const hasGateway = (family: 4 | 6): boolean =>
-    driver === 'bridge' ? gatewayMode({ options, internal }, family) !== 'isolated' : !internal;
+    driver === 'bridge'
+      ? gatewayMode({ options, internal }, family) !== 'isolated'
+      : !isCutOff({ driver, options, internal }) && !isRouted({ driver, options });
   const asked = (request.IPAM?.Config ?? []).map((config) =>
     checkIpam(config, request.ConfigOnly ? () => false : hasGateway),
   );
@@ -88,7 +95,9 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
     ownSubnet: asked.length > 0,
     options,
     labels: { ...request.Labels },
-    interface: driver === 'macvlan' ? (options['parent'] ?? '') : (options[OPTION.name] ?? `br-${id.slice(0, 12)}`),
+    interface: isBeside({ driver })
+      ? options['parent'] || parentName({ driver, id })
+      : (options[OPTION.name] ?? `br-${id.slice(0, 12)}`),
     mac: randomMac(),
     ...(request.ConfigFrom?.Network && { configFrom: request.ConfigFrom.Network }),
   };
@@ -98,7 +107,7 @@ export function networkRecord(request: NetworkCreateRequest, subnets: SubnetChoi
   return record;
 }
 
-function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' {
+function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' | 'ipvlan' {
   if (request.Name.trim() === '')
     throw new EngineError('invalid-argument', 'invalid network name: a network needs a name');
   if (request.Ingress) throw new EngineError('forbidden', 'Ingress network can only be global scope network');
@@ -118,10 +127,9 @@ function checkDriver(request: NetworkCreateRequest): 'bridge' | 'macvlan' {
   if (driver === 'overlay') {
     throw new EngineError('unimplemented', 'an overlay network needs a swarm, which this engine has not: use bridge');
   }
-  if (driver === 'ipvlan') {
-    throw new EngineError('unimplemented', 'the network driver ipvlan is not supported: use macvlan or bridge');
+  if (driver !== 'bridge' && driver !== 'macvlan' && driver !== 'ipvlan') {
+    throw new EngineError('not-found', `plugin "${driver}" not found`);
   }
-  if (driver !== 'bridge' && driver !== 'macvlan') throw new EngineError('not-found', `plugin "${driver}" not found`);
   return driver;
 }
 
@@ -192,14 +200,10 @@ function checkOptions(record: NetworkRecord): void {
   publishAddress(record, '0.0.0.0');
   for (const family of [4, 6] as const) gatewayMode(record, family);
   trustedInterfaces(record);
-  if (record.driver === 'macvlan') {
-    macvlanMode(record);
-    if (record.interface === '') {
-      throw new EngineError(
-        'invalid-argument',
-        'a macvlan network needs the link of the host that it is beside: -o parent=eth0',
-      );
-    }
+  if (record.driver === 'macvlan') macvlanMode(record);
+  if (record.driver === 'ipvlan') ipvlanMode(record);
+  if (isBeside(record) && record.interface === 'lo') {
+    throw new EngineError('invalid-argument', `loopback interface is not a valid ${record.driver} parent link`);
   }
   if (record.interface !== '' && !/^[\w.@-]{1,15}$/.test(record.interface)) {
     throw new EngineError('invalid-argument', `invalid name of an interface: "${record.interface}"`);

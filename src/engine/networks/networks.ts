@@ -19,6 +19,7 @@ import { withConfiguration } from './configuration-network.ts';
 import type { ContainerNames } from './container-names.ts';
 import type { LiveNetworks } from './live-networks.ts';
 import type { NetworkRegistry } from './network-registry.ts';
+import { isBeside } from './network-options.ts';
 import { networkRecord } from './network-request.ts';
 import type { ContainerDirectory } from './networking.ts';
 import type { RunNetworks } from './run-networks.ts';
@@ -192,7 +193,7 @@ export class Networks implements NetworkService {
       this.#registry.checkInterface(record);
       await this.#registry.store.add({ ...record, ipam });
       try {
-        if (!record.configOnly && record.driver !== 'macvlan') await this.#registry.ensure(record.id);
+        if (!record.configOnly && !isBeside(record)) await this.#registry.ensure(record.id);
       } catch (error) {
         await this.#registry.withdraw(record).catch(() => undefined);
         await this.#registry.store.delete(record.id);

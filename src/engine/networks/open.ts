@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { errorMessage } from '../../base/errors.ts';
 import { applyNftables, hasNftable, listNftables } from '../../linux/nft.ts';
-import { parseCidr } from '../../network/address.ts';
 import { removeTable } from '../../network/firewall.ts';
 import { FirewallTable } from '../../network/firewall-table.ts';
 import { forwardAdvice, forwardDrops } from '../../network/host-firewall.ts';
-import { DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
+
 import { findOrphans, findStrayPorts } from '../../network/orphans.ts';
 import { PortAllocator } from '../../network/port-allocator.ts';
 import type { Database } from '../../state/database.ts';
@@ -19,6 +18,7 @@ import { LiveNetworks } from './live-networks.ts';
 import { gatewayMode, publishAddress, trustedInterfaces } from './network-options.ts';
 import { NetworkRegistry } from './network-registry.ts';
 import { uniqueLocalPool } from './network-request.ts';
+import { subnetPools } from './subnets.ts';
 import type { ContainerDirectory, Networking } from './networking.ts';
 import { Networks, type NetworksOptions } from './networks.ts';
 import { PublishedPorts } from './published-ports.ts';
@@ -68,7 +68,7 @@ export function openNetworks(options: OpenNetworksOptions): OpenedNetworks {
     bridge: bridge.name ?? (dataRoot === DEFAULT_ROOT ? 'gantry0' : `gantry-${hash.slice(0, 6)}`),
     dataRoot,
     bridgeAddress: bridge.cidr,
-    pools: [...subnetPools(config.addressPools), uniqueLocalPool(dataRoot)],
+    pools: [...subnetPools(config.addressPools ?? []), uniqueLocalPool(dataRoot)],
     mtu: bridge.mtu ?? 1500,
     communication: bridge.icc ?? true,
     masquerade: bridge.masquerade ?? true,
@@ -173,11 +173,6 @@ async function removeOrphans(
 /** The table is looked for so often (milliseconds). */
 const WATCH = 2000;
 const DEFAULT_ROOT = '/var/lib/gantry';
-
-function subnetPools(pools: EngineConfig['addressPools']): readonly SubnetPool[] {
-  if (!pools || pools.length === 0) return DEFAULT_POOLS;
-  return pools.map(({ base, size }) => ({ base: parseCidr(base).subnet, size }));
-}
 
 /** Without its table, containers are open to the neighbours and cut off from the world. Never rejects. */
 async function reassert(firewall: FirewallTable, notify: (sentence: string) => void): Promise<void> {

@@ -4,7 +4,7 @@ import { EngineError } from '../../base/errors.ts';
 import { RouteNetlink } from '../../linux/netlink-route.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
-import { removeGuestLink, setDefaultRoutes } from '../../network/bridge.ts';
+import { removeGuestLink, setDefaultLinkRoute, setDefaultRoutes } from '../../network/bridge.ts';
 import type { NetworkAttachment } from '../../state/containers.ts';
 import { Endpoints } from './endpoints.ts';
 import type { NetworkRegistry } from './network-registry.ts';
@@ -100,6 +100,8 @@ export class RunNetworks {
   setRoutes(namespace: NetworkNamespace, attachment: NetworkAttachment): void {
     for (const family of [4, 6] as const) {
       const name = this.endpoints.gatewayNetwork(attachment, family);
+      const routed = name === undefined ? this.endpoints.routedNetwork(attachment, family) : undefined;
+      if (routed !== undefined) setDefaultLinkRoute(namespace, attachment.interfaces[routed]!.guest, family);
       if (name === undefined) continue;
       const endpoint = attachment.endpoints[name]!;
       const gateway = family === 4 ? endpoint.Gateway! : endpoint.IPv6Gateway!;

@@ -12,7 +12,7 @@ import {
   type Subnet,
   subnetOf,
 } from '../../network/address.ts';
-import { AddressPool, chooseSubnet, type SubnetPool } from '../../network/ipam.ts';
+import { AddressPool, chooseSubnet, DEFAULT_POOLS, type SubnetPool } from '../../network/ipam.ts';
 import type { NetworkRecord, NetworkStore } from '../../state/networks.ts';
 
 /** Which subnets networks have, which are free, and the addresses in each. */
@@ -83,6 +83,20 @@ export class Subnets {
   forget(networkId: string): void {
     this.#pools.delete(networkId);
   }
+}
+
+/** Throws `invalid-argument` in Docker's words. */
+export function subnetPools(pools: readonly { readonly base: string; readonly size: number }[]): readonly SubnetPool[] {
+  if (pools.length === 0) return DEFAULT_POOLS;
+  return pools.map(({ base, size }, index) => {
+    const { subnet } = parseCidr(base);
+    if (subnet.prefix <= size && size <= (subnet.family === 4 ? 32 : 128)) return { base: subnet, size };
+    const words =
+      size < subnet.prefix
+        ? `has a smaller prefix (/${subnet.prefix}) than the target size of that pool (/${size})`
+        : `cannot be split into subnets of that size (/${size})`;
+    throw new EngineError('invalid-argument', `network at index ${index} (${base}) ${words}`);
+  });
 }
 
 /** `--bip`: the host's address with its prefix. */
