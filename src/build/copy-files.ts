@@ -24,6 +24,8 @@ export interface CopySelection {
   readonly mode?: ModeChange | undefined;
   /** Unpack sources that are tar archives, compressed or not, into the destination (`ADD`). */
   readonly unpack: boolean;
+  /** What is in the way and is of another kind (a file where a directory goes) is replaced, instead of an error. */
+  readonly replace?: boolean | undefined;
   /** A source that is a symlink is copied as one, instead of what it points to. */
   readonly keepLinks?: boolean | undefined;
   /** For messages: `build context`, or the stage. */

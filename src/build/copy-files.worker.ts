@@ -577,7 +577,11 @@ function copyEntry(
   const parent = parentFor(to, path, selection, later);
   const name = path.at(-1)!;
   const place = later ? [...to.resolved, name].join('/') : '';
-  const before = later?.isFree(place) ? undefined : statAt(parent, name);
+  let before = later?.isFree(place) ? undefined : statAt(parent, name);
+  if (selection.replace && before && (before.kind === 'directory') !== (stat.kind === 'directory')) {
+    removeTreeAt(parent, name, () => context.check());
+    before = undefined;
+  }
   if (stat.kind === 'directory') {
     if (before?.kind === 'symlink' && visit.below.length === 0) return;
     if (before?.kind === 'directory') {

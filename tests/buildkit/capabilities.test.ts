@@ -93,6 +93,8 @@ const USES: Readonly<Record<string, ((llb: Llb) => Output) | string>> = {
     llb.file(undefined, [copy('/bin', '/', { includePatterns: ['sh'] } as never)], [llb.image()]),
   'file.copy.modestring': (llb) =>
     llb.file(undefined, [copy('/bin/sh', '/', { modeStr: 'u+x' } as never)], [llb.image()]),
+  'file.copy.alwaysreplaceexistingdestpaths': (llb) =>
+    llb.file(undefined, [copy('/', '/', { alwaysReplaceExistingDestPaths: true } as never)], [llb.image()]),
   'file.symlink.create': (llb) => llb.file(undefined, [symlink('a', '/b')]),
   mergeop: (llb) => llb.merge(llb.image(), llb.file(undefined, [mkfile('/x', 'x')])),
   diffop: (llb) => llb.diff(undefined, llb.image()),
@@ -116,7 +118,6 @@ const ABSENT = [
   'exec.meta.security.devices.v1',
   'exec.mount.cache.content',
   'exec.cgroup',
-  'file.copy.alwaysreplaceexistingdestpaths',
   'cache.gha',
   'cache.s3',
   'cache.azblob',
@@ -241,8 +242,6 @@ describe('capabilities', { concurrency: 1 }, () => {
   test('and what it stands for is refused when a definition does not say so', async () => {
     const uses: readonly ((llb: Llb) => Output)[] = [
       (llb) => run(llb, { security: SecurityMode.INSECURE }),
-      (llb) => llb.file(undefined, [copy('/', '/', { alwaysReplaceExistingDestPaths: true } as never)], [llb.image()]),
-      (llb) => llb.file(undefined, [copy('/', '/', { requiredPaths: ['/x'] } as never)], [llb.image()]),
       (llb) => llb.add({ op: { case: 'build', value: {} } })(),
     ];
     for (const use of uses) {

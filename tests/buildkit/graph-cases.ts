@@ -327,6 +327,31 @@ export const GRAPH_CASES: readonly GraphCase[] = [
   graph('copy: what is in a directory', (llb) =>
     llb.file(undefined, [mkdir('/out'), copy('/dir', '/out', { dirCopyContents: true } as never)], [local(llb)]),
   ),
+  graph('copy: in place of what is there and of another kind', (llb) =>
+    llb.file(
+      llb.file(undefined, [
+        mkdir('/elsewhere'),
+        mkdir('/a.txt/sub', { makeParents: true }),
+        symlink('/elsewhere', '/dir'),
+      ]),
+      [copy('/', '/', { alwaysReplaceExistingDestPaths: true, dirCopyContents: true } as never)],
+      [local(llb)],
+    ),
+  ),
+  graph('copy: onto what is there and of another kind', (llb) =>
+    llb.file(
+      llb.file(undefined, [mkdir('/a.txt/sub', { makeParents: true }), mkfile('/b', 'b')]),
+      [copy('/', '/', { dirCopyContents: true } as never)],
+      [local(llb)],
+    ),
+  ),
+  graph('copy: one name in place of a file', (llb) =>
+    llb.file(
+      llb.file(undefined, [mkfile('/out', 'a file')]),
+      [copy('/dir', '/out', { alwaysReplaceExistingDestPaths: true, dirCopyContents: true } as never)],
+      [local(llb)],
+    ),
+  ),
   graph('copy: with wildcards', (llb) =>
     llb.file(undefined, [mkdir('/out'), copy('/*.txt', '/out/', { allowWildcard: true } as never)], [local(llb)]),
   ),

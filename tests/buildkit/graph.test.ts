@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { GrpcClient } from '../../src/buildkit/grpc/client.ts';
 import { GRPC } from '../../src/buildkit/grpc/status.ts';
-import { Control, type StatusResponse } from '../../src/buildkit/protocol/control_pb.ts';
+import { type CacheOptionsSchema, Control, type StatusResponse } from '../../src/buildkit/protocol/control_pb.ts';
 import { LLBBridge } from '../../src/buildkit/protocol/gateway_pb.ts';
 import {
   type Definition,
@@ -21,6 +21,7 @@ import {
   OpSchema,
 } from '../../src/buildkit/protocol/ops_pb.ts';
 import { sha256 } from '../../src/oci/digest.ts';
+import { TestRegistry } from '../registry/test-registry.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { nothingLeft } from '../support/daemon-suite.ts';
 import { GitServer } from '../support/git-server.ts';
@@ -44,6 +45,7 @@ const OWN_WORDS: Readonly<Record<string, RegExp>> = {
   'run: a part that is not there': /nosuch/,
   'run: an ssh agent that nobody forwards': /ssh.*default/,
   'copy: a file to a path that is not there': /^failed to stat \/x\/y\/z/,
+  'copy: onto what is there and of another kind': /^COPY failed: cannot copy a file to a\.txt: it is a directory/,
   'copy: wildcards that match nothing': /^\/\*\.no not found/,
   'copy: what is not there': /"\/nosuch": not found/,
   'refused: a build within the build': /^BuildOp: .* is not supported by this engine/,
@@ -51,7 +53,8 @@ const OWN_WORDS: Readonly<Record<string, RegExp>> = {
 };
 
 const directory = mkdtempSync(join(tmpdir(), 'gantry-graph-'));
-const daemon = new DaemonProcess({ directory });
+const insecure = ['--insecure-registry', '127.0.0.0/8'];
+const daemon = new DaemonProcess({ directory, args: insecure });
 let web: Server;
 let git: GitServer;
 
@@ -359,6 +362,84 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     );
   });
 
+  test('what one engine knows another takes from a cache: in a registry, in a directory, within the image', async () => {
+    await using registry = await TestRegistry.open();
+    const stored: Record<string, Record<string, Buffer>> = {};
+    const onBlob = (store: string, digest: string, bytes: Buffer): void =>
+      void ((stored[store] ??= {})[digest] = bytes);
+    const directories = { context: { 'a.txt': 'of the client' } };
+    /** A branch that is not in the result, and what is taken from it. */
+    const Definition = definitionOf((llb) => {
+      const made = llb.run(llb.image(), 'cat /proc/sys/kernel/random/uuid >/made')();
+      const base = llb.file(llb.image(), [copy('/a.txt', '/a.txt')], [llb.source('local://context')]);
+      const taken = llb.file(base, [copy('/made', '/made')], [made]);
+      return llb.run(taken, 'cat /made /a.txt >/both')();
+    });
+    const solveAt = async (
+      at: DaemonProcess,
+      Cache: MessageInitShape<typeof CacheOptionsSchema>,
+      Exporters: { readonly Type: string; readonly Attrs: Record<string, string> }[] = [],
+    ): Promise<{ readonly response: Record<string, string>; readonly cached: Record<string, boolean> }> => {
+      const session = await openSession(at.socket, { directories, onBlob, blobs: stored });
+      const client = await controlClient(at.socket);
+      const Ref = randomUUID();
+      const solving = client.unary(Control, 'solve', { Ref, Session: session.id, Definition, Cache, Exporters });
+      const status = client.open(Control, 'Status', {});
+      await status.send(toBinary(Control.method.status.input, create(Control.method.status.input, { Ref })));
+      status.end();
+      const cached: Record<string, boolean> = {};
+      for await (const bytes of status.messages())
+        for (const vertex of (fromBinary(Control.method.status.output, bytes) as StatusResponse).vertexes)
+          if (vertex.completed && /^(copy|.bin.sh)/.test(vertex.name))
+            cached[vertex.name.replace('/bin/sh -c ', '')] = vertex.cached;
+      const { ExporterResponse } = await solving;
+      client.close();
+      session.close();
+      return { response: ExporterResponse, cached };
+    };
+    const ref = (name: string): Record<string, string> => ({ ref: `${registry.host}/${name}` });
+    // The same image: one that is imported is as old as its import.
+    const busybox = execFileSync('docker', ['save', 'busybox'], { env: daemon.clientEnv, maxBuffer: 64 << 20 });
+    const first = await solveAt(
+      daemon,
+      {
+        Exports: [
+          { Type: 'registry', Attrs: { ...ref('max:1'), mode: 'max' } },
+          { Type: 'registry', Attrs: { ...ref('min:1'), mode: 'min' } },
+          { Type: 'local', Attrs: { dest: '/kept', mode: 'max' } },
+          { Type: 'inline', Attrs: {} },
+        ],
+      },
+      [{ Type: 'image', Attrs: { name: `${registry.host}/inline:1`, push: 'true' } }],
+    );
+    const { digest } = JSON.parse(first.response['cache.manifest']!) as { digest: string };
+    assert.ok(stored['local:/kept']?.[digest], 'the manifest is in the directory');
+    const all = ['cat /proc/sys/kernel/random/uuid >/made', 'copy /a.txt /a.txt', 'copy /made /made'];
+    const last = 'cat /made /a.txt >/both';
+    const known = (names: readonly string[]): Record<string, boolean> =>
+      Object.fromEntries([...all, last].map((name) => [name, names.includes(name)]));
+    const sources: Readonly<Record<string, readonly [string, Record<string, string>, readonly string[]]>> = {
+      max: ['registry', ref('max:1'), [...all, last]],
+      directory: ['local', { src: '/kept', digest }, [...all, last]],
+      // Without the branch's own layers it is made anew, and gives something else.
+      min: ['registry', ref('min:1'), ['copy /a.txt /a.txt']],
+      inline: ['registry', ref('inline:1'), ['copy /a.txt /a.txt']],
+    };
+    const other = new DaemonProcess({ directory: mkdtempSync(join(directory, 'other-')), args: insecure });
+    await other.start();
+    try {
+      execFileSync('docker', ['load', '--quiet'], { env: other.clientEnv, input: busybox });
+      for (const [name, [Type, Attrs, expectedKnown]] of Object.entries(sources)) {
+        execFileSync('docker', ['builder', 'prune', '-af'], { env: other.clientEnv });
+        const { cached } = await solveAt(other, { Imports: [{ Type, Attrs }] });
+        assert.deepEqual(cached, known(expectedKnown), name);
+      }
+    } finally {
+      await other.stop();
+    }
+    await nothingLeft(other);
+  });
+
   test('a failed operation is shown with the lines that its definition has for it', async () => {
     const session = await openSession(daemon.socket, {});
     const client = await controlClient(daemon.socket);
@@ -542,19 +623,6 @@ describe('builds from definitions', { concurrency: 1 }, () => {
         client.close();
         session.close();
       });
-
-    test('a cache that is to be exported', async () => {
-      const session = await openSession(daemon.socket, {});
-      const client = await controlClient(daemon.socket);
-      const Cache = { Exports: [{ Type: 'inline', Attrs: {} }] };
-      const Definition = definitionOf((llb) => llb.image());
-      await assert.rejects(
-        client.unary(Control, 'solve', { Ref: randomUUID(), Session: session.id, Definition, Cache }),
-        { status: GRPC.unimplemented, message: /a cache export of a build from a definition/ },
-      );
-      client.close();
-      session.close();
-    });
 
     test('more commands side by side than run at a time', async () => {
       const result = await runGraph(daemon.socket, {

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { GrpcClient } from '../../src/buildkit/grpc/client.ts';
 import { type Call, GrpcServer, type Handlers } from '../../src/buildkit/grpc/server.ts';
 import { GRPC, GrpcError } from '../../src/buildkit/grpc/status.ts';
-import { Content } from '../../src/buildkit/protocol/content_pb.ts';
+import { Content, WriteAction } from '../../src/buildkit/protocol/content_pb.ts';
 import { Packet_PacketType } from '../../src/buildkit/protocol/files_pb.ts';
 import { Auth, FileSend, FileSync } from '../../src/buildkit/protocol/filesync_pb.ts';
 import { Secrets } from '../../src/buildkit/protocol/secrets_pb.ts';
@@ -79,6 +79,8 @@ export interface SessionServices {
   readonly secrets?: Readonly<Record<string, string>>;
   /** Blobs by their digests, by the name of the store. */
   readonly blobs?: Readonly<Record<string, Readonly<Record<string, Uint8Array>>>>;
+  /** Takes blobs that are written to a store. */
+  readonly onBlob?: (store: string, digest: string, bytes: Buffer) => void;
   /** Told what is asked for of a directory. */
   readonly onFiles?: (metadata: Record<string, unknown>) => void;
   /** Takes what is sent as an archive. */
@@ -92,7 +94,7 @@ export interface TestSession {
 
 /** Opens a session that serves these. */
 export async function openSession(socketPath: string, services: SessionServices): Promise<TestSession> {
-  const { directories = {}, secrets = {}, blobs = {}, onFiles, onOutput } = services;
+  const { directories = {}, secrets = {}, blobs = {}, onBlob, onFiles, onOutput } = services;
   const id = randomUUID();
   const methods = [
     '/moby.filesync.v1.FileSync/DiffCopy',
@@ -101,6 +103,7 @@ export async function openSession(socketPath: string, services: SessionServices)
     '/moby.filesync.v1.FileSend/DiffCopy',
     '/containerd.services.content.v1.Content/Info',
     '/containerd.services.content.v1.Content/Read',
+    '/containerd.services.content.v1.Content/Write',
   ];
   const socket = await upgraded(socketPath, '/session', {
     'x-docker-expose-session-uuid': id,
@@ -150,6 +153,15 @@ export async function openSession(socketPath: string, services: SessionServices)
         const bytes = blob(call, digest);
         const end = size > 0n ? Number(offset + size) : bytes.length;
         yield { offset, data: bytes.subarray(Number(offset), end) };
+      },
+      async *write(messages, { metadata }) {
+        const chunks: Uint8Array[] = [];
+        for await (const { action, data, expected } of messages) {
+          chunks.push(data);
+          if (action === WriteAction.COMMIT)
+            onBlob?.(String(metadata['buildkit-attachable-store-id']), expected, Buffer.concat(chunks));
+          yield { action };
+        }
       },
     })
     .add(FileSend, {

@@ -5,6 +5,7 @@ import { EngineError } from '../../base/errors.ts';
 import type { BuildCacheRecord } from '../../api/system.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import type { BytesMessage, Control, PruneRequest, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
+import { cacheEntries } from '../frontend/cache-entry.ts';
 import type { Result } from '../protocol/gateway_pb.ts';
 import { refsOf, toResult } from '../result.ts';
 import {
@@ -86,9 +87,10 @@ export async function solve(
   let failure: unknown;
   let response: Record<string, string> = {};
   let results: readonly HistoryResult[] = [];
+  const solving = { rules: rulesOf(job), cacheImports: cacheEntries(request.Cache?.Imports ?? []) };
   try {
     const result = isGraph(request)
-      ? await solveDefinition(parts, job, request.Definition)
+      ? await solveDefinition(parts, job, request.Definition, solving)
       : request.Frontend === ''
         ? await job.returned.promise
         : toResult(
@@ -96,7 +98,7 @@ export async function solve(
               frontend: request.Frontend,
               attributes: request.FrontendAttrs,
               inputs: request.FrontendInputs,
-              rules: rulesOf(job),
+              ...solving,
             }),
           );
     response = await exportResult(parts, job, result);
@@ -150,8 +152,6 @@ function refuseUnsupported(request: SolveRequest): void {
   const refuse = (what: string): never => {
     throw new EngineError('unimplemented', `${what} is not supported by this engine`);
   };
-  if (isGraph(request) && (request.Cache?.Exports.length ?? 0) > 0)
-    refuse('a cache export of a build from a definition');
   if (request.SourcePolicySession !== '') refuse('a source policy that a session decides');
   if (request.EnableSessionExporter) refuse('an exporter of the session');
   for (const entitlement of request.Entitlements)

@@ -9,12 +9,14 @@ import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import type { SourceRules } from '../../engine/builder/sources/source-rules.ts';
 import { imagesOf, readDefinition } from '../definition/definition.ts';
 import { readLayout } from '../definition/sources.ts';
+import { type CacheEntry, cacheText } from '../frontend/cache-entry.ts';
 import { buildFailure } from '../frontend/build-failure.ts';
 import { SessionForBuild } from '../frontend/build-session.ts';
 import { registryAuth } from '../frontend/registry-auth.ts';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
 import { SourceSchema } from '../protocol/error-details_pb.ts';
 import type { Definition } from '../protocol/ops_pb.ts';
+import { cacheFile, ClientContent } from '../session/client-content.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import type { StatusLog } from './status-log.ts';
 import { ProgressStep } from './progress.ts';
@@ -28,6 +30,12 @@ export interface DefinitionsParts {
   readonly signal: AbortSignal;
   readonly entitlements: readonly string[];
   readonly onOutput: (output: ClientOutput) => Promise<void>;
+}
+
+export interface SolveOptions {
+  /** Of the client, about what may be taken. */
+  readonly rules: SourceRules | undefined;
+  readonly cacheImports: readonly CacheEntry[];
 }
 
 /** A result on its way to where it was asked for. */
@@ -48,16 +56,24 @@ export class Definitions implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  /** @param rules of the client about what may be taken */
-  async solve(definition: Definition, rules: SourceRules | undefined): Promise<SolvedGraph> {
+  async solve(definition: Definition, { rules, cacheImports }: SolveOptions): Promise<SolvedGraph> {
     const { session, signal } = this.#parts;
     const graph = readDefinition({ ...this.#parts, rules }, definition);
-    const auth = await registryAuth(session, imagesOf(graph), signal);
+    const caches = cacheImports.map(({ attributes }) => attributes['ref'] ?? '');
+    const auth = await registryAuth(session, [...imagesOf(graph), ...caches.filter((ref) => ref !== '')], signal);
     const build = await this.#open();
     const failed: string[] = [];
     const forget = this.#onFailed((digest) => failed.push(digest));
     try {
-      return await build.solve(graph, { auth, platform: platformOf(graph) });
+      return await build.solve(graph, {
+        auth,
+        platform: platformOf(graph),
+        cacheFrom: cacheImports.map(cacheText),
+        readCache: async (index, path) => {
+          const { src = '', digest = '', tag = 'latest' } = cacheImports[index]!.attributes;
+          return cacheFile(new ClientContent(session, `local:${src}`, signal), { digest, tag }, path);
+        },
+      });
     } catch (error) {
       throw located(buildFailure(error), definition, failed);
     } finally {
@@ -71,13 +87,18 @@ export class Definitions implements AsyncDisposable {
     return (await this.#open()).bring(source, platform);
   }
 
-  async deliver(results: readonly DeliveredResult[], outputs: readonly BuildOutputRequest[]): Promise<BuildResult> {
+  async deliver(
+    results: readonly DeliveredResult[],
+    outputs: readonly BuildOutputRequest[],
+    cacheExports: readonly CacheEntry[],
+  ): Promise<BuildResult> {
     const { session, signal } = this.#parts;
     const pushed = outputs
       .filter(({ type, attributes }) => type === 'registry' || attributes['push'] === 'true')
       .flatMap(({ attributes }) => (attributes['name'] ?? '').split(','));
-    const auth = await registryAuth(session, pushed, signal);
-    return (await this.#open()).deliver(results, outputs, auth);
+    const caches = cacheExports.map(({ attributes }) => attributes['ref'] ?? '').filter((ref) => ref !== '');
+    const auth = await registryAuth(session, [...pushed, ...caches], signal);
+    return (await this.#open()).deliver(results, outputs, { auth, cacheTo: cacheExports.map(cacheText) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

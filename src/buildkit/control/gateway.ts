@@ -6,13 +6,8 @@ import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { platformArguments } from '../../engine/builder/platforms.ts';
 import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts';
-import {
-  buildDockerfile,
-  type CacheEntry,
-  type DockerfileParts,
-  type PendingBuild,
-  readDockerfile,
-} from '../frontend/dockerfile.ts';
+import { buildDockerfile, type DockerfileParts, type PendingBuild, readDockerfile } from '../frontend/dockerfile.ts';
+import { cacheEntries, type CacheEntry } from '../frontend/cache-entry.ts';
 import { buildFailure } from '../frontend/build-failure.ts';
 import { answerQuestion } from '../frontend/questions.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
@@ -36,7 +31,7 @@ import { ClientContent, writeLayout } from '../session/client-content.ts';
 import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
 import type { Sessions } from '../session/sessions.ts';
-import { Definitions, type DeliveredResult } from './definitions.ts';
+import { Definitions, type DeliveredResult, type SolveOptions } from './definitions.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { ProgressStep } from './progress.ts';
 import { buildCapabilities, frontendCapabilities, type WorkerFacts, workerRecord } from './worker.ts';
@@ -165,8 +160,10 @@ function platformOf(platform: { OS: string; Architecture: string; Variant: strin
 async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveRequest): Promise<Result> {
   const { Frontend: frontend, FrontendOpt: attributes, Definition: definition } = request;
   const rules = rulesOf(job, request.SourcePolicies);
-  if (frontend === '') return solveDefinition(parts, job, definition, rules);
-  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs: request.FrontendInputs, rules }));
+  const cacheImports = cacheEntries(request.CacheImports);
+  if (frontend === '') return solveDefinition(parts, job, definition, { rules, cacheImports });
+  const inputs = request.FrontendInputs;
+  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs, rules, cacheImports }));
 }
 
 /** Solves a definition; a job without one has nothing to solve, and its result is empty. */
@@ -174,10 +171,10 @@ export async function solveDefinition(
   parts: GatewayParts,
   job: BuildJob,
   definition: Definition | undefined,
-  rules: SourceRules | undefined = rulesOf(job),
+  options: SolveOptions,
 ): Promise<Result> {
   if (!definition || definition.def.length === 0) return toResult({});
-  const image = await definitionsOf(parts, job).solve(definition, rules);
+  const image = await definitionsOf(parts, job).solve(definition, options);
   const ref: BuiltRef = { id: newId().slice(0, 25), image };
   job.results.set(ref.id, { ref, build: undefined, release: async () => {} });
   return toResult({ result: { case: 'ref', value: named(ref.id) } });
@@ -215,6 +212,7 @@ export interface FrontendCall {
   readonly frontend: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly inputs: Readonly<Record<string, Definition>>;
+  readonly cacheImports: readonly CacheEntry[];
 }
 
 /** A result of a build that runs, by its id. */
@@ -230,14 +228,14 @@ function resultOf(jobs: Jobs<RefResult>, id: string): SolvedImage | undefined {
 async function solveInputs(
   parts: GatewayParts,
   job: BuildJob,
-  { inputs, rules }: FrontendCall,
+  { inputs, rules, cacheImports }: FrontendCall,
 ): Promise<Map<string, SolvedImage>> {
   const solved = new Map<string, SolvedImage>();
   for (const [name, definition] of Object.entries(inputs)) {
     const id = resultOfInput(definition);
     const image =
       id === undefined
-        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition, rules))
+        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition, { rules, cacheImports }))
         : resultOf(parts.jobs, id);
     if (image) solved.set(name, image);
   }
@@ -337,7 +335,7 @@ async function sendCache(job: BuildJob, index: number, open: () => AsyncIterable
 }
 
 function cachesOf(job: BuildJob): CacheEntry[] {
-  return (job.request.Cache?.Exports ?? []).map(({ Type, Attrs }) => ({ type: Type, attributes: Attrs }));
+  return cacheEntries(job.request.Cache?.Exports ?? []);
 }
 
 /** What becomes of a build, as the client asked for it. */
@@ -374,7 +372,9 @@ export async function exportResult(
   // A frontend may give back nothing at all, which is an image without files.
   const whole = first?.build && refs.every(({ build }) => build === first.build) ? first.build : undefined;
   const deliver = (wanted: readonly BuildOutputRequest[]): Promise<BuildResult> =>
-    whole ? whole.deliver(wanted) : definitionsOf(parts, job).deliver(resultsToDeliver(job, result), wanted);
+    whole
+      ? whole.deliver(wanted)
+      : definitionsOf(parts, job).deliver(resultsToDeliver(job, result), wanted, cachesOf(job));
   if (outputs.length === 0) {
     if (cachesOf(job).length > 0) await deliver([{ type: 'cacheonly', attributes: {} }]);
     return job.response;
@@ -397,11 +397,6 @@ function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
     return bytes && Buffer.from(bytes).toString('utf8');
   };
   const refs = refsOf(result);
-  if (cachesOf(job).length > 0)
-    throw new EngineError(
-      'unimplemented',
-      'a cache export of a build from a definition is not supported by this engine: leave it out',
-    );
   if (refs.length === 0)
     throw new EngineError('invalid-argument', 'the frontend gave nothing back that could be exported');
   return refs.map(({ platform, id }): DeliveredResult => {

@@ -125,6 +125,7 @@ const BUILD = [
   'file.rm.nofollowsymlink',
   'file.copy.includeexcludepatterns',
   'file.copy.modestring',
+  'file.copy.alwaysreplaceexistingdestpaths',
   'file.symlink.create',
   'mergeop',
   'diffop',

@@ -67,8 +67,6 @@ function readChange({ action, secondaryInput }: FileOp['actions'][number], known
 }
 
 function readCopy(copy: FileActionCopy, from: number, known: number): CopyChange {
-  if (copy.alwaysReplaceExistingDestPaths) throw unsupported('FileOp', 'alwaysReplaceExistingDestPaths of a copy');
-  if (copy.requiredPaths.length > 0) throw unsupported('FileOp', 'required paths of a copy');
   return {
     kind: 'copy',
     from,
@@ -83,6 +81,8 @@ function readCopy(copy: FileActionCopy, from: number, known: number): CopyChange
     makeParents: copy.createDestPath,
     wildcard: copy.allowWildcard,
     allowNothing: copy.allowEmptyWildcard,
+    replace: copy.alwaysReplaceExistingDestPaths,
+    required: copy.requiredPaths,
     include: copy.includePatterns,
     exclude: copy.excludePatterns,
   };

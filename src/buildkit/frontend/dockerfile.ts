@@ -12,18 +12,13 @@ import { cacheFile, ClientContent } from '../session/client-content.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import type { FrontendOptions } from './attributes.ts';
 import { SessionForBuild, type OfferedDirectory } from './build-session.ts';
+import { type CacheEntry, cacheText } from './cache-entry.ts';
 import { contextPaths } from './context-paths.ts';
 import { buildFailure } from './build-failure.ts';
 import { BuildProgress } from './build-progress.ts';
 import { findingsOf } from './findings.ts';
 import { registryAuth } from './registry-auth.ts';
 import { TransferProgress } from './transfer-progress.ts';
-
-/** A cache to read or to write, as the protocol has it. */
-export interface CacheEntry {
-  readonly type: string;
-  readonly attributes: Readonly<Record<string, string>>;
-}
 
 export interface DockerfileParts {
   readonly engine: EngineServices;
@@ -283,10 +278,6 @@ function attestationsFor(
   return Object.entries(attestations)
     .filter(([, value]) => inline || !/(^|,)inline-only=true(,|$)/.test(value))
     .map(([type, value]) => [`type=${type}`, ...(value === '' ? [] : [value])].join(','));
-}
-
-function cacheText({ type, attributes }: CacheEntry): string {
-  return [`type=${type}`, ...Object.entries(attributes).map(([key, value]) => `${key}=${value}`)].join(',');
 }
 
 /** What the client is asked to list of its context; all of it where a base image may want more. */

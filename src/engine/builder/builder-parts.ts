@@ -20,7 +20,7 @@ import type { CacheSource, CacheTarget } from './cache-transfer/option.ts';
 import type { ClientFiles } from './client-files/client-files.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
 import type { Delivered, DeliverOptions } from './outputs/deliver.ts';
-import type { SolvedBuild } from './solved-build.ts';
+import type { CacheableSteps, SolvedBuild } from './solved-build.ts';
 import type { RemoteSources } from './sources/remote-sources.ts';
 import type { UploadedContexts } from './uploads/uploaded-contexts.ts';
 import type { CacheImport } from './step-cache.ts';
@@ -51,7 +51,13 @@ export interface BuilderParts {
   /** Caches that come from elsewhere, and go there. */
   readonly transfer: {
     open(sources: readonly CacheSource[], options: OpenImportsOptions): Promise<readonly CacheImport[]>;
-    send(solved: readonly SolvedBuild[], targets: readonly CacheTarget[], options: ExportCachesOptions): Promise<void>;
+    /** The cache of an image's own layers, for its document. */
+    inline(solved: CacheableSteps): string;
+    send(
+      solved: readonly CacheableSteps[],
+      targets: readonly CacheTarget[],
+      options: ExportCachesOptions,
+    ): Promise<void>;
   };
   /** Brings an image of an OCI layout that a client has; its layers are on the lease. */
   layout(

@@ -309,6 +309,7 @@ export class ImageBuild {
         platform: formatPlatform(platform),
         configText: text,
         chain,
+        cacheable: solved[index]!,
         provenance: () => provenance(solved[index]!, parameters, { mode: 'max', version: 'v0.2', builderId: '' }),
         root: () => views.of(chain),
       })),

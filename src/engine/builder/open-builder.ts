@@ -98,6 +98,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
     },
     transfer: {
       open: (sources, options) => openImports(imageParts, sources, options),
+      inline: (solved) => inlineCache(imageParts, solved),
       send: (solved, targets, options) => exportCaches(imageParts, solved, targets, options),
     },
     layout: (target, read, options) => bringLayout(imageParts, target, read, options),

@@ -6,6 +6,15 @@ import type { BuildVertex, StepOrigin } from './build-event.ts';
 import type { Attestation } from './outputs/built-image.ts';
 import type { StageState } from './stages/stage-state.ts';
 
+/** Steps that led to a result, as a cache carries them: those of a Dockerfile, or of a graph. */
+export interface CacheableSteps {
+  readonly steps: readonly { readonly record: BuildRecord }[];
+  /** The last of them, as its key. */
+  readonly target: { readonly key: Digest };
+  /** Keeps their layers. */
+  readonly lease: Lease;
+}
+
 /** A build whose steps have all run, before anything is made of it: what outputs and exporters of the cache take. */
 export interface SolvedBuild {
   /** The target's configuration and layers. */
@@ -35,6 +44,8 @@ export interface SolvedImage {
   readonly configText: string;
   /** The layers of its files; another build may begin with them while this one is held. */
   readonly chain: ChainId | undefined;
+  /** The steps that made it; undefined where nothing is known of them. */
+  readonly cacheable?: CacheableSteps | undefined;
   /** How it was made, as fully as it may be told; undefined where nothing is known of it. */
   readonly provenance?: (() => Attestation) | undefined;
   /** Its files, read-only, on the host: until the outputs are known. */

@@ -5,7 +5,7 @@ import type { ImageParts } from '../../images/parts.ts';
 import { needRegistry } from '../../images/pull.ts';
 import { imageArchive } from '../outputs/archive.ts';
 import { authFor, type ClientOutput } from '../outputs/deliver.ts';
-import type { SolvedBuild } from '../solved-build.ts';
+import type { CacheableSteps } from '../solved-build.ts';
 import { encodeCache } from './cache-config.ts';
 import { assembleCache, portableRecords } from './export.ts';
 import type { CacheTarget } from './option.ts';
@@ -20,7 +20,7 @@ export interface ExportCachesOptions {
 /** Brings what builds of several platforms know to where it was asked for (`--cache-to`). */
 export async function exportCaches(
   parts: ImageParts,
-  solved: readonly SolvedBuild[],
+  solved: readonly CacheableSteps[],
   targets: readonly CacheTarget[],
   { auth, signal, announce, toClient }: ExportCachesOptions,
 ): Promise<void> {
@@ -50,6 +50,6 @@ export async function exportCaches(
 }
 
 /** The cache of an image's own layers, to be kept in its document. */
-export function inlineCache(parts: Pick<ImageParts, 'snapshotter'>, solved: SolvedBuild): string {
+export function inlineCache(parts: Pick<ImageParts, 'snapshotter'>, solved: CacheableSteps): string {
   return Buffer.from(encodeCache(portableRecords(parts, solved, 'min'))).toString('base64');
 }

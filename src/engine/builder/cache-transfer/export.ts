@@ -6,13 +6,13 @@ import type { ImageParts } from '../../images/parts.ts';
 import type { Assembled } from '../outputs/assemble.ts';
 import { type ImageBlob, layerBlob } from '../outputs/layer-blob.ts';
 import type { ImageForm } from '../outputs/output.ts';
-import type { SolvedBuild } from '../solved-build.ts';
+import type { CacheableSteps } from '../solved-build.ts';
 import { CACHE_CONFIG_TYPE, encodeCache, portable, type PortableRecord } from './cache-config.ts';
 
 /** The steps that a cache of that mode carries; `min` has those whose layers are in the result, and what stands between them. */
 export function portableRecords(
   parts: Pick<ImageParts, 'snapshotter'>,
-  { steps, target }: Pick<SolvedBuild, 'steps' | 'target'>,
+  { steps, target }: Pick<CacheableSteps, 'steps' | 'target'>,
   mode: 'min' | 'max',
 ): PortableRecord[] {
   const wanted = mode === 'max' ? undefined : keysBelow(steps, target.key);
@@ -25,7 +25,7 @@ export function portableRecords(
   return [...records.values()];
 }
 
-function keysBelow(steps: SolvedBuild['steps'], top: Digest): Set<Digest> {
+function keysBelow(steps: CacheableSteps['steps'], top: Digest): Set<Digest> {
   const parents = new Map(steps.map(({ record }) => [record.key, record.parent]));
   const keys = new Set<Digest>();
   for (let at: Digest | undefined = top; at !== undefined && !keys.has(at); at = parents.get(at)) keys.add(at);
@@ -35,7 +35,7 @@ function keysBelow(steps: SolvedBuild['steps'], top: Digest): Set<Digest> {
 /** A cache as a manifest with its layers, ready to be pushed or written down as a layout. */
 export async function assembleCache(
   parts: ImageParts,
-  solved: readonly SolvedBuild[],
+  solved: readonly CacheableSteps[],
   {
     mode,
     form,
@@ -46,12 +46,12 @@ export async function assembleCache(
   const layers = new Map<DiffId, Descriptor>();
   const records = new Map<Digest, PortableRecord>();
   for (const build of solved) {
+    const chains = new Map(build.steps.map(({ record: { key, layer } }) => [key, layer?.chain]));
     for (const record of portableRecords(parts, build, mode)) {
       records.set(record.key, record);
       if (!record.layer || layers.has(record.layer.diffId)) continue;
-      const { chain } = build.steps.find((step) => step.record.key === record.key)!.record.layer!;
       const how = { form, lease: build.lease, signal };
-      const blob = await layerBlob(parts, { diffId: record.layer.diffId, chain }, how);
+      const blob = await layerBlob(parts, { diffId: record.layer.diffId, chain: chains.get(record.key)! }, how);
       blobs.set(blob.descriptor.digest, blob);
       layers.set(record.layer.diffId, blob.descriptor);
     }

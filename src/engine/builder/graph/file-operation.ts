@@ -126,7 +126,7 @@ export class FileOperation {
     const selection: CopySelection = {
       ...place,
       // A later action may write into the copy, as may what is unpacked beside it.
-      steady: last && !change.unpack ? place.steady : undefined,
+      steady: last && !change.unpack && !change.replace ? place.steady : undefined,
       sources: [source],
       exclude: [
         ...(change.include.length > 0 ? ['**', ...change.include.map((one) => `!${one}`)] : []),
@@ -137,9 +137,13 @@ export class FileOperation {
       mode: change.mode,
       unpack: change.unpack,
       keepLinks: !change.followLinks,
+      replace: change.replace,
       sourceName: name,
       time: change.time === undefined ? undefined : Number(change.time / 1_000_000_000n),
     };
+    for (const path of change.required)
+      if (!kindIn(place.root, posix.join('/', change.source, path)))
+        throw new EngineError('not-found', `failed to calculate checksum of ${name}: "${path}": not found`);
     const { digest, files } = await digestSelection(selection, signal).catch((error: unknown) => {
       if (errorCode(error) !== 'not-found') throw error;
       throw new EngineError('not-found', `failed to calculate checksum of ${name}: "${change.source}": not found`, {
@@ -149,12 +153,13 @@ export class FileOperation {
     if (files === 0 && !(change.wildcard && change.allowNothing))
       throw new EngineError('not-found', `${change.source} not found in ${name}`);
     const { destination, contents, makeParents, unpack, time } = change;
+    const how = [digest, destination, contents, makeParents, unpack];
     const asIs = contents ? [] : [posix.basename(change.source)];
     return {
       text: `COPY ${change.source} ${destination}`,
       input: {
         name: 'copy',
-        value: JSON.stringify([digest, destination, contents, makeParents, unpack, asIs, String(time ?? '')]),
+        value: JSON.stringify([...how, asIs, String(time ?? ''), ...(change.replace ? ['replace'] : [])]),
       },
       apply: (root) => this.#applyCopy(root, change, selection),
     };

@@ -17,10 +17,13 @@ import type { BuildSession } from '../build-session.ts';
 import type { HeldClientFiles } from '../client-files/client-files.ts';
 import { BuildContexts } from '../contexts.ts';
 import type { BuiltImage } from '../outputs/built-image.ts';
+import { INLINE_FIELD } from '../cache-transfer/cache-config.ts';
+import type { ReadCacheFile } from '../cache-transfer/cache-store.ts';
+import { readCacheSource, readCacheTarget } from '../cache-transfer/option.ts';
 import { checkOutputs, type ClientOutput } from '../outputs/deliver.ts';
 import { type BuildOutputRequest, readOutput } from '../outputs/output.ts';
 import type { SolvedImage } from '../solved-build.ts';
-import type { CacheTurn, StepCache } from '../step-cache.ts';
+import type { CacheImport, CacheTurn, StepCache } from '../step-cache.ts';
 import { Views } from '../views.ts';
 import type { BuildGraph, GraphEvent, GraphSource } from './graph.ts';
 import type { GraphContext } from './graph-context.ts';
@@ -42,18 +45,29 @@ export interface SolvedGraph extends SolvedImage {
 
 /** Graphs that are solved one after the other, or side by side, for one client: what one gave another may begin with. */
 export interface GraphBuild extends AsyncDisposable {
-  solve(
-    graph: BuildGraph,
-    options?: { readonly auth?: Readonly<Record<string, AuthConfig>>; readonly platform?: string | undefined },
-  ): Promise<SolvedGraph>;
+  solve(graph: BuildGraph, options?: SolveGraphOptions): Promise<SolvedGraph>;
   /** An image of a layout that the client has, with its configuration. Throws `not-found`, `corrupt`. */
   bring(source: Extract<GraphSource, { kind: 'layout' }>, platform: string | undefined): Promise<SolvedImage>;
   /** Brings results where they were asked for, each with the configuration that its frontend made, or with none but its platform. */
   deliver(
     images: readonly { readonly solved: SolvedImage; readonly platform?: string; readonly config?: string }[],
     outputs: readonly BuildOutputRequest[],
-    auth: Readonly<Record<string, AuthConfig>>,
+    options: {
+      readonly auth: Readonly<Record<string, AuthConfig>>;
+      /** Where the steps of all of them go besides (`type=registry,ref=…`). */
+      readonly cacheTo: readonly string[];
+    },
   ): Promise<BuildResult>;
+}
+
+export interface SolveGraphOptions {
+  readonly auth?: Readonly<Record<string, AuthConfig>>;
+  readonly platform?: string | undefined;
+  /** Caches that may know its steps (`type=registry,ref=…`). */
+  readonly cacheFrom?: readonly string[];
+  /** Reads a file of a directory of the client that is such a cache, by its place in the list. */
+  readonly readCache?: (index: number, path: string) => ReturnType<ReadCacheFile>;
+  readonly onWarning?: (message: string) => void;
 }
 
 /** Opens a place for the graphs of one client: its directory, its lease, what it holds are gone when it is disposed. */
@@ -83,7 +97,7 @@ export async function openGraphBuild(
   return {
     solve: (graph, how) => build.solve(graph, how),
     bring: (source, platform) => build.bring(source, platform),
-    deliver: (images, outputs, auth) => build.deliver(images, outputs, auth),
+    deliver: (images, outputs, how) => build.deliver(images, outputs, how),
     [Symbol.asyncDispose]: async () => {
       closed.resolve();
       await ended;
@@ -135,17 +149,21 @@ class OpenGraphBuild implements AsyncDisposable {
     });
   }
 
-  solve(graph: BuildGraph, { auth = {}, platform }: Parameters<GraphBuild['solve']>[1] = {}): Promise<SolvedGraph> {
+  solve(graph: BuildGraph, solveOptions: SolveGraphOptions = {}): Promise<SolvedGraph> {
+    const { auth = {}, platform } = solveOptions;
     return this.#run(async () => {
-      const { cache, options } = this.#own;
+      const { cache, lease, options } = this.#own;
+      const imports = await this.#imports(solveOptions);
+      const steps: GraphContext['steps'] = new Map();
       try {
-        const layers = await solveGraph(this.#context(auth), graph, options.onEvent);
+        const layers = await solveGraph(this.#context({ auth, imports, steps }), graph, options.onEvent);
         const image = imageOf(layers, platform, undefined);
         return {
           layers,
           platform: formatPlatform(image.platform),
           configText: image.text,
           chain: layers.chain,
+          cacheable: { steps: [...steps.values()].map((record) => ({ record })), target: layers, lease },
           root: () => this.#views.of(layers.chain),
         };
       } finally {
@@ -165,14 +183,19 @@ class OpenGraphBuild implements AsyncDisposable {
     });
   }
 
-  deliver(...[results, outputs, auth]: Parameters<GraphBuild['deliver']>): Promise<BuildResult> {
+  deliver(...[results, outputs, { auth, cacheTo }]: Parameters<GraphBuild['deliver']>): Promise<BuildResult> {
     return this.#run(async () => {
       const { parts, lease, directory, options } = this.#own;
+      const caches = cacheTo.map(readCacheTarget);
+      const inline = caches.some(({ kind }) => kind === 'inline');
       const images = results.map(({ solved, platform, config }) => {
         const { rootfs, history = [], created } = JSON.parse(solved.configText) as ImageConfig;
         const layers = { chain: solved.chain, diffIds: rootfs.diff_ids, history, createdAt: created! };
         if (solved.chain) lease.add('snapshot', solved.chain);
-        return imageOf(layers, platform ?? solved.platform, config);
+        const { cacheable } = solved;
+        return imageOf(layers, platform ?? solved.platform, config, {
+          ...(inline && cacheable && { [INLINE_FIELD]: parts.transfer.inline(cacheable) }),
+        });
       });
       const wanted = outputs.map(readOutput);
       checkOutputs(wanted, { tags: [], platforms: images.length, hasClient: true });
@@ -187,6 +210,9 @@ class OpenGraphBuild implements AsyncDisposable {
         signal: options.signal,
       });
       const { id, stored, descriptor, names } = delivered;
+      const steps = results.flatMap(({ solved: { cacheable } }) => (cacheable ? [cacheable] : []));
+      const { signal, onOutput: toClient } = options;
+      await parts.transfer.send(steps, caches, { auth, signal, announce: () => {}, toClient });
       if (stored) parts.onBuilt(id, names);
       return { id, descriptor, names };
     });
@@ -199,7 +225,18 @@ class OpenGraphBuild implements AsyncDisposable {
     await this.#contexts[Symbol.asyncDispose]();
   }
 
-  #context(auth: Readonly<Record<string, AuthConfig>>): GraphContext {
+  async #imports({
+    cacheFrom = [],
+    auth,
+    readCache,
+    onWarning = () => {},
+  }: SolveGraphOptions): Promise<readonly CacheImport[]> {
+    const { parts, options } = this.#own;
+    const how = { auth, signal: options.signal, warn: onWarning, readFile: readCache };
+    return parts.transfer.open(cacheFrom.map(readCacheSource), how);
+  }
+
+  #context(of: Pick<GraphContext, 'auth' | 'imports' | 'steps'>): GraphContext {
     const { parts, cache, lease, directory, options } = this.#own;
     return {
       parts,
@@ -209,7 +246,7 @@ class OpenGraphBuild implements AsyncDisposable {
       views: this.#views,
       session: options.session,
       secrets: this.#contexts.secrets,
-      auth,
+      ...of,
       signal: options.signal,
       clientFiles: this.#clientFiles,
       commands: this.#commands,
@@ -237,6 +274,8 @@ function imageOf(
   { chain, diffIds, history, createdAt }: Pick<LayerStack, 'chain' | 'diffIds' | 'history' | 'createdAt'>,
   platform: string | undefined,
   given: string | undefined,
+  /** Of the document, besides the configuration. */
+  more: Readonly<Record<string, string>> = {},
 ): BuiltImage {
   const own = platform === undefined ? hostPlatform() : parsePlatform(platform);
   const base = given === undefined ? emptyConfig(own) : readConfig(given);
@@ -246,7 +285,7 @@ function imageOf(
     rootfs: { type: 'layers', diff_ids: diffIds },
     history: historyOf(base.history ?? [], history, diffIds.length),
   };
-  const text = canonicalJson(config);
+  const text = canonicalJson({ ...config, ...more });
   return { platform: own, id: sha256(text), text, config: JSON.parse(text) as ImageConfig, chain };
 }
 
@@ -268,7 +307,9 @@ function readConfig(text: string): Omit<ImageConfig, 'rootfs'> {
   }
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw new EngineError('invalid-argument', 'failed to parse image config: it is no object');
-  return config as ImageConfig;
+  // The cache of the layers of another image, where it was made from that one's.
+  const { [INLINE_FIELD]: _other, ...own } = config as Record<string, unknown>;
+  return own as unknown as ImageConfig;
 }
 
 /** A frontend's own history where it tells of each layer; otherwise what is known of the layers. */

@@ -11,7 +11,7 @@ import type { HeldClientFiles } from '../client-files/client-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
 import { stepKey } from '../stages/stage-state.ts';
-import type { CacheTurn, StepCache } from '../step-cache.ts';
+import type { CacheImport, CacheTurn, StepCache } from '../step-cache.ts';
 import type { Views } from '../views.ts';
 import { ActiveFiles } from './active-files.ts';
 import type { GraphVertex } from './graph.ts';
@@ -23,6 +23,10 @@ export interface GraphContext {
   readonly cache: StepCache;
   /** This client's time with it. */
   readonly turn: CacheTurn;
+  /** Other places that know steps. */
+  readonly imports: readonly CacheImport[];
+  /** What led to the result so far, by key: for caches that are exported. */
+  readonly steps: Map<Digest, BuildRecord>;
   readonly lease: Lease;
   readonly views: Views;
   readonly session: BuildSession | undefined;
@@ -56,7 +60,7 @@ export async function cached(
   { kind, text, inputs }: { readonly kind: string; readonly text: string; readonly inputs: readonly StepInput[] },
   make: (key: Digest) => Promise<BuildRecord['layer']>,
 ): Promise<LayerStack> {
-  const { cache, turn, lease, signal, vertex } = context;
+  const { cache, turn, imports, lease, signal, vertex } = context;
   const key = stepKey(stack.key, kind, inputs);
   const slot = `graph ${kind}`;
   const { record, origin } = await cache.get({
@@ -66,7 +70,7 @@ export async function cached(
     signal,
     fresh: vertex.fresh,
     turn,
-    imports: [],
+    imports,
     step: { kind, text, inputs, slot, state: stack, createdAt: undefined },
     onMiss: () => {},
     make: async () => ({
@@ -82,6 +86,7 @@ export async function cached(
     }),
   });
   if (origin === 'run') context.onMade();
+  context.steps.set(key, record);
   return withRecord(stack, record);
 }
 

@@ -155,6 +155,10 @@ export interface CopyChange extends Placed {
   readonly makeParents: boolean;
   readonly wildcard: boolean;
   readonly allowNothing: boolean;
+  /** What is there and is of another kind is replaced; otherwise it is an error. */
+  readonly replace: boolean;
+  /** Below the source, and have to be there. */
+  readonly required: readonly string[];
   readonly include: readonly string[];
   readonly exclude: readonly string[];
 }

@@ -1,11 +1,12 @@
 import { chmod, lchown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../../../base/errors.ts';
-import { chainIds, sha256 } from '../../../oci/digest.ts';
+import { chainIds, type Digest, sha256 } from '../../../oci/digest.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import type { ImageConfig } from '../../../oci/image.ts';
 import type { ResolvedImage } from '../../containers/parts.ts';
 import { authFor } from '../outputs/deliver.ts';
+import type { SolvedImage } from '../solved-build.ts';
 import { subdirectoryOf } from '../sources/remote-sources.ts';
 import { withoutPassword } from '../sources/git-address.ts';
 import type { GraphSource } from './graph.ts';
@@ -29,9 +30,24 @@ export async function bringSource(context: VertexContext, source: GraphSource): 
       const { image } = source;
       if (image.chain) context.lease.add('snapshot', image.chain);
       const config = JSON.parse(image.configText) as ImageConfig;
-      return stackOfImage(config, image.chain, sha256(`layers ${image.chain ?? ''}`));
+      const key = sha256(`layers ${image.chain ?? ''}`);
+      addStepsOf(context, image, key);
+      return stackOfImage(config, image.chain, key);
     }
   }
+}
+
+/** A cache of what is built upon a result has the steps that made the result. `key` is what it is called here. */
+function addStepsOf({ steps, lease }: VertexContext, { cacheable }: SolvedImage, key: Digest): void {
+  if (!cacheable) return;
+  for (const { record } of cacheable.steps) {
+    if (record.layer) lease.add('snapshot', record.layer.chain);
+    steps.set(record.key, record);
+  }
+  const parent = cacheable.target.key;
+  const now = new Date().toISOString();
+  if (parent !== key)
+    steps.set(key, { key, parent, text: 'RESULT', layer: undefined, createdAt: now, usedAt: 0, uses: 0 });
 }
 
 async function resolveImage(
