@@ -2,6 +2,7 @@
 import type { Cli } from '../cli.ts';
 import { CommandError } from '../command.ts';
 import { describeError } from '../describe-error.ts';
+import { decodeInspected } from '../template/document-shapes.ts';
 import { goJson } from '../template/print.ts';
 import { Template } from '../template/template.ts';
 import { indentJson } from './json.ts';
@@ -43,7 +44,7 @@ export async function printInspect(
   else {
     for (const value of values) {
       try {
-        cli.print(cli.clean(template.execute(value)));
+        cli.print(cli.clean(template.execute(decodeInspected(value))));
       } catch (error) {
         cli.print('');
         throw new CommandError(`template parsing error: ${(error as Error).message}`, 1, { cause: error });

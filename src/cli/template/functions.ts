@@ -1,4 +1,5 @@
 import { quote } from '../flag.ts';
+import { GoMap, GoStruct } from './go-value.ts';
 import { entriesOf, goJson, goString } from './print.ts';
 
 export type TemplateFunction = (...args: unknown[]) => unknown;
@@ -7,9 +8,20 @@ export type TemplateFunction = (...args: unknown[]) => unknown;
 export function truth(value: unknown): boolean {
   if (value === null || value === undefined) return false;
   if (Array.isArray(value)) return value.length > 0;
-  if (typeof value === 'object') return value instanceof Map ? value.size > 0 : true;
+  if (value instanceof Map) return value.size > 0;
+  if (value instanceof GoStruct) return true;
+  if (typeof value === 'object') return Object.keys(value).length > 0;
   return Boolean(value);
 }
+
+/** As Go's HTMLEscape writes them. */
+const HTML_ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&#34;',
+  "'": '&#39;',
+};
 
 /** The functions docker's templates have: Go's own and docker's. A Map, since names come from users. */
 export const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map<string, TemplateFunction>([
@@ -45,8 +57,14 @@ export const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map<string, 
   ['gt', (one, other) => compare(one, other) > 0],
   ['ge', (one, other) => compare(one, other) >= 0],
   ['not', (value) => !truth(value)],
-  ['html', (text) => goString(text).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)],
-  ['js', (text) => goString(text).replace(/["'\\<>&=]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)],
+  ['html', (text) => goString(text).replace(/[&<>"']/g, (char) => HTML_ESCAPES[char]!)],
+  [
+    'js',
+    (text) =>
+      goString(text).replace(/["'\\<>&=]/g, (char) =>
+        /["'\\]/.test(char) ? `\\${char}` : `\\u00${char.charCodeAt(0).toString(16).toUpperCase()}`,
+      ),
+  ],
   ['urlquery', (text) => encodeURIComponent(goString(text)).replaceAll('%20', '+')],
 ]);
 
@@ -60,7 +78,7 @@ function lengthOf(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value);
   if (Array.isArray(value)) return value.length;
   if (value instanceof Map) return value.size;
-  if (typeof value === 'object' && value !== null) return Object.keys(value).length;
+  if (typeof value === 'object' && value !== null) return entriesOf(value).length;
   if (value === null || value === undefined) throw new Error('len of nil pointer');
   throw new Error(`len of type ${typeof value}`);
 }
@@ -72,7 +90,11 @@ function indexOf(value: unknown, key: unknown): unknown {
       throw new Error(`error calling index: reflect: slice index out of range`);
     return value[at] as unknown;
   }
-  if (value instanceof Map) return (value as Map<string, unknown>).get(goString(key));
+  if (value instanceof GoStruct) return indexOf(value.document, key);
+  if (value instanceof Map) {
+    const map = value as Map<string, unknown>;
+    return map.has(goString(key)) || !(map instanceof GoMap) ? map.get(goString(key)) : map.zero;
+  }
   if (typeof value === 'string') return value.charCodeAt(Number(key));
   if (typeof value === 'object' && value !== null) {
     const name = goString(key);

@@ -1,3 +1,5 @@
+import { GoStruct } from './go-value.ts';
+
 /** Go's way to print values: what `{{.X}}` and `%v` show. */
 export function goString(value: unknown): string {
   switch (typeof value) {
@@ -11,6 +13,7 @@ export function goString(value: unknown): string {
     case 'object':
       if (value === null) return '<nil>';
       if (value instanceof GoString) return value.value;
+      if (value instanceof GoStruct) return `{${[...value.fields.values()].map(goString).join(' ')}}`;
       if (Array.isArray(value)) return `[${value.map(goString).join(' ')}]`;
       return `map[${entriesOf(value)
         .map(([key, item]) => `${key}:${goString(item)}`)
@@ -32,7 +35,9 @@ export class GoString {
 /** Entries of a map as Go walks them: sorted by key. */
 export function entriesOf(value: object): [string, unknown][] {
   const entries: [string, unknown][] =
-    value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value);
+    value instanceof Map
+      ? [...(value as Map<string, unknown>)]
+      : Object.entries(value instanceof GoStruct ? value.document : value);
   return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 

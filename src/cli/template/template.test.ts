@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decodeInspected, VERSIONS } from './document-shapes.ts';
+import { decode } from './go-value.ts';
 import { Template } from './template.ts';
 
 const DATA = {
@@ -59,6 +61,7 @@ const OUTPUTS: readonly (readonly [string, string])[] = [
   ['a{{/* a comment */}}b{{- /* another */ -}}  c', 'abc'],
   ['{{"a\\tb"}}{{`raw\\t`}}', 'a\tbraw\\t'],
   ["{{'a'}}", '97'],
+  ['{{html "<a&b>"}} {{js "it\'s <b>"}}', "&lt;a&amp;b&gt; it\\'s \\u003Cb\\u003E"],
 ];
 
 for (const [source, expected] of OUTPUTS) {
@@ -93,4 +96,48 @@ test('names that objects inherit are no fields', () => {
 
 test('nesting without end is refused', () => {
   assert.throws(() => new Template('{{if .}}'.repeat(5000)), /too deeply nested/);
+});
+
+const CONTAINER = {
+  Id: 'abc',
+  State: { Status: 'running' },
+  HostConfig: { NanoCpus: 5, Dns: null, PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8080' }] } },
+  Mounts: [{ Type: 'volume', Name: 'v', Source: '/s', Destination: '/d', Driver: 'local', Mode: 'z', RW: true }],
+  Config: { Labels: { a: 'b' }, Cmd: ['sh'], Entrypoint: null, Volumes: {} },
+  NetworkSettings: { Ports: {}, Networks: { bridge: { IPAddress: '10.0.0.2' } } },
+};
+
+/** What docker 28.5 prints for such a container. */
+const INSPECTED: readonly (readonly [string, string])[] = [
+  ['{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}', 'none'],
+  ['{{.State.Health}} {{.SizeRw}} {{.HostConfig.Init}}', '<nil> <nil> <nil>'],
+  ['[{{.Config.StopSignal}}] {{.Config.Healthcheck}} {{.Config.ExposedPorts}}', '[] <nil> map[]'],
+  ['{{.ID}} {{.HostConfig.NanoCPUs}} {{.HostConfig.NanoCpus}} {{.HostConfig.DNS}}', 'abc 5 5 []'],
+  ['{{.Config.Labels.nope}} [{{index .Config.Labels "nope"}}] {{.Config.Labels.a}}', '<no value> [] b'],
+  ['{{.NetworkSettings.Networks.nope.IPAddress}}', '<no value>'],
+  ['{{index .NetworkSettings.Networks "nope"}}', '<nil>'],
+  ['{{with index .NetworkSettings.Ports "9/tcp"}}x{{else}}closed{{end}}', 'closed'],
+  ['{{.HostConfig.PortBindings}} {{.Mounts}}', 'map[80/tcp:[{ 8080}]] [{volume v /s /d local z true }]'],
+  ['{{json .Config}}', '{"Labels":{"a":"b"},"Cmd":["sh"],"Entrypoint":null,"Volumes":{}}'],
+  ['{{json .Config.Entrypoint}} {{json .Config.Env}} {{.Config.Entrypoint}}', 'null null []'],
+  ['{{if .Config.Volumes}}some{{else}}none{{end}} {{index .Config "Cmd"}}', 'none [sh]'],
+];
+
+for (const [source, expected] of INSPECTED) {
+  test(`inspect: ${source}`, () =>
+    assert.equal(new Template(source).execute(decodeInspected(structuredClone(CONTAINER))), expected));
+}
+
+test('fields that a struct has not are still missed', () => {
+  const run = (source: string) => () => new Template(source).execute(decodeInspected(CONTAINER));
+  assert.throws(run('{{.State.Nope}}'), /no entry for key "Nope"/);
+  assert.throws(run('{{.State.Health.Status}}'), /no entry for key "Status"/);
+});
+
+test('versions go by Go’s names and by those of the JSON', () => {
+  const data = decode({ Client: { ApiVersion: '1.51' }, Server: null }, VERSIONS);
+  assert.equal(
+    new Template('{{.Client.APIVersion}} {{.Client.ApiVersion}}{{if .Server}}up{{end}}').execute(data),
+    '1.51 1.51',
+  );
 });

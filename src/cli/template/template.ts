@@ -1,3 +1,4 @@
+import { GoMap, GoStruct } from './go-value.ts';
 import { FUNCTIONS, type TemplateFunction, truth } from './functions.ts';
 import { type Expression, type Node, parseTemplate, type Pipe } from './parse.ts';
 import { entriesOf, goString } from './print.ts';
@@ -185,6 +186,8 @@ class Execution {
     for (const [i, name] of names.entries()) {
       const at = `.${names.slice(0, i + 1).join('.')}`;
       const found = fieldOf(value, name);
+      // Go: what a key that is not there leads to has no value either.
+      if (!found && value === undefined && i > 0) return undefined;
       if (!found && this.#options.missing) return this.#options.missing(name);
       if (!found) throw failure(at, this.#missing(value, name));
       const last = i === names.length - 1;
@@ -216,9 +219,12 @@ function itemsOf(value: unknown): [unknown, unknown][] {
 /** A field by its JSON name, or by the name Go's struct has for it (`ID` is `Id` in JSON). */
 function fieldOf(value: unknown, name: string): { value: unknown } | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
+  if (value instanceof GoStruct) {
+    return value.fields.has(name) ? { value: value.fields.get(name) } : fieldOf(value.document, name);
+  }
   if (value instanceof Map) {
     const map = value as Map<string, unknown>;
-    return map.has(name) ? { value: map.get(name) } : undefined;
+    return map.has(name) || map instanceof GoMap ? { value: map.get(name) } : undefined;
   }
   const record = value as Record<string, unknown>;
   if (Object.hasOwn(record, name)) return { value: record[name] };

@@ -5,6 +5,8 @@ import { string } from '../../flag.ts';
 import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { infoText } from '../../output/info-text.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
+import { INFO_NAMES } from '../../template/document-shapes.ts';
+import { decode } from '../../template/go-value.ts';
 import { goJson } from '../../template/print.ts';
 import { VERSION } from '../../../base/version.ts';
 
@@ -35,7 +37,7 @@ export const info = command({
     else if (flags.format !== '') {
       const template = compile(unescapeTemplate(flags.format));
       try {
-        cli.print(cli.clean(template.execute(data)));
+        cli.print(cli.clean(template.execute(decode(data, INFO_NAMES))));
       } catch (error) {
         throw new CommandError(`template: ${(error as Error).message}`.replace('template: template:', 'template:'), 1, {
           cause: error,

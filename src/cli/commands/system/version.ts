@@ -5,6 +5,8 @@ import { resolveTarget } from '../../engine-client.ts';
 import { string } from '../../flag.ts';
 import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
+import { VERSIONS } from '../../template/document-shapes.ts';
+import { decode } from '../../template/go-value.ts';
 import { goJson } from '../../template/print.ts';
 import { VERSION } from '../../../base/version.ts';
 
@@ -36,7 +38,7 @@ export const version = command({
     else if (flags.format !== '') {
       const template = compile(unescapeTemplate(flags.format));
       try {
-        cli.print(cli.clean(template.execute(data)));
+        cli.print(cli.clean(template.execute(decode(data, VERSIONS))));
       } catch (error) {
         throw new CommandError(failure === undefined ? (error as Error).message : describeError(failure), 1, {
           cause: error,
