@@ -16,6 +16,7 @@ const socket = join(folder, 'engine.sock');
 const env = {
   ...process.env,
   DOCKER_HOST: `unix://${socket}`,
+  GANTRY_HOST: `unix://${socket}`,
   DOCKER_CONFIG: join(folder, 'config'),
   FROM_HERE: 'yes',
 };

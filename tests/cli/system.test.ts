@@ -69,6 +69,11 @@ test('contexts: made, used, removed', async () => {
   assert.equal((await gantry('context', 'show')).stdout, 'far\n');
   assert.match((await gantry('ps')).stderr, /Cannot connect to the Docker daemon at tcp:\/\/127\.0\.0\.1:1/);
   assert.equal((await gantry('--context', 'default', 'context', 'show')).stdout, 'default\n');
+  const listed = (await gantry('context', 'ls', '--format', 'json')).stdout.trim().split('\n');
+  assert.deepEqual(
+    listed.map((line) => (JSON.parse(line) as { Current: unknown }).Current),
+    [false, true],
+  );
   assert.match((await gantry('context', 'rm', 'far')).stderr, /in use/);
   assert.equal((await gantry('context', 'rm', '-f', 'far')).code, 0);
   assert.equal((await gantry('context', 'show')).stdout, 'default\n');

@@ -134,6 +134,17 @@ describe('disk usage', { skip, timeout: 180_000 }, () => {
     );
   });
 
+  test('gantry system df -v gives templates its four lists', async () => {
+    const df = async (format: string): Promise<string> =>
+      (await runInProcess(['system', 'df', '-v', '--format', format], { env: daemon.clientEnv })).stdout;
+    const all = JSON.parse(await df('json')) as Record<string, unknown[]>;
+    assert.deepEqual(Object.keys(all), ['Images', 'Containers', 'Volumes', 'BuildCache']);
+    assert.equal(
+      await df('{{len .BuildCache}}{{range .Images}} {{.Repository}}{{end}}'),
+      `${all['BuildCache']!.length}${all['Images']!.map((image) => ` ${(image as { Repository: string }).Repository}`).join('')}\n`,
+    );
+  });
+
   test('what prune says that it freed is free', async () => {
     const before = du(data);
     const { SpaceReclaimed } = await client.builder.prune({ all: true });

@@ -12,7 +12,7 @@ import {
   swapBytes,
   uint16,
 } from '../flag.ts';
-import { checkVariable } from './environment.ts';
+import { checkLabel, checkVariable } from './environment.ts';
 import { parseMount } from './mount.ts';
 import { parseSecret } from './secret.ts';
 import { checkIp, parseNetwork } from './network.ts';
@@ -102,7 +102,7 @@ export const CONTAINER_FLAGS = {
     deprecated: 'the kernel has no such limit any more; it is not passed on',
     hidden: true,
   }),
-  label: list('Set meta data on a container', { short: 'l' }),
+  label: each('list', 'Set meta data on a container', checkLabel, { short: 'l' }),
   'label-file': list('Read in a line delimited file of labels', { complete: 'file' }),
   link: list('Add link to another container'),
   'link-local-ip': each('list', 'Container IPv4/IPv6 link-local addresses', checkIp),

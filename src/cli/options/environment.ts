@@ -13,6 +13,14 @@ export function readEnvironment(files: readonly string[], values: readonly strin
   ];
 }
 
+/** One `--label`, as it is. Throws when its name is empty or has white space in it. */
+export function checkLabel(text: string): string {
+  const name = text.split('=', 1)[0]!;
+  if (name === '') throw new Error(`invalid label '${text}': empty name`);
+  if (/\s/.test(name)) throw new Error(`label '${name}' contains whitespaces`);
+  return text;
+}
+
 /** `--label-file` files and `--label` values. */
 export function readLabels(files: readonly string[], values: readonly string[]): Record<string, string> {
   return toRecord([...files.flatMap((file) => readKeyValueFile(file, undefined)), ...values]);

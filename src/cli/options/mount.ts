@@ -152,8 +152,11 @@ function parseSwitch(key: string, value: string): boolean {
 /** `-v`: a bind or a named volume (`bind`), or a path that gets a volume without a name. A host path that begins with a dot is made absolute. */
 export function parseVolume(text: string): { bind: string } | { anonymous: string } {
   if (text === '') throw new Error('invalid empty volume spec');
+  // A variable of the shell that is not set leaves a gap: `-v $DATA:/data`.
+  if (text.includes(':') && text.split(':').includes(''))
+    throw new Error(`invalid spec: ${text}: empty section between colons`);
   const colon = text.indexOf(':');
-  if (colon <= 0) return { anonymous: text };
+  if (colon < 0) return { anonymous: text };
   const host = text.slice(0, colon);
   return { bind: host.startsWith('.') && !isAbsolute(host) ? `${resolve(host)}${text.slice(colon)}` : text };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { effectiveCapabilities } from './capabilities.ts';
 import { parseCsv } from './csv.ts';
-import { readEnvironment, readLabels } from './environment.ts';
+import { checkLabel, readEnvironment, readLabels } from './environment.ts';
 import { ipamConfigs } from './ipam.ts';
 import { parseMount, parseVolume } from './mount.ts';
 import { parseNetwork } from './network.ts';
@@ -66,6 +66,15 @@ test('mounts', () => {
   assert.deepEqual(parseVolume('/only'), { anonymous: '/only' });
   assert.deepEqual(parseVolume('./x:/y'), { bind: `${process.cwd()}/x:/y` });
   assert.deepEqual(parseVolume('name:/y:ro'), { bind: 'name:/y:ro' });
+  for (const gap of [':/x', '/x:', '/x:/y:', ':'])
+    assert.throws(() => parseVolume(gap), { message: `invalid spec: ${gap}: empty section between colons` });
+});
+
+test('checkLabel() refuses labels that nobody could ask for', () => {
+  for (const label of ['a', 'a=', 'a.b=c d']) assert.equal(checkLabel(label), label);
+  assert.throws(() => checkLabel('=x'), { message: "invalid label '=x': empty name" });
+  assert.throws(() => checkLabel(''), { message: "invalid label '': empty name" });
+  assert.throws(() => checkLabel('a b=c'), { message: "label 'a b' contains whitespaces" });
 });
 
 test('environment and labels from files', () => {

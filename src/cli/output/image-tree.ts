@@ -12,7 +12,13 @@ export function imageTree(images: readonly ImageSummary[]): string {
     const content = (image.Manifests ?? []).reduce((sum, { Size }) => sum + Size.Content, 0);
     const usage = platforms.length > 0 ? platforms.reduce((sum, { Size }) => sum + Size.Total, 0) : image.Size;
     const id = image.Descriptor?.digest ?? image.Id;
-    rows.push([names.at(-1)!, shortDigest(id), humanSize(usage), humanSize(content), image.Containers > 0 ? 'U' : '']);
+    rows.push([
+      names.at(-1)!,
+      shortDigest(id),
+      humanSize(usage, 3),
+      humanSize(content, 3),
+      image.Containers > 0 ? 'U' : '',
+    ]);
     for (const [index, manifest] of platforms.entries())
       rows.push(platformRow(manifest, index === platforms.length - 1 ? '└─' : '├─'));
   }
@@ -26,8 +32,8 @@ function platformRow({ ID, Size, ImageData, Available }: ImageManifestSummary, b
   return [
     `${branch} ${platform}`,
     shortDigest(ID),
-    Available ? humanSize(Size.Total) : '0B',
-    Available ? humanSize(Size.Content) : '0B',
+    Available ? humanSize(Size.Total, 3) : '0B',
+    Available ? humanSize(Size.Content, 3) : '0B',
     used ? 'U' : '',
   ];
 }

@@ -18,6 +18,8 @@ export interface RowFormat {
   readonly typeName: string;
   /** Fields of the JSON form, where they are not all. */
   readonly json?: readonly string[];
+  /** Fields that are true or false in the JSON form. */
+  readonly booleans?: readonly string[];
   /** What `--quiet` prints. */
   readonly quiet?: string;
   /** Columns that a narrow terminal does not cut; besides ids, names, tags and states, which never are. */
@@ -64,7 +66,7 @@ export function formatRows(
   const table = /^table\s/.test(template);
   const source = unescapeTemplate(table ? template.slice(6).trim() : template);
   const compiled = compile(source, format.typeName);
-  const lines = safe.map((row) => execute(compiled, withJson(format, row)));
+  const lines = safe.map((row) => execute(compiled, templateRow(format, row)));
   if (!table) return lines.map((line) => `${line}\n`).join('');
   const labelled = {
     ...format.headers,
@@ -115,7 +117,8 @@ export function unescapeTemplate(source: string): string {
   return source.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
 }
 
-function withJson(format: RowFormat, row: Row): Record<string, unknown> {
+/** The row as templates see it; `json` of it is its JSON form. */
+export function templateRow(format: RowFormat, row: Row): Record<string, unknown> {
   const fields: Record<string, unknown> = { ...row };
   Object.defineProperty(fields, 'toJSON', { enumerable: false, value: () => jsonFields(format, row) });
   return fields;
@@ -125,13 +128,18 @@ function rowJson(format: RowFormat, row: Row): string {
   return JSON.stringify(jsonFields(format, row)).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
 }
 
-function jsonFields(format: RowFormat, row: Row): Record<string, string | null> {
+function jsonFields(format: RowFormat, row: Row): Record<string, string | boolean | null> {
+  const { booleans = [] } = format;
   const names = (
     format.json ??
     Object.keys(row).filter((name) => typeof row[name] === 'string' || (row[name] as () => string).length === 0)
   ).toSorted();
   return Object.fromEntries(
-    names.map((name) => [name, name === 'Platform' && row[name] === '' ? null : valueOf(row, name)]),
+    names.map((name) => {
+      const value = valueOf(row, name);
+      if (booleans.includes(name)) return [name, value === 'true'];
+      return [name, name === 'Platform' && value === '' ? null : value];
+    }),
   );
 }
 

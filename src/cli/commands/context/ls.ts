@@ -34,6 +34,7 @@ export const ls = command({
         headers: { Marked: 'NAME', DockerEndpoint: 'DOCKER ENDPOINT' },
         typeName: '*formatter.clientContextContext',
         json: ['Current', 'Description', 'DockerEndpoint', 'Error', 'Name'],
+        booleans: ['Current'],
         quiet: 'Name',
       },
       contexts.map(({ name, description, host }) => ({

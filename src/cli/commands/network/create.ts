@@ -1,7 +1,7 @@
 import type { IpamConfig, NetworkCreateRequest } from '../../../api/network.ts';
 import { command } from '../../command.ts';
-import { bool, list, map, string, strings } from '../../flag.ts';
-import { toRecord } from '../../options/environment.ts';
+import { bool, each, map, string, strings } from '../../flag.ts';
+import { checkLabel, toRecord } from '../../options/environment.ts';
 import { ipamConfigs } from '../../options/ipam.ts';
 
 export const create = command({
@@ -20,7 +20,7 @@ export const create = command({
     'ipam-opt': map('Set IPAM driver specific options'),
     ipv4: bool('Enable or disable IPv4 address assignment', { defaultText: 'true' }),
     ipv6: bool('Enable or disable IPv6 address assignment'),
-    label: list('Set metadata on a network'),
+    label: each('list', 'Set metadata on a network', checkLabel),
     opt: map('Set driver specific options', { short: 'o' }),
     scope: string("Control the network's scope"),
     subnet: strings('Subnet in CIDR format that represents a network segment'),

@@ -8,10 +8,21 @@ import { command, CommandError } from '../../command.ts';
 import { bool, string } from '../../flag.ts';
 import { CONTAINER_FORMAT, containerRow } from '../../output/container-row.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
-import { imageRows } from '../../output/image-row.ts';
-import { formatRows, printRows, type Row } from '../../output/rows.ts';
+import { IMAGE_FORMAT, imageRows } from '../../output/image-row.ts';
+import {
+  compile,
+  execute,
+  formatRows,
+  printRows,
+  type Row,
+  type RowFormat,
+  templateRow,
+  unescapeTemplate,
+} from '../../output/rows.ts';
 import { layOut } from '../../output/table.ts';
-import { humanSize, timeAgo } from '../../output/units.ts';
+import { goTime, humanSize, timeAgo } from '../../output/units.ts';
+import { VOLUME_FORMAT, volumeRow } from '../../output/volume-row.ts';
+import { goJson } from '../../template/print.ts';
 
 export const df = command({
   usage: '[OPTIONS]',
@@ -22,8 +33,6 @@ export const df = command({
   },
   args: { min: 0, max: 0 },
   async run(cli, { flags }) {
-    if (flags.verbose && flags.format !== '' && flags.format !== 'json' && flags.format !== 'table')
-      throw new CommandError('the format and verbose flags conflict');
     if (flags.verbose && flags['on-disk']) throw new CommandError('the on-disk and verbose flags conflict');
     const client = await cli.client();
     if (flags['on-disk']) {
@@ -31,11 +40,15 @@ export const df = command({
       return 0;
     }
     const usage = await client.system.diskUsage();
-    const trash = await trashOf(client);
     if (flags.verbose) {
-      cli.io.stdout.write(cli.clean(details(usage)));
+      cli.io.stdout.write(
+        cli.clean(
+          flags.format === '' || flags.format === 'table' ? details(usage) : `${formatDetails(usage, flags.format)}\n`,
+        ),
+      );
       return 0;
     }
+    const trash = await trashOf(client);
     printRows(
       cli,
       {
@@ -138,6 +151,46 @@ function cacheRow(usage: DiskUsage): Row {
   return summary('Build Cache', records.length, records.filter(({ InUse }) => InUse).length, size, size - inUse, false);
 }
 
+/** All of it for one template: lists of what `images`, `ps` and `volume ls` show, and of the records of the build cache. */
+function formatDetails(usage: DiskUsage, format: string): string {
+  const seen = (rowFormat: RowFormat, rows: readonly Row[]): unknown[] =>
+    rows.map((row) => templateRow(rowFormat, row));
+  const data = {
+    Images: seen(
+      IMAGE_FORMAT,
+      (usage.Images ?? []).flatMap((image) => imageRows(image, { truncate: false, digests: false })),
+    ),
+    Containers: seen(
+      CONTAINER_FORMAT,
+      (usage.Containers ?? []).map((container) => ({
+        ...containerRow(container, { truncate: false }),
+        Size: humanSize(container.SizeRw ?? 0, 3),
+      })),
+    ),
+    Volumes: seen(VOLUME_FORMAT, (usage.Volumes ?? []).map(volumeRow)),
+    BuildCache: seen(CACHE_FORMAT, (usage.BuildCache ?? []).map(cacheRecordRow)),
+  };
+  return format === 'json' ? goJson(data) : execute(compile(unescapeTemplate(format)), data);
+}
+
+const CACHE_FORMAT: RowFormat = { columns: [], headers: {}, typeName: '*formatter.buildCacheContext' };
+
+function cacheRecordRow(item: NonNullable<DiskUsage['BuildCache']>[number]): Row {
+  return {
+    ID: item.ID,
+    CacheType: item.Type,
+    Description: item.Description,
+    Size: humanSize(item.Size, 3),
+    CreatedAt: goTime(Date.parse(item.CreatedAt)),
+    CreatedSince: timeAgo(Date.parse(item.CreatedAt) / 1000),
+    LastUsedAt: item.LastUsedAt === null ? '' : goTime(Date.parse(item.LastUsedAt)),
+    LastUsedSince: item.LastUsedAt === null ? '' : timeAgo(Date.parse(item.LastUsedAt) / 1000),
+    UsageCount: String(item.UsageCount),
+    InUse: String(item.InUse),
+    Shared: String(item.Shared),
+  };
+}
+
 function details(usage: DiskUsage): string {
   const images = (usage.Images ?? []).flatMap((image) =>
     imageRows(image, { truncate: true, digests: false }).map((row) =>
@@ -146,7 +199,7 @@ function details(usage: DiskUsage): string {
         row['Tag'],
         row['ID'],
         row['CreatedSince'],
-        row['VirtualSize'],
+        row['Size'],
         row['SharedSize'],
         row['UniqueSize'],
         row['Containers'],

@@ -1,11 +1,11 @@
 import { command } from '../../command.ts';
-import { bool, list } from '../../flag.ts';
-import { toRecord } from '../../options/environment.ts';
+import { bool, each } from '../../flag.ts';
+import { checkLabel, toRecord } from '../../options/environment.ts';
 
 export const clone = command({
   usage: '[OPTIONS] VOLUME NEW_VOLUME',
   flags: {
-    label: list('Set metadata for the new volume'),
+    label: each('list', 'Set metadata for the new volume', checkLabel),
     live: bool('Copy although a running container may write into the volume'),
   },
   args: { min: 2, max: 2 },

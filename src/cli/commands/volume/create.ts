@@ -1,12 +1,12 @@
 import { command, CommandError } from '../../command.ts';
-import { list, map, string } from '../../flag.ts';
-import { toRecord } from '../../options/environment.ts';
+import { each, map, string } from '../../flag.ts';
+import { checkLabel, toRecord } from '../../options/environment.ts';
 
 export const create = command({
   usage: '[OPTIONS] [VOLUME]',
   flags: {
     driver: string('Specify volume driver name', { short: 'd', initial: 'local' }),
-    label: list('Set metadata for a volume'),
+    label: each('list', 'Set metadata for a volume', checkLabel),
     name: string('Specify volume name', { hidden: true }),
     opt: map('Set driver specific options', { short: 'o' }),
   },

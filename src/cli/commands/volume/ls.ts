@@ -1,9 +1,8 @@
 import { command } from '../../command.ts';
 import { bool, filters, string } from '../../flag.ts';
 import { FORMAT_HELP } from '../../output/format-help.ts';
-import { labelFields } from '../../output/labels.ts';
 import { printRows } from '../../output/rows.ts';
-import { humanSize } from '../../output/units.ts';
+import { VOLUME_FORMAT, volumeRow } from '../../output/volume-row.ts';
 import { compareNatural } from '../../output/order.ts';
 
 export const ls = command({
@@ -18,28 +17,10 @@ export const ls = command({
     const client = await cli.client();
     const { Volumes } = await client.volumes.list(flags.filter);
     const volumes = (Volumes ?? []).toSorted((a, b) => compareNatural(a.Name, b.Name));
-    printRows(
-      cli,
-      {
-        columns: ['Driver', 'Name'],
-        headers: { Name: 'VOLUME NAME' },
-        typeName: '*formatter.volumeContext',
-        quiet: 'Name',
-      },
-      volumes.map((volume) => ({
-        Name: volume.Name,
-        Driver: volume.Driver,
-        Scope: volume.Scope,
-        Mountpoint: volume.Mountpoint,
-        ...labelFields(volume.Labels),
-        Links: volume.UsageData ? String(volume.UsageData.RefCount) : 'N/A',
-        Size: volume.UsageData ? humanSize(volume.UsageData.Size) : 'N/A',
-        Group: 'N/A',
-        Availability: 'N/A',
-        Status: 'N/A',
-      })),
-      { template: flags.format || (flags.quiet ? '' : (cli.config.document.volumesFormat ?? '')), quiet: flags.quiet },
-    );
+    printRows(cli, VOLUME_FORMAT, volumes.map(volumeRow), {
+      template: flags.format || (flags.quiet ? '' : (cli.config.document.volumesFormat ?? '')),
+      quiet: flags.quiet,
+    });
     return 0;
   },
 });
