@@ -5,8 +5,22 @@
  * `dist` is a link to the newest of the bundles in `.gantry/bundles`: a daemon that still runs from an older one finds
  * the parts that it loads later. With `--plain` (for the npm package) `dist` is the bundle itself.
  */
+import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { copyFile, glob, link, lstat, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  glob,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OutputOptions, type Plugin, rolldown } from 'rolldown';
@@ -35,6 +49,7 @@ const lazyBuiltins: Plugin = {
   }),
 };
 
+const name = await buildName();
 const engine: Record<string, string> = {
   'daemon/main': join(src, 'daemon/main.ts'),
   'registry/main': join(src, 'registry/main.ts'),
@@ -43,6 +58,14 @@ const engine: Record<string, string> = {
 };
 for await (const file of glob('**/*.worker.ts', { cwd: src })) engine[file.replace(/\.ts$/, '')] = join(src, file);
 await bundle(engine, {});
+
+/** Of all that is bundled: the same code has the same name, wherever it is bundled. */
+async function buildName(): Promise<string> {
+  const files = await Array.fromAsync(glob('**/*.{ts,tsx,json}', { cwd: src }));
+  const hash = createHash('sha256').update(await readFile(join(root, 'package-lock.json')));
+  for (const file of files.sort()) hash.update(`\n${file}\n`).update(await readFile(join(src, file)));
+  return hash.digest('hex').slice(0, 16);
+}
 
 const HOT =
   /\/src\/(base\/(errors|nearest|time)|client\/(?!ssh|tls|index)[\w-]+|cli\/(cli|command|config|contexts|describe-error|engine-client|flag|global|io|names|parse|program|registry|run-process|socket-probe|version|output\/(container-row|escape|format-help|labels|rows|table|units)|options\/(size|duration)|template\/\w+))\.ts$/;
@@ -88,6 +111,7 @@ async function bundle(input: Record<string, string>, output: OutputOptions, plug
     platform: 'node',
     external: [/^node:/, 'koffi'],
     plugins,
+    transform: { define: { GANTRY_BUILD: JSON.stringify(name) } },
     // Its ES modules, for a seventh less of code to be loaded at each start of Compose; what it exports is the same.
     resolve: { alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') } },
     checks: { pluginTimings: false },

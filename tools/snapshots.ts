@@ -33,7 +33,7 @@ export async function makeSnapshots(node: string, directory: string): Promise<bo
   if (!failure) return true;
   console.error(`gantry: commands will start slower, without a snapshot: ${(failure.reason as Error).message}`);
   for (const role of ROLES)
-    for (const file of [`${role}.blob`, `${role}.js`, `${role}.js.cache`])
+    for (const file of ['blob', 'js', 'js.cache', 'seldom.js', 'seldom.js.cache'].map((end) => `${role}.${end}`))
       rmSync(join(directory, file), { force: true });
   return false;
 }

@@ -10,7 +10,8 @@ type Body = (
   filename: string,
   directory: string,
 ) => void;
-type Bodies = Readonly<Record<string, Body>>;
+/** Null: it is in the script that is for what is seldom needed. */
+type Bodies = Readonly<Record<string, Body | null>>;
 
 const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname'];
 
@@ -22,14 +23,19 @@ const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname'];
 export class ChunkLoader {
   readonly #directory: string;
   readonly #bodies: Bodies;
+  readonly #seldom: () => Bodies;
   readonly #loaded = new Map<string, { exports: unknown }>();
   readonly #other: 'node' | 'read';
   #outside: NodeJS.Require | undefined;
 
-  /** What is not among `bodies` comes through Node's loader, or, where that is not to be had, is `read` and compiled. */
-  constructor(directory: string, bodies: Bodies, other: 'node' | 'read') {
+  /**
+   * What `bodies` has as null is in those that `seldom` gives. What it has not at all comes through Node's loader, or,
+   * where that is not to be had, is `read` and compiled.
+   */
+  constructor(directory: string, bodies: Bodies, seldom: () => Bodies, other: 'node' | 'read') {
     this.#directory = directory;
     this.#bodies = bodies;
+    this.#seldom = seldom;
     this.#other = other;
   }
 
@@ -42,7 +48,8 @@ export class ChunkLoader {
     const loaded = this.#loaded.get(name);
     if (loaded) return loaded.exports;
     const file = join(this.#directory, name);
-    const body = this.#bodies[name] ?? (this.#other === 'read' ? read(file) : undefined);
+    const known = this.#bodies[name];
+    const body = (known === null ? this.#seldom()[name] : known) ?? (this.#other === 'read' ? read(file) : undefined);
     if (!body) return this.#outsideLoader()(file);
     const module = { exports: {} as unknown };
     this.#loaded.set(name, module);
@@ -73,14 +80,15 @@ function read(file: string): Body {
 }
 
 /**
- * Files of the bundle as one script, which gives their bodies. In ASCII: one character beyond Latin-1 would make each of
- * the others take two bytes, and all of them are read at each start.
+ * Files of the bundle as one script, which gives their bodies, and null for those that are `elsewhere`. In ASCII: one
+ * character beyond Latin-1 would make each of the others take two bytes, and all of them are read at each start.
  */
-export function joinChunks(directory: string, names: readonly string[]): string {
+export function joinChunks(directory: string, names: readonly string[], elsewhere: readonly string[] = []): string {
   const parts = names.map((name) => {
     const source = fs.readFileSync(join(directory, name), 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '');
     return `${JSON.stringify(name)}(${PARAMETERS.join(', ')}) {${source}\n}`;
   });
+  for (const name of elsewhere) parts.push(`${JSON.stringify(name)}: null`);
   const escaped = (text: string): string => `\\u${text.charCodeAt(0).toString(16).padStart(4, '0')}`;
   return `({${parts.join(',\n')}})`.replace(/[\u0080-\uffff]/g, escaped);
 }

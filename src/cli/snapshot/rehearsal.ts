@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Io, Output } from '../io.ts';
 import type { runProgram } from '../program.ts';
@@ -7,23 +6,25 @@ import { RehearsalEngine } from './rehearsal-engine.ts';
 
 export type Role = 'command' | 'compose';
 
-/** Runs the commands that a snapshot is for, so that what they need is loaded and compiled. Throws when one of them fails. */
-export async function rehearse(role: Role, run: typeof runProgram): Promise<void> {
-  const directory = fs.mkdtempSync(join(tmpdir(), 'gantry-rehearsal-'));
+/**
+ * Runs the commands that a snapshot is for, so that what they need is loaded and compiled: in `home`, which they are at
+ * home in. Throws when one of them fails.
+ */
+export async function rehearse(role: Role, run: typeof runProgram, home: string): Promise<void> {
   const engine = new RehearsalEngine();
   try {
-    const socket = join(directory, 's');
+    const socket = join(home, 's');
     await engine.listen(socket);
-    const file = join(directory, 'compose.yaml');
+    const file = join(home, 'compose.yaml');
     fs.writeFileSync(file, PROJECT);
     const perform = async (line: string): Promise<void> => {
       const said: string[] = [];
       const words = line.replace('FILE', file).split(' ');
       const code = await run(words, {
         io: quietIo(said),
-        env: { GANTRY_HOST: `unix://${socket}`, HOME: directory, PATH: process.env['PATH'] },
+        env: { GANTRY_HOST: `unix://${socket}`, HOME: home, PATH: process.env['PATH'] },
         root: false,
-        self: { node: process.execPath, daemon: '', launcher: '', home: directory },
+        self: { node: process.execPath, daemon: '', launcher: '', home },
       });
       if (code !== 0 || engine.unknown.length > 0)
         throw new Error(`gantry ${line}: ${[`exit code ${code}`, ...engine.unknown, ...said].join('\n')}`);
@@ -31,7 +32,6 @@ export async function rehearse(role: Role, run: typeof runProgram): Promise<void
     for (const line of LINES[role]) await perform(line);
   } finally {
     await engine.close();
-    fs.rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -1,14 +1,14 @@
-import fs from 'node:fs';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { EngineError, errorCode, errorMessage } from '../../base/errors.ts';
 import { parseDotenv } from './dotenv.ts';
+import type { ProjectInputs } from './inputs.ts';
 import { type Lookup, notSet, type Variable } from './interpolate.ts';
 import { expandShortForms, FormError } from './long-form.ts';
 import { deduplicate, merge, remove } from './merge.ts';
 import { resolvePaths, toAbsolute } from './paths.ts';
 import { errorAt, type Place, Places } from './place.ts';
 import { isRemoteFile, type RemoteFile, RemoteFileNeeded } from './remote-file.ts';
-import { checkInside, checkRemotePaths } from './remote-paths.ts';
+import { checkInside, checkRemotePaths, composeFileIn } from './remote-paths.ts';
 import { validateSchema } from './schema.ts';
 import { asDict, asList, asText, clone, dict, type Dict, isDict, sameValue, textOf } from './value.ts';
 import { readYaml } from './yaml.ts';
@@ -23,6 +23,7 @@ export interface ComposeFilesOptions {
   readonly interpolate: boolean;
   readonly resolvePaths: boolean;
   readonly warn: (message: string) => void;
+  readonly inputs: ProjectInputs;
   readonly onVariable?: ((variable: Variable) => void) | undefined;
   /** Gives the local path of what the address of a repository or an artifact means. */
   readonly fetchRemote?: ((address: string) => RemoteFile) | undefined;
@@ -36,14 +37,6 @@ interface Document {
 }
 
 const LARGEST = 16 * 2 ** 20;
-
-const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
-
-/** The Compose file in a directory, or the file itself; undefined names are left for the reader to complain of. */
-export function composeFileIn(path: string): string {
-  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path;
-  return resolve(path, NAMES.find((name) => fs.existsSync(resolve(path, name))) ?? NAMES[0]!);
-}
 
 /** Reads, checks, and merges files, what they include, and what their services extend: one tree in long form. */
 export function readComposeFiles(options: ComposeFilesOptions): { tree: Dict; places: Places } {
@@ -141,9 +134,11 @@ class ComposeFiles {
   #text(file: string): string {
     if (file === '-') return this.#options.stdin ?? '';
     try {
-      if (fs.statSync(file).size > LARGEST)
-        throw new EngineError('too-large', `${file} is larger than ${LARGEST / 2 ** 20} MiB: this is no Compose file`);
-      return fs.readFileSync(file, 'utf8');
+      return this.#options.inputs.text(file, {
+        bytes: LARGEST,
+        tooLarge: () =>
+          new EngineError('too-large', `${file} is larger than ${LARGEST / 2 ** 20} MiB: this is no Compose file`),
+      });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT')
@@ -212,7 +207,7 @@ class ComposeFiles {
     const files = given['env_file'] === undefined ? [resolve(directory, '.env')] : written;
     const found = new Map<string, string>();
     for (const file of files) {
-      if (given['env_file'] === undefined && !fs.existsSync(file)) continue;
+      if (given['env_file'] === undefined && !this.#options.inputs.exists(file)) continue;
       for (const [name, value] of parseDotenv(this.#text(file), file, lookup, {
         onMissing: (missing) => this.#options.warn(notSet(missing)),
       }))

@@ -1,15 +1,17 @@
-import fs from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
-import { composeFileIn, readComposeFiles } from './compose-files.ts';
+import { readComposeFiles } from './compose-files.ts';
 import { checkConsistency } from './consistency.ts';
 import { parseDotenv } from './dotenv.ts';
+import { environmentOf } from './environment.ts';
+import { ProjectInputs } from './inputs.ts';
 import { interpolate, type Lookup, notSet, type Variable } from './interpolate.ts';
 import { nameResources, toNormalForm } from './normal-form.ts';
 import { Places } from './place.ts';
 import { checkProjectName, nameOf } from './project-name.ts';
 import { isRemoteFile, type RemoteFile } from './remote-file.ts';
-import { asDict, asList, asText, byText, dict, type Dict, isDict, sortedKeys, textOf } from './value.ts';
+import { composeFileIn } from './remote-paths.ts';
+import { asDict, asList, asText, dict, type Dict } from './value.ts';
 import { readYaml } from './yaml.ts';
 
 export interface LoadOptions {
@@ -38,6 +40,8 @@ export interface LoadOptions {
    * to be waited for.
    */
   readonly fetchRemote?: (address: string) => RemoteFile;
+  /** By which files and the variables of `env` are looked at, for whoever wants to know what the model is made of. */
+  readonly inputs?: ProjectInputs;
 }
 
 /** A loaded project: its model in normal form, with the active services only. */
@@ -51,6 +55,8 @@ export interface LoadedProject {
   readonly profiles: readonly string[];
   readonly lookup: Lookup;
   readonly environment: ReadonlyMap<string, string>;
+  /** Those of `environment` that `.env` or `--env-file`s give, also where the process has others of their names. */
+  readonly fileVariables: ReadonlyMap<string, string>;
   readonly variables: ReadonlyMap<string, Variable>;
 }
 
@@ -63,14 +69,23 @@ export function loadProject(given: LoadOptions): LoadedProject {
     if (!told.has(text)) given.warn(text);
     told.add(text);
   };
-  const options = { ...given, warn };
+  const inputs = given.inputs ?? new ProjectInputs(given.env);
+  const { fetchRemote, stdin: readStdin } = given;
+  const options: Reading = {
+    ...given,
+    warn,
+    inputs,
+    ...(fetchRemote && { fetchRemote: (address) => (inputs.notRepeatable(), fetchRemote(address)) }),
+    ...(readStdin && { stdin: () => (inputs.notRepeatable(), readStdin()) }),
+  };
   const { files, remote, roots } = composeFiles(options);
   const first = files.find((file) => file !== '-');
   const directory = resolve(options.cwd, options.projectDirectory ?? (first === undefined ? '.' : dirname(first)));
   // The directory of what was fetched has neither a name that tells anything, nor anybody's `.env`.
   const base = remote ? resolve(options.cwd, options.projectDirectory ?? '.') : directory;
-  const environment = projectEnvironment(options, base);
-  const lookup: Lookup = (name) => environment.get(name);
+  const fileVariables = projectVariables(options, base);
+  const environment = environmentOf(options.env, fileVariables);
+  const lookup: Lookup = (name) => (inputs.variable(name), environment.get(name));
   const stdin = files.includes('-') ? options.stdin?.() : undefined;
   const name = projectName(options, files, stdin, base, lookup);
   environment.set('COMPOSE_PROJECT_NAME', name);
@@ -79,18 +94,19 @@ export function loadProject(given: LoadOptions): LoadedProject {
     files,
     directory,
     lookup,
-    home: environment.get('HOME'),
+    home: lookup('HOME'),
     stdin,
     interpolate: options.interpolate !== false,
     resolvePaths: options.resolvePaths !== false,
     warn: options.warn,
+    inputs,
     fetchRemote: options.fetchRemote,
     remoteRoots: roots,
     onVariable: (variable) => {
       if (!variables.has(variable.name)) variables.set(variable.name, variable);
     },
   });
-  const profiles = activeProfiles(options, environment, asDict(tree['services']));
+  const profiles = activeProfiles(options, lookup, asDict(tree['services']));
   const active = activeServices(asDict(tree['services']), profiles);
   const disabled = dict();
   for (const [service, item] of Object.entries(asDict(tree['services'])))
@@ -101,6 +117,7 @@ export function loadProject(given: LoadOptions): LoadedProject {
     toNormalForm(tree, {
       projectName: name,
       lookup,
+      inputs,
       resolveEnvironment: options.resolveEnvironment !== false,
       readEnvFiles: options.readEnvFiles !== false,
       normalize: options.normalize !== false,
@@ -108,21 +125,24 @@ export function loadProject(given: LoadOptions): LoadedProject {
     });
     if (options.checkConsistency !== false) checkConsistency(tree, places, active);
   } else nameResources(tree, name, options.normalize !== false);
-  return { name, directory, files, model: tree, disabled, profiles, lookup, environment, variables };
+  return { name, directory, files, model: tree, disabled, profiles, lookup, environment, fileVariables, variables };
 }
 
+type Reading = LoadOptions & { readonly inputs: ProjectInputs };
+
 /** Absolute paths; `remote`: the first one was fetched. */
-function composeFiles(options: LoadOptions): { files: string[]; remote: boolean; roots: string[] } {
+function composeFiles(options: Reading): { files: string[]; remote: boolean; roots: string[] } {
   const start = resolve(options.cwd, options.projectDirectory ?? '.');
-  const variables = options.files.length > 0 ? new Map<string, string>() : projectEnvironment(options, start);
+  const { inputs } = options;
+  const ofFiles = options.files.length > 0 ? new Map<string, string>() : projectVariables(options, start);
+  const lookup: Lookup = (name) => inputs.variable(name) ?? ofFiles.get(name);
   const given =
     options.files.length > 0
       ? options.files
-      : (variables
-          .get('COMPOSE_FILE')
-          ?.split(variables.get('COMPOSE_PATH_SEPARATOR') || ':')
+      : (lookup('COMPOSE_FILE')
+          ?.split(lookup('COMPOSE_PATH_SEPARATOR') || ':')
           .filter((file) => file !== '') ?? []);
-  const isRemote = (file: string): boolean => isRemoteFile(file) && !fs.existsSync(resolve(options.cwd, file));
+  const isRemote = (file: string): boolean => isRemoteFile(file) && !inputs.exists(resolve(options.cwd, file));
   if (given.length > 0) {
     const roots: string[] = [];
     const files = given.map((file) => {
@@ -141,45 +161,47 @@ function composeFiles(options: LoadOptions): { files: string[]; remote: boolean;
     return { files, remote: isRemote(given[0]!), roots };
   }
   for (let at = start; ; at = dirname(at)) {
-    const name = NAMES.find((item) => fs.existsSync(join(at, item)));
+    const name = NAMES.find((item) => inputs.exists(join(at, item)));
     if (name !== undefined) {
       const found = [join(at, name)];
       const stem = name.startsWith('docker-') ? 'docker-compose.override' : 'compose.override';
-      const over = [`${stem}.yml`, `${stem}.yaml`].find((item) => fs.existsSync(join(at, item)));
+      const over = [`${stem}.yml`, `${stem}.yaml`].find((item) => inputs.exists(join(at, item)));
       return { files: over === undefined ? found : [...found, join(at, over)], remote: false, roots: [] };
     }
     if (dirname(at) === at) throw new EngineError('not-found', 'no configuration file provided: not found');
   }
 }
 
-/** `.env`, or `--env-file`s, below the variables of the process. */
-function projectEnvironment(options: LoadOptions, directory: string): Map<string, string> {
+/** Of `.env`, or of `--env-file`s. */
+function projectVariables(options: Reading, directory: string): Map<string, string> {
   const found = new Map<string, string>();
   const given =
     options.envFiles.length > 0
       ? options.envFiles
-      : (options.env['COMPOSE_ENV_FILES']?.split(',').filter((file) => file !== '') ?? []);
+      : (options.inputs
+          .variable('COMPOSE_ENV_FILES')
+          ?.split(',')
+          .filter((file) => file !== '') ?? []);
   const files = given.length > 0 ? given.map((file) => resolve(options.cwd, file)) : [join(directory, '.env')];
   for (const file of files) {
     let text: string;
     try {
-      text = fs.readFileSync(file, 'utf8');
+      text = options.inputs.text(file);
     } catch (error) {
       if (given.length === 0) continue;
       throw new EngineError('not-found', `couldn't find env file: ${file}`, { cause: error });
     }
-    for (const [name, value] of parseDotenv(text, file, (key) => options.env[key], {
+    for (const [name, value] of parseDotenv(text, file, (key) => options.inputs.variable(key), {
       earlier: found,
       onMissing: (variable) => options.warn(notSet(variable)),
     }))
       found.set(name, value);
   }
-  for (const [name, value] of Object.entries(options.env)) if (value !== undefined) found.set(name, value);
   return found;
 }
 
 function projectName(
-  options: LoadOptions,
+  options: Reading,
   files: readonly string[],
   stdin: string | undefined,
   directory: string,
@@ -192,7 +214,7 @@ function projectName(
   for (const file of files) {
     let text: string;
     try {
-      text = file === '-' ? (stdin ?? '') : fs.readFileSync(file, 'utf8');
+      text = file === '-' ? (stdin ?? '') : options.inputs.text(file);
     } catch {
       continue; // said better when the file is really read
     }
@@ -203,11 +225,11 @@ function projectName(
   return nameOf(basename(directory));
 }
 
-function activeProfiles(options: LoadOptions, environment: ReadonlyMap<string, string>, services: Dict): string[] {
+function activeProfiles(options: LoadOptions, lookup: Lookup, services: Dict): string[] {
   const given =
     options.profiles.length > 0
       ? options.profiles
-      : (environment.get('COMPOSE_PROFILES') ?? '')
+      : (lookup('COMPOSE_PROFILES') ?? '')
           .split(',')
           .map((item) => item.trim())
           .filter((item) => item !== '');
@@ -222,36 +244,4 @@ function activeServices(services: Dict, profiles: readonly string[]): Set<string
       return wanted.length === 0 || profiles.includes('*') || wanted.some((profile) => profiles.includes(profile));
     }),
   );
-}
-
-/** Leaves out networks, volumes, secrets and configs that no service uses. Changes the model. */
-export function dropUnused(model: Dict): void {
-  const services = Object.values(asDict(model['services'])).map(asDict);
-  const used: Record<string, Set<string>> = {
-    networks: new Set(services.flatMap((service) => sortedKeys(asDict(service['networks'])))),
-    volumes: new Set(
-      services.flatMap((service) =>
-        asList(service['volumes'])
-          .map(asDict)
-          .filter((mount) => mount['type'] === 'volume')
-          .map((mount) => asText(mount['source']) ?? ''),
-      ),
-    ),
-    secrets: new Set(
-      services.flatMap((service) =>
-        [...asList(service['secrets']), ...asList(asDict(service['build'])['secrets'])].map((item) =>
-          textOf(asDict(item)['source']),
-        ),
-      ),
-    ),
-    configs: new Set(
-      services.flatMap((service) => asList(service['configs']).map((item) => textOf(asDict(item)['source']))),
-    ),
-  };
-  for (const [kind, names] of Object.entries(used)) {
-    const all = model[kind];
-    if (!isDict(all)) continue;
-    for (const name of Object.keys(all).sort(byText)) if (!names.has(name)) delete all[name];
-    if (Object.keys(all).length === 0) delete model[kind];
-  }
 }

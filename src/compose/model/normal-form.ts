@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import { EngineError } from '../../base/errors.ts';
 import { parseDotenv, parseRawEnv } from './dotenv.ts';
+import type { ProjectInputs } from './inputs.ts';
 import type { Lookup } from './interpolate.ts';
 import { shellWords } from './shell-words.ts';
 import { formatDuration, parseDuration, parseSize } from './units.ts';
@@ -21,6 +21,7 @@ import {
 export interface NormalFormOptions {
   readonly projectName: string;
   readonly lookup: Lookup;
+  readonly inputs: ProjectInputs;
   /** Read env files and take unset variables from the environment. */
   readonly resolveEnvironment: boolean;
   readonly readEnvFiles: boolean;
@@ -177,7 +178,7 @@ function normalizeEnvironment(service: Dict, options: NormalFormOptions): void {
     const path = textOf(file['path']);
     let text: string;
     try {
-      text = fs.readFileSync(path, 'utf8');
+      text = options.inputs.text(path);
     } catch (error) {
       if (file['required'] === false && (error as NodeJS.ErrnoException).code === 'ENOENT') continue;
       throw new EngineError('not-found', `env file ${path} not found: ${(error as Error).message}`, { cause: error });
@@ -201,7 +202,7 @@ function readLabelFiles(service: Dict, options: NormalFormOptions): void {
   if (labels.length === 0) return;
   const read = dict();
   for (const path of labels)
-    for (const [key, value] of parseDotenv(fs.readFileSync(textOf(path), 'utf8'), textOf(path), options.lookup, {
+    for (const [key, value] of parseDotenv(options.inputs.text(textOf(path)), textOf(path), options.lookup, {
       onMissing: options.onMissing,
     }))
       read[key] = value;

@@ -53,3 +53,11 @@ export function checkInside(path: string, roots: readonly string[], what: string
       `${what}: ${path} is outside of the remote project ${roots[0]}; give it in a file of your own, by a further -f`,
     );
 }
+
+const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+
+/** The Compose file in a directory, or the file itself; undefined names are left for the reader to complain of. */
+export function composeFileIn(path: string): string {
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path;
+  return resolve(path, NAMES.find((name) => fs.existsSync(resolve(path, name))) ?? NAMES[0]!);
+}

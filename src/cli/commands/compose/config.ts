@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { canonicalModel, canonicalYaml, escapeDollars, sortKeys } from '../../../compose/model/canonical.ts';
 import { goJson, serviceHash, wireForm } from '../../../compose/model/hash.ts';
-import { dropUnused } from '../../../compose/model/load.ts';
+import { dropUnused } from '../../../compose/model/drop-unused.ts';
 import { asDict, asList, asText, dict, type Dict, sortedKeys } from '../../../compose/model/value.ts';
 import { yamlText } from '../../../compose/model/yaml-text.ts';
 import { CommandError } from '../../command.ts';

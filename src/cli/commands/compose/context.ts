@@ -7,11 +7,15 @@ import { type Observed, observeContainers } from '../../../compose/project/obser
 import type { ProgressEvent } from '../../../compose/project/progress.ts';
 import { type Project, projectOf, type Service } from '../../../compose/project/project.ts';
 import type { RunProvider } from '../../../compose/project/providers.ts';
-import { dropUnused, type LoadedProject, loadProject, type LoadOptions } from '../../../compose/model/load.ts';
+import { dropUnused } from '../../../compose/model/drop-unused.ts';
+import { ProjectInputs } from '../../../compose/model/inputs.ts';
+import { type KeptModel, KeptModels } from '../../../compose/model/kept-models.ts';
+import type { LoadedProject, LoadOptions } from '../../../compose/model/load.ts';
 import { errorAt } from '../../../compose/model/place.ts';
 import { type RemoteFile, RemoteFileNeeded } from '../../../compose/model/remote-file.ts';
 import { checkProjectName } from '../../../compose/model/project-name.ts';
 import { errorCode, errorMessage } from '../../../base/errors.ts';
+import { BUILD } from '../../../base/version.ts';
 import type { Cli } from '../../cli.ts';
 import { type CommandSpec, CommandError, type Invocation } from '../../command.ts';
 import type { Flags, FlagValues } from '../../flag.ts';
@@ -87,15 +91,26 @@ export class Compose {
   readonly #fetched = new Map<string, RemoteFile>();
   #stdin: string | undefined;
 
-  /** Reads the project's files, and fetches those of registries that they name. */
+  /** The project as its files say it now. */
   async load(more: Partial<LoadOptions> = {}): Promise<LoadedProject> {
+    const options = this.#options(more);
+    const { loaded, warnings } = this.#kept?.find(options) ?? (await this.#read(options));
+    if (this.flags.locked) (await import('../../lock/pin-services.ts')).pinServices(loaded);
+    for (const text of warnings) this.warn(text);
+    return loaded;
+  }
+
+  /** Reads the project's files, and fetches those of registries that they name. It is much code, which a kept model does without. */
+  async #read(options: LoadOptions): Promise<KeptModel> {
+    const { loadProject } = await import('../../../compose/model/load.ts');
     for (;;) {
       const warnings: string[] = [];
+      const inputs = new ProjectInputs(options.env);
       try {
-        const loaded = this.#loadOnce(warnings, more);
-        if (this.flags.locked) (await import('../../lock/pin-services.ts')).pinServices(loaded);
-        for (const text of warnings) this.warn(text);
-        return loaded;
+        const loaded = loadProject({ ...options, inputs, warn: (message) => warnings.push(message) });
+        const read = { loaded, warnings };
+        this.#kept?.keep(options, inputs, read);
+        return read;
       } catch (error) {
         if (!(error instanceof RemoteFileNeeded)) throw error;
         const { address, place } = error;
@@ -107,18 +122,28 @@ export class Compose {
     }
   }
 
-  /** The local path of what is elsewhere. What that needs is much code, which most projects do without. */
-  async #fetch(address: string): Promise<RemoteFile> {
+  get #cache(): string {
     const { env } = this.cli;
-    const cache = join(env['XDG_CACHE_HOME'] || join(env['HOME'] || '/root', '.cache'), 'gantry', 'compose');
-    if (!address.startsWith('oci://'))
-      return (await import('../../compose-repository.ts')).repositoryPath(address, cache);
-    return (await import('../../compose-artifact.ts')).fetchProject(this.cli, address, cache);
+    return join(env['XDG_CACHE_HOME'] || join(env['HOME'] || '/root', '.cache'), 'gantry', 'compose');
   }
 
-  #loadOnce(warnings: string[], more: Partial<LoadOptions>): LoadedProject {
+  /** Nothing where the code may change while the models stay, or where nobody has a home. */
+  get #kept(): KeptModels | undefined {
+    const { XDG_CACHE_HOME, HOME } = this.cli.env;
+    const base = XDG_CACHE_HOME || HOME;
+    return BUILD && base ? new KeptModels(base, join(this.#cache, 'models'), BUILD) : undefined;
+  }
+
+  /** The local path of what is elsewhere. What that needs is much code, which most projects do without. */
+  async #fetch(address: string): Promise<RemoteFile> {
+    if (!address.startsWith('oci://'))
+      return (await import('../../compose-repository.ts')).repositoryPath(address, this.#cache);
+    return (await import('../../compose-artifact.ts')).fetchProject(this.cli, address, this.#cache);
+  }
+
+  #options(more: Partial<LoadOptions>): LoadOptions {
     const { flags, cli } = this;
-    return loadProject({
+    return {
       files: flags.file,
       projectName: flags['project-name'] || undefined,
       projectDirectory: flags['project-directory'] || undefined,
@@ -127,14 +152,14 @@ export class Compose {
       cwd: process.cwd(),
       env: cli.env,
       stdin: () => (this.#stdin ??= fs.readFileSync(0, 'utf8')),
-      warn: (message) => warnings.push(message),
+      warn: () => {},
       fetchRemote: (address) => {
         const path = this.#fetched.get(address);
         if (path === undefined) throw new RemoteFileNeeded(address);
         return path;
       },
       ...more,
-    });
+    };
   }
 
   /** The project without what no service uses. */
