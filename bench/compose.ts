@@ -4,16 +4,41 @@
  *     node bench/compose.ts gantry=unix:///run/gantry/gantry.sock docker=unix:///run/docker28.sock …
  *
  * DOCKER_COMPOSE names the other programs, separated by commas (`docker-compose` of 1.29, the plugin of 2.40); each runs
- * against every engine that is not ours. GANTRY is our program where it is not this checkout's launcher, which looks at
- * every source file first, as an installed one does not. The engines must hold the image `busybox`.
+ * against every engine that is not ours. Our program is this checkout's bundle under the launcher that packages have: a
+ * checkout's own looks at every source file first. GANTRY names another. The engines must hold the image `busybox`.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compare, type Item, type Peer, readPeers, timed } from './measure.ts';
 
-const gantry = process.env['GANTRY'] ?? new URL('../gantry', import.meta.url).pathname;
+const directory = mkdtempSync(join(tmpdir(), 'gantry-bench-'));
+process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+
+const gantry = process.env['GANTRY'] ?? installed(join(directory, 'installed'));
+
+/** As packages lay it out: the launcher beside the bundle and the node that made it. */
+function installed(at: string): string {
+  const checkout = new URL('..', import.meta.url).pathname;
+  mkdirSync(at);
+  copyFileSync(join(checkout, 'tools/launcher-packaged.sh'), join(at, 'gantry'));
+  chmodSync(join(at, 'gantry'), 0o755);
+  symlinkSync(realpathSync(join(checkout, 'dist')), join(at, 'dist'));
+  symlinkSync(realpathSync(join(checkout, '.gantry/node')), join(at, 'node'));
+  return join(at, 'gantry');
+}
+
 const programs = (process.env['DOCKER_COMPOSE'] ?? 'docker-compose').split(',');
 const commands = new Map<string, string>();
 const peers: Peer[] = [];
@@ -29,9 +54,6 @@ for (const peer of readPeers(process.argv.slice(2))) {
     }
 }
 if (peers.length === 0) throw new Error('usage: node bench/compose.ts gantry=HOST [docker=HOST …]');
-
-const directory = mkdtempSync(join(tmpdir(), 'gantry-bench-'));
-process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 
 const sleeper = `command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]`;
 function project(name: string, services: readonly string[]): string {

@@ -68,7 +68,7 @@ if [ -n "$missing" ]; then
 fi
 
 # 4. The bundle, when a source file is newer.
-if [ ! -f dist/stamp ] || [ -n "$(find src package-lock.json -newer dist/stamp -print -quit)" ]; then
+if [ ! -f dist/stamp ] || [ -n "$(find src package-lock.json -name '*.test.ts' -prune -o -type f -newer dist/stamp -print -quit)" ]; then
   node tools/bundle.ts >&2
 fi
 [ "${1:-}" = --quiet ] || say "ready: node $(node --version), crun, runc, conmon, nft"

@@ -37,7 +37,10 @@ export class ProjectInputs {
    */
   text(path: string, limit?: { readonly bytes: number; tooLarge(): Error }): string {
     const found = this.#answers.get(keyOf(['text', path]));
-    if (found?.answer !== undefined) return found.answer;
+    if (found?.answer !== undefined) {
+      if (limit && Buffer.byteLength(found.answer) > limit.bytes) throw limit.tooLarge();
+      return found.answer;
+    }
     try {
       const stat = fs.statSync(path);
       if (limit && stat.size > limit.bytes) throw limit.tooLarge();
