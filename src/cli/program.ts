@@ -1,5 +1,6 @@
 import { Cli, type CliOptions } from './cli.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
+import { insteadOf, withoutBuildx } from './docker-words.ts';
 import { describeError, exitCodeOfRun, withoutRegistry } from './describe-error.ts';
 import { GLOBAL_FLAGS, type GlobalFlags } from './global.ts';
 import { escapeControls } from './output/escape.ts';
@@ -47,8 +48,9 @@ export async function runProgram(
   }
 }
 
-async function dispatch(cli: Cli, args: readonly string[]): Promise<number> {
-  if (args[0] === 'help') return helpFor(cli, args.slice(1));
+async function dispatch(cli: Cli, line: readonly string[]): Promise<number> {
+  if (line[0] === 'help') return helpFor(cli, withoutBuildx(line.slice(1)));
+  const args = withoutBuildx(line);
   const group = findGroup(args[0]!);
   if (group) {
     const name = args[1];
@@ -139,8 +141,13 @@ function unknownCommand(cli: Cli, group: string | undefined, name: string): numb
       : commandsIn(group).map((item) => item.name);
   const found = nearest(name, names).slice(0, 3);
   const path = group === undefined ? 'gantry' : `gantry ${group}`;
+  const instead = insteadOf(group, name);
   const hint =
-    found.length === 0 ? '' : `\n\nDid you mean this?\n${found.map((item) => `\t${path} ${item}`).join('\n')}`;
+    instead !== undefined
+      ? `\n\n${instead}`
+      : found.length === 0
+        ? ''
+        : `\n\nDid you mean this?\n${found.map((item) => `\t${path} ${item}`).join('\n')}`;
   const usage = group === undefined ? '' : `\n\nUsage:  ${path} COMMAND`;
   cli.warn(
     `gantry: unknown command: ${path} ${escapeControls(name)}${hint}${usage}\n\nRun '${path} --help' for more information`,

@@ -42,6 +42,25 @@ test('what was meant', async () => {
   );
 });
 
+test('words of Docker that have another place here, or none', async () => {
+  const gantry = (...words: string[]): ReturnType<typeof runInProcess> => runInProcess(words, { env });
+  assert.match((await gantry('buildx', 'build', '--help')).stdout, /^Usage:  gantry build /);
+  assert.match((await gantry('help', 'buildx', 'bake')).stdout, /^Usage:  gantry bake /);
+  assert.match(
+    (await gantry('buildx', 'imagetools', 'inspect', '--help')).stdout,
+    /^Usage:  gantry imagetools inspect/,
+  );
+  assert.match((await gantry('buildx', 'du', '--help')).stdout, /^Usage:  gantry builder du/);
+  for (const line of [['buildx', 'create', '--use'], ['buildx'], ['builder', 'use', 'x']]) {
+    const { code, stderr } = await gantry(...line);
+    assert.equal(code, 1);
+    assert.match(stderr, /The engine is the only builder/);
+  }
+  assert.match((await gantry('swarm', 'init')).stderr, /unknown command: gantry swarm\n\nThere is no Swarm here/);
+  assert.match((await gantry('plugin', 'ls')).stderr, /takes no plugins/);
+  assert.match((await gantry('build', '--builder', 'far', '.')).stderr, /the engine is the only builder here/);
+});
+
 test('completion: commands, flags, values; scripts that the shells accept', async () => {
   const words = async (...line: string[]): Promise<string[]> =>
     (await runInProcess(['__complete', '--', ...line], { env })).stdout

@@ -60,6 +60,22 @@ test('tables fit the terminal: wide columns are cut, names and ids never', () =>
     /^0123456789ab +"\/docke… +0\.0\.0\.0… +a-name-that-is-rather-long$/,
     'what cannot fit is not cut to nothing',
   );
+  const ps = [
+    ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATUS', 'PORTS', 'NAMES'],
+    [
+      '0123456789ab',
+      'nginx:1.23',
+      '"/docker-entry…"',
+      '2 minutes ago',
+      'Up 2 minutes (healthy)',
+      '0.0.0.0:9000->80/tcp',
+      'web-app',
+    ],
+  ];
+  for (const width of [90, 80]) {
+    const shown = layOut(fitRows(ps, width, new Set([0, 6]), new Set([4]))).split('\n');
+    for (const line of shown) assert.ok(Array.from(line).length <= width, `${width}: ${line}`);
+  }
   const states = [
     ['ID', 'PORTS', 'STATUS'],
     ['0123456789ab', '0.0.0.0:80->80/tcp', 'Exited (137) 2 minutes ago'],

@@ -20,6 +20,8 @@ export function layOut(rows: readonly (readonly string[])[], minWidth = 10, padd
 const NARROWEST = 8;
 /** `Exited (137) 2 …` */
 const NARROWEST_LAST = 16;
+/** Where only this makes lines fit: one that is broken in two is read worse than one that is cut. */
+const NARROWEST_OF_ALL = 5;
 
 /**
  * Rows, the head first, whose lines fit into `width` characters: the widest columns are cut, again and again, except those
@@ -34,16 +36,21 @@ export function fitRows(
 ): readonly (readonly string[])[] {
   const head = rows[0] ?? [];
   const widths = head.map((_, column) => Math.max(...rows.map((row) => placesOf(row[column] ?? ''))));
-  const least = head.map((title, at) => Math.max(last.has(at) ? NARROWEST_LAST : NARROWEST, placesOf(title)));
+  let least = head.map((title, at) => Math.max(last.has(at) ? NARROWEST_LAST : NARROWEST, placesOf(title)));
   const padding = 3;
-  const total = (): number =>
-    widths.reduce((sum, each, at) => sum + (at < widths.length - 1 ? Math.max(each, 10 - padding) + padding : each), 0);
+  const total = (of: readonly number[]): number =>
+    of.reduce((sum, each, at) => sum + (at < of.length - 1 ? Math.max(each, 10 - padding) + padding : each), 0);
   const cut = new Set<number>();
-  for (let over = total() - width; over > 0; over = total() - width) {
+  for (let over = total(widths) - width; over > 0; over = total(widths) - width) {
     const free = widths.flatMap((each, at) => (whole.has(at) || each <= least[at]! ? [] : [at]));
     const first = free.filter((at) => !last.has(at));
     const candidates = first.length > 0 ? first : free;
-    if (candidates.length === 0) break;
+    if (candidates.length === 0) {
+      const tightest = widths.map((each, at) => (whole.has(at) ? each : Math.min(each, NARROWEST_OF_ALL)));
+      if (least.every((each) => each === NARROWEST_OF_ALL) || total(tightest) > width) break;
+      least = least.map(() => NARROWEST_OF_ALL);
+      continue;
+    }
     const widest = candidates.reduce((best, at) => (widths[at]! > widths[best]! ? at : best));
     const second = Math.max(...candidates.filter((at) => at !== widest).map((at) => widths[at]!), 0);
     widths[widest] = Math.max(least[widest]!, Math.min(widths[widest]! - 1, Math.max(second, widths[widest]! - over)));

@@ -7,7 +7,8 @@ import { list as listOf, toText } from '../../../bake/expression.ts';
 import { type BakePlan, planBake, printPlan, readOverride } from '../../../bake/targets.ts';
 import type { Cli } from '../../cli.ts';
 import { command, CommandError } from '../../command.ts';
-import { bool, list, optional, string } from '../../flag.ts';
+import { bool, each, list, optional, string } from '../../flag.ts';
+import { parseBuilder } from '../../options/builder.ts';
 import { layOut } from '../../output/table.ts';
 import { parseLine } from '../../parse.ts';
 import { build } from '../builder/build.ts';
@@ -25,6 +26,7 @@ gantry bake --print
 gantry bake --set app.tags=app:dev --set app.args.MODE=debug app`,
   flags: {
     allow: list('Allow build to access specified resources'),
+    builder: each('string', 'The builder: the engine is the only one ("default")', parseBuilder),
     call: string('Set method for evaluating build ("check", "outline", "targets")'),
     check: bool('Shorthand for "--call=check"'),
     file: list('Build definition file', { short: 'f', complete: 'file' }),

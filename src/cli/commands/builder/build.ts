@@ -16,6 +16,7 @@ import { listBuildContext, readCall, runCall } from './calls.ts';
 import { type ResultDescriptor, writeMetadata } from './metadata-file.ts';
 import { allCredentials } from '../../credentials.ts';
 import { bool, bytes, each, int, list, optional, string, strings, swapBytes } from '../../flag.ts';
+import { parseBuilder } from '../../options/builder.ts';
 import { checkSecret, parseSecret, parseSsh, readSecret, SshAgents } from '../../options/build-session.ts';
 import { lockPathFor, neededLock, pinnedName, type Pins } from '../../lock/lock-file.ts';
 import { imagesOfDockerfile } from '../../lock/sources.ts';
@@ -48,6 +49,7 @@ gantry build --ssh default .`,
     allow: strings('Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
     'build-arg': list('Set build-time variables'),
     'build-context': list('Additional build contexts (e.g., name=path)'),
+    builder: each('string', 'The builder: the engine is the only one ("default")', parseBuilder),
     'cache-from': list('External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
     'cache-to': list('Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")'),
     call: string('Set method for evaluating build ("check", "outline", "targets")', {
