@@ -1,4 +1,5 @@
 import { EngineError } from '../base/errors.ts';
+import { Expression } from '../base/expression.ts';
 import { type Digest, isDigest } from './digest.ts';
 
 /**
@@ -153,7 +154,7 @@ function invalidFormat(): EngineError {
 }
 
 /** `*` and `?` stop at `/`; `[a-z]` and `[^a]` are classes; `\` takes the next character as it is. */
-function globExpression(pattern: string): RegExp {
+function globExpression(pattern: string): Expression {
   let source = '';
   for (let at = 0; at < pattern.length; at++) {
     const char = pattern[at]!;
@@ -171,7 +172,7 @@ function globExpression(pattern: string): RegExp {
     } else source += escape(char);
   }
   try {
-    return new RegExp(`^${source}$`, 's');
+    return new Expression(`^${source}$`);
   } catch (error) {
     throw badPattern(error);
   }

@@ -44,6 +44,8 @@ export interface FileKeeper {
   begin(header: TarHeader, path: ByteString): KeptFile;
   /** What is at `path` from now on did not come through the keeper. */
   forget(path: ByteString): void;
+  /** A directory has gone with all that was in it, and the names of that may lead to other files from now on. */
+  forgetAll(): void;
 }
 
 export interface KeptFile {
@@ -306,6 +308,7 @@ export class Extractor implements TarHandler, Disposable {
           : `cannot overwrite directory "${shown(path.join('/'))}" with non-directory`,
       );
     }
+    if (there?.kind === 'directory') this.#options.keeper?.forgetAll();
     this.#root.forget(path.length - 1); // what goes now, and not the parent
     removeTreeAt(parent, name);
   }
@@ -351,6 +354,7 @@ export class Extractor implements TarHandler, Disposable {
       const there = statAt(own, name);
       if (there?.inode === source.inode && there.device === source.device) return;
       this.#options.keeper?.forget(path.join('/'));
+      if (there?.kind === 'directory') this.#options.keeper?.forgetAll();
       if (there) {
         if (there.kind === 'directory' && this.#options.noOverwriteDirNonDir) {
           throw new EngineError(

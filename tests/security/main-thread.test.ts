@@ -1,5 +1,6 @@
 /** Work on large content is done beside the thread that answers everybody: line 78 of docs/security.md. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -76,5 +77,29 @@ describe('work that could block the engine (78)', { skip }, () => {
       await Promise.all(['1', '2'].map((tag) => succeeds(client.images.pull({ image: name, tag }))));
     });
     assert.equal(readdirSync(join(directory, 'data', 'ingest')).length, 0);
+  });
+
+  test('expressions of clients in filters hold nobody up', async () => {
+    const docker = (...args: string[]): string => {
+      const { status, stdout, stderr } = spawnSync('docker', args, {
+        env: daemon.clientEnv,
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      assert.equal(status, 0, stderr);
+      return stdout.trim();
+    };
+    const name = 'a'.repeat(100);
+    docker('network', 'create', name);
+    docker('create', '--name', name, '--network', 'none', 'busybox');
+    docker('tag', 'busybox', name);
+    const hostile = ['name=^(a+)+!', 'name=(a|a)*!', 'name=^(([a-z])+.)+[A-Z]([a-z])+$'].flatMap((one) => ['-f', one]);
+    assert.equal(docker('network', 'ls', '-q', ...hostile), '');
+    assert.equal(docker('ps', '-aq', ...hostile), '');
+    assert.equal(docker('images', '-q', '-f', `reference=${'*a'.repeat(50)}*b`), '');
+    assert.equal(docker('ps', '-a', '--format', '{{.Names}}', '-f', 'name=^a{100}$'), name);
+    docker('rm', name);
+    docker('rmi', name);
+    docker('network', 'rm', name);
   });
 });

@@ -1,5 +1,6 @@
 import { checkFilters, type Filters, matchesLabels } from '../../api/filters.ts';
 import { EngineError } from '../../base/errors.ts';
+import { Expression } from '../../base/expression.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, findContainer } from './context.ts';
 import { portsOf } from './ports.ts';
@@ -118,14 +119,15 @@ function testOf(context: Pick<ContainerContext, 'store'>, key: string, values: r
 
 /** A regular expression, as in Docker; what is none matches as plain text. */
 function matcher(values: readonly string[], texts: (record: ContainerRecord) => string[]): Wanted {
-  const patterns = values.map((value) => {
+  const patterns = values.map((value): ((text: string) => boolean) => {
     try {
-      return new RegExp(value);
+      const expression = new Expression(value);
+      return (text) => expression.test(text);
     } catch {
-      return new RegExp(RegExp.escape(value));
+      return (text) => text.includes(value);
     }
   });
-  return (record) => texts(record).some((text) => patterns.some((pattern) => pattern.test(text)));
+  return (record) => texts(record).some((text) => patterns.some((matches) => matches(text)));
 }
 
 function relativeTo(key: 'before' | 'since', others: readonly ContainerRecord[]): Wanted {

@@ -9,6 +9,7 @@ import type {
   NetworkInspect,
 } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
+import { Expression } from '../../base/expression.ts';
 import { KeyedMutex } from '../../base/mutex.ts';
 import { nowNanos, parseTime } from '../../base/time.ts';
 import { parseCidr } from '../../network/address.ts';
@@ -300,7 +301,7 @@ function isTrue(value: string): boolean {
 function matchesPattern(name: string, pattern: string): boolean {
   if (name.includes(pattern)) return true;
   try {
-    return new RegExp(pattern.slice(0, 200)).test(name);
+    return new Expression(pattern).test(name);
   } catch {
     return false;
   }

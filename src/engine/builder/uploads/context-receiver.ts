@@ -193,6 +193,11 @@ class ContextFiles implements FileKeeper {
   forget(path: ByteString): void {
     this.digests.delete(path);
   }
+
+  /** Where a link takes the place of a directory, a digest by the old name would be said of another file: a step's cache would be another's. */
+  forgetAll(): void {
+    this.digests.clear();
+  }
 }
 
 /** The digest of many short texts, one after the other. */

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { CONTEXT_TIME, type KnownFiles } from '../../../build/copy-files.ts';
+import { CONTEXT_TIME, digestSelection, type KnownFiles } from '../../../build/copy-files.ts';
 import { type TarHeader, tarHeader } from '../../../content/tar/header.ts';
 import { writeTar } from '../../../content/tar/writer.ts';
 import { UploadedContexts } from './uploaded-contexts.ts';
@@ -149,6 +149,35 @@ describe('contexts that come as archives', { skip: process.getuid?.() === 0 ? fa
     assert.ok(!found.has(undefined));
     const { directory } = await fixture.receive([{ name: 'a', content: 'a', mode: 0o4755 }]);
     assert.equal(statSync(join(directory, 'a')).mode & 0o7777, 0o4755);
+  });
+
+  it('tell no digest of a name that leads to another file since, by a link in a directory’s place', async () => {
+    using fixture = new Fixture();
+    const hidden: Entry[] = [
+      { name: 'first', content: 'first' },
+      { name: 'd/', type: 'directory', mode: 0o755 },
+      { name: 'd/f', content: 'good' },
+    ];
+    const link: Entry = { name: 'd', type: 'symlink', linkName: 'e' };
+    const other: Entry[] = [
+      { name: 'e/', type: 'directory', mode: 0o755 },
+      { name: 'e/f', content: 'evil' },
+    ];
+    const hard: Entry = { name: 'd', type: 'hard-link', linkName: 'to-e' };
+    for (const entries of [
+      [...hidden, link, ...other],
+      [...hidden, ...other, link],
+      [...hidden, ...other, { ...link, name: 'to-e' }, hard],
+    ]) {
+      const { directory, known } = await fixture.receive(entries);
+      assert.equal(readFileSync(join(directory, 'd/f'), 'utf8'), 'evil');
+      const selection = { sources: ['d/f'], ignore: [], exclude: [], parents: false, keepOwner: false, unpack: false };
+      const digest = async (root: string, list?: KnownFiles) =>
+        (await digestSelection({ ...selection, root, known: list, sourceName: 'context' })).digest;
+      assert.equal(await digest(directory, known), await digest(directory), 'as one who reads it');
+      const good = await fixture.receive(hidden);
+      assert.notEqual(await digest(directory, known), await digest(good.directory, good.known));
+    }
   });
 
   it('have a large file that changed anywhere as it is now, and leave the old one as it was', async () => {
