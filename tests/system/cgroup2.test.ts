@@ -148,6 +148,18 @@ describe('cgroup v2', { skip: unified ? false : 'this host has cgroup v1' }, () 
     assert.match(host, new RegExp(`^0::/${daemon.cgroupParent}/[0-9a-f]{64}$`));
   });
 
+  test('a container in the host’s cgroup namespace changes no option of the host’s hierarchy', async () => {
+    // nsdelegate, and memory_recursiveprot: a new mount would replace them everywhere
+    const options = (mounts: string): string | undefined =>
+      / \/sys\/fs\/cgroup .* - cgroup2 \S+ (\S+)$/m.exec(mounts)?.[1];
+    const here = options(readFileSync('/proc/self/mountinfo', 'utf8'));
+    assert.ok(here);
+    const command = ['busybox', 'cat', '/proc/self/mountinfo'];
+    const shown = await docker('run', '--rm', '--network', 'none', '--cgroupns', 'host', ...command);
+    assert.equal(options(shown), here);
+    assert.equal(options(readFileSync('/proc/self/mountinfo', 'utf8')), here);
+  });
+
   test('stats count what the files count', async () => {
     const script = 'dd if=/dev/zero of=/dev/shm/x bs=1M count=9; sleep 600';
     await docker('exec', '-d', 'limited', 'sh', '-c', script);

@@ -2,20 +2,22 @@
  * `npm run test:vm`: tests in a virtual machine, with what most hosts have and a container or an old kernel has not:
  * cgroup v2 under systemd, AppArmor, a user's own systemd. Not a part of `npm test`: it makes a machine (some minutes,
  * once), then boots it in seconds. By qemu and KVM; where they cannot be had by User Mode Linux, a kernel that is a
- * program (its making takes a quarter of an hour, once).
+ * program (a package of Debian's). At the end there is a table of all files, also in .gantry/vm/last-run.txt with all
+ * output before it.
  *
  *   npm run test:vm                                   what tells hosts apart (files below)
  *   npm run test:vm -- tests/network/*.test.ts        others
  *   npm run test:vm -- --suite sid                    newer tools, and a newer kernel where qemu runs it
  *   npm run test:vm -- --command './gantry info'      anything, as root in the checkout
  */
-import { execFileSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createWriteStream, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeJobDisk } from './job-disk.ts';
 import { bestWay, runMachine, type Way } from './machine.ts';
+import { ResultReader, table } from './report.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -24,7 +26,7 @@ const FILES = ['tests/{system,network,security,rootless,clients,compose}/**/*.te
 
 const NAMES: Readonly<Record<Way, string>> = {
   kvm: 'qemu',
-  uml: 'User Mode Linux, with one processor and Linux 6.1',
+  uml: 'User Mode Linux, with one processor',
   tcg: 'qemu’s emulation, tens of times as slow',
 };
 
@@ -33,20 +35,23 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       suite: { type: 'string', default: 'bookworm' },
-      memory: { type: 'string', default: '6144' },
+      memory: { type: 'string', default: '4096' },
       command: { type: 'string' },
       way: { type: 'string' },
       timeout: { type: 'string', default: '5400' },
+      'file-timeout': { type: 'string', default: '900' },
     },
   });
   const best = bestWay();
   const way = (values.way ?? best.way) as Way;
   if (way !== 'kvm') console.error(`Not by qemu and KVM, for ${best.reason || 'you said so'}: by ${NAMES[way]}.`);
-  execFileSync('sh', [join(root, 'tools/setup-vm.sh'), values.suite], { stdio: 'inherit' });
-  if (way === 'uml') execFileSync('sh', [join(root, 'tools/setup-uml.sh')], { stdio: 'inherit' });
+  // what is wrong is said by them
+  if (!setUp('setup-vm.sh', values.suite)) return 1;
+  if (way === 'uml' && !setUp('setup-uml.sh')) return 1;
   const directory = join(root, '.gantry/vm');
   const job = join(directory, `job-${process.pid}.ext4`);
-  const script = values.command ?? testScript(positionals.length > 0 ? positionals : FILES);
+  const files = values.command === undefined ? testFiles(positionals.length > 0 ? positionals : FILES) : [];
+  const script = values.command ?? testScript(files, Number(values['file-timeout']));
   makeJobDisk({ root, file: job, script });
   const end = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort());
@@ -55,6 +60,12 @@ async function main(): Promise<number> {
     console.error(`\nThe machine is stopped: ${seconds} s are over.`);
     end.abort();
   }, seconds * 1000);
+  const kept = createWriteStream(join(directory, 'last-run.txt'));
+  const show = (text: string): void => {
+    process.stdout.write(text);
+    kept.write(text);
+  };
+  const reader = new ResultReader(show);
   try {
     const status = await runMachine(
       {
@@ -67,23 +78,34 @@ async function main(): Promise<number> {
         signal: end.signal,
       },
       way,
-      (text) => void process.stdout.write(text),
+      (text) => reader.read(text),
     );
     if (status === undefined)
       console.error(`The machine ended before its work: ${directory}/run-${process.pid}/console.log`);
     return status ?? 1;
   } finally {
     clearTimeout(limit);
+    reader.end();
+    if (files.length > 0) show(`\n${table(files, reader.results)}`);
+    kept.end();
     execFileSync('rm', ['-f', job]);
   }
 }
 
-function testScript(patterns: readonly string[]): string {
+function setUp(script: string, ...args: string[]): boolean {
+  return spawnSync('sh', [join(root, 'tools', script), ...args], { stdio: 'inherit' }).status === 0;
+}
+
+function testFiles(patterns: readonly string[]): string[] {
   const files = globSync([...patterns], { cwd: root }).sort();
   if (files.length === 0) throw new Error(`no such test: ${patterns.join(' ')}`);
+  return files;
+}
+
+function testScript(files: readonly string[], seconds: number): string {
   return [
     'echo "$(. /etc/os-release; echo "$PRETTY_NAME"), Linux $(uname -r), $(stat -fc %T /sys/fs/cgroup), AppArmor $(cat /sys/module/apparmor/parameters/enabled)"',
-    `node tools/run-tests.ts ${files.map((file) => `'${file}'`).join(' ')}`,
+    `node tests/vm/in-machine.ts ${seconds} ${files.map((file) => `'${file}'`).join(' ')}`,
   ].join('\n');
 }
 

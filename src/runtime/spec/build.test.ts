@@ -4,7 +4,7 @@ import type { ContainerConfig, HostConfig } from '../../api/container.ts';
 import type { HostFacts } from '../../linux/host-facts.ts';
 import { buildSpec, type SpecInput } from './build.ts';
 import { testHost } from './fixtures.ts';
-import type { OciSpec } from './oci-spec.ts';
+import type { OciMount, OciSpec } from './oci-spec.ts';
 
 const ID = 'c0ffee'.padEnd(64, '1');
 
@@ -69,6 +69,19 @@ describe('defaults', () => {
     );
     assert.ok(spec.mounts[3]!.options!.includes('ro'));
   });
+});
+
+test('the host’s cgroup v2 hierarchy is bound, not mounted anew: that would change the options it has on the host', () => {
+  const cgroup = (more: Partial<HostConfig>, version: 1 | 2): OciMount => {
+    const host = testHost({ cgroup: { ...testHost().cgroup, version } });
+    return build(more, {}, { host }).spec.mounts.find(({ destination }) => destination === '/sys/fs/cgroup')!;
+  };
+  const { type, source, options } = cgroup({ CgroupnsMode: 'host' }, 2);
+  assert.deepEqual([type, source], ['bind', '/sys/fs/cgroup']);
+  assert.deepEqual(options, ['rbind', 'rprivate', 'ro', 'nosuid', 'noexec', 'nodev']);
+  assert.ok(!cgroup({ CgroupnsMode: 'host', Privileged: true }, 2).options!.includes('ro'));
+  assert.equal(cgroup({}, 2).type, 'cgroup');
+  assert.equal(cgroup({ CgroupnsMode: 'host' }, 1).type, 'cgroup');
 });
 
 test('cgroup v1 shares the host’s cgroup namespace unless asked', () => {

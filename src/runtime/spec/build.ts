@@ -13,7 +13,7 @@ import {
   rootPropagation,
   type UserMount,
 } from './mounts.ts';
-import { containerNamespaces, type SpecIds } from './namespaces.ts';
+import { cgroupNamespace, containerNamespaces, type SpecIds } from './namespaces.ts';
 import type { IdMapping, OciSpec, ProcessSpec } from './oci-spec.ts';
 import { containerHostname, processArgs, processDirectory, processEnvironment } from './process.ts';
 import { cgroupsPath, linuxResources } from './resources.ts';
@@ -69,6 +69,7 @@ export function buildSpec(input: SpecInput): { spec: OciSpec; warnings: string[]
     init: usesInit(hostConfig) ? requireInit(input) : undefined,
     shm: input.shm,
     cgroups: host.cgroup.driver !== 'none',
+    bindsCgroups: host.cgroup.version === 2 && cgroupNamespace(hostConfig, host) === 'host',
     bindsHost: host.groups !== undefined,
     writableCgroups: security.writableCgroups,
     recursiveReadOnly: host.recursiveReadOnly,

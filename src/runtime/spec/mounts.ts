@@ -40,6 +40,11 @@ export interface MountOptions {
   readonly shm?: string | undefined;
   /** Whether containers have cgroups. */
   readonly cgroups?: boolean;
+  /**
+   * The host's cgroup v2 hierarchy in the host's own cgroup namespace. There a new mount of it changes the options of all
+   * of its mounts, the host's included: `nsdelegate` and `memory_recursiveprot` would be gone. So it is bound.
+   */
+  readonly bindsCgroups?: boolean;
   /** The engine is in a user namespace: what belongs to the host's namespaces can be bound, and not mounted anew. */
   readonly bindsHost?: boolean;
   readonly writableCgroups: boolean;
@@ -80,8 +85,8 @@ export function containerMounts(options: MountOptions): OciMount[] {
   }
   user.sort((a, b) => depth(a.destination) - depth(b.destination));
   const system = systemMounts(options).filter(
-    ({ destination, type }) =>
-      (type !== 'cgroup' || options.cgroups !== false) &&
+    ({ destination }) =>
+      (destination !== CGROUPS || options.cgroups !== false) &&
       !taken.has(destination) &&
       !(taken.has('/dev') && destination.startsWith('/dev/')),
   );
@@ -95,6 +100,8 @@ export function rootPropagation(mounts: readonly UserMount[]): string | undefine
   if (modes.some((mode) => mode === 'slave' || mode === 'rslave')) return 'rslave';
   return undefined;
 }
+
+const CGROUPS = '/sys/fs/cgroup';
 
 function systemMounts(options: MountOptions): OciMount[] {
   const { hostConfig } = options;
@@ -122,10 +129,15 @@ function systemMounts(options: MountOptions): OciMount[] {
       options: ['nosuid', 'noexec', 'nodev', ...(privileged ? [] : ['ro'])],
     },
     {
-      destination: '/sys/fs/cgroup',
-      type: 'cgroup',
-      source: 'cgroup',
-      options: [...(privileged || options.writableCgroups ? [] : ['ro']), 'nosuid', 'noexec', 'nodev'],
+      destination: CGROUPS,
+      ...(options.bindsCgroups === true ? { type: 'bind', source: CGROUPS } : { type: 'cgroup', source: 'cgroup' }),
+      options: [
+        ...(options.bindsCgroups === true ? ['rbind', 'rprivate'] : []),
+        ...(privileged || options.writableCgroups ? [] : ['ro']),
+        'nosuid',
+        'noexec',
+        'nodev',
+      ],
     },
   ];
   if (options.bindsHost === true && hostConfig.IpcMode === 'host') {
