@@ -1,7 +1,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { sha256 } from '../oci/digest.ts';
 import type { SolvedImage } from '../engine/builder/solved-build.ts';
-import { type Definition, type DefinitionSchema, OpSchema } from './protocol/ops_pb.ts';
+import { type Definition, DefinitionSchema, OpSchema } from './protocol/ops_pb.ts';
 import { type Result, ResultSchema } from './protocol/gateway_pb.ts';
 
 /** What a build made for one platform, by the name that calls of its frontend give it. */
@@ -37,6 +37,16 @@ export function named(id: string): { id: string; def: MessageInitShape<typeof De
   const last = toBinary(OpSchema, create(OpSchema, { inputs: [{ digest: sha256(source), index: 0n }] }));
   // Clients take a definition without metadata for none.
   return { id, def: { def: [source, last], metadata: { [sha256(source)]: {} } } };
+}
+
+/** A definition of an image's files. */
+export function imageDefinition(image: string): Definition {
+  const source = toBinary(
+    OpSchema,
+    create(OpSchema, { op: { case: 'source', value: { identifier: `docker-image://${image}` } } }),
+  );
+  const last = toBinary(OpSchema, create(OpSchema, { inputs: [{ digest: sha256(source), index: 0n }] }));
+  return create(DefinitionSchema, { def: [source, last], metadata: { [sha256(source)]: {} } });
 }
 
 /** The result that an input of a build is; undefined for definitions that have to be solved. */

@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { EngineServices } from '../engine/engine.ts';
 import { contentHandlers } from './control/content.ts';
 import { controlHandlers, type ControlParts } from './control/control.ts';
-import { gatewayHandlers, type RefResult } from './control/gateway.ts';
+import type { RefResult } from './control/bridge.ts';
+import { gatewayHandlers } from './control/gateway.ts';
 import { BuildHistory } from './control/history.ts';
 import { Jobs } from './control/jobs.ts';
 import { type RequestedBuild, runRequestedBuild } from './control/requested-build.ts';
@@ -37,7 +38,7 @@ export class BuildkitService {
       ...(await (facts ??= workerFacts(engine))),
       ...(await engine.builder.facts()),
     }));
-    const parts = { engine, jobs, sessions: this.#sessions, history, worker };
+    const parts = { engine, jobs, sessions: this.#sessions, history, worker, report };
     this.#parts = parts;
     this.#server = new GrpcServer(report)
       .add(Control, controlHandlers(parts))

@@ -453,7 +453,7 @@ export interface BuildService {
   /** The configuration of an image as builds see it: from the store, or pulled. Throws `not-found`. */
   imageConfig(
     name: string,
-    options?: OperationOptions & { readonly platform?: string; readonly pull?: boolean },
+    options?: OperationOptions & { readonly platform?: string; readonly pull?: boolean; readonly auth?: AuthConfig },
   ): Promise<{ readonly reference: string; readonly digest: Digest; readonly config: string }>;
   /** Judges the Dockerfile of a context without building it. */
   check(

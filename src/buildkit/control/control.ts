@@ -7,16 +7,9 @@ import type { Call, Handlers } from '../grpc/server.ts';
 import type { BytesMessage, Control, PruneRequest, SolveRequest, UsageRecordSchema } from '../protocol/control_pb.ts';
 import { cacheEntries } from '../frontend/cache-entry.ts';
 import type { Result } from '../protocol/gateway_pb.ts';
-import { refsOf, toResult } from '../result.ts';
-import {
-  type BuildJob,
-  exportResult,
-  type GatewayParts,
-  type RefResult,
-  rulesOf,
-  runFrontend,
-  solveDefinition,
-} from './gateway.ts';
+import { refsOf } from '../result.ts';
+import { type BuildJob, clientBridge, type RefResult, rulesOf } from './bridge.ts';
+import { exportResult, type GatewayParts, runFrontend, solveDefinition } from './gateway.ts';
 import type { BuildHistory, HistoryResult } from './history.ts';
 import { Job } from './jobs.ts';
 import { pruneFilters, readCacheFilter } from './cache-filter.ts';
@@ -87,20 +80,22 @@ export async function solve(
   let failure: unknown;
   let response: Record<string, string> = {};
   let results: readonly HistoryResult[] = [];
-  const solving = { rules: rulesOf(job), cacheImports: cacheEntries(request.Cache?.Imports ?? []) };
+  const cacheImports = cacheEntries(request.Cache?.Imports ?? []);
   try {
     const result = isGraph(request)
-      ? await solveDefinition(parts, job, request.Definition, solving)
+      ? await solveDefinition(parts, job, request.Definition, {
+          rules: rulesOf(clientBridge(job)),
+          cacheImports,
+        })
       : request.Frontend === ''
         ? await job.returned.promise
-        : toResult(
-            await runFrontend(parts, job, {
-              frontend: request.Frontend,
-              attributes: request.FrontendAttrs,
-              inputs: request.FrontendInputs,
-              ...solving,
-            }),
-          );
+        : await runFrontend(parts, clientBridge(job), {
+            frontend: request.Frontend,
+            attributes: request.FrontendAttrs,
+            inputs: request.FrontendInputs,
+            policies: [],
+            cacheImports,
+          });
     response = await exportResult(parts, job, result);
     results = historyResults(job, result, response);
     return response;

@@ -4,6 +4,8 @@ import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts'
 import type { BuildGraph, GraphEvent } from '../../engine/builder/graph/graph.ts';
 import type { GraphBuild, SolvedGraph } from '../../engine/builder/graph/graph-build.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
+import type { GraphProgram } from '../../engine/builder/graph/graph-program.ts';
+import type { SpokenCommand } from '../../engine/builder/step-executor.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import type { SourceRules } from '../../engine/builder/sources/source-rules.ts';
@@ -85,6 +87,20 @@ export class Definitions implements AsyncDisposable {
   async layout(reference: string, platform: string | undefined): Promise<SolvedImage> {
     const source = readLayout(this.#parts, reference);
     return (await this.#open()).bring(source, platform);
+  }
+
+  /** Runs a program on the files of an image, for as long as `use` takes. Throws `unavailable` when the image has become another one. */
+  async run<T>(
+    rules: SourceRules | undefined,
+    image: Definition,
+    layers: readonly string[],
+    program: GraphProgram,
+    use: (spoken: SpokenCommand) => Promise<T>,
+  ): Promise<T> {
+    const solved = await this.solve(image, { rules, cacheImports: [] });
+    if (solved.layers.diffIds.join() !== layers.join())
+      throw new EngineError('unavailable', 'the frontend’s image was replaced while it was resolved: build again');
+    return (await this.#open()).run(solved, program, use);
   }
 
   async deliver(

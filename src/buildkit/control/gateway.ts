@@ -4,24 +4,35 @@ import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
+import { authFor } from '../../engine/builder/outputs/deliver.ts';
+import { findSyntax } from '../../build/dockerfile/syntax.ts';
+import type { ImageConfig } from '../../oci/image.ts';
+import { parseReference } from '../../oci/reference.ts';
+import { registryAuth } from '../frontend/registry-auth.ts';
+import { type FrontendCall, runImageFrontend } from '../frontend/image-frontend.ts';
+import { type Bridge, type BuildJob, clientBridge, type RefResult, resultOf, rulesOf } from './bridge.ts';
 import { platformArguments } from '../../engine/builder/platforms.ts';
 import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts';
-import { buildDockerfile, type DockerfileParts, type PendingBuild, readDockerfile } from '../frontend/dockerfile.ts';
+import {
+  buildDockerfile,
+  type DockerfileParts,
+  isDockerfileFrontend,
+  onlyInline,
+  type PendingBuild,
+  readDockerfile,
+} from '../frontend/dockerfile.ts';
 import { cacheEntries, type CacheEntry } from '../frontend/cache-entry.ts';
-import { buildFailure } from '../frontend/build-failure.ts';
+import { buildFailure, failureOf } from '../frontend/build-failure.ts';
 import { answerQuestion } from '../frontend/questions.ts';
 import type { Call, Handlers } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
-import { ruledImage, type SourceRules } from '../../engine/builder/sources/source-rules.ts';
-import { SourcePolicy } from '../policy/source-policy.ts';
-import type { Policy } from '../protocol/policy_pb.ts';
+import { ruledImage } from '../../engine/builder/sources/source-rules.ts';
 import type { Definition } from '../protocol/ops_pb.ts';
 import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
 import {
   answerOf,
   type BuiltRef,
   named,
-  refIds,
   refsOf,
   resultOf as resultOfRefs,
   resultOfInput,
@@ -32,35 +43,32 @@ import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { Definitions, type DeliveredResult, type SolveOptions } from './definitions.ts';
-import type { Job, Jobs } from './jobs.ts';
+import type { Jobs } from './jobs.ts';
 import { ProgressStep } from './progress.ts';
 import { buildCapabilities, frontendCapabilities, type WorkerFacts, workerRecord } from './worker.ts';
 import { readDirectory, readFileOf, statFileOf } from './result-files.ts';
-
-/** A result that a frontend may name: one platform of a build, or what a definition gave. */
-export interface RefResult {
-  readonly ref: BuiltRef;
-  /** The Dockerfile's build that it is of; undefined for definitions. */
-  readonly build: PendingBuild | undefined;
-  release(): Promise<void>;
-}
-
-export type BuildJob = Job<RefResult>;
 
 export interface GatewayParts {
   readonly engine: EngineServices;
   readonly jobs: Jobs<RefResult>;
   readonly sessions: Sessions;
   readonly worker: () => Promise<WorkerFacts>;
+  /** Gets a line for each failure that is ours. */
+  readonly report: (message: string) => void;
 }
 
 /** What a frontend calls while it makes a build: buildx is one, on the client's side. */
 export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge> {
-  const jobOf = (call: Call): Promise<BuildJob> => {
+  return bridgeHandlers(parts, async (call) => {
     const ref = call.metadata['buildkit-controlapi-buildid'];
     if (typeof ref !== 'string') throw new GrpcError(GRPC.invalidArgument, 'no buildid found in context');
-    return parts.jobs.get(ref, call.signal);
-  };
+    return clientBridge(await parts.jobs.get(ref, call.signal));
+  });
+}
+
+/** The same, for whoever `bridgeOf` says that a call is from. */
+function bridgeHandlers(parts: GatewayParts, bridgeOf: (call: Call) => Promise<Bridge>): Handlers<typeof LLBBridge> {
+  const jobOf = async (call: Call): Promise<BuildJob> => (await bridgeOf(call)).job;
   return {
     async ping(_request, call) {
       await jobOf(call);
@@ -71,20 +79,14 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
       };
     },
     async solve(request, call) {
-      const job = await jobOf(call);
-      return { result: await solveFrontend(parts, job, request) };
+      return { result: await solveFrontend(parts, await bridgeOf(call), request) };
     },
     async return(request, call) {
-      const job = await jobOf(call);
-      const { error, result } = request;
-      if (error && error.code !== 0)
-        job.returned.reject(new GrpcError(error.code, error.message, { details: error.details }));
-      else job.returned.resolve(result ?? toResult({}));
+      (await bridgeOf(call)).return(request);
       return {};
     },
     async inputs(_request, call) {
-      const job = await jobOf(call);
-      return { Definitions: job.request.FrontendInputs };
+      return { Definitions: (await bridgeOf(call)).inputs };
     },
     async evaluate({ Ref }, call) {
       (await jobOf(call)).result(Ref);
@@ -103,32 +105,32 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
       return { stat: await statFileOf(await ref.image.root(), Path) };
     },
     async resolveImageConfig(request, call) {
-      const rules = rulesOf(await jobOf(call), request.SourcePolicies);
+      const bridge = await bridgeOf(call);
+      const rules = rulesOf(bridge, request.SourcePolicies);
       if (request.ResolverType !== 0)
         throw new GrpcError(GRPC.unimplemented, 'images of a layout are resolved by ResolveSourceMeta');
-      const { os, architecture, variant } = platformOf(request.Platform);
-      const platform = os === '' ? undefined : [os, architecture, variant].filter((part) => part !== '').join('/');
-      const found = await parts.engine.builder.imageConfig(ruledImage(rules, request.Ref), {
+      const platform = platformOf(request.Platform);
+      const found = await imageConfigOf(parts, bridge.job, ruledImage(rules, request.Ref), {
         pull: request.ResolveMode === 'pull',
         signal: call.signal,
-        ...(platform !== undefined && { platform }),
+        platform,
       });
       return { Ref: found.reference, Digest: found.digest, Config: Buffer.from(found.config) };
     },
     async resolveSourceMeta(request, call) {
-      const job = await jobOf(call);
+      const bridge = await bridgeOf(call);
+      const { job } = bridge;
       const { identifier = '', attrs = {} } = request.Source ?? {};
-      const rules = rulesOf(job, request.SourcePolicies);
+      const rules = rulesOf(bridge, request.SourcePolicies);
       const decided = rules?.decide({ identifier, attributes: attrs }) ?? { identifier, attributes: attrs };
       const Source = { identifier: decided.identifier, attrs: { ...decided.attributes } };
-      const { os, architecture, variant } = platformOf(request.Platform);
-      const platform = os === '' ? undefined : [os, architecture, variant].filter((part) => part !== '').join('/');
+      const platform = platformOf(request.Platform);
       const [, scheme, rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(decided.identifier) ?? [];
       if (scheme === 'docker-image') {
-        const found = await parts.engine.builder.imageConfig(rest, {
+        const found = await imageConfigOf(parts, job, rest, {
           pull: request.ResolveMode === 'pull',
           signal: call.signal,
-          ...(platform !== undefined && { platform }),
+          platform,
         });
         return { Source, Image: { Digest: found.digest, Config: Buffer.from(found.config) } };
       }
@@ -149,21 +151,37 @@ export function gatewayHandlers(parts: GatewayParts): Handlers<typeof LLBBridge>
   };
 }
 
-function platformOf(platform: { OS: string; Architecture: string; Variant: string } | undefined): {
-  os: string;
-  architecture: string;
-  variant: string;
-} {
-  return { os: platform?.OS ?? '', architecture: platform?.Architecture ?? '', variant: platform?.Variant ?? '' };
+function platformOf(platform: { OS: string; Architecture: string; Variant: string } | undefined): string | undefined {
+  if (!platform || platform.OS === '') return undefined;
+  return [platform.OS, platform.Architecture, platform.Variant].filter((part) => part !== '').join('/');
 }
 
-async function solveFrontend(parts: GatewayParts, job: BuildJob, request: SolveRequest): Promise<Result> {
-  const { Frontend: frontend, FrontendOpt: attributes, Definition: definition } = request;
-  const rules = rulesOf(job, request.SourcePolicies);
+/** The configuration of an image, pulled with the client's credentials where it is not here. */
+async function imageConfigOf(
+  { engine }: GatewayParts,
+  { session }: BuildJob,
+  image: string,
+  {
+    platform,
+    pull,
+    signal,
+  }: { readonly platform?: string | undefined; readonly pull: boolean; readonly signal: AbortSignal },
+): ReturnType<EngineServices['builder']['imageConfig']> {
+  const here = !pull && (await engine.images.inspect(image).catch(() => undefined)) !== undefined;
+  const auth = here ? undefined : authFor(await registryAuth(session, [image], signal), parseReference(image));
+  return engine.builder.imageConfig(image, {
+    pull,
+    signal,
+    ...(auth && { auth }),
+    ...(platform !== undefined && { platform }),
+  });
+}
+
+async function solveFrontend(parts: GatewayParts, bridge: Bridge, request: SolveRequest): Promise<Result> {
+  const { Frontend: frontend, FrontendOpt: attributes, FrontendInputs: inputs, SourcePolicies: policies } = request;
   const cacheImports = cacheEntries(request.CacheImports);
-  if (frontend === '') return solveDefinition(parts, job, definition, { rules, cacheImports });
-  const inputs = request.FrontendInputs;
-  return toResult(await runFrontend(parts, job, { frontend, attributes, inputs, rules, cacheImports }));
+  if (frontend !== '') return runFrontend(parts, bridge, { frontend, attributes, inputs, policies, cacheImports });
+  return solveDefinition(parts, bridge.job, request.Definition, { rules: rulesOf(bridge, policies), cacheImports });
 }
 
 /** Solves a definition; a job without one has nothing to solve, and its result is empty. */
@@ -191,7 +209,7 @@ function definitionsOf({ engine, jobs, sessions }: GatewayParts, job: BuildJob):
       engine,
       session: job.session,
       sessionOf: (id) => sessions.find(id),
-      resultOf: (id) => resultOf(jobs, id),
+      resultOf: (id) => resultOf(jobs.running, id),
       log: job.log,
       signal: job.signal,
       entitlements: job.request.Entitlements,
@@ -202,77 +220,101 @@ function definitionsOf({ engine, jobs, sessions }: GatewayParts, job: BuildJob):
   return made;
 }
 
-/** What a build of the client may take: its own rules, then those of a call. */
-export function rulesOf(job: BuildJob, policies: readonly Policy[] = []): SourcePolicy | undefined {
-  return SourcePolicy.of([job.request.SourcePolicy, ...policies]);
-}
-
-export interface FrontendCall {
-  readonly rules: SourceRules | undefined;
-  readonly frontend: string;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly inputs: Readonly<Record<string, Definition>>;
-  readonly cacheImports: readonly CacheEntry[];
-}
-
-/** A result of a build that runs, by its id. */
-function resultOf(jobs: Jobs<RefResult>, id: string): SolvedImage | undefined {
-  for (const job of jobs.running) {
-    const result = job.results.get(id);
-    if (result) return result.ref.image;
-  }
-  return undefined;
-}
-
 /** The inputs of a frontend: results of builds that run, or definitions, which are solved now. */
 async function solveInputs(
   parts: GatewayParts,
-  job: BuildJob,
-  { inputs, rules, cacheImports }: FrontendCall,
+  bridge: Bridge,
+  { inputs, policies, cacheImports }: FrontendCall,
 ): Promise<Map<string, SolvedImage>> {
+  const rules = rulesOf(bridge, policies);
   const solved = new Map<string, SolvedImage>();
   for (const [name, definition] of Object.entries(inputs)) {
     const id = resultOfInput(definition);
     const image =
       id === undefined
-        ? definition.def.length > 0 && (await definitionsOf(parts, job).solve(definition, { rules, cacheImports }))
-        : resultOf(parts.jobs, id);
+        ? definition.def.length > 0 &&
+          (await definitionsOf(parts, bridge.job).solve(definition, { rules, cacheImports }))
+        : resultOf(parts.jobs.running, id);
     if (image) solved.set(name, image);
   }
   return solved;
 }
 
-/** Runs a frontend of ours: what it built waits in the job for what becomes of it. */
-export async function runFrontend(
-  parts: GatewayParts,
-  job: BuildJob,
-  call: FrontendCall,
-): Promise<Parameters<typeof toResult>[0]> {
+/** Runs a frontend, ours or a program of an image: what was built waits in the job for what becomes of it. */
+export async function runFrontend(parts: GatewayParts, bridge: Bridge, call: FrontendCall): Promise<Result> {
   try {
-    return await dockerfileFrontend(parts, job, call);
+    if (call.frontend === 'dockerfile.v0') return await dockerfileFrontend(parts, bridge, call);
+    if (call.frontend === 'gateway.v0') return await gatewayFrontend(parts, bridge, call);
   } catch (error) {
     throw buildFailure(error);
   }
+  throw new EngineError('unimplemented', `the frontend ${call.frontend} is not supported by this engine`);
 }
 
-async function dockerfileFrontend(
-  parts: GatewayParts,
-  job: BuildJob,
-  call: FrontendCall,
-): Promise<Parameters<typeof toResult>[0]> {
-  const { frontend, attributes, rules } = call;
-  if (frontend !== 'dockerfile.v0') {
-    const named =
-      frontend === 'gateway.v0' ? `the frontend image ${attributes['source'] ?? ''}` : `the frontend ${frontend}`;
-    throw new EngineError('unimplemented', `${named} is not supported by this engine: it builds Dockerfiles itself`);
-  }
+/** A frontend by the image that it is in; Docker's own is the language that is built in. */
+async function gatewayFrontend(parts: GatewayParts, bridge: Bridge, call: FrontendCall): Promise<Result> {
+  const { source = '' } = call.attributes;
+  if (isDockerfileFrontend(source))
+    return dockerfileFrontend(parts, bridge, { ...call, attributes: { cmdline: source, ...call.attributes } });
+  const { job } = bridge;
+  const rules = rulesOf(bridge, call.policies);
+  const result = await runImageFrontend(
+    {
+      worker: parts.worker,
+      report: parts.report,
+      configOf: async (image) => {
+        const { config } = await imageConfigOf(parts, job, ruledImage(rules, image), {
+          pull: false,
+          signal: job.signal,
+        });
+        return JSON.parse(config) as ImageConfig;
+      },
+      run: (...args) => definitionsOf(parts, job).run(rules, ...args),
+      handlersOf: (own) => bridgeHandlers(parts, async () => own),
+    },
+    bridge,
+    call,
+  );
+  checkAttestations(job, call, result);
+  return result;
+}
+
+/** Nobody here knows how a program made what it gave back; of a Dockerfile that it had built, the builder does. */
+function checkAttestations(job: BuildJob, { attributes }: FrontendCall, result: Result): void {
+  const wanted = Object.entries(readAttributes(attributes).attestations);
+  // Clients ask by themselves for what is to be there only where it fits.
+  if (wanted.every(([, value]) => onlyInline(value)) || wholeBuild(job, result)) return;
+  throw new EngineError(
+    'unimplemented',
+    `attestations of what the frontend ${attributes['source']} made are not supported by this engine: build without --sbom and --provenance`,
+  );
+}
+
+async function dockerfileFrontend(parts: GatewayParts, bridge: Bridge, call: FrontendCall): Promise<Result> {
+  const { attributes, policies } = call;
+  const { job } = bridge;
+  const rules = rulesOf(bridge, policies);
   const options = allowed(readAttributes(attributes), job.request.Entitlements);
+  const source = { session: job.session, log: job.log, ref: job.ref, signal: job.signal, rules };
+  // Who was called by another frontend, or by its image's name, reads the file whatever it says.
+  const chosen = attributes['cmdline'] === undefined ? attributes['build-arg:BUILDKIT_SYNTAX']?.trim() : undefined;
+  if (chosen !== undefined && chosen !== '' && !isDockerfileFrontend(chosen.split(' ', 1)[0]!))
+    return forward(parts, bridge, call, chosen).catch((error: unknown) => {
+      throw withWords(error, `failed with BUILDKIT_SYNTAX = ${chosen}`);
+    });
+  const file = options.localDockerfile ? await readDockerfile(source, options) : undefined;
+  const syntax =
+    file && attributes['cmdline'] === undefined && chosen === undefined ? findSyntax(file.text) : undefined;
+  if (file && syntax && !isDockerfileFrontend(syntax.image))
+    return forward(parts, bridge, call, syntax.text).catch((error: unknown) => {
+      throw failureOf(error, { filename: options.filename, text: file.text, line: syntax.line });
+    });
   for (const name of options.unknown) {
     const step = new ProgressStep(job.log, `${job.ref} attributes`, '[internal] read the options of the build');
     step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
     step.done();
   }
-  const solvedInputs = await solveInputs(parts, job, call);
+  const solvedInputs = await solveInputs(parts, bridge, call);
   // An image of a layout is an input like another, as soon as it is here.
   const contexts: Record<string, string> = { ...options.contexts };
   for (const [name, value] of Object.entries(contexts)) {
@@ -284,27 +326,36 @@ async function dockerfileFrontend(
     contexts[name] = `input:${input}`;
   }
   const dockerfileParts: DockerfileParts = {
+    ...source,
     engine: parts.engine,
-    session: job.session,
     archive: job.archive,
-    log: job.log,
-    ref: job.ref,
-    signal: job.signal,
     exporters: exportersOf(job),
     cacheTo: cachesOf(job),
-    rules,
     inputOf: (name) => solvedInputs.get(name),
     onOutput: (output) => sendToClient(job, output),
   };
   if (options.question !== undefined) {
-    const file = await readDockerfile(dockerfileParts, options);
     const platformArgs = platformArguments(options.platforms[0]);
-    return answerOf(await answerQuestion({ engine: parts.engine, file, options, platformArgs }));
+    const asked = file ?? (await readDockerfile(source, options));
+    return toResult(answerOf(await answerQuestion({ engine: parts.engine, file: asked, options, platformArgs })));
   }
-  const build = await buildDockerfile(dockerfileParts, { ...options, contexts });
+  const build = await buildDockerfile(dockerfileParts, { ...options, contexts }, file);
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
   for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
-  return resultOfRefs(refs, options.multiPlatform);
+  return toResult(resultOfRefs(refs, options.multiPlatform));
+}
+
+/** Gives a Dockerfile's build to the frontend that is named for it. */
+function forward(parts: GatewayParts, bridge: Bridge, call: FrontendCall, cmdline: string): Promise<Result> {
+  const attributes = { ...call.attributes, cmdline, source: cmdline.split(' ', 1)[0]! };
+  return gatewayFrontend(parts, bridge, { ...call, frontend: 'gateway.v0', attributes });
+}
+
+/** An error with words in front; where it is of a file already, these say more. */
+function withWords(error: unknown, words: string): unknown {
+  const failure = buildFailure(error);
+  if (!(failure instanceof GrpcError) || failure.details.length > 0) return failure;
+  return new GrpcError(failure.status, `${words}: ${failure.message}`, { cause: error });
 }
 
 /** With what the client was allowed, by its request and not by what a frontend asks for. Throws `PERMISSION_DENIED`. */
@@ -366,11 +417,9 @@ export async function exportResult(
   job: BuildJob,
   result: Result,
 ): Promise<Record<string, string>> {
-  const refs = refIds(result).map((id) => job.result(id));
-  const [first] = refs;
   const outputs = exportersOf(job);
   // A frontend may give back nothing at all, which is an image without files.
-  const whole = first?.build && refs.every(({ build }) => build === first.build) ? first.build : undefined;
+  const whole = wholeBuild(job, result);
   const deliver = (wanted: readonly BuildOutputRequest[]): Promise<BuildResult> =>
     whole
       ? whole.deliver(wanted)
@@ -390,17 +439,33 @@ export async function exportResult(
   return { ...exporterResponse(built), ...job.response };
 }
 
+/** The Dockerfile's build that a result is all of, as it was built: its frontend changed nothing of it. */
+function wholeBuild(job: BuildJob, result: Result): PendingBuild | undefined {
+  const refs = refsOf(result).map(({ platform, id }) => ({ ...job.result(id), given: configOf(result, platform) }));
+  const build = refs[0]?.build;
+  if (!build || refs.length !== build.images.length) return undefined;
+  return refs.every((one) => one.build === build && one.given === one.ref.image.configText) ? build : undefined;
+}
+
+/** The configuration that a result has for a platform. */
+function configOf(result: Result, platform: string | undefined): string | undefined {
+  const bytes = result.metadata[platform === undefined ? 'containerimage.config' : `containerimage.config/${platform}`];
+  return bytes && Buffer.from(bytes).toString('utf8');
+}
+
 /** The refs of a result, each with the platform and the configuration that its frontend has for it. */
 function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
-  const text = (key: string): string | undefined => {
-    const bytes = result.metadata[key];
-    return bytes && Buffer.from(bytes).toString('utf8');
-  };
   const refs = refsOf(result);
+  // What the builder knows of a Dockerfile's steps goes with its own image alone.
+  if (cachesOf(job).length > 0 && refs.some(({ id }) => job.result(id).build !== undefined))
+    throw new EngineError(
+      'unimplemented',
+      'a cache export of a Dockerfile’s build that its frontend changed is not supported by this engine: leave it out',
+    );
   if (refs.length === 0)
     throw new EngineError('invalid-argument', 'the frontend gave nothing back that could be exported');
   return refs.map(({ platform, id }): DeliveredResult => {
-    const config = text(platform === undefined ? 'containerimage.config' : `containerimage.config/${platform}`);
+    const config = configOf(result, platform);
     return {
       solved: job.result(id).ref.image,
       ...(platform !== undefined && { platform }),

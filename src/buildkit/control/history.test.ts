@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { SolveRequestSchema, StatusResponseSchema } from '../protocol/control_pb.ts';
-import type { BuildJob } from './gateway.ts';
+import type { BuildJob } from './bridge.ts';
 import { BuildHistory, type HistoryResult } from './history.ts';
 import { StatusLog } from './status-log.ts';
 

@@ -17,7 +17,7 @@ import {
   BuildResultInfoSchema,
   DescriptorSchema,
 } from '../protocol/control_pb.ts';
-import type { BuildJob } from './gateway.ts';
+import type { BuildJob } from './bridge.ts';
 import { joinParts, readParts, type RecordParts } from './record-file.ts';
 import type { StatusLog } from './status-log.ts';
 import { timestamp } from './timestamp.ts';

@@ -47,6 +47,30 @@ export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof Worker
   };
 }
 
+/** The same for frontends that are programs, as JSON. */
+export function workersText(facts: WorkerFacts): string {
+  const { ID, Labels, GCPolicy = [], BuildkitVersion } = workerRecord(facts);
+  return JSON.stringify([
+    {
+      id: ID,
+      labels: Labels,
+      platforms: facts.platforms.map((platform) => {
+        const [os = '', architecture = '', variant] = platform.split('/');
+        return { architecture, os, ...(variant !== undefined && { variant }) };
+      }),
+      gcPolicy: GCPolicy.map((rule) => ({
+        all: rule.all,
+        filter: rule.filters,
+        keepDuration: Number(rule.keepDuration),
+        reservedSpace: Number(rule.reservedSpace),
+        maxUsedSpace: Number(rule.maxUsedSpace),
+        minFreeSpace: Number(rule.minFreeSpace),
+      })),
+      buildkitVersion: BuildkitVersion,
+    },
+  ]);
+}
+
 /** The builder's own version. Clients look at it for features: those of `v0.25` are what this protocol has. */
 export function buildkitVersion(): { package: string; version: string; revision: string } {
   return { package: 'gantry', version: `v0.25.0+gantry.${VERSION}`, revision: '' };

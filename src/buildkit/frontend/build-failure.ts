@@ -24,20 +24,26 @@ export function buildFailure(error: unknown, place?: FailurePlace): unknown {
   const code = errorCode(error);
   if (OWN_CODES.has(code)) return error;
   const [message, line] = describe(error, place);
-  const position = { line: line ?? 0, character: 0 };
-  const details =
-    line === undefined || !place
-      ? []
-      : [
-          errorDetail(
-            SourceSchema,
-            create(SourceSchema, {
-              info: { filename: place.filename, data: Buffer.from(place.text), language: 'Dockerfile' },
-              ranges: [{ start: position, end: position }],
-            }),
-          ),
-        ];
+  const details = line === undefined || !place ? [] : [sourceDetail(place, line)];
   return new GrpcError(GRPC.unknown, message, { cause: error, details });
+}
+
+/** The failure of another frontend, which the file of this one named: it is about that place, unless it says one of its own. */
+export function failureOf(error: unknown, place: FailurePlace & { readonly line: number }): unknown {
+  const failure = buildFailure(error, place);
+  if (!(failure instanceof GrpcError) || failure.details.length > 0) return failure;
+  return new GrpcError(failure.status, failure.message, { cause: error, details: [sourceDetail(place, place.line)] });
+}
+
+function sourceDetail({ filename, text }: FailurePlace, line: number): ReturnType<typeof errorDetail> {
+  const position = { line, character: 0 };
+  return errorDetail(
+    SourceSchema,
+    create(SourceSchema, {
+      info: { filename, data: Buffer.from(text), language: 'Dockerfile' },
+      ranges: [{ start: position, end: position }],
+    }),
+  );
 }
 
 function describe(error: unknown, place: FailurePlace | undefined): [string, number | undefined] {

@@ -59,7 +59,10 @@ export interface ClientDockerfile {
 const UPLOAD = /^http:\/\/buildkit-session(\/.*)$/;
 
 /** Reads the Dockerfile, and the .dockerignore that counts for it. */
-export async function readDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<ClientDockerfile> {
+export async function readDockerfile(
+  parts: Pick<DockerfileParts, 'session' | 'log' | 'ref' | 'signal' | 'rules'>,
+  options: FrontendOptions,
+): Promise<ClientDockerfile> {
   const { session, log, ref, signal, rules } = parts;
   checkDirectory(rules, options.dockerfileName);
   const { filename, dockerfileName, contextName } = options;
@@ -83,9 +86,15 @@ export async function readDockerfile(parts: DockerfileParts, options: FrontendOp
   return { text: text.toString(), ignore };
 }
 
-/** Builds a Dockerfile up to the point where its outputs have to be known. */
-export async function buildDockerfile(parts: DockerfileParts, options: FrontendOptions): Promise<PendingBuild> {
-  const file = options.localDockerfile ? await readDockerfile(parts, options) : undefined;
+/**
+ * Builds a Dockerfile up to the point where its outputs have to be known.
+ * @param file undefined: it comes with its context, and the engine reads it
+ */
+export async function buildDockerfile(
+  parts: DockerfileParts,
+  options: FrontendOptions,
+  file: ClientDockerfile | undefined,
+): Promise<PendingBuild> {
   const place = { filename: options.filename, text: file?.text ?? '', line: undefined };
   try {
     return await solve(parts, options, file);
@@ -100,9 +109,7 @@ async function solve(
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
   const { engine, session, archive, log, ref, signal, onOutput, inputOf, cacheTo, exporters } = parts;
-  // One that comes with its context is read by the engine.
-  const { stages, directives } = file ? readFile(file.text) : { stages: [], directives: {} };
-  checkFrontend(directives['syntax']);
+  const stages = file ? readStages(parseDockerfile(file.text)).stages : [];
   const { remote } = options;
   const path = remote === undefined ? undefined : UPLOAD.exec(remote)?.[1];
   const upload =
@@ -189,21 +196,9 @@ async function solve(
   };
 }
 
-function readFile(text: string): {
-  readonly stages: readonly Stage[];
-  readonly directives: Readonly<Record<string, string>>;
-} {
-  const parsed = parseDockerfile(text);
-  return { stages: readStages(parsed).stages, directives: parsed.directives };
-}
-
-/** Docker's own frontends are the language that the engine speaks; others are programs, which it does not run. */
-function checkFrontend(syntax: string | undefined): void {
-  if (syntax === undefined || DOCKERFILE_FRONTEND.test(syntax)) return;
-  throw new EngineError(
-    'unimplemented',
-    `the frontend ${syntax} (# syntax=) is not supported by this engine: it builds Dockerfiles itself, as docker/dockerfile does`,
-  );
+/** Docker's own frontends are the language that the engine speaks itself. */
+export function isDockerfileFrontend(image: string): boolean {
+  return DOCKERFILE_FRONTEND.test(image);
 }
 
 const DOCKERFILE_FRONTEND = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
@@ -276,8 +271,13 @@ function attestationsFor(
     ({ type, attributes }) => type === 'oci' || type === 'registry' || attributes['push'] === 'true',
   );
   return Object.entries(attestations)
-    .filter(([, value]) => inline || !/(^|,)inline-only=true(,|$)/.test(value))
+    .filter(([, value]) => inline || !onlyInline(value))
     .map(([type, value]) => [`type=${type}`, ...(value === '' ? [] : [value])].join(','));
+}
+
+/** Whether the client wants an attestation only where it is part of what is made. */
+export function onlyInline(value: string): boolean {
+  return /(^|,)inline-only=true(,|$)/.test(value);
 }
 
 /** What the client is asked to list of its context; all of it where a base image may want more. */

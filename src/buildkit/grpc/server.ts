@@ -55,10 +55,15 @@ export class GrpcServer {
   readonly #services = new Set<string>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #report: (message: string) => void;
+  readonly #maxStreams: number;
 
-  /** @param report gets a line for each failure that is ours */
-  constructor(report: (message: string) => void) {
+  /**
+   * @param report gets a line for each failure that is ours
+   * @param maxStreams calls of one connection that are answered at the same time; others wait at their client
+   */
+  constructor(report: (message: string) => void, { maxStreams = MAX_SESSION_STREAMS } = {}) {
     this.#report = report;
+    this.#maxStreams = maxStreams;
   }
 
   add<S extends DescService>(service: S, handlers: Handlers<S>): this {
@@ -74,7 +79,7 @@ export class GrpcServer {
   accept(socket: Duplex): void {
     const session = performServerHandshake(socket, {
       maxSessionMemory: SESSION_MEMORY_MB,
-      settings: { initialWindowSize: WINDOW, maxConcurrentStreams: MAX_SESSION_STREAMS, enablePush: false },
+      settings: { initialWindowSize: WINDOW, maxConcurrentStreams: this.#maxStreams, enablePush: false },
     });
     this.#sessions.add(session);
     // Garbage in place of HTTP/2 ends its own connection and nothing else.

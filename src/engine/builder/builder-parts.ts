@@ -67,7 +67,7 @@ export interface BuilderParts {
   ): Promise<{ readonly configText: string; readonly chain: ChainId | undefined }>;
   readonly snapshotter: Snapshotter;
   readonly records: BuildRecords;
-  readonly executor: Pick<StepExecutor, 'check' | 'run' | 'enter'>;
+  readonly executor: Pick<StepExecutor, 'check' | 'run' | 'enter' | 'speak'>;
   /** Directory that is emptied at the engine's start. */
   readonly temporary: string;
   readonly caches: CacheMounts;

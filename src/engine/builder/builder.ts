@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { AuthConfig } from '../../api/auth.ts';
 import type {
   BuildCheckDocument,
   BuildDescriptionDocument,
@@ -120,14 +121,19 @@ export class Builder implements BuildService {
 
   async imageConfig(
     name: string,
-    { platform, pull, ...options }: OperationOptions & { readonly platform?: string; readonly pull?: boolean } = {},
+    {
+      platform,
+      pull,
+      auth,
+      ...options
+    }: OperationOptions & { readonly platform?: string; readonly pull?: boolean; readonly auth?: AuthConfig } = {},
   ): Promise<{ readonly reference: string; readonly digest: Digest; readonly config: string }> {
     const { images } = this.#parts;
     const resolve = (): Promise<ResolvedImage> => images.resolve(name, platform);
     const image = await (pull === true ? Promise.reject(notFound('image', name)) : resolve()).catch(
       async (error: unknown) => {
         if (errorCode(error) !== 'not-found') throw error;
-        await images.pull(name, { ...options, ...(platform !== undefined && { platform }) });
+        await images.pull(name, { ...options, ...(auth && { auth }), ...(platform !== undefined && { platform }) });
         return resolve();
       },
     );

@@ -4,7 +4,7 @@ import { newId } from '../../base/ids.ts';
 import { now } from '../../base/time.ts';
 import type { ImageRunConfig } from '../../oci/image.ts';
 import type { UserMount } from '../../runtime/spec/mounts.ts';
-import type { Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
+import type { OutputChunk, Task, TaskLog, TaskRunner } from '../../runtime/task.ts';
 import { type ContainerIds, type ContainerRecord, NEVER_RUN } from '../../state/containers.ts';
 import type { ContainerLogs, ContainerSpecs } from '../containers/parts.ts';
 import type { BuildRequest } from '../engine.ts';
@@ -59,6 +59,21 @@ export async function runToExitCode(executor: Pick<StepExecutor, 'run'>, command
   }
 }
 
+/** A command that is spoken with. Reading its output slowly does not slow it: what nobody read in time is lost. */
+export interface SpokenCommand {
+  /** Ends with the command. */
+  readonly output: AsyncIterable<OutputChunk>;
+  /** Resolves when the kernel has taken the bytes. Throws `conflict` when nobody reads there any more. */
+  write(data: Uint8Array): Promise<void>;
+  /** Ends it at once; without effect when it has ended. */
+  kill(): void;
+  /** Its exit code: 128 + n when signal n ended it. Never rejects. */
+  readonly exited: Promise<number>;
+}
+
+/** More than is ever on its way between two that mind each other's windows: what goes beyond is dropped from the disk. */
+const SPOKEN_LOG = { maxBytes: 32 << 20, maxFiles: 2 };
+
 /** More than any build needs, and less than a host can bear. */
 const MAX_PROCESSES = 8192;
 
@@ -94,9 +109,21 @@ export class StepExecutor {
     return exit.exitCode;
   }
 
+  /** Runs it for as long as `use` takes, which has both ends of its stdio. Throws what a container's start throws, and what `use` throws. */
+  async speak<T>(command: StepCommand, use: (spoken: SpokenCommand) => Promise<T>): Promise<T> {
+    await using started = await this.#start(command, { stdin: true, bounds: SPOKEN_LOG });
+    const { task, log } = started;
+    return await use({
+      output: this.#parts.logs.read(log, { stdout: true, stderr: true, follow: task.exited }),
+      write: (data) => task.write(data),
+      kill: () => void task.kill(9, { all: true }).catch(() => undefined),
+      exited: task.exited.then(({ exitCode }) => exitCode),
+    });
+  }
+
   /** The same with a terminal, for somebody who looks on. Throws what a container's start throws, and `cancelled`. */
   async enter(command: StepCommand, size: TerminalSize): Promise<StepShell> {
-    const started = await this.#start(command, size);
+    const started = await this.#start(command, { terminal: size, stdin: true });
     const { task, log } = started;
     const close = (): void => void task.kill(9, { all: true }).catch(() => undefined);
     return {
@@ -114,7 +141,10 @@ export class StepExecutor {
     };
   }
 
-  async #start(command: StepCommand, terminal?: TerminalSize): Promise<StartedStep> {
+  async #start(
+    command: StepCommand,
+    { terminal, stdin = false, bounds = UNBOUNDED }: StartOptions = {},
+  ): Promise<StartedStep> {
     const { tasks, specs, networking } = this.#parts;
     const record = this.#record(command, terminal !== undefined);
     const container = {
@@ -126,7 +156,7 @@ export class StepExecutor {
       ids: command.ids,
       directory: command.directory,
     };
-    const log: TaskLog = { path: `${command.directory}/log`, maxBytes: 0, maxFiles: 1 };
+    const log: TaskLog = { path: `${command.directory}/log`, ...bounds };
     await using held = new AsyncDisposableStack();
     held.defer(() => tasks.forget(record.id));
     held.defer(() => networking.release(record.id));
@@ -145,7 +175,7 @@ export class StepExecutor {
       name: record.name,
       spec,
       terminal: terminal !== undefined,
-      stdin: terminal !== undefined,
+      stdin,
       stdinOnce: false,
       consoleSize: terminal,
       runtime: this.#parts.defaultRuntime,
@@ -220,6 +250,14 @@ function hostConfigOf({
     ...(limits?.cgroupParent && { CgroupParent: limits.cgroupParent }),
   };
 }
+
+interface StartOptions {
+  readonly terminal?: TerminalSize;
+  readonly stdin?: boolean;
+  readonly bounds?: Pick<TaskLog, 'maxBytes' | 'maxFiles'>;
+}
+
+const UNBOUNDED = { maxBytes: 0, maxFiles: 1 };
 
 /** A command that runs. Disposing it clears away what it had, when it has ended. */
 interface StartedStep extends AsyncDisposable {

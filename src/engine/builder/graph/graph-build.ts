@@ -24,9 +24,11 @@ import { checkOutputs, type ClientOutput } from '../outputs/deliver.ts';
 import { type BuildOutputRequest, readOutput } from '../outputs/output.ts';
 import type { SolvedImage } from '../solved-build.ts';
 import type { CacheImport, CacheTurn, StepCache } from '../step-cache.ts';
+import type { SpokenCommand } from '../step-executor.ts';
 import { Views } from '../views.ts';
 import type { BuildGraph, GraphEvent, GraphSource } from './graph.ts';
 import type { GraphContext } from './graph-context.ts';
+import { type GraphProgram, runProgram } from './graph-program.ts';
 import { solveGraph } from './graph-solver.ts';
 import type { LayerStack } from './layer-stack.ts';
 
@@ -48,6 +50,11 @@ export interface GraphBuild extends AsyncDisposable {
   solve(graph: BuildGraph, options?: SolveGraphOptions): Promise<SolvedGraph>;
   /** An image of a layout that the client has, with its configuration. Throws `not-found`, `corrupt`. */
   bring(source: Extract<GraphSource, { kind: 'layout' }>, platform: string | undefined): Promise<SolvedImage>;
+  /**
+   * Runs a program on the files of a result for as long as `use` takes, which speaks with it; the build's end kills it. Throws
+   * what a container's start throws, and what `use` throws.
+   */
+  run<T>(on: SolvedGraph, program: GraphProgram, use: (spoken: SpokenCommand) => Promise<T>): Promise<T>;
   /** Brings results where they were asked for, each with the configuration that its frontend made, or with none but its platform. */
   deliver(
     images: readonly { readonly solved: SolvedImage; readonly platform?: string; readonly config?: string }[],
@@ -97,6 +104,7 @@ export async function openGraphBuild(
   return {
     solve: (graph, how) => build.solve(graph, how),
     bring: (source, platform) => build.bring(source, platform),
+    run: (on, program, use) => build.run(on, program, use),
     deliver: (images, outputs, how) => build.deliver(images, outputs, how),
     [Symbol.asyncDispose]: async () => {
       closed.resolve();
@@ -181,6 +189,11 @@ class OpenGraphBuild implements AsyncDisposable {
       const own = formatPlatform({ os, architecture, ...(variant !== undefined && { variant }) });
       return { platform: own, configText, chain, root: () => this.#views.of(chain) };
     });
+  }
+
+  run<T>({ layers }: SolvedGraph, program: GraphProgram, use: (spoken: SpokenCommand) => Promise<T>): Promise<T> {
+    const context = this.#context({ auth: {}, imports: [], steps: new Map() });
+    return this.#run(() => runProgram(context, layers, program, use));
   }
 
   deliver(...[results, outputs, { auth, cacheTo }]: Parameters<GraphBuild['deliver']>): Promise<BuildResult> {
