@@ -1,37 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
 
-const repository = fileURLToPath(new URL('../..', import.meta.url));
-const PROGRAM = 'tests/buildkit/frontend-program.ts';
-const NEEDED = [
-  PROGRAM,
-  'tests/buildkit/llb.ts',
-  'src/base/errors.ts',
-  'src/oci/digest.ts',
-  'src/buildkit/grpc',
-  'src/buildkit/protocol',
-  'node_modules/@bufbuild/protobuf',
-  'package.json',
-];
-
+const PROGRAM = fileURLToPath(new URL('frontend-program.ts', import.meta.url));
 /** Imports the image of the frontend that these tests have: Node with what it needs, and the program. */
-export function importFrontend(
+export async function importFrontend(
   name: string,
   env: NodeJS.ProcessEnv,
   labels: Readonly<Record<string, string>> = {},
-): void {
+): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'gantry-frontend-'));
   try {
-    for (const path of NEEDED) cpSync(join(repository, path), join(root, 'app', path), { recursive: true });
+    await using bundle = await rolldown({ input: PROGRAM, platform: 'node', logLevel: 'silent' });
+    await bundle.write({ file: join(root, 'frontend.mjs') });
     mkdirSync(join(root, 'tmp'));
     copyTo(root, process.execPath, '/bin/node');
     const libraries = execFileSync('ldd', [process.execPath], { encoding: 'utf8' });
     for (const [path] of libraries.matchAll(/\/\S+(?= \()/g)) copyTo(root, path, path);
     const changes = [
-      `ENTRYPOINT ${JSON.stringify(['/bin/node', '--disable-warning=ExperimentalWarning', `/app/${PROGRAM}`])}`,
+      `ENTRYPOINT ${JSON.stringify(['/bin/node', '/frontend.mjs'])}`,
       'ENV PATH=/bin',
       'WORKDIR /tmp',
       ...Object.entries(labels).map(([key, value]) => `LABEL ${key}=${JSON.stringify(value)}`),

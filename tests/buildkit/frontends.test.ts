@@ -83,7 +83,7 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
   before(async () => {
     await daemon.start();
     await daemon.importBusybox();
-    importFrontend(IMAGE, daemon.clientEnv);
+    await importFrontend(IMAGE, daemon.clientEnv);
   });
   after(async () => {
     await daemon.stop();
@@ -105,7 +105,7 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
       read: 'hi\n',
       listed: ['hello'],
       size: 3,
-      entrypoint: 3,
+      entrypoint: 2,
       digest: true,
       network: ['eth0', 'lo'],
       directory: '/tmp',
