@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { removeLinkAside, RouteNetlink } from './netlink-route.ts';
+import {
+  addressOn,
+  changeLinks,
+  findLink,
+  linkNames,
+  linkUp,
+  portFlags,
+  removeLinkAside,
+  RouteNetlink,
+} from './netlink-route.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 
 const root = { skip: process.getuid?.() === 0 ? false : 'needs root' };
 
-test('a bridge with a veth into another namespace, addresses and a default route', root, () => {
+test('a bridge with a veth into another namespace, addresses and a default route', root, async () => {
   using host = NetworkNamespace.create();
   using inside = NetworkNamespace.create();
   using outer = new RouteNetlink(host);
@@ -25,7 +34,7 @@ test('a bridge with a veth into another namespace, addresses and a default route
   });
   const port = outer.link('veth1')!;
   assert.deepEqual([port.master, port.up, port.kind], [bridge.index, true, 'veth']);
-  outer.setPort(port.index, { isolated: true, hairpin: true });
+  await changeLinks([portFlags(port.index, { isolated: true, hairpin: true })], host);
 
   const eth0 = inner.link('eth0')!;
   assert.equal(eth0.mac, '02:42:0a:09:08:02');
@@ -50,6 +59,26 @@ test('a link is taken away aside, and is gone when that is told', root, async ()
   await Promise.all(bridges.map((bridge) => removeLinkAside(bridge, namespace)));
   assert.deepEqual([links.link('br0'), links.link('br1')], [undefined, undefined]);
   await removeLinkAside(bridges[0]!, namespace);
+});
+
+test('links are changed aside, one after the other, and a refusal keeps none from it', root, async () => {
+  using namespace = NetworkNamespace.create();
+  using links = new RouteNetlink(namespace);
+  links.addBridge('br0', { mac: '02:42:00:00:00:01' });
+  const { index } = (await findLink('br0', namespace))!;
+  const address = addressOn(index, { bytes: Uint8Array.of(10, 9, 8, 1), prefix: 24 });
+  await changeLinks([address, address], namespace); // the second has nothing to do
+  const nobody = linkUp(4711);
+  await assert.rejects(changeLinks([nobody, linkUp(index)], namespace), {
+    code: 'ENODEV',
+    message: /set link 4711 up/,
+  });
+  assert.equal((await findLink('br0', namespace))?.up, true);
+  assert.equal(await findLink('br7', namespace), undefined);
+  assert.deepEqual(
+    (await linkNames(namespace)).filter((name) => name === 'br0'),
+    ['br0'],
+  );
 });
 
 test("errors carry the kernel's words", root, () => {

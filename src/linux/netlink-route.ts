@@ -5,6 +5,7 @@ import {
   attribute,
   cString,
   nested,
+  type NetlinkRequest,
   NetlinkSocket,
   NLM_F_CREATE,
   NLM_F_DUMP,
@@ -143,15 +144,9 @@ export class RouteNetlink implements Disposable {
     name: string,
     options: { readonly mac: string; readonly mtu?: number | undefined; readonly alias?: string | undefined },
   ): void {
-    this.#createLink(`add bridge ${name}`, [
-      stringAttribute(IFLA.IFNAME, name),
-      attribute(IFLA.ADDRESS, macBytes(options.mac)),
-      ...(options.mtu === undefined ? [] : [u32Attribute(IFLA.MTU, options.mtu)]),
-      nested(IFLA.LINKINFO, stringAttribute(IFLA_INFO_KIND, 'bridge')),
-    ]);
+    this.#send(newBridge(name, options));
     // the kernel takes an alias of a link that is there, not of one that is being made
-    if (options.alias === undefined) return;
-    this.setAlias(this.link(name)!.index, options.alias);
+    if (options.alias !== undefined) this.#send(aliasOf(this.link(name)!.index, options.alias));
   }
 
   /** One call makes both ends, the peer in its own namespace from the beginning. */
@@ -218,8 +213,7 @@ export class RouteNetlink implements Disposable {
   }
 
   setAlias(index: number, alias: string): void {
-    const body = Buffer.concat([linkHeader({ index }), attribute(IFLA.IFALIAS, Buffer.from(alias))]);
-    this.#socket.request(RTM_SETLINK, 0, body, `set alias of link ${index}`);
+    this.#send(aliasOf(index, alias));
   }
 
   #createLink(what: string, attributes: readonly Uint8Array[], flags = 0): void {
@@ -228,8 +222,7 @@ export class RouteNetlink implements Disposable {
   }
 
   setUp(index: number, up = true): void {
-    const header = linkHeader({ index, flags: up ? IFF_UP : 0, change: IFF_UP });
-    this.#socket.request(RTM_SETLINK, 0, header, `set link ${index} ${up ? 'up' : 'down'}`);
+    this.#send(linkUp(index, up));
   }
 
   setMtu(index: number, mtu: number): void {
@@ -243,15 +236,6 @@ export class RouteNetlink implements Disposable {
     this.#socket.request(RTM_SETLINK, 0, body, `rename link ${index} to ${name}`);
   }
 
-  /** An isolated port exchanges frames with the bridge itself and with ports that are not isolated, never with its own kind. */
-  setPort(index: number, flags: { readonly isolated?: boolean; readonly hairpin?: boolean }): void {
-    const attributes = [];
-    if (flags.isolated !== undefined) attributes.push(u8Attribute(IFLA_BRPORT_ISOLATED, flags.isolated ? 1 : 0));
-    if (flags.hairpin !== undefined) attributes.push(u8Attribute(IFLA_BRPORT_MODE, flags.hairpin ? 1 : 0));
-    const body = Buffer.concat([linkHeader({ index, family: AF_BRIDGE }), nested(IFLA.PROTINFO, ...attributes)]);
-    this.#socket.request(RTM_SETLINK, 0, body, `set flags of bridge port ${index}`);
-  }
-
   /** Idempotent. Slow for a veth (15 to 30 ms in the kernel). */
   removeLink(name: string): void {
     this.#ignoring('ENODEV', () => this.#socket.request(RTM_DELLINK, 0, namedLink(name), `remove ${name}`));
@@ -259,18 +243,8 @@ export class RouteNetlink implements Disposable {
 
   /** Idempotent. IPv6 addresses are usable at once, without duplicate detection. */
   addAddress(index: number, address: AddressBytes): void {
-    const v6 = address.bytes.length === 16;
-    const attributes = [attribute(IFA.LOCAL, address.bytes), attribute(IFA.ADDRESS, address.bytes)];
-    if (v6) attributes.push(u32Attribute(IFA.FLAGS, IFA_F_NODAD));
-    else if (address.prefix < 31) attributes.push(attribute(IFA.BROADCAST, broadcast(address)));
-    this.#ignoring('EEXIST', () =>
-      this.#socket.request(
-        RTM_NEWADDR,
-        NLM_F_CREATE | NLM_F_EXCL,
-        Buffer.concat([addressHeader(index, address), ...attributes]),
-        `add an address to link ${index}`,
-      ),
-    );
+    const request = addressOn(index, address);
+    this.#ignoring(request.unless!, () => this.#send(request));
   }
 
   /** Idempotent. */
@@ -297,8 +271,7 @@ export class RouteNetlink implements Disposable {
     readonly link: number;
     readonly metric?: number;
   }): void {
-    const body = routeBody(route);
-    this.#socket.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, `add a route by link ${route.link}`);
+    this.#send(routeBy(route));
   }
 
   /** Idempotent. */
@@ -315,6 +288,10 @@ export class RouteNetlink implements Disposable {
   routes(): Route[] {
     const answer = this.#socket.request(RTM_GETROUTE, NLM_F_DUMP, Buffer.alloc(12), 'list routes');
     return answer.map(({ payload }) => parseRoute(payload));
+  }
+
+  #send({ type, flags, body, what }: NetlinkRequest): void {
+    this.#socket.request(type, flags, body, what);
   }
 
   #ignoring(code: string, work: () => unknown): void {
@@ -334,6 +311,91 @@ export class RouteNetlink implements Disposable {
   }
 }
 
+/** What `changeLinks` asks for, as the methods of `RouteNetlink` do one after the other. */
+export function newBridge(
+  name: string,
+  options: { readonly mac: string; readonly mtu?: number | undefined },
+): NetlinkRequest {
+  const attributes = [
+    stringAttribute(IFLA.IFNAME, name),
+    attribute(IFLA.ADDRESS, macBytes(options.mac)),
+    ...(options.mtu === undefined ? [] : [u32Attribute(IFLA.MTU, options.mtu)]),
+    nested(IFLA.LINKINFO, stringAttribute(IFLA_INFO_KIND, 'bridge')),
+  ];
+  return {
+    type: RTM_NEWLINK,
+    flags: NEW,
+    body: Buffer.concat([linkHeader(), ...attributes]),
+    what: `add bridge ${name}`,
+  };
+}
+
+export function aliasOf(index: number, alias: string): NetlinkRequest {
+  const body = Buffer.concat([linkHeader({ index }), attribute(IFLA.IFALIAS, Buffer.from(alias))]);
+  return { type: RTM_SETLINK, flags: 0, body, what: `set alias of link ${index}` };
+}
+
+export function linkUp(index: number, up = true): NetlinkRequest {
+  const body = linkHeader({ index, flags: up ? IFF_UP : 0, change: IFF_UP });
+  return { type: RTM_SETLINK, flags: 0, body, what: `set link ${index} ${up ? 'up' : 'down'}` };
+}
+
+/** An isolated port exchanges frames with the bridge itself and with ports that are not isolated, never with its own kind. */
+export function portFlags(
+  index: number,
+  flags: { readonly isolated?: boolean; readonly hairpin?: boolean },
+): NetlinkRequest {
+  const attributes = [];
+  if (flags.isolated !== undefined) attributes.push(u8Attribute(IFLA_BRPORT_ISOLATED, flags.isolated ? 1 : 0));
+  if (flags.hairpin !== undefined) attributes.push(u8Attribute(IFLA_BRPORT_MODE, flags.hairpin ? 1 : 0));
+  const body = Buffer.concat([linkHeader({ index, family: AF_BRIDGE }), nested(IFLA.PROTINFO, ...attributes)]);
+  return { type: RTM_SETLINK, flags: 0, body, what: `set flags of bridge port ${index}` };
+}
+
+export function addressOn(index: number, address: AddressBytes): NetlinkRequest {
+  const v6 = address.bytes.length === 16;
+  const attributes = [attribute(IFA.LOCAL, address.bytes), attribute(IFA.ADDRESS, address.bytes)];
+  if (v6) attributes.push(u32Attribute(IFA.FLAGS, IFA_F_NODAD));
+  else if (address.prefix < 31) attributes.push(attribute(IFA.BROADCAST, broadcast(address)));
+  const body = Buffer.concat([addressHeader(index, address), ...attributes]);
+  const what = `add an address to link ${index}`;
+  return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, body, what, unless: 'EEXIST' };
+}
+
+export function routeBy(route: Parameters<typeof routeBody>[0]): NetlinkRequest {
+  const what = `add a route by link ${route.link}`;
+  return { type: RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, body: routeBody(route), what };
+}
+
+/**
+ * Links of the thread's own namespace, or of `namespace`, are changed while a thread of Node's pool waits: the kernel works
+ * on one such request at a time for the whole host, and takes 50 ms for some. One that is refused keeps none of the others
+ * from being done. Throws the first refusal.
+ */
+export async function changeLinks(changes: readonly NetlinkRequest[], namespace?: NetworkNamespace): Promise<void> {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, namespace);
+  await socket.requestAside(...changes);
+}
+
+/** As `RouteNetlink.link`, by a thread of Node's pool. */
+export async function findLink(name: string, namespace?: NetworkNamespace): Promise<Link | undefined> {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, namespace);
+  const [answer] = await socket.requestAside({ ...lookUp(name), unless: 'ENODEV' });
+  return answer![0] && parseLink(answer![0].payload);
+}
+
+/** Names of all links of a namespace, by a thread of Node's pool. */
+export async function linkNames(namespace: NetworkNamespace): Promise<string[]> {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, namespace);
+  const all = { type: RTM_GETLINK, flags: NLM_F_DUMP, body: linkHeader(), what: 'list links' };
+  const [answer] = await socket.requestAside(all);
+  return answer!.map(({ payload }) => parseLink(payload).name);
+}
+
+function lookUp(name: string): NetlinkRequest {
+  return { type: RTM_GETLINK, flags: 0, body: namedLink(name), what: `look up ${name}` };
+}
+
 /**
  * As `RouteNetlink.addVeth`, between the thread's own namespace and the peer's, while a thread of Node's pool waits: the
  * kernel takes a millisecond, and many more where others change links at the same time. Gives the index of the end here.
@@ -343,9 +405,9 @@ export async function addVethAside(pair: VethPair): Promise<number> {
   // Whatever happens meanwhile, the number stands for this namespace.
   const namespace = duplicate(pair.peer.namespace.fd);
   try {
-    await socket.requestAside(RTM_NEWLINK, NEW, vethBody(pair, namespace), `add veth ${pair.name}`);
-    const [made] = await socket.requestAside(RTM_GETLINK, 0, namedLink(pair.name), `look up ${pair.name}`);
-    return parseLink(made!.payload).index;
+    const add = { type: RTM_NEWLINK, flags: NEW, body: vethBody(pair, namespace), what: `add veth ${pair.name}` };
+    const [, made] = await socket.requestAside(add, lookUp(pair.name));
+    return parseLink(made![0]!.payload).index;
   } finally {
     closeSync(namespace);
   }
@@ -381,11 +443,8 @@ export async function removeLinkAside(
   namespace?: NetworkNamespace,
 ): Promise<void> {
   using socket = new NetlinkSocket(NETLINK_ROUTE, namespace);
-  try {
-    await socket.requestAside(RTM_DELLINK, 0, linkHeader({ index }), `remove ${name}`);
-  } catch (error) {
-    if (!(error instanceof SystemCallError && error.code === 'ENODEV')) throw error;
-  }
+  const body = linkHeader({ index });
+  await socket.requestAside({ type: RTM_DELLINK, flags: 0, body, what: `remove ${name}`, unless: 'ENODEV' });
 }
 
 function namedLink(name: string): Buffer {

@@ -16,6 +16,7 @@ const NLMSG_HEADER = 16;
 const NLMSGERR_ATTR_MSG = 1;
 const NLA_TYPE_MASK = 0x3fff;
 const NLA_F_NESTED = 0x8000;
+const PADDING = Buffer.alloc(3);
 
 export const NLM_F_REQUEST = 1;
 export const NLM_F_ACK = 4;
@@ -38,6 +39,17 @@ const recv = bind<(fd: number, data: Uint8Array, length: number, flags: number) 
 const setsockopt = bind<(fd: number, level: number, name: number, value: Int32Array, length: number) => number>(
   'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
 );
+
+/** What is asked of the kernel. */
+export interface NetlinkRequest {
+  readonly type: number;
+  readonly flags: number;
+  readonly body: Uint8Array;
+  /** For errors: `set link 3 up`. */
+  readonly what: string;
+  /** The refusal that says that nothing was to be done: `EEXIST`. */
+  readonly unless?: string;
+}
 
 /** A message of an answer: what follows the netlink header. */
 export interface NetlinkMessage {
@@ -74,14 +86,30 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * As `request`, but a thread of Node's pool waits while the kernel works: for what takes it milliseconds, or waits for
-   * others that change the host's links. The socket must be used for nothing else meanwhile.
+   * As `request` for each, but a thread of Node's pool waits while the kernel works: for what takes it milliseconds, or
+   * waits for others that change the host's links. The kernel has them all at once, and goes on after a refusal: the first
+   * is thrown at the end. The socket must be used for nothing else meanwhile.
    */
-  async requestAside(type: number, flags: number, body: Uint8Array, what: string): Promise<NetlinkMessage[]> {
-    const message = this.#message(type, flags, body);
-    const sent = await linksAside(() => sendAside(this.#fd, message, message.length, 0));
-    if (sent < 0) throw new EngineError('internal', `netlink ${what}: the request could not be sent`);
-    return this.#answer(this.#sequence, what);
+  async requestAside(...requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[][]> {
+    const numbered = requests.map((request) => {
+      const message = this.#message(request.type, request.flags, request.body);
+      return { request, message, sequence: this.#sequence };
+    });
+    // each begins where the kernel looks for it
+    const bytes = Buffer.concat(numbered.flatMap(({ message }) => [message, PADDING.subarray(0, -message.length & 3)]));
+    const sent = await linksAside(() => sendAside(this.#fd, bytes, bytes.length, 0));
+    if (sent < 0) throw new EngineError('internal', `netlink ${requests[0]?.what}: the request could not be sent`);
+    const refusals: unknown[] = [];
+    const answers = numbered.map(({ request: { what, unless }, sequence }) => {
+      try {
+        return this.#answer(sequence, what);
+      } catch (error) {
+        if (!(error instanceof SystemCallError && error.code === unless)) refusals.push(error);
+        return [];
+      }
+    });
+    if (refusals.length > 0) throw refusals[0];
+    return answers;
   }
 
   #message(type: number, flags: number, body: Uint8Array): Buffer {

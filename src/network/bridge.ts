@@ -1,7 +1,21 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { EngineError } from '../base/errors.ts';
 import { hostError } from '../linux/libc.ts';
-import { addVethAside, type AddressBytes, RouteNetlink } from '../linux/netlink-route.ts';
+import {
+  addressOn,
+  addVethAside,
+  type AddressBytes,
+  aliasOf,
+  changeLinks,
+  findLink,
+  type Link,
+  linkUp,
+  newBridge,
+  portFlags,
+  removeLinkAside,
+  routeBy,
+  type RouteNetlink,
+} from '../linux/netlink-route.ts';
 import { NetworkNamespace } from '../linux/network-namespace.ts';
 
 const LOOPBACK = 1;
@@ -29,30 +43,36 @@ export interface EndpointLink {
   readonly isolated: boolean;
 }
 
-/** Makes the bridge as described, whatever of it is there already, and gives its index. Throws `conflict` when another kind of link has the name. */
-export function ensureBridge(links: RouteNetlink, settings: BridgeSettings): number {
-  const present = links.link(settings.name);
+/**
+ * Makes the bridge as described, whatever of it is `present` already, and gives its index. One at a time for a name. Throws
+ * `conflict` when another kind of link has it.
+ */
+export async function ensureBridge(settings: BridgeSettings, present: Link | undefined): Promise<number> {
   if (present && present.kind !== 'bridge') {
     throw new EngineError('conflict', `existing interface ${settings.name} is not a bridge: choose another name`);
   }
   // one that somebody else made gets what it lacks
   if (present?.up && present.mac === settings.mac) return present.index;
   try {
-    if (!present) links.addBridge(settings.name, settings);
-    const index = present?.index ?? links.link(settings.name)!.index;
-    setHostSysctls(settings);
-    for (const address of settings.addresses) links.addAddress(index, address);
-    links.setUp(index);
+    if (!present) await changeLinks([newBridge(settings.name, settings)]);
+    const { index } = present ?? (await findLink(settings.name))!;
+    await setHostSysctls(settings);
+    await changeLinks([
+      // the kernel takes an alias of a link that is there, not of one that is being made
+      ...(present || settings.alias === undefined ? [] : [aliasOf(index, settings.alias)]),
+      ...settings.addresses.map((address) => addressOn(index, address)),
+      linkUp(index),
+    ]);
     return index;
   } catch (error) {
     throw hostError(error, `cannot make the bridge ${settings.name}`);
   }
 }
 
-function setHostSysctls(settings: BridgeSettings): void {
+async function setHostSysctls(settings: BridgeSettings): Promise<void> {
   const ipv6 = settings.addresses.some((address) => address.bytes.length === 16);
   using host = NetworkNamespace.current();
-  host.setSysctls({
+  await host.setSysctlsAside({
     // 127.0.0.1 can be published: the rules keep containers from using it the other way
     [`ipv4/conf/${settings.name}/route_localnet`]: '1',
     [`ipv6/conf/${settings.name}/disable_ipv6`]: ipv6 ? '0' : '1',
@@ -63,27 +83,26 @@ function setHostSysctls(settings: BridgeSettings): void {
 }
 
 /** A new namespace with its loopback up. */
-export function newSandbox(namespace = NetworkNamespace.create()): NetworkNamespace {
-  using links = new RouteNetlink(namespace);
-  links.setUp(LOOPBACK);
+export async function newSandbox(namespace = NetworkNamespace.create()): Promise<NetworkNamespace> {
+  try {
+    await changeLinks([linkUp(LOOPBACK)], namespace);
+  } catch (error) {
+    namespace.close();
+    throw error;
+  }
   return namespace;
 }
 
 /** Puts a container on the bridge: a veth pair, its addresses, up. On failure nothing is left. */
-export async function addEndpoint(
-  links: RouteNetlink,
-  bridge: number,
-  namespace: NetworkNamespace,
-  endpoint: EndpointLink,
-): Promise<void> {
+export async function addEndpoint(bridge: number, namespace: NetworkNamespace, endpoint: EndpointLink): Promise<void> {
   const { host, guest, mac, mtu } = endpoint;
   const index = await addVethAside({ name: host, master: bridge, mtu, peer: { name: guest, mac, namespace } });
   try {
     // hairpin: a container may reach itself through its published port
-    links.setPort(index, { hairpin: true, isolated: endpoint.isolated });
+    await changeLinks([portFlags(index, { hairpin: true, isolated: endpoint.isolated })]);
     await setGuestAddresses(namespace, endpoint);
   } catch (error) {
-    links.removeLink(host);
+    await removeLinkAside({ index, name: host });
     throw error;
   }
 }
@@ -102,7 +121,7 @@ export async function addMacvlan(
   try {
     await setGuestAddresses(namespace, endpoint);
   } catch (error) {
-    removeGuestLink(namespace, guest);
+    await removeGuestLink(namespace, guest);
     throw error;
   }
 }
@@ -122,7 +141,7 @@ export async function addIpvlan(
   try {
     await setGuestAddresses(namespace, endpoint);
   } catch (error) {
-    removeGuestLink(namespace, guest);
+    await removeGuestLink(namespace, guest);
     throw error;
   }
 }
@@ -137,30 +156,34 @@ export async function setGuestAddresses(
     [`ipv6/conf/${endpoint.guest}/accept_dad`]: '0',
     [`ipv6/conf/${endpoint.guest}/disable_ipv6`]: ipv6 ? '0' : '1',
   });
-  using inside = new RouteNetlink(namespace);
-  const { index } = inside.link(endpoint.guest)!;
-  for (const address of endpoint.addresses) inside.addAddress(index, address);
-  inside.setUp(index);
+  const { index } = (await findLink(endpoint.guest, namespace))!;
+  await changeLinks([...endpoint.addresses.map((address) => addressOn(index, address)), linkUp(index)], namespace);
 }
 
 /** Takes a link out of a container, and with a veth its other end. Idempotent. */
-export function removeGuestLink(namespace: NetworkNamespace, guest: string): void {
-  using inside = new RouteNetlink(namespace);
-  inside.removeLink(guest);
+export async function removeGuestLink(namespace: NetworkNamespace, guest: string): Promise<void> {
+  const link = await findLink(guest, namespace);
+  if (link) await removeLinkAside(link, namespace);
 }
 
 /** The container's way out. A gateway of each family, or none. */
-export function setDefaultRoutes(namespace: NetworkNamespace, guest: string, gateways: readonly Uint8Array[]): void {
-  using inside = new RouteNetlink(namespace);
-  const { index } = inside.link(guest)!;
-  for (const gateway of gateways) inside.setRoute({ gateway, link: index });
+export async function setDefaultRoutes(
+  namespace: NetworkNamespace,
+  guest: string,
+  gateways: readonly Uint8Array[],
+): Promise<void> {
+  const { index } = (await findLink(guest, namespace))!;
+  await changeLinks(
+    gateways.map((gateway) => routeBy({ gateway, link: index })),
+    namespace,
+  );
 }
 
 /** A way out that no gateway is needed for: what is sent by the link is routed by its parent's host. */
-export function setDefaultLinkRoute(namespace: NetworkNamespace, guest: string, family: 4 | 6): void {
-  using inside = new RouteNetlink(namespace);
-  const { index } = inside.link(guest)!;
-  inside.setRoute({ destination: { bytes: new Uint8Array(family === 4 ? 4 : 16), prefix: 0 }, link: index });
+export async function setDefaultLinkRoute(namespace: NetworkNamespace, guest: string, family: 4 | 6): Promise<void> {
+  const { index } = (await findLink(guest, namespace))!;
+  const destination = { bytes: new Uint8Array(family === 4 ? 4 : 16), prefix: 0 };
+  await changeLinks([routeBy({ destination, link: index })], namespace);
 }
 
 /** The kernel routes between links only when told so; Docker does the same. Says whether it had to. */

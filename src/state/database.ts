@@ -9,7 +9,7 @@ import { MIGRATIONS } from './migrations.ts';
 export type Row = Record<string, SQLInputValue>;
 
 /**
- * What exists and what it is called: one SQLite file, WAL, `synchronous=FULL` (a committed transaction survives a power cut).
+ * What exists and what it is called: one SQLite file, WAL. A committed transaction survives a power cut, a relaxed one as soon as `durable` has resolved.
  *
  * Calls are synchronous, so check-then-write inside `transaction` is one uninterruptible step. One process holds the
  * file at a time (the engine's lock on its data root sees to that).
@@ -23,6 +23,8 @@ export class Database implements Disposable {
   #depth = 0;
   #frugal = false;
   #relaxed = false;
+  /** What SQLite has been told last. */
+  #synchronous: 'FULL' | 'NORMAL' = 'FULL';
   /** Transactions that did not wait for the disk, and how many of them are known to be on it. */
   #unwaited = 0;
   #durable = 0;
@@ -93,11 +95,12 @@ export class Database implements Disposable {
   }
 
   #transact<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE');
+    this.#waitAtCommit(!this.#relaxed);
+    this.#prepare('BEGIN IMMEDIATE').run();
     this.#depth++;
     try {
       const result = work();
-      this.#db.exec('COMMIT');
+      this.#prepare('COMMIT').run();
       if (this.#relaxed) this.#unwaited++;
       else this.#durable = this.#unwaited; // its sync was of all that was written before
       return result;
@@ -116,14 +119,20 @@ export class Database implements Disposable {
    */
   relaxedTransaction<T>(work: () => T): T {
     if (this.#depth > 0) return work();
-    this.#db.exec('PRAGMA synchronous=NORMAL');
     this.#relaxed = true;
     try {
       return this.transaction(work);
     } finally {
       this.#relaxed = false;
-      this.#db.exec('PRAGMA synchronous=FULL');
     }
+  }
+
+  /** Whether the next commit waits for the disk. */
+  #waitAtCommit(wait: boolean): void {
+    const mode = wait ? 'FULL' : 'NORMAL';
+    if (this.#synchronous === mode) return;
+    this.#db.exec(`PRAGMA synchronous=${mode}`);
+    this.#synchronous = mode;
   }
 
   /** As `transaction`, but a thread waits for the disk (`durable`): others see what was written before it resolves. */
@@ -165,7 +174,9 @@ export class Database implements Disposable {
 
   run(sql: string, ...values: SQLInputValue[]): number {
     const write = (): number => Number(this.#prepare(sql).run(...values).changes);
-    return this.#depth > 0 ? write() : this.#withRoom(write);
+    if (this.#depth > 0) return write();
+    this.#waitAtCommit(true);
+    return this.#withRoom(write);
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {

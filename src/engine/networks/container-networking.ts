@@ -161,7 +161,7 @@ export class ContainerNetworking implements Networking {
       );
       ready.catch(() => undefined);
       for (const part of [written, served]) if (part.status === 'rejected') throw part.reason;
-      runs.setRoutes(namespace, run.attachment);
+      await runs.setRoutes(namespace, run.attachment);
       const sockets = names.socketsOf(container.id);
       if (sockets) run.attachment = { ...run.attachment, nameSockets: socketNames(sockets) };
       return {
@@ -292,8 +292,8 @@ function heldSockets(
 async function newNamespaces({
   ids,
 }: NetworkedContainer): Promise<{ namespace: NetworkNamespace; userNamespace: number | undefined }> {
-  if (!ids) return { namespace: newSandbox(), userNamespace: undefined };
+  if (!ids) return { namespace: await newSandbox(), userNamespace: undefined };
   const map = ({ base, size }: { base: number; size: number }): string => `0 ${base} ${size}\n`;
   const made = await newUserNamespace({ uid: map(ids.uid), gid: map(ids.gid) }, { network: true });
-  return { namespace: newSandbox(NetworkNamespace.of(made.network!)), userNamespace: made.user };
+  return { namespace: await newSandbox(NetworkNamespace.of(made.network!)), userNamespace: made.user };
 }

@@ -153,7 +153,7 @@ export class Endpoints {
       return;
     }
     const isolated = !isOn(network, OPTION.communication, true);
-    await addEndpoint(this.#registry.links, parent, namespace, {
+    await addEndpoint(parent, namespace, {
       ...names,
       mac,
       mtu: bridgeMtu(network, 1500),

@@ -89,7 +89,7 @@ export class LiveNetworks {
     const run = runs.get(container.id);
     if (run && container.pid > 0) {
       using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
-      runs.disconnect(run, namespace, network.name, () => this.#save(container, networks));
+      await runs.disconnect(run, namespace, network.name, () => this.#save(container, networks));
       await this.#changed(run, namespace);
     }
     this.#save(container, networks, { kind: 'disconnected', network: network.name });
@@ -111,7 +111,7 @@ export class LiveNetworks {
   /** The way out and what depends on it. */
   async #changed(run: NetworkRun, namespace: NetworkNamespace): Promise<void> {
     const { runs, ports, names, fileDefaults } = this.#options;
-    runs.setRoutes(namespace, run.attachment);
+    await runs.setRoutes(namespace, run.attachment);
     await ports.move(run);
     await (
       await names.serve(run, namespace)

@@ -1,5 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
-import { removeLinkAside, RouteNetlink } from '../../linux/netlink-route.ts';
+import { findLink, removeLinkAside, RouteNetlink } from '../../linux/netlink-route.ts';
 import {
   addressBytes,
   contains,
@@ -42,6 +42,8 @@ export class NetworkRegistry {
   readonly #options: RegistryOptions;
   /** Networks that a running container is on, or comes to, by how many. */
   readonly #users = new Map<string, number>();
+  /** Those that are being looked at, and made. */
+  readonly #ensuring = new Map<string, Promise<number>>();
   readonly #forwarding = new Set<4 | 6>();
   /** Networks whose traces are being taken off the host. */
   readonly #leaving = new Set<string>();
@@ -83,17 +85,29 @@ export class NetworkRegistry {
    * subnet the host has a route to by now, and that nobody uses, moves to another.
    */
   async ensure(id: string): Promise<number> {
+    // of many that come at once one looks, and makes
+    let making = this.#ensuring.get(id);
+    if (!making) {
+      making = this.#ensure(id).finally(() => this.#ensuring.delete(id));
+      this.#ensuring.set(id, making);
+    }
+    return making;
+  }
+
+  async #ensure(id: string): Promise<number> {
     let record = this.store.get(id);
     if (!record || this.#leaving.has(id)) throw new EngineError('not-found', `network ${id} not found`);
     if (isBeside(record)) return this.#parents.ensure(record, this.store.list());
-    if (!this.links.link(record.interface)?.up) record = this.#avoidRoutes(record);
-    const index = ensureBridge(this.links, {
+    const present = await findLink(record.interface);
+    if (!present?.up) record = this.#avoidRoutes(record);
+    const bridge = {
       name: record.interface,
       mac: record.mac,
       alias: ownerAlias(this.#options.dataRoot),
       mtu: bridgeMtu(record, this.#options.mtu),
       addresses: gatewayAddresses(record),
-    });
+    };
+    const index = await ensureBridge(bridge, present);
     for (const family of [4, 6] as const) if (family === 4 ? record.ipv4 : record.ipv6) this.#forward(family);
     await this.#firewall.setBridge(this.#firewallBridge(record));
     if (!record.internal && !this.#looked.has(record.interface)) {
@@ -190,7 +204,7 @@ export class NetworkRegistry {
     if (record.driver !== 'bridge') return;
     this.#leaving.add(record.id);
     try {
-      const link = this.links.link(record.interface);
+      const link = await findLink(record.interface);
       const own = link?.kind === 'bridge' && link.mac === record.mac;
       // the kernel takes its time for both, and neither needs the other
       const ended = await Promise.allSettled([

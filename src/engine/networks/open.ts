@@ -164,7 +164,7 @@ async function removeOrphans(
     const strays = findStrayPorts(registry.links, ownRoot, runs.hostLinks());
     for (const port of strays) registry.links.removeLink(port);
     // a way out may have gone with one
-    if (strays.length > 0) runs.setAllRoutes((id) => containers.find(id).pid);
+    if (strays.length > 0) await runs.setAllRoutes((id) => containers.find(id).pid);
   } catch (error) {
     notify(`what dead engines left on this host's network could not be removed: ${errorMessage(error)}`);
   }

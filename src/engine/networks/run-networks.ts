@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { EndpointSettings } from '../../api/network.ts';
 import { EngineError } from '../../base/errors.ts';
-import { RouteNetlink } from '../../linux/netlink-route.ts';
+import { linkNames } from '../../linux/netlink-route.ts';
 import { NetworkNamespace } from '../../linux/network-namespace.ts';
 import { addressBytes, parseAddress } from '../../network/address.ts';
 import { removeGuestLink, setDefaultLinkRoute, setDefaultRoutes } from '../../network/bridge.ts';
@@ -62,8 +62,7 @@ export class RunNetworks {
   /** By name or id of the network. On failure nothing is left. */
   async connect(run: NetworkRun, namespace: NetworkNamespace, name: string, wanted: EndpointSettings): Promise<void> {
     // also what a dead engine left, and what the container made for itself
-    using inside = new RouteNetlink(namespace);
-    const taken = inside.links().map((link) => link.name);
+    const taken = await linkNames(namespace);
     const made = await this.endpoints.add({ container: run.container, namespace, network: name, wanted, taken });
     const { network } = made;
     if (this.#runs.get(run.container.id) !== run) {
@@ -79,7 +78,7 @@ export class RunNetworks {
   }
 
   /** `save` writes down that the run is off the network, before it is: what an engine that dies then leaves, the next one takes away. */
-  disconnect(run: NetworkRun, namespace: NetworkNamespace, network: string, save: () => void): void {
+  async disconnect(run: NetworkRun, namespace: NetworkNamespace, network: string, save: () => void): Promise<void> {
     const before = run.attachment;
     const { [network]: endpoint, ...endpoints } = before.endpoints;
     const { [network]: link, ...interfaces } = before.interfaces;
@@ -91,30 +90,30 @@ export class RunNetworks {
       run.attachment = before;
       throw error;
     }
-    removeGuestLink(namespace, link.guest);
+    await removeGuestLink(namespace, link.guest);
     this.endpoints.release(endpoint);
     this.#event('disconnect', network, endpoint.NetworkID ?? '', run.container.id);
   }
 
   /** Its way out, of each family. */
-  setRoutes(namespace: NetworkNamespace, attachment: NetworkAttachment): void {
+  async setRoutes(namespace: NetworkNamespace, attachment: NetworkAttachment): Promise<void> {
     for (const family of [4, 6] as const) {
       const name = this.endpoints.gatewayNetwork(attachment, family);
       const routed = name === undefined ? this.endpoints.routedNetwork(attachment, family) : undefined;
-      if (routed !== undefined) setDefaultLinkRoute(namespace, attachment.interfaces[routed]!.guest, family);
+      if (routed !== undefined) await setDefaultLinkRoute(namespace, attachment.interfaces[routed]!.guest, family);
       if (name === undefined) continue;
       const endpoint = attachment.endpoints[name]!;
       const gateway = family === 4 ? endpoint.Gateway! : endpoint.IPv6Gateway!;
-      setDefaultRoutes(namespace, attachment.interfaces[name]!.guest, [addressBytes(parseAddress(gateway))]);
+      await setDefaultRoutes(namespace, attachment.interfaces[name]!.guest, [addressBytes(parseAddress(gateway))]);
     }
   }
 
   /** Of every run, in the namespace of its process. */
-  setAllRoutes(pidOf: (containerId: string) => number): void {
+  async setAllRoutes(pidOf: (containerId: string) => number): Promise<void> {
     for (const { container, attachment } of this.#runs.values()) {
       if (Object.keys(attachment.interfaces).length === 0) continue;
       using namespace = NetworkNamespace.open(`/proc/${pidOf(container.id)}/ns/net`);
-      this.setRoutes(namespace, attachment);
+      await this.setRoutes(namespace, attachment);
     }
   }
 
