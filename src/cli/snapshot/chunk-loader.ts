@@ -23,7 +23,8 @@ const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname'];
 export class ChunkLoader {
   readonly #directory: string;
   readonly #bodies: Bodies;
-  readonly #seldom: () => Bodies;
+  readonly #readSeldom: () => Bodies;
+  #seldom: Bodies | undefined;
   readonly #loaded = new Map<string, { exports: unknown }>();
   readonly #other: 'node' | 'read';
   #outside: NodeJS.Require | undefined;
@@ -35,7 +36,7 @@ export class ChunkLoader {
   constructor(directory: string, bodies: Bodies, seldom: () => Bodies, other: 'node' | 'read') {
     this.#directory = directory;
     this.#bodies = bodies;
-    this.#seldom = seldom;
+    this.#readSeldom = seldom;
     this.#other = other;
   }
 
@@ -49,7 +50,9 @@ export class ChunkLoader {
     if (loaded) return loaded.exports;
     const file = join(this.#directory, name);
     const known = this.#bodies[name];
-    const body = (known === null ? this.#seldom()[name] : known) ?? (this.#other === 'read' ? read(file) : undefined);
+    const body =
+      (known === null ? (this.#seldom ??= this.#readSeldom())[name] : known) ??
+      (this.#other === 'read' ? read(file) : undefined);
     if (!body) return this.#outsideLoader()(file);
     const module = { exports: {} as unknown };
     this.#loaded.set(name, module);
