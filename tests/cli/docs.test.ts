@@ -90,7 +90,9 @@ async function check(words: readonly string[]): Promise<void> {
   const command = await entry.load();
   const args = takeFlags(command.flags, group ? rest.slice(1) : rest, command.interspersed !== false);
   if (name !== 'compose') return;
-  const [sub, ...line] = takeFlags(PROJECT_FLAGS, rest, false);
+  const [outer, ...more] = takeFlags(PROJECT_FLAGS, rest, false);
+  const nested = `${outer} ${more[0]}`;
+  const [sub, line] = Object.hasOwn(SUBCOMMANDS, nested) ? [nested, more.slice(1)] : [outer, more];
   if (sub === undefined || /^[A-Z[<]/.test(sub)) return;
   for (const one of sub.split(/[|,/]/)) {
     assert.ok(Object.hasOwn(SUBCOMMANDS, one), `no command compose ${one} (${args.length} words)`);

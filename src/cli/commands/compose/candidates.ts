@@ -20,7 +20,9 @@ export async function composeCandidates(
   const [name, ...rest] = outer.args;
   if (name === undefined) {
     if (last.startsWith('-')) return flagNames(PROJECT_FLAGS);
-    return Object.entries(commands).map(([word, { summary }]) => ({ word, about: summary }));
+    return Object.entries(commands)
+      .filter(([word]) => !word.includes(' '))
+      .map(([word, { summary }]) => ({ word, about: summary }));
   }
   const spec = await (Object.hasOwn(commands, name) ? commands[name] : undefined)?.load();
   if (!spec) return [];

@@ -10,6 +10,10 @@ interface Sub {
 }
 
 export const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
+  'alpha viz': {
+    summary: 'Draw services and their dependencies, for graphviz',
+    load: async () => (await import('./viz.ts')).viz,
+  },
   attach: {
     summary: "Attach local standard input, output, and error streams to a service's running container",
     load: async () => (await import('./container.ts')).attach,
@@ -83,7 +87,7 @@ export const SUBCOMMANDS: Readonly<Record<string, Sub>> = {
 /** Commands of Docker's Compose that there are not here, and what to use in their place. */
 const ABSENT: Readonly<Record<string, string>> = {
   alpha:
-    "Docker's experiments are not followed; `gantry compose publish` and `gantry compose config` are what became of some",
+    "of Docker's experiments there is only `alpha viz`; `gantry compose publish` and `gantry compose config` are what became of some",
   bridge: 'use `gantry compose convert --to kubernetes`',
 };
 
@@ -101,7 +105,9 @@ export const compose = command({
   candidates: async (cli, words, last) =>
     (await import('./candidates.ts')).composeCandidates(cli, SUBCOMMANDS, words, last),
   async run(cli, { flags, given, args }) {
-    const [name, ...line] = args;
+    const words = args.length > 1 && Object.hasOwn(SUBCOMMANDS, `${args[0]} ${args[1]}`) ? 2 : 1;
+    const name = args.length === 0 ? undefined : args.slice(0, words).join(' ');
+    const line = args.slice(words);
     if (name === undefined || name === 'help') {
       const { commandHelp } = await import('../../help.ts');
       const entry: Entry = { paths: ['compose'], summary: '', load: async () => compose };
