@@ -471,6 +471,8 @@ test('what is made through a scope reaches nothing of the host, and is marked', 
       Mounts: [{ Type: 'tmpfs', Target: '/t' }],
       NetworkMode: 'mynet',
       PidMode: 'container:mine',
+      VolumesFrom: ['mine:ro', 'mine'],
+      Links: ['mine', 'mine:db'],
       CapAdd: ['CHOWN'],
       SecurityOpt: ['no-new-privileges', 'hardened=true'],
       Memory: 1 << 28,
@@ -479,11 +481,15 @@ test('what is made through a scope reaches nothing of the host, and is marked', 
       Devices: [],
       MaskedPaths: null,
     },
-    { Labels: { a: 'b' } },
+    { Labels: { a: 'b' }, NetworkingConfig: { EndpointsConfig: { mynet: { Aliases: ['x'] }, default: null } } },
   );
   assert.ok(typeof made !== 'string', JSON.stringify(made));
   assert.deepEqual(made.Labels, { a: 'b', 'gantry.scope': 'ci' });
   assert.equal(made.HostConfig?.PidMode, `container:${id('a')}`);
+  assert.equal(made.HostConfig?.NetworkMode, id('3'));
+  assert.deepEqual(made.HostConfig?.VolumesFrom, [`${id('a')}:ro`, id('a')]);
+  assert.deepEqual(made.HostConfig?.Links, [`${id('a')}:mine`, `${id('a')}:db`]);
+  assert.deepEqual(made.NetworkingConfig?.EndpointsConfig, { [id('3')]: { Aliases: ['x'] }, default: null });
   assert.deepEqual(VOLUMES['fresh']?.labels, { 'gantry.scope': 'ci' });
   delete VOLUMES['fresh'];
   const shop = await create({ Binds: ['shopdata:/x'] }, { Image: 'secret:1' }, 'shop');

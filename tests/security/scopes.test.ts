@@ -58,6 +58,34 @@ describe('scopes of a running engine', { skip }, () => {
     await nothingLeft(daemon);
   });
 
+  test('a name that has become the beginning of another’s id reaches nothing of that', async () => {
+    await gantry('scope', 'create', 'names', '--project', 'names');
+    const network = await docker('network', 'create', 'others');
+    const env = ['-e', 'PASSWORD=hunter2'];
+    const container = await docker('run', '-d', '--name', 'other', ...env, 'busybox', 'sleep', '600');
+    const [net, name] = [network.slice(0, 6), container.slice(0, 6)];
+    await through('names', 'network', 'create', net);
+    await through('names', 'network', 'create', 'first');
+    await through('names', 'run', '-d', '--name', name, 'busybox', 'sleep', '600');
+    await through('names', 'create', '--name', 'by-network', '--network', net, 'busybox', 'true');
+    await through('names', 'create', '--name', 'connected', '--network', 'first', 'busybox', 'true');
+    await through('names', 'network', 'connect', net, 'connected');
+    await through('names', 'create', '--name', 'by-link', '--link', `${name}:x`, 'busybox', 'true');
+    await through('names', 'rm', '-f', name);
+    await through('names', 'network', 'rm', net);
+    for (const one of ['by-network', 'connected'])
+      assert.match(await refused(through('names', 'start', one)), /network [0-9a-f]{64} not found/, one);
+    assert.match(await refused(through('names', 'start', 'by-link')), /could not get container for [0-9a-f]{64}/);
+    assert.match(
+      await refused(through('names', 'run', '--volumes-from', name, 'busybox', 'true')),
+      /No such container/,
+    );
+    await docker('rm', '-f', 'other');
+    for (const one of ['by-network', 'connected', 'by-link']) await through('names', 'rm', one);
+    await docker('network', 'rm', 'others', 'first');
+    await gantry('scope', 'rm', 'names');
+  });
+
   test('one with its own containers: docker runs, lists, enters and removes them, and nothing else', async () => {
     assert.equal(await gantry('scope', 'create', 'ci', '--image', 'busybox'), join(directory, 'data/scopes/ci'));
     assert.equal(await through('ci', 'run', '--rm', '--network', 'none', 'busybox', 'echo', 'hello'), 'hello');

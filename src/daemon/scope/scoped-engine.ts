@@ -262,18 +262,24 @@ class Rules {
     host.NetworkMode = await this.#sharing(host.NetworkMode, (name) => this.#joinable(name));
     host.IpcMode = await this.#sharing(host.IpcMode);
     host.PidMode = await this.#sharing(host.PidMode);
-    const endpoints = request.NetworkingConfig?.EndpointsConfig ?? {};
-    for (const name of Object.keys(endpoints)) await this.#joinable(name);
-    const links = Object.values(endpoints).flatMap((endpoint) => this.endpointLinks(endpoint));
-    for (const link of [...links, ...(host.Links ?? [])]) await this.ownContainer(link.split(':')[0]!);
-    for (const from of host.VolumesFrom ?? []) await this.ownContainer(from.split(':')[0]!);
+    const endpoints: Record<string, EndpointSettings | null> = {};
+    for (const [name, endpoint] of Object.entries(request.NetworkingConfig?.EndpointsConfig ?? {})) {
+      endpoints[await this.#joinable(name)] = endpoint;
+      for (const link of this.endpointLinks(endpoint)) await this.ownContainer(link.split(':')[0]!);
+    }
+    // a link without an alias is called as the container is
+    host.Links = await mapped(host.Links, (link) =>
+      this.#ownByName(link.includes(':') ? link : `${link}:${link.replace(/^\//, '')}`),
+    );
+    host.VolumesFrom = await mapped(host.VolumesFrom, (from) => this.#ownByName(from));
     for (const bind of host.Binds ?? []) await this.#usable(volumeOfBind(bind));
     for (const mount of host.Mounts ?? []) {
       const { volume, image } = sourceOfMount(mount);
       if (volume !== undefined) await this.#usable(volume);
       if (image !== undefined) await this.image(image);
     }
-    return { ...request, Labels, HostConfig: dropUndefined(host) };
+    const NetworkingConfig = request.NetworkingConfig && { ...request.NetworkingConfig, EndpointsConfig: endpoints };
+    return dropUndefined({ ...request, Labels, HostConfig: dropUndefined(host), NetworkingConfig });
   }
 
   /** Containers that an endpoint gives names to. Throws `forbidden` for options of a driver. */
@@ -374,16 +380,21 @@ class Rules {
   }
 
   /** `container:NAME` by the container's id, which must be one of the scope's own. */
-  async #sharing(mode: string | undefined, otherwise?: (mode: string) => Promise<void>): Promise<string | undefined> {
-    if (!mode?.startsWith('container:')) {
-      await otherwise?.(mode ?? '');
-      return mode;
-    }
+  async #sharing(mode: string | undefined, otherwise?: (mode: string) => Promise<string>): Promise<string | undefined> {
+    if (!mode?.startsWith('container:')) return mode === undefined ? mode : ((await otherwise?.(mode)) ?? mode);
     return `container:${(await this.ownContainer(mode.slice('container:'.length))).Id}`;
   }
 
-  async #joinable(name: string): Promise<void> {
-    if (!OPEN_NETWORKS.has(name)) await this.network(name);
+  /** What it is kept by: its id, as its name, or what begins like it, may be another's when the container starts. */
+  async #joinable(name: string): Promise<string> {
+    return OPEN_NETWORKS.has(name) ? name : (await this.network(name)).Id;
+  }
+
+  /** `NAME:rest` by the container's id, which must be one of the scope's own: by the time that it is looked for, others may have the name. */
+  async #ownByName(text: string): Promise<string> {
+    const cut = text.indexOf(':');
+    const [name, rest] = cut < 0 ? [text, ''] : [text.slice(0, cut), text.slice(cut)];
+    return `${(await this.ownContainer(name)).Id}${rest}`;
   }
 
   /** A volume by name: the scope's own, made now if there is none. */
@@ -395,6 +406,16 @@ class Rules {
       await this.createVolume({ Name: name });
     }
   }
+}
+
+async function mapped(
+  texts: readonly string[] | null | undefined,
+  change: (text: string) => Promise<string>,
+): Promise<string[] | undefined> {
+  if (!texts) return undefined;
+  const changed: string[] = [];
+  for (const text of texts) changed.push(await change(text));
+  return changed;
 }
 
 function narrowed(filters: Filters, label: string): Filters {

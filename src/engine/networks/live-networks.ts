@@ -35,7 +35,9 @@ export class LiveNetworks {
     const container = containers.find(nameOrId);
     const network = registry.resolve(networkName);
     this.#check(network, container, wanted);
-    const networks = { ...Object.fromEntries(wantedNetworks(container)), [network.name]: wanted };
+    // who asks by its id means that one, and not what has the name when the container starts again
+    const key = networkName === network.id ? network.id : network.name;
+    const networks = { ...Object.fromEntries(wantedNetworks(container)), [key]: wanted };
     const run = runs.get(container.id);
     if (run && container.pid > 0) {
       using namespace = NetworkNamespace.open(`/proc/${container.pid}/ns/net`);
