@@ -357,6 +357,8 @@ export interface BuildRequest {
   readonly dockerfile?: string;
   /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
   readonly dockerfileText?: string;
+  /** A Dockerfile that is for another frontend (`# syntax=`) than Docker's own is refused; otherwise it is read as what it is. */
+  readonly refuseOtherFrontends?: boolean;
   /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, an address, or `input:name`. */
   readonly contexts?: Readonly<Record<string, string>>;
   /** What steps may ask for that is not theirs: `network.host`, `security.insecure`. */

@@ -203,6 +203,27 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
     await assert.rejects(build('fail'), /this is no good day/);
   });
 
+  test('gantry build says who can build a Dockerfile that is for another frontend', () => {
+    const gantry = (text: string, ...args: readonly string[]): { status: number | null; stderr: string } =>
+      spawnSync(process.execPath, [daemon.cli, 'build', ...args, '-f', '-', directory], {
+        env: daemon.clientEnv,
+        input: text,
+        encoding: 'utf8',
+      });
+    const refused = gantry(`# syntax=${IMAGE} report\nFROM busybox\n`);
+    assert.notEqual(refused.status, 0);
+    assert.match(
+      refused.stderr,
+      /is for the frontend frontends.test.*docker buildx build --build-arg BUILDKIT_SYNTAX=/,
+    );
+    const own = gantry(
+      `# syntax=${IMAGE} report\nFROM busybox\n`,
+      '--build-arg',
+      'BUILDKIT_SYNTAX=docker/dockerfile:1',
+    );
+    assert.equal(own.status, 0, own.stderr);
+  });
+
   const plugins = pluginDirectory();
   test('buildx', { skip: plugins === undefined ? 'buildx could not be had: see tools/setup-tests.sh' : false }, () => {
     const config = join(directory, 'docker');

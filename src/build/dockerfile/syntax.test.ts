@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findSyntax } from './syntax.ts';
+import { findSyntax, otherFrontend } from './syntax.ts';
 
 test('the directive is found in any language that has comments, and in JSON', () => {
   const cases: Readonly<Record<string, [string, string, number] | undefined>> = {
@@ -23,4 +23,17 @@ test('the directive is found in any language that has comments, and in JSON', ()
       expected && { image: expected[0], text: expected[1], line: expected[2] },
       JSON.stringify(text),
     );
+});
+
+test('a file is for another frontend where it, or the one who builds it, says so', () => {
+  for (const own of [
+    'docker/dockerfile:1',
+    'docker.io/docker/dockerfile@sha256:0',
+    'docker/dockerfile-upstream:master',
+  ])
+    assert.equal(otherFrontend(`# syntax=${own}\n`, undefined), undefined, own);
+  assert.equal(otherFrontend('FROM x', undefined), undefined);
+  assert.equal(otherFrontend('# syntax=localhost/docker/dockerfile x\n', ''), 'localhost/docker/dockerfile');
+  assert.equal(otherFrontend('# syntax=a\n', 'docker/dockerfile:1'), undefined);
+  assert.equal(otherFrontend('# syntax=docker/dockerfile:1\n', ' b c '), 'b');
 });

@@ -7,6 +7,23 @@ export interface SyntaxDirective {
   readonly line: number;
 }
 
+const OWN = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
+
+/** Docker's own frontends are the language that is built in. */
+export function isDockerfileFrontend(image: string): boolean {
+  return OWN.test(image);
+}
+
+/**
+ * The frontend that a file is for, where it is another than Docker's own.
+ * @param chosen the build's argument BUILDKIT_SYNTAX, which counts more than what the file says
+ */
+export function otherFrontend(source: string, chosen: string | undefined): string | undefined {
+  const given = chosen?.trim() ?? '';
+  const image = given === '' ? findSyntax(source)?.image : given.split(' ', 1)[0];
+  return image === undefined || isDockerfileFrontend(image) ? undefined : image;
+}
+
 /**
  * Finds the directive in a file of any language, as BuildKit does: among the first lines behind `#`, among the first
  * lines behind `//`, or as the first key of a JSON object.

@@ -5,7 +5,7 @@ import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts'
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { authFor } from '../../engine/builder/outputs/deliver.ts';
-import { findSyntax } from '../../build/dockerfile/syntax.ts';
+import { findSyntax, isDockerfileFrontend } from '../../build/dockerfile/syntax.ts';
 import type { ImageConfig } from '../../oci/image.ts';
 import { parseReference } from '../../oci/reference.ts';
 import { registryAuth } from '../frontend/registry-auth.ts';
@@ -16,7 +16,6 @@ import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts'
 import {
   buildDockerfile,
   type DockerfileParts,
-  isDockerfileFrontend,
   onlyInline,
   type PendingBuild,
   readDockerfile,
@@ -339,7 +338,9 @@ async function dockerfileFrontend(parts: GatewayParts, bridge: Bridge, call: Fro
     const asked = file ?? (await readDockerfile(source, options));
     return toResult(answerOf(await answerQuestion({ engine: parts.engine, file: asked, options, platformArgs })));
   }
-  const build = await buildDockerfile(dockerfileParts, { ...options, contexts }, file);
+  // A file that comes with its context is read by the engine, which does not run the frontend that it may be for.
+  const request = { ...options.request, refuseOtherFrontends: !file && attributes['cmdline'] === undefined };
+  const build = await buildDockerfile(dockerfileParts, { ...options, contexts, request }, file);
   const refs = build.images.map((image): BuiltRef => ({ id: newId().slice(0, 25), image }));
   for (const ref of refs) job.results.set(ref.id, { ref, build, release: () => build.release() });
   return toResult(resultOfRefs(refs, options.multiPlatform));

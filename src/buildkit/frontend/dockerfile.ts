@@ -196,13 +196,6 @@ async function solve(
   };
 }
 
-/** Docker's own frontends are the language that the engine speaks itself. */
-export function isDockerfileFrontend(image: string): boolean {
-  return DOCKERFILE_FRONTEND.test(image);
-}
-
-const DOCKERFILE_FRONTEND = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
-
 /** The named contexts; those that are directories of the client are offered to the build, each without what it ignores. */
 async function offerContexts(
   { session, log, ref, signal }: DockerfileParts,

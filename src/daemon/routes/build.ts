@@ -173,6 +173,7 @@ async function buildAsking(parts: BuildRouteParts, door: BuildDoor, exchange: Ex
   if (!/^[0-9a-f]{32}$/.test(document.Token)) throw new EngineError('invalid-argument', 'invalid build token');
   const request = {
     ...buildRequest(exchange),
+    refuseOtherFrontends: true,
     ...(document.Dockerfile !== undefined && { dockerfileText: document.Dockerfile }),
     ...(document.Ignore && { ignore: document.Ignore }),
   };

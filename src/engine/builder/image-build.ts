@@ -2,6 +2,7 @@ import { EngineError } from '../../base/errors.ts';
 import type { Dockerfile } from '../../build/dockerfile/instructions.ts';
 import { readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { otherFrontend } from '../../build/dockerfile/syntax.ts';
 import { planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { formatPlatform, hostPlatform } from '../../oci/platform.ts';
@@ -93,6 +94,7 @@ export class ImageBuild {
     const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
     const ignore = request.ignore ?? (await readIgnore(sent.root, name));
     return await withExcerpt({ name, text }, async () => {
+      if (request.refuseOtherFrontends === true) refuseOtherFrontend(text, request.buildArgs?.['BUILDKIT_SYNTAX']);
       const parsed = parseDockerfile(text);
       for (const warning of parsed.warnings)
         this.#announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
@@ -359,4 +361,13 @@ function told(work: () => void): void {
   } catch (error) {
     throw Object.assign(error as Error, { inAnswer: true });
   }
+}
+
+function refuseOtherFrontend(text: string, chosen: string | null | undefined): void {
+  const image = otherFrontend(text, chosen ?? undefined);
+  if (image === undefined) return;
+  throw new EngineError(
+    'unimplemented',
+    `the Dockerfile is for the frontend ${image} (# syntax=), which only BuildKit's protocol can run: build it with docker buildx build --build-arg BUILDKIT_SYNTAX=${image}`,
+  );
 }
