@@ -46,6 +46,11 @@ export interface BuilderParts {
       wanted: WantedAttestations,
       options: Parameters<typeof attest>[3],
     ): Promise<BuiltImage>;
+    /**
+     * Writes the document of an image that `deliver` is going to record: without a row it is nothing to anybody, so the disk
+     * may have it before its layers. What goes wrong need not be told: `deliver` writes what is not there.
+     */
+    writeAhead(image: BuiltImage, lease: Lease): Promise<void>;
     deliver(images: readonly BuiltImage[], options: Omit<DeliverOptions, 'mountView' | 'unmount'>): Promise<Delivered>;
   };
   /** Caches that come from elsewhere, and go there. */

@@ -228,25 +228,38 @@ export class ImageBuild {
       onFailure,
     });
     const platform = targetPlatform(plan, platformArgs.get('TARGETPLATFORM')!);
-    const built = await this.#recorded(async () => builder.build());
-    return {
-      ...built,
-      sources: [...sources, ...built.sources],
-      plan,
-      platform,
-      platformName: name,
-      lease,
-      dockerfile: dockerfileText,
-    };
+    return await this.#recorded(async () => {
+      const built = await builder.build();
+      return {
+        ...built,
+        sources: [...sources, ...built.sources],
+        plan,
+        platform,
+        platformName: name,
+        lease,
+        dockerfile: dockerfileText,
+      };
+    });
   }
 
   /** What steps gave is written down also when a later one failed. */
-  async #recorded<T>(build: () => Promise<T>): Promise<T> {
+  async #recorded(build: () => Promise<SolvedBuild>): Promise<SolvedBuild> {
+    let document: Promise<void> | undefined;
     try {
-      return await build();
+      const solved = await build();
+      document = this.#writeAhead(solved).catch(() => undefined); // what is wrong with it is told when it is delivered
+      return solved;
     } finally {
-      await this.#cache.flush();
+      await Promise.all([this.#cache.flush(), document]);
     }
+  }
+
+  /** The document of the image, while the disk is waited for anyway; only where it is sure to be as it is and to be kept. */
+  async #writeAhead(solved: SolvedBuild): Promise<void> {
+    const { request, lease, options } = this.#order;
+    const { outputs = [], cacheTo = [], buildArgs, labels = {} } = request;
+    if (outputs.length > 0 || options.outputsOf || cacheTo.length > 0 || buildArgs?.['BUILDKIT_INLINE_CACHE']) return;
+    await this.#parts.outputs.writeAhead(this.#parts.outputs.finish(solved, labels, false), lease);
   }
 
   /** From steps to images, and to where they were asked for. */

@@ -12,6 +12,7 @@ import type { HostConfig } from '../../api/container.ts';
 import type { BuildRecords } from '../../state/build-records.ts';
 import type { Images } from '../images/images.ts';
 import { commitLayer, copyLayer, placeLayer } from '../images/layers.ts';
+import { storeConfig } from '../images/create-image.ts';
 import { bringLayout } from '../images/layout.ts';
 import type { ImageParts } from '../images/parts.ts';
 import { underLease } from '../images/under-lease.ts';
@@ -89,6 +90,7 @@ export function openBuilder(parts: OpenBuilderParts): Builder {
         return finishImage(imageParts, solved, labels, inline ? inlineCache(imageParts, solved) : undefined);
       },
       attest: (built, wanted, options) => attest(imageParts, built, wanted, options),
+      writeAhead: async (image, lease) => void (await storeConfig(imageParts, image.text, lease)),
       deliver: (built, options) =>
         deliver(imageParts, built, {
           ...options,

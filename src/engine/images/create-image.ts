@@ -57,11 +57,15 @@ export async function createImage(parts: ImageParts, request: CreateImageRequest
   return recordDurably(parts, row, { parent });
 }
 
-/** Records an image whose layers are committed snapshots already, from a document that says all of it (builds). Idempotent. */
+/**
+ * Records an image whose layers are committed snapshots already, from a document that says all of it (builds). Idempotent.
+ * With `named` the row survives a power cut only with the transaction that gives the image its name, the next one.
+ */
 export function registerImage(
   parts: ImageParts,
   config: ImageConfig,
   chain: ChainId | undefined,
+  { named = false }: { readonly named?: boolean } = {},
 ): Promise<ImageRecord> {
   return underLease(parts, 'register', async (lease) => {
     if (chainsOf(config).at(-1) !== chain) throw new EngineError('internal', `the image's layers do not make ${chain}`);
@@ -70,7 +74,7 @@ export function registerImage(
       if (!parts.snapshotter.stat(name)) throw new EngineError('not-found', `No such layer: ${name}`);
     }
     const row = await storeConfig(parts, canonicalJson(config), lease);
-    return recordDurably(parts, row);
+    return named ? parts.db.relaxedTransaction(() => recordImage(parts, row)) : recordDurably(parts, row);
   });
 }
 

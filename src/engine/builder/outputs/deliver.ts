@@ -151,7 +151,9 @@ async function deliverImage(
   let assembled: Assembled | undefined;
   if (special || output.push) assembled = await assemble(parts, images, { form, lease, signal, names: shown });
   if (output.store) {
-    for (const image of images) if (!parts.images.get(image.id)) await registerImage(parts, image.config, image.chain);
+    const named = names.length > 0;
+    for (const image of images)
+      if (!parts.images.get(image.id)) await registerImage(parts, image.config, image.chain, { named });
     for (const reference of names) {
       await nameTarget(parts, { image: own.id, reference, assembled: special ? assembled : undefined, lease, signal });
     }
