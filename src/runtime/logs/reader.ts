@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nowNanos } from '../../base/time.ts';
 import type { OutputChunk } from '../task.ts';
-import { cutStreams, logEnd, logFiles, type LogPosition } from './log-files.ts';
+import { cutStreams, inodeOf, logEnd, logFiles, type LogPosition } from './log-files.ts';
 import { findLastLines, RecordDecoder, type RecordFilter } from './record.ts';
 
 export interface ReadLogOptions extends RecordFilter {
@@ -157,6 +157,8 @@ class LogCursor {
 
   /** The file after ours; undefined while ours is the newest. */
   #successor(): bigint | undefined {
+    // mostly it is: one look, where the list of files takes six
+    if (inodeOf(this.#path) === this.#file!.inode) return undefined;
     const files = logFiles(this.#path);
     const own = files.findIndex((file) => file.inode === this.#file!.inode);
     return files[own + 1]?.inode; // ours was dropped: the oldest that is left
