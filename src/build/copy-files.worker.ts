@@ -26,7 +26,7 @@ import { removeTreeAt } from '../snapshot/remove-tree.ts';
 import { makeImpliedDirectory, RootedDirectory, splitPath } from '../snapshot/rooted-directory.ts';
 import { SettledTimes } from '../snapshot/settled-times.ts';
 import { looksLikeArchive, MAGIC_BYTES } from './archive-magic.ts';
-import type { CopySelection, CopyTarget, FoundArchive } from './copy-files.ts';
+import { CONTEXT_TIME, type CopySelection, type CopyTarget, type FoundArchive } from './copy-files.ts';
 import { changePath, type PathChange } from './file-changes.ts';
 import { changeMode } from './file-mode.ts';
 import { FileNames } from './file-names.ts';
@@ -58,6 +58,12 @@ interface Visit {
   readonly entry?: ListedEntry;
 }
 
+/** What a walk over a source meets. */
+interface WalkVisit extends Visit {
+  /** `below` as a path. */
+  readonly local: ByteString;
+}
+
 /** As the kernel does. */
 const MAX_LINKS = 40;
 /** Entries that are told by name; more are only one digest. */
@@ -83,14 +89,14 @@ export const jobs: Jobs = {
       }
       const archive = selection.unpack && isArchive(root, source);
       const names = namesOf(selection);
+      // The source's own name counts only where it is given to the copy: for a file, not for a directory's content.
+      const own = source.stat.kind === 'directory' && !selection.parents ? '' : source.kept.join('/');
       walk(root, source, selection, context, (visit) => {
         files++;
         if (visit.stat.kind === 'file') bytes += visit.stat.size;
-        // The source's own name counts only where it is given to the copy: for a file, not for a directory's content.
-        const own = source.stat.kind === 'directory' && !selection.parents ? [] : source.kept;
         const first = names?.firstOf(visit.stat, visit.below);
         const more = first ? `link to ${first.join('/')}` : archive ? 'unpacked' : '';
-        add([...own, ...visit.below].join('/'), visit, more);
+        add(joined(own, visit.local), visit, more);
       });
     });
     return {
@@ -126,10 +132,13 @@ export const jobs: Jobs = {
       }
       const directories: { path: readonly ByteString[]; mtime: bigint }[] = [];
       const names = namesOf(selection);
+      const folder = later && new NewFolder(later, selection);
       walk(root, source, selection, context, (visit) => {
+        if (folder?.takes(visit)) return;
         const path = [...base, ...visit.below];
         const first = names?.firstOf(visit.stat, path);
         copyEntry(to, path, visit, selection, context, later, first && { root: copied, path: first });
+        if (visit.stat.kind === 'directory') folder?.enter(visit, [...to.resolved, ...path.slice(-1)].join('/'));
         // A directory that was there keeps its times; its own are set when nothing more is put into it.
         if (visit.stat.kind === 'directory' && visit.below.length > 0)
           directories.push({ path, mtime: timeOf(visit.stat, selection) });
@@ -436,33 +445,36 @@ function walk(
   source: Source,
   selection: CopySelection,
   context: JobContext,
-  visit: (visit: Visit) => void,
+  visit: (visit: WalkVisit) => void,
 ): void {
+  const top = source.path.join('/');
+  const kept = source.kept.join('/');
   const ignore = new PathPatterns(selection.ignore);
   const exclude = new PathPatterns(selection.exclude);
   const hasExceptions = ignore.hasExceptions || exclude.hasExceptions;
-  const isExcluded = (below: readonly ByteString[]): boolean => {
+  const isExcluded = (below: ByteString): boolean => {
     if (ignore.isEmpty && exclude.isEmpty) return false;
-    const path = textOf([...source.path, ...below].join('/'));
+    const path = textOf(joined(top, below));
     // With --parents the kept path is what patterns are about, otherwise what is below the source.
-    const local = textOf((selection.parents ? [...source.kept, ...below] : below).join('/'));
+    const local = textOf(selection.parents ? joined(kept, below) : below);
     return (path !== '' && ignore.matches(path)) || (local !== '' && exclude.matches(local));
   };
-  const descendListed = (entry: ListedEntry, path: readonly ByteString[], below: readonly ByteString[]): void => {
+  const descendListed = (entry: ListedEntry, local: ByteString): void => {
     context.check();
     const { stat, children } = entry;
-    const excluded = isExcluded(below);
+    const excluded = isExcluded(local);
     if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
-    if (!excluded) visit(new ListedVisit(root, entry, path, below));
-    for (const [name, child] of children) descendListed(child, [...path, name], [...below, name]);
+    if (!excluded) visit(new ListedVisit(root, entry, joined(top, local), local));
+    for (const [name, child] of children) descendListed(child, joined(local, name));
   };
   const listed = selection.known?.complete ? KnownList.read(selection.known).find(source.path) : undefined;
-  if (listed) return descendListed(listed, source.path, []);
+  if (listed) return descendListed(listed, '');
   const descend = (dir: number, name: ByteString, stat: FileStat, below: readonly ByteString[]): void => {
     context.check();
-    const excluded = isExcluded(below);
+    const local = below.join('/');
+    const excluded = isExcluded(local);
     if (excluded && (stat.kind !== 'directory' || !hasExceptions)) return;
-    if (!excluded) visit({ dir, name, stat, below, path: [...source.path, ...below].join('/') });
+    if (!excluded) visit({ dir, name, stat, below, local, path: joined(top, local) });
     if (stat.kind !== 'directory') return;
     const fd = openAt(dir, name, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     try {
@@ -479,30 +491,73 @@ function walk(
 }
 
 /** Something that a list has: its directory is opened when somebody wants more than the list knows. */
-class ListedVisit implements Visit {
-  readonly name: ByteString;
+class ListedVisit implements WalkVisit {
   readonly stat: FileStat;
-  readonly below: readonly ByteString[];
   readonly entry: ListedEntry;
-  readonly #root: RootedDirectory;
-  readonly #path: readonly ByteString[];
+  readonly path: ByteString;
+  readonly local: ByteString;
+  readonly root: RootedDirectory;
 
-  constructor(root: RootedDirectory, entry: ListedEntry, path: readonly ByteString[], below: readonly ByteString[]) {
-    this.name = path.at(-1) ?? '.';
+  constructor(root: RootedDirectory, entry: ListedEntry, path: ByteString, local: ByteString) {
     this.stat = entry.stat;
-    this.below = below;
     this.entry = entry;
-    this.#root = root;
-    this.#path = path;
+    this.path = path;
+    this.local = local;
+    this.root = root;
+  }
+
+  get name(): ByteString {
+    return this.path === '' ? '.' : this.path.slice(this.path.lastIndexOf('/') + 1);
+  }
+
+  get below(): readonly ByteString[] {
+    return this.local === '' ? [] : this.local.split('/');
   }
 
   get dir(): number {
-    return this.#root.directory(this.#path.slice(0, -1), { follow: false });
+    return this.root.directory(this.path.split('/').slice(0, -1), { follow: false });
+  }
+}
+
+/**
+ * The directory that a walk has entered last, where the copy made it: of a file in it that is to be a link nothing is asked
+ * but whether its name is free.
+ */
+class NewFolder {
+  readonly #later: LaterLinks;
+  readonly #selection: CopySelection;
+  /** `local` of what is in it begins with it; undefined when it was there before. */
+  #prefix: ByteString | undefined;
+  #place: ByteString = '';
+
+  constructor(later: LaterLinks, selection: CopySelection) {
+    this.#later = later;
+    this.#selection = selection;
   }
 
-  get path(): ByteString {
-    return this.#path.join('/');
+  /** The walk comes to a directory that the target has at `place`. */
+  enter({ local }: WalkVisit, place: ByteString): void {
+    this.#prefix = this.#later.isMadeDirectory(place) ? (local === '' ? '' : `${local}/`) : undefined;
+    this.#place = place;
   }
+
+  /** Whether it is one of them, and all is done for it. */
+  takes(visit: WalkVisit): boolean {
+    const { local, entry, stat } = visit;
+    if (entry === undefined || stat.kind !== 'file' || this.#prefix === undefined || local === '') return false;
+    const cut = local.lastIndexOf('/') + 1;
+    if (cut !== this.#prefix.length || !local.startsWith(this.#prefix)) return false;
+    const place = `${this.#place}/${local.slice(cut)}`;
+    if (!this.#later.isFree(place) || !mayLink(visit, this.#selection)) return false;
+    this.#later.drop(place);
+    return this.#later.add(linkOf(visit, this.#selection), { parent: undefined, place });
+  }
+}
+
+/** Two relative paths as one; either may be empty. */
+function joined(first: ByteString, second: ByteString): ByteString {
+  if (first === '' || second === '') return first + second;
+  return `${first}/${second}`;
 }
 
 /** Files of a directory that nobody writes into may share an inode without being meant to be one. */
@@ -697,8 +752,11 @@ function linkOf(visit: Visit, selection: CopySelection): LaterLink {
 }
 
 function timeOf(stat: FileStat, selection: CopySelection): bigint {
-  return selection.time === undefined ? stat.mtime : BigInt(selection.time) * 1_000_000_000n;
+  if (selection.time === undefined) return stat.mtime;
+  return selection.time === CONTEXT_TIME ? CONTEXT_NANOSECONDS : BigInt(selection.time) * 1_000_000_000n;
 }
+
+const CONTEXT_NANOSECONDS = BigInt(CONTEXT_TIME) * 1_000_000_000n;
 
 /** The directory that `path` goes into; missing ones are made, with the owner and the mode that the copy gives to all. Throws `invalid-argument` when a file is in the way. */
 function parentFor(

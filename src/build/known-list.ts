@@ -23,13 +23,13 @@ type Directory = Omit<ListedEntry, 'children'> & { children: Map<ByteString, Lis
 
 /** What a list says of the files of a directory. */
 export class KnownList {
-  /** Of the content of files, by path. */
-  readonly digests: ReadonlyMap<ByteString, string>;
   /** The directory itself; undefined when the list does not tell everything. */
   readonly root: ListedEntry | undefined;
+  readonly #lines: readonly Line[];
+  #digests: ReadonlyMap<ByteString, string> | undefined;
 
   private constructor(lines: readonly Line[], complete: boolean) {
-    this.digests = new Map(lines.map(([[path], digest]) => [path, digest]));
+    this.#lines = lines;
     this.root = complete ? treeOf(lines) : undefined;
   }
 
@@ -42,6 +42,12 @@ export class KnownList {
       last = { key, list: new KnownList(lines, known.complete === true) };
     }
     return last.list;
+  }
+
+  /** Of the content of files, by path. */
+  get digests(): ReadonlyMap<ByteString, string> {
+    // who walks the list has them from its entries
+    return (this.#digests ??= new Map(this.#lines.map(([[path], digest]) => [path, digest])));
   }
 
   /** What is at `path`, when no symlink is on the way there. */

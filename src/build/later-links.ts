@@ -48,6 +48,10 @@ export class LaterLinks {
     if (isDirectory) this.#made.add(place);
   }
 
+  isMadeDirectory(place: ByteString): boolean {
+    return this.#made.has(place);
+  }
+
   /** Whether nothing can be there, without a look: the copy made the directory itself. Each look into an overlay is one into all of its layers. */
   isFree(place: ByteString): boolean {
     return this.#made.has(above(place)) && !this.#inMade.has(place);
@@ -60,16 +64,16 @@ export class LaterLinks {
 
   /**
    * False when the target has a link to this file already: two names of one file would be a hard link in its archive. Or
-   * when its time would be another in the end.
+   * when its time would be another in the end. `parent` is not needed of a directory that the copy made.
    */
   add(
     { identity, source, stat }: LaterLink,
-    { parent, place }: { readonly parent: number; readonly place: ByteString },
+    { parent, place }: { readonly parent: number | undefined; readonly place: ByteString },
   ): boolean {
     if (this.#times?.isWrong(stat.mtime)) return false;
     if (this.#known.has(identity)) return false;
     this.#known.add(identity);
-    this.#changed(parent, above(place));
+    if (parent !== undefined) this.#changed(parent, above(place));
     this.#sources.set(place, { source, stat });
     return true;
   }
