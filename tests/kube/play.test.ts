@@ -175,6 +175,39 @@ describe('gantry kube', { skip: process.getuid?.() === 0 ? false : 'needs root, 
     assert.equal(await ok('ps', '-aq'), '');
   });
 
+  test('links that a container put into the volume of a ConfigMap lead nowhere else (CVE-2025-9566)', async () => {
+    const victim = file('victim', 'of the host');
+    const before = fs.readdirSync(directory).sort();
+    await ok('volume', 'create', 'linked-conf');
+    const script = `ln -s ${victim} /v/app.conf; ln -s ${directory} /v/sub; ln -s ../../../../../../../.. /v/up`;
+    await ok('run', '--rm', '--network', 'none', '-v', 'linked-conf:/v', 'busybox', 'sh', '-c', script);
+    const pod = `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: settings }
+data: { conf: new, other: other }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: linked }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{ name: c, image: busybox, command: [sleep, '1000'], volumeMounts: [{ name: conf, mountPath: /conf }] }]
+  volumes:
+    - name: conf
+      configMap: { name: settings, items: [{ key: conf, path: app.conf }, { key: other, path: sub/new }, { key: other, path: up${directory}/new }] }
+`;
+    const path = file('linked.yaml', pod);
+    const { code, stderr } = await gantry('kube', 'play', path);
+    assert.equal(code, 1);
+    assert.match(stderr, /the volume linked-conf has files/);
+    assert.equal(await ok('ps', '-aq'), '');
+    assert.equal(fs.readFileSync(victim, 'utf8'), 'of the host');
+    assert.deepEqual(fs.readdirSync(directory).sort(), [...before, 'linked.yaml'].sort());
+    await ok('volume', 'rm', 'linked-conf');
+    assert.equal(await ok('volume', 'ls', '-q'), '');
+  });
+
   test('a failure leaves nothing, and says why', async () => {
     const pod = (spec: string, kind = 'Pod'): string =>
       kind === 'Pod'
@@ -203,6 +236,16 @@ describe('gantry kube', { skip: process.getuid?.() === 0 ? false : 'needs root, 
       ],
       [pod(`{ containers: [{ ${c}, resources: { limits: { memory: lots } } }] }`), /invalid quantity "lots"/],
       [pod(`{ containers: [{ ${c}, securityContext: { runAsNonRoot: true } }] }`), /runAsNonRoot needs runAsUser/],
+      [
+        pod(
+          `{ containers: [{ ${c}, volumeMounts: [{ name: x, mountPath: /x, subPath: a/../../b }] }], volumes: [{ name: x, hostPath: { path: ${directory} } }] }`,
+        ),
+        /"a\/\.\.\/\.\.\/b" is no subPath of x/,
+      ],
+      [
+        `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: up }\ndata: { ../up: x }\n---\n${pod(`{ containers: [{ ${c} }], volumes: [{ name: x, configMap: { name: up } }] }`)}`,
+        /"\.\.\/up" is no name of a file/,
+      ],
       [pod('{ containers: [] }'), /pod bad has no containers/],
       [
         pod(`{ replicas: 3, template: { spec: { containers: [{ ${c} }] } } }`, 'Deployment'),

@@ -152,6 +152,11 @@ describe('scopes of a running engine', { skip }, () => {
       await refused(through('ci', 'build', '-f', dockerfile, directory)),
       /not for the scope ci: builds are the whole socket's: build there, and run the image here/,
     );
+    // where buildx goes when it may not build
+    assert.match(
+      await refused(through('ci', 'create', '--privileged', 'moby/buildkit:buildx-stable-1')),
+      /builds are the whole socket's: build there/,
+    );
     // Each call is in the engine's log, with what became of it.
     assert.match(daemon.log, /scope: .*\\"scope\\":\\"ci\\".*containers\/foreign\/stop.*denied/);
     assert.match(daemon.log, /scope: .*\\"scope\\":\\"ci\\".*containers\/create.*allowed.*201/);

@@ -82,8 +82,16 @@ export function scopedRoutes(scope: Pick<Scope, 'Name' | 'ReadOnly'>, routes: re
   });
 }
 
+const BUILDS =
+  ": builds are the whole socket's: build there, and run the image here (`gantry scope create --image NAME` allows it)";
+
+/** To the refusal of an image: buildx, when builds are refused, goes for a container of BuildKit's. */
+export function imageAdvice(name: string): string {
+  return /(?:^|\/)moby\/buildkit(?:[:@]|$)/.test(name) ? BUILDS : '';
+}
+
 /** What to do instead, where people take the whole socket for given. */
 function adviceFor(name: string): string {
   if (!/^POST .*\/(?:build|session|grpc)$/.test(name)) return '';
-  return ": builds are the whole socket's: build there, and run the image here (`gantry scope create --image NAME` allows it)";
+  return BUILDS;
 }

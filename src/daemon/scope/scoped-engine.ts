@@ -8,6 +8,7 @@ import type { EngineServices } from '../../engine/engine.ts';
 import { isIdentifier, matchesPattern, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { checkHostConfig, isEmpty, sourceOfMount, volumeOfBind } from './host-limits.ts';
 import { OutOfScope } from './out-of-scope.ts';
+import { imageAdvice } from './scope-routes.ts';
 
 /** Networks that are everybody's. What is on them has no name there. */
 const OPEN_NETWORKS: ReadonlySet<string> = new Set(['', 'default', 'bridge', 'none']);
@@ -91,6 +92,9 @@ function containersOf({ containers }: EngineServices, rules: Rules): Part<'conta
     wait: async (id, ...more) => containers.wait(await seen(id), ...more),
     create: async (request, options) => {
       const checked = await rules.containerRequest(request).catch((error: unknown) => {
+        const advice = imageAdvice(request.Image ?? '');
+        if (advice !== '' && errorCode(error) === 'forbidden' && !errorMessage(error).endsWith(advice))
+          throw new EngineError('forbidden', `${errorMessage(error)}${advice}`);
         // Clients take a `not-found` here for a missing image, and go for it.
         if (errorCode(error) !== 'not-found') throw error;
         throw new EngineError('forbidden', `not in the scope: ${errorMessage(error)}`);
@@ -348,7 +352,8 @@ class Rules {
 
   #foreignImage(name: string): EngineError {
     const { Name, Images } = this.#scope;
-    return new EngineError('forbidden', `the scope ${Name} may use ${Images.join(', ')}, not ${name.slice(0, 200)}`);
+    const words = `the scope ${Name} may use ${Images.join(', ')}, not ${name.slice(0, 200)}`;
+    return new EngineError('forbidden', `${words}${imageAdvice(name)}`);
   }
 
   #sees(labels: Readonly<Record<string, string>> | null | undefined): boolean {

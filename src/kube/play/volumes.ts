@@ -63,6 +63,11 @@ export class PodVolumes {
       const target = textOf(mount['mountPath']).replace(/(.)\/+$/, '$1');
       const subPath = asText(mount['subPath']);
       const readOnly = mount['readOnly'] === true;
+      if (subPath !== undefined && !isBelow(subPath))
+        throw new EngineError(
+          'invalid-argument',
+          `pod ${this.#pod.name}: ${JSON.stringify(subPath)} is no subPath of ${name}`,
+        );
       switch (volume.kind) {
         case 'secret':
           secrets.push(...secretFiles(volume.files, target, subPath));
@@ -222,11 +227,16 @@ interface DataFile {
 function selected(data: Map<string, Buffer> | undefined, reference: Dict, pod: PodTemplate): DataFile[] {
   const mode = Number(reference['defaultMode'] ?? 0o644);
   const items = asList(reference['items']).map(asDict);
-  if (items.length === 0) return [...(data ?? [])].map(([key, content]) => ({ key, path: key, content, mode }));
+  if (items.length === 0) {
+    const wrong = [...(data?.keys() ?? [])].find((key) => !isBelow(key));
+    if (wrong !== undefined)
+      throw new EngineError('invalid-argument', `pod ${pod.name}: ${JSON.stringify(wrong)} is no name of a file`);
+    return [...(data ?? [])].map(([key, content]) => ({ key, path: key, content, mode }));
+  }
   return items.flatMap((item) => {
     const key = textOf(item['key']);
     const path = textOf(item['path']);
-    if (path === '' || path.startsWith('/') || path.split('/').includes('..'))
+    if (!isBelow(path))
       throw new EngineError(
         'invalid-argument',
         `pod ${pod.name}: ${JSON.stringify(path)} is no path for the key ${key}`,
@@ -253,6 +263,10 @@ function secretFiles(
       SecretName: secret,
       File: { Name: subPath === undefined ? `${target}/${path}` : target, UID: '0', GID: '0', Mode: mode },
     }));
+}
+
+function isBelow(path: string): boolean {
+  return path !== '' && !path.startsWith('/') && !path.split('/').includes('..');
 }
 
 function parents(path: string): string[] {

@@ -19,12 +19,17 @@ const server = createServer((request, response) => {
     return void response.writeHead(200, { ETag: '"v1"' }).end(TEXT);
   }
   if (pathname === '/moved') return void response.writeHead(302, { Location: '/dir/file.txt' }).end();
+  if (pathname === '/elsewhere') return void response.writeHead(301, { Location: other }).end();
+  if (pathname === '/round') return void response.writeHead(302, { Location: '/round' }).end();
+  if (pathname === '/out') return void response.writeHead(302, { Location: 'file:///etc/passwd' }).end();
   if (pathname === '/absent') return void response.writeHead(404).end('no');
   const headers: Record<string, string> = { 'Last-Modified': 'Thu, 01 Jan 2015 00:00:10 GMT' };
   if (pathname === '/named') headers['Content-Disposition'] = 'attachment; filename="../../up.bin"';
   response.writeHead(200, headers).end(TEXT);
 });
 let url: string;
+/** The same server by another name. */
+let other = '';
 let directory: string;
 let files: HttpFiles;
 const asked: string[] = [];
@@ -32,6 +37,7 @@ const asked: string[] = [];
 before(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  other = `${url.replace('127.0.0.1', 'localhost')}/dir/file.txt`;
   directory = await mkdtemp(join(tmpdir(), 'gantry-http-'));
   files = new HttpFiles(join(directory, 'kept'));
 });
@@ -71,11 +77,13 @@ test('fetch() names the file after the destination, the server or the address', 
 
 test('fetch() refuses what is not there, what is not as expected, and stops', async () => {
   await assert.rejects(get('/absent'), /invalid response status 404/);
+  await assert.rejects(get('/round'), /stopped after 10 redirects/);
+  await assert.rejects(get('/out'), /a redirect to file:/);
   await assert.rejects(get('/x', { checksum: `sha256:${'0'.repeat(64)}` }), /digest mismatch sha256:5891b5b5/);
   await assert.rejects(get('/x', { checksum: 'md5:00' }), /invalid checksum/);
   await assert.rejects(
     files.fetch('http://127.0.0.1:1/x', directory, { checksum: undefined, name: 'x', signal: undefined }),
-    /cannot fetch/,
+    /cannot fetch http:\/\/127\.0\.0\.1:1\/x: connect ECONNREFUSED/,
   );
   await assert.rejects(get('/hangs', { signal: AbortSignal.timeout(50) }));
 });
@@ -107,6 +115,13 @@ test("fetch() shows a client's token to the host that it is for, a password of t
     signal: undefined,
   });
   assert.deepEqual(asked, ['/private - Bearer token']);
+  await files.fetch(`${url}/elsewhere`, join(directory, 'elsewhere'), {
+    checksum: `sha256:${DIGEST}`,
+    name: undefined,
+    secrets,
+    signal: undefined,
+  });
+  assert.deepEqual(asked.slice(1), ['/elsewhere - Bearer token', '/dir/file.txt - -'], 'nor where it is sent on to');
   const address = url.replace('//', '//user:hidden@');
   const fails = files.fetch(`${address}/absent`, join(directory, 'absent'), {
     checksum: undefined,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -193,7 +195,7 @@ async function get(url: string, headers: Headers, signal: AbortSignal | undefine
       if (!headers.has('Authorization')) headers.set('Authorization', `Basic ${Buffer.from(user).toString('base64')}`);
       [address.username, address.password] = ['', ''];
     }
-    response = await fetch(address, { redirect: 'follow', headers, ...(signal && { signal }) });
+    response = await follow(address, headers, signal);
   } catch (error) {
     if (signal?.aborted) throw error;
     const { cause } = error as Error;
@@ -206,6 +208,52 @@ async function get(url: string, headers: Headers, signal: AbortSignal | undefine
     throw new EngineError('invalid-argument', `invalid response status ${response.status} of ${shown}`);
   }
   return response;
+}
+
+/** Not `fetch`, which has a list of ports that it never goes to. Credentials go to the first origin alone. */
+async function follow(first: URL, headers: Headers, signal: AbortSignal | undefined): Promise<Response> {
+  let address = first;
+  for (let redirects = 0; ; redirects++) {
+    const response = await ask(address, headers, signal);
+    const location = response.headers.get('location');
+    if (!REDIRECTS.has(response.status) || location === null) return response;
+    await response.body?.cancel();
+    if (redirects >= MAX_REDIRECTS) throw new Error(`stopped after ${MAX_REDIRECTS} redirects`);
+    const next = new URL(location, address);
+    if (next.protocol !== 'http:' && next.protocol !== 'https:') throw new Error(`a redirect to ${next.protocol}`);
+    if (next.origin !== address.origin) headers.delete('Authorization');
+    address = next;
+  }
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const MAX_REDIRECTS = 10;
+/** Milliseconds in which nothing at all comes. */
+const SILENCE = 300_000;
+
+function ask(address: URL, headers: Headers, signal: AbortSignal | undefined): Promise<Response> {
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const send = address.protocol === 'https:' ? httpsRequest : httpRequest;
+  const options = {
+    agent: false,
+    timeout: SILENCE,
+    headers: { Accept: '*/*', 'User-Agent': 'gantry', ...Object.fromEntries(headers) },
+    ...(signal && { signal }),
+  };
+  const asked = send(address, options, (answer) => {
+    const status = answer.statusCode ?? 0;
+    const received = new Headers();
+    for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2)
+      received.append(answer.rawHeaders[at]!, answer.rawHeaders[at + 1]!);
+    const isEmpty = status === 204 || status === 205 || status === 304;
+    if (isEmpty) answer.resume();
+    const body = isEmpty ? null : (Readable.toWeb(answer) as ReadableStream<Uint8Array>);
+    resolve(new Response(body, { status, headers: received }));
+  });
+  asked.on('timeout', () => asked.destroy(new Error('the server says nothing')));
+  asked.on('error', reject);
+  asked.end();
+  return promise;
 }
 
 function fileName(url: string, headers: Headers): string | undefined {
