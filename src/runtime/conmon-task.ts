@@ -6,6 +6,7 @@ import type { CgroupHierarchy } from '../linux/cgroup.ts';
 import { identify, processesBeside, type ProcessIdentity, signalProcess, takeDescriptor } from '../linux/process.ts';
 import { setTerminalSizeOf } from '../linux/terminal.ts';
 import type { Monitor, TaskStdin } from './conmon-monitor.ts';
+import { type MemoryWatch, watchMemory } from './memory-watch.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import type { LinuxResources } from './spec/oci-spec.ts';
 import { StdinChannel } from './stdin-channel.ts';
@@ -125,6 +126,11 @@ export class ConmonTask implements Task {
   async update(resources: LinuxResources): Promise<void> {
     if (this.#options.cgroupPath === undefined) return; // it was warned of
     await this.#options.runtime.update(this.id, resources);
+  }
+
+  watchMemory(onKill: () => void): MemoryWatch | undefined {
+    const { cgroups, cgroupPath, bundle } = this.#options;
+    return cgroupPath === undefined ? undefined : watchMemory({ cgroups, cgroupPath, bundle, onKill });
   }
 
   async processes(): Promise<readonly number[]> {

@@ -1,3 +1,4 @@
+import type { MemoryWatch } from './memory-watch.ts';
 import type { LinuxResources, OciSpec, ProcessSpec } from './spec/oci-spec.ts';
 
 /**
@@ -79,6 +80,8 @@ export interface Task {
   pause(): Promise<void>;
   resume(): Promise<void>;
   update(resources: LinuxResources): Promise<void>;
+  /** Told of processes that the kernel kills for want of memory, from now on. Undefined where the container has no cgroup. */
+  watchMemory(onKill: () => void): MemoryWatch | undefined;
   /** Process ids as the host sees them. */
   processes(): Promise<readonly number[]>;
   /** Resolves once the process runs. Throws `no-such-command`, `not-executable`, … in Docker's words when it cannot. */

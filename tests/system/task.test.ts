@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OciSpec } from '../../src/runtime/spec/oci-spec.ts';
@@ -119,6 +119,25 @@ for (const runtime of ['crun', 'runc']) {
     const exit = await (await runner.start(request)).exited;
     assert.equal(exit.exitCode, 137);
     assert.equal(exit.oomKilled, true);
+    await runner.forget(id);
+    assert.deepEqual(leftovers(host, id), []);
+  });
+
+  test(`${runtime}: a process killed for want of memory is told while the container runs`, async () => {
+    const id = `oom-one-${runtime}`;
+    const hungry =
+      'until [ -e /tmp/go ]; do sleep 0.1; done; (x=$(head -c 100000000 /dev/zero | tr "\\0" a)); exec sleep 600';
+    const request = host.request(id, ['sh', '-c', hungry], { runtime });
+    const limit = 16 * 1024 * 1024;
+    request.spec.linux.resources = { ...request.spec.linux.resources, memory: { limit, swap: limit } };
+    const task = await runner.start(request);
+    const told = new Promise<void>((resolve) => {
+      assert.ok(task.watchMemory(resolve));
+    });
+    writeFileSync(`/proc/${task.pid}/root/tmp/go`, '');
+    await told;
+    await task.kill(9, { all: true });
+    assert.equal((await task.exited).oomKilled, true);
     await runner.forget(id);
     assert.deepEqual(leftovers(host, id), []);
   });

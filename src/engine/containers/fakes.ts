@@ -216,6 +216,10 @@ export class FakeTask implements Task {
     return undefined;
   }
 
+  watchMemory(): undefined {
+    return undefined;
+  }
+
   end(exitCode: number): void {
     this.#exit.resolve({ exitCode, oomKilled: false, exitedAt: now() });
   }

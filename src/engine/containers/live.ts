@@ -1,3 +1,4 @@
+import type { MemoryWatch } from '../../runtime/memory-watch.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { HealthMonitor } from './health.ts';
 import { RestartBackoff } from './restart-policy.ts';
@@ -12,6 +13,10 @@ export class LiveContainer {
   /** Of the present run. */
   task: Task | undefined;
   health: HealthMonitor | undefined;
+  /** Of the present run, where its memory is limited. */
+  memory: MemoryWatch | undefined;
+  /** The event `oom` was told in the present run. */
+  oomTold = false;
   readonly backoff = new RestartBackoff();
   /** Awaiting an automatic restart. */
   restartTimer: NodeJS.Timeout | undefined;
@@ -106,6 +111,7 @@ export class LiveContainers {
     for (const live of this.#byId.values()) {
       clearTimeout(live.restartTimer);
       live.health?.stop();
+      live.memory?.close();
     }
   }
 

@@ -101,6 +101,7 @@ export async function dropContainer(
   live.removing = true;
   clearTimeout(live.restartTimer);
   live.health?.stop();
+  live.memory?.close();
   // anonymous volumes are known by this record alone: they go before it does
   if (record.mounts.some((mount) => mount.point.Type === 'volume')) {
     await live.cleanup;

@@ -78,6 +78,13 @@ export function followTask(context: ContainerContext, record: ContainerRecord, t
   const live = context.live.of(id);
   live.task = task;
   live.health = startHealthMonitor(context, record, task, () => runIsUnhealthy(context, id, task));
+  live.oomTold = false;
+  // told while it runs, as Docker does: it may be one process of many, and the container goes on
+  if (record.hostConfig.Memory)
+    live.memory = task.watchMemory(() => {
+      live.oomTold = true;
+      publishContainerEvent(context, context.store.get(id) ?? record, 'oom');
+    });
   live.nextStart.tell(task);
   void task.exited.then((exit) => {
     if (context.closing.aborted) return; // the next engine finds the exit file
@@ -99,6 +106,8 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   live.task = undefined;
   live.health?.stop();
   live.health = undefined;
+  live.memory?.close();
+  live.memory = undefined;
 
   const restart =
     !live.stopRequested &&
@@ -115,7 +124,7 @@ export async function taskEnded(context: ContainerContext, id: string, task: Tas
   // a container that goes at once is not written once more: the next start would find its exit file and remove it too
   if (removeNow) store.updateInMemory(record);
   else await keep(context, record);
-  if (exit.oomKilled) publishContainerEvent(context, record, 'oom');
+  if (exit.oomKilled && !live.oomTold) publishContainerEvent(context, record, 'oom');
   publishVolumesUnmounted(context, record);
   // Clients that follow both, as Compose does, take the event for the end: what was printed goes out before it.
   await live.readers.empty(AbortSignal.timeout(READERS_MS)).catch(() => {});
