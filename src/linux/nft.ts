@@ -9,12 +9,13 @@ const NETLINK_NETFILTER = 12;
 const NFPROTO_INET = 1;
 const NFT_MSG_GETTABLE = (10 << 8) | 1;
 const NFTA_TABLE_NAME = 1;
+const SHOWN_LINES = 12;
 const PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft'];
 
 /**
  * Applies nftables text as one transaction: all of it or nothing. In the network namespace of the engine, or another.
  * What only adds takes 4 ms; the kernel waits 10 ms more where something is deleted.
- * Throws `unavailable` when nft is not installed, `internal` with its words.
+ * Throws `unavailable` when nft is not installed or the kernel has no tables of this kind, `internal` with its words.
  */
 export async function applyNftables(rules: string, namespace?: NetworkNamespace): Promise<void> {
   const path = nftPath();
@@ -25,8 +26,21 @@ export async function applyNftables(rules: string, namespace?: NetworkNamespace)
   try {
     await run!;
   } catch (error) {
-    throw new EngineError('internal', `nftables refused the rules: ${errorMessage(error)}`, { cause: error });
+    throw refusal(errorMessage(error), error);
   }
+}
+
+/** What nft says of rules that the kernel refused, in a few lines: it has a complaint of each that follows from the first. */
+export function refusal(words: string, cause?: unknown): EngineError {
+  if (words.includes('Could not process rule: Operation not supported\ntable inet '))
+    return new EngineError(
+      'unavailable',
+      'this kernel has no nftables tables for IPv4 and IPv6 together: it needs CONFIG_NF_TABLES_INET',
+      { cause },
+    );
+  const lines = words.split('\n');
+  const shown = lines.length > SHOWN_LINES ? [...lines.slice(0, SHOWN_LINES), '…'] : lines;
+  return new EngineError('internal', `nftables refused the rules: ${shown.join('\n')}`, { cause });
 }
 
 /** Every rule of the host, as text; tables of iptables-nft among them. */

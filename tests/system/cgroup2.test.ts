@@ -201,6 +201,18 @@ describe('cgroup v2', { skip: unified ? false : 'this host has cgroup v1' }, () 
     assert.match(value(id, 'cgroup.events'), /^frozen 0$/m);
   });
 
+  test('what is frozen is killed and removed like anything else', async () => {
+    await started('frozen', []);
+    await docker('pause', 'frozen');
+    await docker('kill', 'frozen');
+    assert.equal(await docker('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'frozen'), 'exited 137');
+    await docker('start', 'frozen');
+    await docker('pause', 'frozen');
+    const id = await docker('inspect', '-f', '{{.Id}}', 'frozen');
+    await docker('rm', '-f', 'frozen');
+    assert.equal(existsSync(group(id)), false);
+  });
+
   test('a container with groups of its own, as systemd makes them, is counted and paused as a whole', async () => {
     // writable control groups: an init makes a part for itself, and is no longer where it was started
     const script =

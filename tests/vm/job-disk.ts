@@ -68,9 +68,6 @@ function dockerCommand(): string | undefined {
 }
 
 const PREPARE = `
-# User Mode Linux is not of the machine's packages: its modules are with it, on the host
-modules=/lib/modules/$(uname -r)
-[ -e "$modules" ] || { mkdir "$modules" && mount -t hostfs none "$modules"; }
 cd /gantry
 touch dist/stamp
 export PATH=/gantry/.gantry:$PATH:/gantry/.gantry/docker-cli/usr/bin HOME=/root LANG=C.UTF-8

@@ -105,7 +105,7 @@ export async function runMachine(
   }
 }
 
-const KERNEL_WORDS = 'rw panic=-1 security=apparmor mitigations=off systemd.show_status=no';
+const KERNEL_WORDS = 'rw panic=-1 mitigations=off systemd.show_status=no';
 
 function virtualMachine({ image, job, memoryMiB, cpus }: MachineOptions, accelerator: 'kvm' | 'tcg'): string[] {
   const disk = (file: string, id: string): string[] =>
@@ -138,7 +138,6 @@ function userModeLinux({ image, job, memoryMiB, directory, userModeLinux: kernel
     `ubd1=${join(directory, 'job.cow')},${job}`,
     'root=/dev/ubda',
     KERNEL_WORDS.split(' '),
-    `hostfs=${join(kernel, 'modules')},`, // all that the machine can have of this host
     ['console=tty0', 'con=null', 'con0=null,fd:3', 'ssl=null', 'ssl0=null,fd:1'],
   ].flat();
 }

@@ -2,8 +2,8 @@
  * `npm run test:vm`: tests in a virtual machine, with what most hosts have and a container or an old kernel has not:
  * cgroup v2 under systemd, AppArmor, a user's own systemd. Not a part of `npm test`: it makes a machine (some minutes,
  * once), then boots it in seconds. By qemu and KVM; where they cannot be had by User Mode Linux, a kernel that is a
- * program (a package of Debian's). At the end there is a table of all files, also in .gantry/vm/last-run.txt with all
- * output before it.
+ * program (its making takes half an hour of a processor, once). At the end there is a table of all files; it and all
+ * output before it are in .gantry/vm/last-run.txt, too.
  *
  *   npm run test:vm                                   what tells hosts apart (files below)
  *   npm run test:vm -- tests/network/*.test.ts        others

@@ -119,14 +119,21 @@ async function signalTask(
   await task.kill(signal);
   publishContainerEvent(context, record, 'kill', { signal: String(signal) });
   // a frozen process gets no signal before it is thawed
-  if (stops && context.store.get(record.id)?.state.status === 'paused') await thaw(context, record.id, task);
+  if (stops && context.store.get(record.id)?.state.status === 'paused') await thaw(context, record.id, task, signal);
 }
 
-async function thaw(context: ContainerContext, id: string, task: Task): Promise<void> {
+/** After `signal` was sent. */
+async function thaw(context: ContainerContext, id: string, task: Task, signal: number): Promise<void> {
   await context.locks.run(id, async () => {
     const record = context.store.get(id);
     if (record?.state.status !== 'paused' || context.live.of(id).task !== task) return;
-    await task.resume();
+    try {
+      await task.resume();
+    } catch (error) {
+      // SIGKILL ends frozen processes of cgroup v2 by itself: what was to be thawed is gone then
+      if (signal === SIGKILL && (await within(task.exited, KILL_PATIENCE_MS, undefined))) return;
+      throw error;
+    }
     const running = { ...record, state: resumed(record.state) };
     context.store.update(running);
     publishContainerEvent(context, running, 'unpause');

@@ -155,6 +155,20 @@ test('restart, pause and kill', () =>
     await assert.rejects(killContainer(context, 'web'), { code: 'not-found' });
   }));
 
+test('what is paused is killed where SIGKILL ends it before it can be thawed, as on cgroup v2', () =>
+  withContext(async (context) => {
+    const { Id } = await create(context, 'web');
+    await start(context, 'web');
+    await pauseContainer(context, 'web');
+    const task = context.live.of(Id).task!;
+    task.resume = async () => {
+      throw new EngineError('internal', 'crun failed (exit 1): the container is not running');
+    };
+    await killContainer(context, 'web');
+    const { status, exitCode } = context.store.byName('web')!.state;
+    assert.deepEqual([status, exitCode], ['exited', 137]);
+  }));
+
 test('names: conflicts, renames, prefixes', () =>
   withContext(async (context) => {
     const { Id } = await create(context, 'one');
