@@ -7,6 +7,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -62,10 +63,16 @@ const plainly = { NODE_OPTIONS: '--no-warnings' };
 
 test('the bundle has its snapshots, and the launcher takes them', async () => {
   for (const role of ['command', 'compose'])
-    for (const file of [`${role}.blob`, `${role}.js`, `${role}.js.cache`])
+    for (const file of ['blob', 'js', 'js.cache', 'seldom.js', 'seldom.js.cache'].map((end) => `${role}.${end}`))
       assert.ok(existsSync(join(root, 'dist/cli', file)), file);
   assert.equal(await nodeFlags(), '--no-rehash-snapshot');
   assert.equal(await nodeFlags(plainly), '--');
+});
+
+test('a project whose model was kept is acted on without the code that reads YAML', () => {
+  const has = (file: string): boolean =>
+    /resolveBlockScalar\b/.test(readFileSync(join(root, 'dist/cli', file), 'latin1'));
+  assert.deepEqual([has('compose.js'), has('compose.seldom.js')], [false, true]);
 });
 
 /** The first word that Node was started with, which is there to read as long as a command runs. */
