@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import type { OperationOptions } from '../../base/operation.ts';
 import { newId } from '../../base/ids.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
@@ -162,15 +163,18 @@ async function imageConfigOf(
   image: string,
   {
     platform,
-    pull,
-    signal,
-  }: { readonly platform?: string | undefined; readonly pull: boolean; readonly signal: AbortSignal },
+    ...options
+  }: OperationOptions & {
+    readonly signal: AbortSignal;
+    readonly platform?: string | undefined;
+    readonly pull: boolean;
+  },
 ): ReturnType<EngineServices['builder']['imageConfig']> {
+  const { pull, signal } = options;
   const here = !pull && (await engine.images.inspect(image).catch(() => undefined)) !== undefined;
   const auth = here ? undefined : authFor(await registryAuth(session, [image], signal), parseReference(image));
   return engine.builder.imageConfig(image, {
-    pull,
-    signal,
+    ...options,
     ...(auth && { auth }),
     ...(platform !== undefined && { platform }),
   });
@@ -261,10 +265,11 @@ async function gatewayFrontend(parts: GatewayParts, bridge: Bridge, call: Fronte
     {
       worker: parts.worker,
       report: parts.report,
-      configOf: async (image) => {
+      configOf: async (image, onProgress) => {
         const { config } = await imageConfigOf(parts, job, ruledImage(rules, image), {
           pull: false,
           signal: job.signal,
+          onProgress: ({ id, status }) => onProgress(`${id === '' ? '' : `${id}: `}${status}\n`),
         });
         return JSON.parse(config) as ImageConfig;
       },

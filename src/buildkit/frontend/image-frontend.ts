@@ -41,8 +41,8 @@ export interface FrontendCall {
 export interface ImageFrontendParts {
   readonly worker: () => Promise<WorkerFacts>;
   readonly report: (message: string) => void;
-  /** The configuration of an image, which is there from then on. */
-  readonly configOf: (image: string) => Promise<ImageConfig>;
+  /** The configuration of an image, which is there from then on; `onProgress` gets lines while it is pulled. */
+  readonly configOf: (image: string, onProgress: (line: string) => void) => Promise<ImageConfig>;
   /** Runs a program on an image's files for as long as `use` takes. */
   readonly run: <T>(
     image: Definition,
@@ -75,7 +75,7 @@ export async function runImageFrontend(
       `${job.ref} frontend ${image}`,
       `resolve image config for docker-image://${image}`,
     );
-    const config = await resolving.during(() => parts.configOf(image));
+    const config = await resolving.during(() => parts.configOf(image, (line) => resolving.output(line)));
     checkCapabilities(config, attributes, inputs);
     const definition = imageDefinition(image);
     const answer = new ProgramAnswer();
