@@ -26,7 +26,7 @@ export async function credentialsFor(cli: Cli, registry: string): Promise<AuthCo
   const { document } = cli.config;
   const helper = document.credHelpers?.[registry] ?? document.credsStore;
   if (helper !== undefined && helper !== '') {
-    const found = await runHelper(helper, 'get', registry);
+    const found = await withoutMissingHelper(cli, () => runHelper(helper, 'get', registry));
     if (found !== undefined) {
       const { Username, Secret } = JSON.parse(found) as { Username: string; Secret: string };
       return Username === '<token>'
@@ -39,6 +39,17 @@ export async function credentialsFor(cli: Cli, registry: string): Promise<AuthCo
     document.auths?.[`https://${registry}`] ??
     document.auths?.[`https://${registry}/v1/`];
   return kept === undefined ? {} : decodeKept(kept, registry);
+}
+
+/** Settings that were copied from another machine name its helper; what is public can be had all the same. */
+async function withoutMissingHelper(cli: Cli, get: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await get();
+  } catch (error) {
+    if (!(error instanceof MissingHelperError)) throw error;
+    cli.warn(`WARNING: ${error.message}: going on without its credentials`);
+    return undefined;
+  }
 }
 
 /** All that is kept, for builds. */
@@ -103,6 +114,8 @@ function decodeKept(kept: AuthConfig, registry: string): AuthConfig {
   };
 }
 
+class MissingHelperError extends CommandError {}
+
 /** Speaks the credential helpers' protocol; undefined when the helper knows nothing of the registry. */
 async function runHelper(name: string, action: 'get' | 'store' | 'erase', input: string): Promise<string | undefined> {
   if (!/^[\w.-]+$/.test(name))
@@ -116,11 +129,11 @@ async function runHelper(name: string, action: 'get' | 'store' | 'erase', input:
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        new CommandError(
-          error.code === 'ENOENT'
-            ? `error getting credentials - err: exec: "${program}": executable file not found in $PATH`
-            : `error getting credentials - ${error.message}`,
-        ),
+        error.code === 'ENOENT'
+          ? new MissingHelperError(
+              `error getting credentials - err: exec: "${program}": executable file not found in $PATH`,
+            )
+          : new CommandError(`error getting credentials - ${error.message}`),
       ),
     );
     child.once('close', resolve);

@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { Cli } from '../../src/cli/cli.ts';
+import { credentialsFor } from '../../src/cli/credentials.ts';
 import { RemoteImages } from '../../src/engine/images/remote-images.ts';
 import { RegistryClient } from '../../src/registry/client/registry-client.ts';
 import { gantryWords } from '../cli/command.ts';
@@ -311,4 +313,13 @@ esac
       await rm(directory, { recursive: true });
     }
   });
+});
+
+test('credentialsFor() goes on without a helper that is not here, with what the file has', async () => {
+  const told: string[] = [];
+  const auths = { 'one.test': { auth: Buffer.from('u:p').toString('base64') } };
+  const cli = { config: { document: { credsStore: 'not-here', auths } }, warn: (line: string) => told.push(line) };
+  assert.deepEqual(await credentialsFor(cli as unknown as Cli, 'two.test'), {});
+  assert.match(told.join(), /^WARNING: .*"docker-credential-not-here": executable file not found in \$PATH: going on/);
+  assert.equal((await credentialsFor(cli as unknown as Cli, 'one.test')).password, 'p');
 });
