@@ -105,6 +105,12 @@ test('ps, images, port, top, ls, stats, volumes, version', async () => {
   );
   assert.equal(lines((await shop.run('ps', '-a')).stdout).length, 4);
   assert.equal((await shop.run('ps', '--services')).stdout, 'db\nweb\n');
+  assert.equal(
+    (await shop.run('ps', '--format', '{{.Service}} {{.State}} {{.Label "com.docker.compose.project"}}')).stdout,
+    'db running shop\nweb running shop\n',
+  );
+  assert.match((await shop.run('ps', '--format', 'table {{.ID}}\t{{.Service}}')).stdout, /^CONTAINER ID {3}SERVICE\n/);
+  assert.match((await shop.try(['ls', '--format', '{{.Name}}'])).stderr, /could not be parsed: use table or json/);
   assert.equal((await shop.run('ps', '--status', 'exited', '--services')).stdout, 'job\n');
   assert.equal((await shop.run('ps', '--filter', 'status=running', '--services')).stdout, 'db\nweb\n');
   const rows = lines((await shop.run('ps', '-a', '--format', 'json')).stdout).map(

@@ -63,13 +63,26 @@ export function formatRows(
     const last = new Set(format.columns.flatMap((name, at) => (CUT_LAST.includes(name) ? [at] : [])));
     return layOut(options.width === undefined ? cells : fitRows(cells, options.width, wholeColumns(format), last));
   }
+  return formatTemplate(
+    template,
+    format,
+    safe.map((row) => templateRow(format, row)),
+  );
+}
+
+/** A line for each item by a template; after `table `, below a head of the fields' names. */
+export function formatTemplate(
+  template: string,
+  { headers, typeName }: Pick<RowFormat, 'headers' | 'typeName'>,
+  items: readonly unknown[],
+): string {
   const table = /^table\s/.test(template);
   const source = unescapeTemplate(table ? template.slice(6).trim() : template);
-  const compiled = compile(source, format.typeName);
-  const lines = safe.map((row) => execute(compiled, templateRow(format, row)));
+  const compiled = compile(source, typeName);
+  const lines = items.map((item) => execute(compiled, item));
   if (!table) return lines.map((line) => `${line}\n`).join('');
   const labelled = {
-    ...format.headers,
+    ...headers,
     Label: (name: unknown) =>
       String(name)
         .split(/[.\-_/]/)

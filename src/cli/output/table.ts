@@ -21,7 +21,7 @@ const NARROWEST = 8;
 /** `Exited (137) 2 …` */
 const NARROWEST_LAST = 16;
 /** Where only this makes lines fit: one that is broken in two is read worse than one that is cut. */
-const NARROWEST_OF_ALL = 5;
+const NARROWEST_OF_ALL = 7;
 
 /**
  * Rows, the head first, whose lines fit into `width` characters: the widest columns are cut, again and again, except those

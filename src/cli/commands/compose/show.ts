@@ -38,6 +38,7 @@ export const images = composeCommand({
         };
       }),
     );
+    checkFormat(flags.format);
     if (flags.quiet) for (const id of new Set(rows.map((row) => row.id.replace(/^sha256:/, '')))) cli.print(id);
     else if (flags.format === 'json')
       cli.print(
@@ -89,6 +90,7 @@ export const ls = composeCommand({
     const { cli } = compose;
     for (const key of flags.filter.keys())
       if (key !== 'name') throw new CommandError(`unknown filter ${JSON.stringify(key)}: use name=PART`);
+    checkFormat(flags.format);
     const parts = flags.filter.get('name') ?? [];
     const client = await compose.client();
     const found = await client.containers.list({ all: true, filters: new Map([['label', [LABEL.project]]]) });
@@ -188,3 +190,9 @@ export const version = composeCommand({
     return 0;
   },
 });
+
+/** Throws `CommandError` for what these lists are not shown in. */
+function checkFormat(format: string): void {
+  if (!['', 'table', 'json'].includes(format))
+    throw new CommandError(`format value ${JSON.stringify(format)} could not be parsed: use table or json`);
+}
