@@ -112,7 +112,7 @@ function plainImage(name: string): string {
 }
 
 /** The stages that an instruction takes files from: COPY --from, RUN --mount=from. */
-function usedStages(
+export function usedStages(
   stages: readonly Stage[],
   instruction: Instruction,
   { before, contexts }: { readonly before: number; readonly contexts: ReadonlySet<string> | undefined },

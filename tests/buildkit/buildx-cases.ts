@@ -332,6 +332,41 @@ also(
   `${from('FROM busybox', 'RUN echo to-out; echo to-err >&2')}b --no-cache .; grep -a -o '[0-9.]* to-\\(out\\|err\\)$' $T/out | cut -d' ' -f2 | sort -u`,
 );
 
+/** The lines of a build in the terminal, without numbers, times and sizes, each once. */
+const LINES = String.raw`sed -n -E 's/^#[0-9]+ //p' $T/out | grep -a -v '^[0-9.]* \|^DONE\|^CACHED\|^\.\.\.' | sed -E 's/sha256:[0-9a-f]{64}/<digest>/g; s/ [0-9.]+[kM]?B//; s/ [0-9.]+s//; s/ done$//' | sort -u`;
+it(
+  'text: variables, heredocs, secrets',
+  `echo s >s; echo 1 >1.txt; ${from('ARG B=busybox', 'FROM ${B} AS only', 'ARG V=1', 'ENV E=e$V', 'WORKDIR /d$V', `RUN echo $V "\${E}" '$V' $NO \\$V $(date +%Y)`, 'COPY "$V.txt" /x$V', 'RUN <<E', 'echo one', 'echo two', 'E', 'RUN --mount=type=secret,id=s,env=S echo $S')}b --no-cache --secret id=s,src=s .; rc; ${LINES}`,
+);
+also(
+  'text: stages that begin with one image, and images that files are taken from',
+  `${from('FROM busybox AS a', 'RUN echo a >/a', 'FROM busybox AS b', 'RUN echo b >/b', 'FROM busybox', 'COPY --from=a /a /', 'COPY --from=b /b /')}b -t $N .; rc; ${LINES}
+${from('FROM scratch', 'COPY --from=busybox /etc/passwd /', 'COPY --from=busybox:latest /etc/group /')}b .; rc; ${LINES}`,
+);
+also(
+  'text: named contexts',
+  `mkdir $T/o; echo f >$T/o/f\n${from('FROM base AS x', 'COPY --from=more f /f')}b --build-context base=docker-image://busybox --build-context more=$T/o .; rc; ${LINES}`.replace(
+    '\\n',
+    '\n',
+  ),
+);
+also(
+  'text: outputs',
+  `${SCRATCH}b -t $N:1 -t $N:2 .; ${LINES}; b -o $T/o .; ${LINES}; b -o type=tar,dest=$T/o.tar .; ${LINES}`,
+);
+also(
+  'text: what waits for a step that fails is not told of',
+  `${from('FROM busybox AS one', 'RUN exit 3', 'FROM busybox', 'COPY --from=one /x /x')}b . >/dev/null; grep -a -c 'ERROR' $T/out; grep -a ' > ' $T/out`,
+);
+also(
+  'text: an image that no registry has',
+  `${from('FROM 127.0.0.1:1/nosuch:1')}b . >/dev/null; rc; grep -a -o '^ERROR.*source metadata for [^ ]*' $T/out; grep -a ' > ' $T/out`,
+);
+also(
+  'names in the metadata file, and the lines of a failure in the history',
+  `${from('FROM busybox')}b -t $N:1 -t $N:2 --metadata-file $T/m .; grep image.name $T/m; ${from('FROM busybox', `RUN exit 9; echo $N`)}b . >/dev/null; docker buildx history inspect $(docker buildx history ls --format '{{.Ref}}' | head -1) 2>&1 | grep -a '>>>'`,
+);
+
 // bake
 it(
   'bake: a file of HCL',

@@ -8,6 +8,8 @@ export interface ExpandOptions {
   readonly escape?: string;
   /** Keep quotes as they are (heredoc bodies); an escape goes, and what follows it stays. */
   readonly raw?: boolean;
+  /** Of text that is only shown: quotes, and variables that are not set stay. */
+  readonly shown?: boolean;
   /** Told of a variable that is used as it is, without a default, and is not set. */
   readonly onUnset?: (name: string) => void;
 }
@@ -33,6 +35,7 @@ class Expander {
   readonly #lookup: Lookup;
   readonly #escape: string;
   readonly #raw: boolean;
+  readonly #shown: boolean;
   readonly #onUnset: ((name: string) => void) | undefined;
   #at = 0;
   #depth = 0;
@@ -44,6 +47,7 @@ class Expander {
     this.#lookup = lookup;
     this.#escape = options.escape ?? '\\';
     this.#raw = options.raw ?? false;
+    this.#shown = options.shown ?? false;
     this.#onUnset = options.onUnset;
   }
 
@@ -62,11 +66,19 @@ class Expander {
 
   #read(ends: (char: string) => boolean): string {
     let out = '';
+    let quoted = false;
     while (this.#at < this.#text.length) {
       const char = this.#text[this.#at]!;
       if (ends(char)) break;
       if (char === '$') out += this.#variable();
-      else if (this.#raw) {
+      else if (this.#shown) {
+        if (char === '"') quoted = !quoted;
+        const end = char === "'" && !quoted ? this.#text.indexOf("'", this.#at + 1) + 1 : 0;
+        const goes = char === this.#escape && (!quoted || /["$\\`]/.test(this.#text[this.#at + 1] ?? ''));
+        const next = Math.max(end, this.#at + (goes ? 2 : 1));
+        out += this.#text.slice(this.#at + (goes ? 1 : 0), next);
+        this.#at = next;
+      } else if (this.#raw) {
         if (char === this.#escape) this.#at++;
         out += this.#text[this.#at++] ?? '';
       } else if (char === "'") out += this.#single();
@@ -130,12 +142,13 @@ class Expander {
   }
 
   #substitution(): string {
+    const start = this.#at;
     this.#at++; // $
     if (this.#text[this.#at] !== '{') {
       const name = /^(?:[a-zA-Z_][a-zA-Z0-9_]*|[0-9@*#?!$-])/.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];
       if (name === undefined) return '$';
       this.#at += name.length;
-      return this.#plain(name);
+      return this.#plain(name, start);
     }
     this.#at++; // {
     const name = /^[a-zA-Z_][a-zA-Z0-9_]*|^[0-9]+/.exec(this.#text.slice(this.#at))?.[0] ?? '';
@@ -144,7 +157,7 @@ class Expander {
     const next = this.#text[this.#at];
     if (next === '}') {
       this.#at++;
-      return this.#plain(name);
+      return this.#plain(name, start);
     }
     const value = this.#lookup(name);
     let operator = next ?? '';
@@ -172,13 +185,15 @@ class Expander {
     }
     if (this.#text[this.#at] !== '}') throw new EngineError('invalid-argument', 'syntax error: missing }');
     this.#at++;
+    if (this.#shown && value === undefined) return this.#text.slice(start, this.#at);
     return modify(value, word, { name, replacement });
   }
 
-  #plain(name: string): string {
+  /** @param start where it is written */
+  #plain(name: string, start: number): string {
     const value = this.#lookup(name);
     if (value === undefined) this.#onUnset?.(name);
-    return value ?? '';
+    return value ?? (this.#shown ? this.#text.slice(start, this.#at) : '');
   }
 }
 

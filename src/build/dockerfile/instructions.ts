@@ -228,7 +228,7 @@ function readCopy(node: Node, kind: 'COPY' | 'ADD'): CopyInstruction {
   if (words.length < 2)
     throw fail(
       node,
-      `${kind} requires at least two arguments, but only ${words.length} ${words.length === 1 ? 'was' : 'were'} provided`,
+      `${kind} requires at least two arguments, but only ${words.length === 1 ? 'one' : 'none'} was provided. Destination could not be determined`,
     );
   const heredocs = node.heredocs;
   const sources = words.slice(0, -1).filter((word) => !/^\d*<<-?["']?[^<\s]/.test(word) || heredocs.length === 0);

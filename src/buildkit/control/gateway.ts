@@ -43,6 +43,7 @@ import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { Definitions, type DeliveredResult, type SolveOptions } from './definitions.ts';
+import { canonicalNames, ExportProgress } from './export-progress.ts';
 import type { Jobs } from './jobs.ts';
 import { ProgressStep } from './progress.ts';
 import { buildCapabilities, frontendCapabilities, type WorkerFacts, workerRecord } from './worker.ts';
@@ -379,9 +380,12 @@ function sendToClient(job: BuildJob, { kind, index, open }: ClientOutput): Promi
 async function sendOutput(job: BuildJob, index: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
   const { type = '' } = exportersOf(job)[index] ?? {};
   const call = job.session.openOutput(index, {}, job.signal);
-  if (type === 'local') await sendFiles(call, open());
-  else await sendFile(call, open());
+  const bytes = type === 'local' ? await sendFiles(call, open()) : await sendFile(call, open());
+  EXPORTS.get(job)?.sent(index, bytes);
 }
+
+/** How the outputs of a build are told of. */
+const EXPORTS = new WeakMap<BuildJob, ExportProgress>();
 
 /** Writes a cache into the directory of the client that it has for export `index`. */
 async function sendCache(job: BuildJob, index: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
@@ -434,15 +438,16 @@ export async function exportResult(
     if (cachesOf(job).length > 0) await deliver([{ type: 'cacheonly', attributes: {} }]);
     return job.response;
   }
-  const step = new ProgressStep(job.log, `${job.ref} export`, `exporting to ${exportName(outputs[0]!.type)}`);
-  const built = await step.during(async () => {
-    const delivered = await deliver(outputs);
-    if (delivered.descriptor) step.part(`exporting manifest ${delivered.descriptor.digest}`, { done: true });
-    step.part(`writing image ${delivered.id}`, { done: true });
-    for (const name of delivered.names ?? []) step.part(`naming to ${name}`, { done: true });
-    return delivered;
-  });
-  return { ...exporterResponse(built), ...job.response };
+  const progress = new ExportProgress(job.log, job.ref, outputs);
+  EXPORTS.set(job, progress);
+  try {
+    const built = await deliver(outputs);
+    progress.done(built);
+    return { ...exporterResponse(built, outputs), ...job.response };
+  } catch (error) {
+    progress.failed(error);
+    throw error;
+  }
 }
 
 /** The Dockerfile's build that a result is all of, as it was built: its frontend changed nothing of it. */
@@ -480,18 +485,9 @@ function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
   });
 }
 
-function exportName(type: string): string {
-  const names: Readonly<Record<string, string>> = {
-    image: 'image',
-    docker: 'docker image format',
-    oci: 'oci image format',
-    local: 'client directory',
-    tar: 'client tarball',
-  };
-  return names[type] ?? type;
-}
-
-function exporterResponse({ id, descriptor, names = [] }: BuildResult): Record<string, string> {
+function exporterResponse(result: BuildResult, outputs: readonly BuildOutputRequest[]): Record<string, string> {
+  const { id, descriptor } = result;
+  const names = canonicalNames(result, outputs);
   return {
     'containerimage.config.digest': id,
     'containerimage.digest': descriptor?.digest ?? id,

@@ -17,6 +17,7 @@ import {
   BuildResultInfoSchema,
   DescriptorSchema,
 } from '../protocol/control_pb.ts';
+import { StatusSchema } from '../protocol/status_pb.ts';
 import type { BuildJob } from './bridge.ts';
 import { joinParts, readParts, type RecordParts } from './record-file.ts';
 import type { StatusLog } from './status-log.ts';
@@ -44,6 +45,8 @@ export interface HistoryEntry {
 
 /** Of logs, as they are kept and exported: entries of Status, each with its length in front. */
 const LOG_TYPE = 'application/vnd.buildkit.status.v0';
+/** Of a failure: a status with its details. */
+const ERROR_TYPE = 'application/vnd.googeapis.google.rpc.status+proto';
 const IN_TOTO = 'application/vnd.in-toto+json';
 const PREDICATE = 'in-toto.io/predicate-type';
 const RECORD = 'record';
@@ -100,7 +103,7 @@ export class BuildHistory {
         record.CompletedAt = create(BuildHistoryRecordSchema, { CompletedAt: timestamp(Date.now()) }).CompletedAt;
         record.ExporterResponse = { ...response };
         if (failure !== undefined) record.error = statusOf(failure);
-        this.#keep(record, log, results);
+        this.#keep(record, log, { results, failure: failure === undefined ? undefined : wholeStatus(failure) });
         this.#publish(BuildHistoryEventType.COMPLETE, record);
       },
     };
@@ -174,7 +177,11 @@ export class BuildHistory {
     return join(this.#directory, sha256(ref).slice(7, 39));
   }
 
-  #keep(record: BuildHistoryRecord, { entries, counts }: StatusLog, results: readonly HistoryResult[]): void {
+  #keep(
+    record: BuildHistoryRecord,
+    { entries, counts }: StatusLog,
+    { results, failure }: { readonly results: readonly HistoryResult[]; readonly failure: Uint8Array | undefined },
+  ): void {
     const log = joinLog(entries);
     record.numTotalSteps = counts.total;
     record.numCachedSteps = counts.cached;
@@ -183,6 +190,12 @@ export class BuildHistory {
     record.logs = create(DescriptorSchema, { mediaType: LOG_TYPE, digest: sha256(log), size: BigInt(log.length) });
     const documents = new Map<string, Uint8Array>();
     addResults(record, results, (bytes) => documents.set(sha256(bytes), bytes));
+    if (failure) {
+      // With the lines of the Dockerfile: clients take them from here.
+      const digest = sha256(failure);
+      documents.set(digest, failure);
+      record.externalError = create(DescriptorSchema, { mediaType: ERROR_TYPE, digest, size: BigInt(failure.length) });
+    }
     this.#records.set(record.Ref, record);
     // The record is the first: an engine that starts reads no more.
     this.#write(record.Ref, new Map([[RECORD, toBinary(BuildHistoryRecordSchema, record)], [LOG, log], ...documents]));
@@ -268,6 +281,12 @@ function event(type: BuildHistoryEventType, record: BuildHistoryRecord): BuildHi
 function statusOf(failure: unknown): BuildHistoryRecord['error'] {
   const code = failure instanceof GrpcError ? failure.status : GRPC.unknown;
   return create(BuildHistoryRecordSchema, { error: { code, message: errorMessage(failure) } }).error;
+}
+
+function wholeStatus(failure: unknown): Uint8Array {
+  const { code = GRPC.unknown, message = '' } = statusOf(failure) ?? {};
+  const details = failure instanceof GrpcError ? failure.details : [];
+  return toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
 }
 
 /** What a build made, and what is said of it: `write` keeps the documents. */

@@ -7,12 +7,14 @@ import { timestamp } from './timestamp.ts';
 /** A piece of work that a client's terminal shows as one line: BuildKit calls it a vertex. */
 export class ProgressStep {
   readonly digest: string;
+  readonly name: string;
   readonly #log: StatusLog;
   readonly #vertex: MessageInitShape<typeof VertexSchema> & { readonly digest: string };
 
   /** @param key unique in its build; what is a digest already is the one that clients know the work by */
   constructor(log: StatusLog, key: string, name: string, time = Date.now(), inputs: readonly string[] = []) {
     this.#log = log;
+    this.name = name;
     this.digest = isDigest(key) ? key : sha256(key);
     this.#vertex = { digest: this.digest, name, inputs: [...inputs], started: timestamp(time) };
     log.add({ vertexes: [this.#vertex] });
@@ -35,7 +37,6 @@ export class ProgressStep {
         {
           ID: name,
           vertex: this.digest,
-          name,
           current: BigInt(current),
           total: BigInt(total),
           timestamp: time,

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { shownStep } from '../../build/dockerfile/shown-step.ts';
+import { planBuild } from '../../build/plan.ts';
 import { readAttributes } from './attributes.ts';
 import { contextPaths } from './context-paths.ts';
 import { StepNames } from './step-names.ts';
@@ -67,13 +69,64 @@ test('only the paths that a Dockerfile takes are asked for', () => {
     assert.equal(take(`FROM a\n${whole}\n`), undefined, whole);
 });
 
+function namesOf(text: string, contexts: Record<string, string> = {}): string[] {
+  const dockerfile = readStages(parseDockerfile(text));
+  const buildArgs = new Map([['V', '1']]);
+  const known = new Set(Object.keys(contexts));
+  const plan = planBuild(dockerfile, { buildArgs, platformArgs: new Map(), contexts: known });
+  const names = new StepNames(plan, contexts, undefined);
+  return plan.stages.flatMap(({ index, stage }) =>
+    [{ kind: 'FROM', original: stage.original }, ...stage.instructions].flatMap((one, position) => {
+      const shown = 'range' in one ? shownStep(one, (name) => buildArgs.get(name), dockerfile.escape) : one.original;
+      const about = { id: 'x', text: one.original, shown, position, total: 9, line: 1 };
+      const { name, metadata, taken } = names.next({ ...about, stage: { index, name: stage.name } });
+      return [...metadata, taken, name].filter((line) => line !== undefined);
+    }),
+  );
+}
+
 test('steps are named and counted as BuildKit does', () => {
-  const names = new StepNames(stages('FROM busybox AS one\nENV A=1\nRUN x \\\n  y\nFROM one\nWORKDIR /w\n'), undefined);
-  const vertex = (index: number, name: string | undefined, text: string) =>
-    names.next({ id: 'x', text, stage: { index, name }, position: 0, total: 9, line: 1 });
-  assert.equal(vertex(0, 'one', 'FROM busybox AS one'), '[one 1/2] FROM docker.io/library/busybox:latest');
-  assert.equal(vertex(0, 'one', 'ENV A=1'), undefined);
-  assert.equal(vertex(0, 'one', 'RUN x \\\n  y'), '[one 2/2] RUN x y');
-  assert.equal(vertex(1, undefined, 'FROM one'), undefined);
-  assert.equal(vertex(1, undefined, 'WORKDIR /w'), '[stage-1 1/1] WORKDIR /w');
+  const busybox = 'docker.io/library/busybox:latest';
+  assert.deepEqual(namesOf('FROM busybox AS one\nENV A=1\nRUN x \\\n  y\nFROM one\nWORKDIR /w\n'), [
+    `[internal] load metadata for ${busybox}`,
+    `[one 1/2] FROM ${busybox}`,
+    '[one 2/2] RUN x   y',
+    '[stage-1 1/1] WORKDIR /w',
+  ]);
+  // One stage needs no name; an image that files are taken from is a stage.
+  assert.deepEqual(namesOf('FROM scratch AS one\nADD a /\n'), ['[1/1] ADD a /']);
+  assert.deepEqual(namesOf('FROM scratch\nCOPY --from=busybox /a /\nCOPY --from=busybox:latest /b /\n'), [
+    `[internal] load metadata for ${busybox}`,
+    `FROM ${busybox}`,
+    '[stage-0 1/2] COPY --from=busybox /a /',
+    '[stage-0 2/2] COPY --from=busybox:latest /b /',
+  ]);
+  assert.deepEqual(namesOf('FROM scratch\nRUN --mount=type=cache,target=/c x\n'), [
+    '[stage-0 1/1] RUN --mount=type=cache,target=/c x',
+  ]);
+  // Of stages with the same image the last that is reached names it.
+  assert.deepEqual(
+    namesOf('FROM busybox AS a\nRUN x\nFROM busybox\nCOPY --from=a /x /\n').filter((name) => / FROM /.test(name)),
+    [`[a 1/2] FROM ${busybox}`],
+  );
+  assert.deepEqual(namesOf('FROM base AS x\nRUN y\n', { base: 'docker-image://busybox' }), [
+    '[context base] load metadata for busybox',
+    '[context base] busybox',
+    '[1/2] RUN y',
+  ]);
+});
+
+test('steps are shown with the values of variables, and without those of secrets', () => {
+  const shown = (line: string): string | undefined =>
+    namesOf(`FROM scratch\n${line}\n`)
+      .at(-1)
+      ?.replace(/^.*?\] /, '');
+  assert.equal(
+    shown('RUN echo $V ${V} "$V" \'$V\' \\$V $W ${W:-x} $(date ${x^^})'),
+    'RUN echo $V ${V} "$V" \'$V\' \\$V $W ${W:-x} $(date ${x^^})',
+  );
+  assert.equal(shown('RUN echo $V ${V} "$V" \'$V\' \\$V $W ${W:-x}'), 'RUN echo 1 1 "1" \'$V\' $V $W ${W:-x}');
+  assert.equal(shown('RUN --mount=type=secret,id=s,env=V echo $V'), 'RUN --mount=type=secret,id=s,env=V echo ****');
+  assert.equal(shown('COPY a$V "b$W" /'), 'COPY a1 b /');
+  assert.equal(shown('RUN <<E\n\necho one\necho two\nE'), 'RUN <<E (echo one...)');
 });

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { errorCode, errorMessage } from '../../base/errors.ts';
 import { BuildStepFailed } from '../../engine/builder/stages/failed-step.ts';
+import { familiar } from '../../oci/reference.ts';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
 import { SourceSchema } from '../protocol/error-details_pb.ts';
 
@@ -10,6 +11,8 @@ export interface FailurePlace {
   readonly text: string;
   /** From 1; undefined when it is about no line. */
   readonly line: number | undefined;
+  /** An image that could not be found, by its whole name. */
+  readonly unresolved?: string | undefined;
 }
 
 /** Failures that are the engine's or the connection's, not the build's: their own codes tell clients so. */
@@ -58,5 +61,10 @@ function describe(error: unknown, place: FailurePlace | undefined): [string, num
   const cut = place ? text.indexOf(`\n${place.filename}:`) : -1;
   const message = cut < 0 ? text : text.slice(0, cut);
   const named = /^dockerfile (?:parse error on )?line (\d+)/.exec(message)?.[1];
-  return [message, named === undefined ? line : Number(named)];
+  const { unresolved } = place ?? {};
+  const told =
+    unresolved === undefined
+      ? message
+      : `${familiar(unresolved)}: failed to resolve source metadata for ${unresolved}: ${message}`;
+  return [told, named === undefined ? line : Number(named)];
 }

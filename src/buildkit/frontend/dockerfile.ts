@@ -1,11 +1,13 @@
 import { EngineError, errorCode } from '../../base/errors.ts';
-import { readStages, type Stage } from '../../build/dockerfile/instructions.ts';
+import { type Dockerfile, readStages, type Stage } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { type BuildPlan, planBuild } from '../../build/plan.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { checkDirectory, ruledImage, type SourceRules } from '../../engine/builder/sources/source-rules.ts';
+import { platformArguments } from '../../engine/builder/platforms.ts';
 import { ProgressStep } from '../control/progress.ts';
 import type { StatusLog } from '../control/status-log.ts';
 import { cacheFile, ClientContent } from '../session/client-content.ts';
@@ -66,22 +68,26 @@ export async function readDockerfile(
   const { session, log, ref, signal, rules } = parts;
   checkDirectory(rules, options.dockerfileName);
   const { filename, dockerfileName, contextName } = options;
-  const own = `${filename}.dockerignore`;
+  const ownIgnore = `${filename}.dockerignore`;
   const step = new ProgressStep(log, `${ref} definition`, `[internal] load build definition from ${filename}`);
-  const [files, shared] = await step.during(() =>
-    Promise.all([
-      session.smallFiles(dockerfileName, [filename, own], signal),
+  const [files, shared] = await step.during(async () => {
+    const read = await Promise.all([
+      session.smallFiles(dockerfileName, [filename, ownIgnore], signal),
       options.remote === undefined
         ? session.smallFiles(contextName, ['.dockerignore'], signal)
         : new Map<string, Buffer>(),
-    ]),
-  );
+    ]);
+    step.part('transferring dockerfile:', { current: read[0].get(filename)?.length ?? 0, done: true });
+    return read;
+  });
   const text = files.get(filename);
+  const own = files.get(ownIgnore) ?? shared.get('.dockerignore');
   if (!text) {
     throw new EngineError('invalid-argument', `failed to read dockerfile: open ${filename}: no such file or directory`);
   }
   const ignoring = new ProgressStep(log, `${ref} ignore`, '[internal] load .dockerignore');
-  const ignore = (files.get(own) ?? shared.get('.dockerignore'))?.toString().split(/\r?\n/) ?? [];
+  ignoring.part('transferring context:', { current: own?.length ?? 0, done: true });
+  const ignore = own?.toString().split(/\r?\n/) ?? [];
   ignoring.done();
   return { text: text.toString(), ignore };
 }
@@ -109,12 +115,15 @@ async function solve(
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
   const { engine, session, archive, log, ref, signal, onOutput, inputOf, cacheTo, exporters } = parts;
-  const stages = file ? readStages(parseDockerfile(file.text)).stages : [];
+  // One that comes with its context is read by the engine.
+  const dockerfile = file && readStages(parseDockerfile(file.text));
+  const { stages } = dockerfile ?? { stages: [] };
+  const plan = dockerfile && planOf(dockerfile, options);
   const { remote } = options;
   const path = remote === undefined ? undefined : UPLOAD.exec(remote)?.[1];
   const upload =
     path === undefined ? undefined : (): AsyncIterable<Uint8Array> => archive ?? session.upload(path, undefined);
-  const follow = file && remote === undefined ? await followedPaths(engine, stages) : [];
+  const follow = file && remote === undefined ? await followedPaths(engine, plan!, options.contexts) : [];
   const directories = new Map<string, OfferedDirectory>();
   // Nothing is asked of a client that nothing is taken from.
   if (!follow || follow.length > 0)
@@ -129,7 +138,8 @@ async function solve(
     platforms: options.multiPlatform ? options.platforms : [],
     log,
     ref,
-    stages,
+    plan,
+    contexts: options.contexts,
     filename: options.filename,
     text: file?.text ?? '',
   });
@@ -177,7 +187,8 @@ async function solve(
     },
   );
   const told = work.catch((error: unknown) => {
-    throw buildFailure(error, { filename: options.filename, text: file?.text ?? '', line: progress.failedLine });
+    const { failedLine: line, unresolved } = progress;
+    throw buildFailure(error, { filename: options.filename, text: file?.text ?? '', line, unresolved });
   });
   told.catch((error: Error) => solved.reject(error));
   const images = await solved.promise;
@@ -196,6 +207,17 @@ async function solve(
   };
 }
 
+/** What will be built, for its names. Throws `invalid-argument` as the build does. */
+function planOf(dockerfile: Dockerfile, { request, platforms, contexts }: FrontendOptions): BuildPlan {
+  const args = Object.entries(request.buildArgs ?? {});
+  return planBuild(dockerfile, {
+    target: request.target,
+    buildArgs: new Map(args.filter((entry): entry is [string, string] => entry[1] !== null)),
+    platformArgs: platformArguments(platforms[0]),
+    contexts: new Set(Object.keys(contexts)),
+  });
+}
+
 /** The named contexts; those that are directories of the client are offered to the build, each without what it ignores. */
 async function offerContexts(
   { session, log, ref, signal }: DockerfileParts,
@@ -206,12 +228,13 @@ async function offerContexts(
   for (const [name, value] of Object.entries(contexts)) {
     const local = /^local:(.*)$/.exec(value)?.[1];
     if (local === undefined) continue;
-    const files = await session.smallFiles(local, ['.dockerignore'], signal);
+    const step = new ProgressStep(log, `${ref} ignore ${name}`, `[context ${name}] load .dockerignore`);
+    const files = await step.during(() => session.smallFiles(local, ['.dockerignore'], signal));
     offered[name] = 'local';
     directories.set(name, {
       name: local,
       selection: { follow: undefined, exclude: files.get('.dockerignore')?.toString().split(/\r?\n/) ?? [] },
-      watcher: new TransferProgress(log, `${ref} context ${name}`, `[context ${name}] load from client`),
+      watcher: new TransferProgress(log, `${ref} context ${name}`, `[context ${name}] load from client`, name),
     });
   }
   return offered;
@@ -274,12 +297,18 @@ export function onlyInline(value: string): boolean {
 }
 
 /** What the client is asked to list of its context; all of it where a base image may want more. */
-async function followedPaths(engine: EngineServices, stages: readonly Stage[]): Promise<readonly string[] | undefined> {
-  const paths = contextPaths(stages);
+async function followedPaths(
+  engine: EngineServices,
+  { all, planned }: BuildPlan,
+  contexts: Readonly<Record<string, string>>,
+): Promise<readonly string[] | undefined> {
+  const paths = contextPaths(all);
   if (!paths) return undefined;
-  for (const { base } of stages) {
-    if (base === 'scratch' || stages.some(({ name }) => name === base.toLowerCase())) continue;
-    const image = await engine.images.inspect(base).catch(() => undefined);
+  for (const { base } of planned) {
+    if (base.kind === 'scratch' || base.kind === 'stage') continue;
+    const name =
+      base.kind === 'image' ? base.reference : /^docker-image:\/\/(.*)$/s.exec(contexts[base.name] ?? '')?.[1];
+    const image = name === undefined ? undefined : await engine.images.inspect(name).catch(() => undefined);
     // Triggers of an image that is not here yet are not known: they may copy anything.
     if (!image || (image.Config?.OnBuild?.length ?? 0) > 0) return undefined;
   }

@@ -1,5 +1,6 @@
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile, type ParsedDockerfile } from '../../build/dockerfile/parse.ts';
+import { namedImages } from '../../build/plan.ts';
 import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
 import { lintDockerfile, type LintResult } from '../../build/lint/lint.ts';
 import { platformArguments } from '../../engine/builder/platforms.ts';
@@ -17,10 +18,11 @@ export async function findingsOf(
   options: FrontendOptions,
 ): Promise<LintResult> {
   const parsed = withCheck(parseDockerfile(file.text), options.request.buildArgs?.['BUILDKIT_DOCKERFILE_CHECK']);
-  const environments = await baseEnvironments(engine, readStages(parsed));
+  const platformArgs = platformArguments(options.platforms[0]);
+  const environments = await baseEnvironments(engine, readStages(parsed), platformArgs);
   const { warnings, fails } = lintDockerfile(parsed, {
     ignore: file.ignore,
-    platformArgs: platformArguments(options.platforms[0]),
+    platformArgs,
     environmentOf: (reference) => environments.get(reference),
   });
   const found = warnings.filter(({ rule }) => BUILDKIT_RULES.has(rule));
@@ -35,11 +37,11 @@ function withCheck(parsed: ParsedDockerfile, check: string | null | undefined): 
 /** Environments of those base images that are here. */
 async function baseEnvironments(
   { images }: Pick<EngineServices, 'images'>,
-  { stages }: Dockerfile,
+  dockerfile: Dockerfile,
+  platformArgs: ReadonlyMap<string, string>,
 ): Promise<Map<string, readonly string[]>> {
   const found = new Map<string, readonly string[]>();
-  for (const { base } of stages) {
-    if (found.has(base)) continue;
+  for (const base of namedImages(dockerfile, { buildArgs: new Map(), platformArgs })) {
     const image = await images.inspect(base).catch(() => undefined);
     if (image) found.set(base, image.Config?.Env ?? []);
   }

@@ -11,16 +11,20 @@ export class TransferProgress implements TransferWatcher {
   readonly #key: string;
   readonly #name: string;
   #step: ProgressStep | undefined;
+  readonly #what: string;
   #bytes = 0;
   #told = 0;
 
-  constructor(log: StatusLog, key: string, name: string) {
+  /** @param what is brought, as it is called in front of the bytes */
+  constructor(log: StatusLog, key: string, name: string, what = 'context') {
     this.#log = log;
     this.#key = key;
     this.#name = name;
+    this.#what = `transferring ${what}:`;
   }
 
   began(): void {
+    this.#told = Date.now();
     this.#step = new ProgressStep(this.#log, this.#key, this.#name);
   }
 
@@ -28,11 +32,11 @@ export class TransferProgress implements TransferWatcher {
     this.#bytes += bytes;
     if (Date.now() - this.#told < EVERY_MS) return;
     this.#told = Date.now();
-    this.#step?.part('transferring context:', { current: this.#bytes });
+    this.#step?.part(this.#what, { current: this.#bytes });
   }
 
   ended(): void {
-    this.#step?.part('transferring context:', { current: this.#bytes, done: true });
+    this.#step?.part(this.#what, { current: this.#bytes, done: true });
     this.#step?.done();
   }
 }

@@ -24,16 +24,19 @@ const KINDS: Readonly<Record<TarHeader['type'], number>> = {
 
 /**
  * Brings the files of a tar to a directory of the client, by the session's file transfer: the client is told of each and
- * asks for the content of those that it wants. Throws what the client answers.
+ * asks for the content of those that it wants. Gives the bytes of that. Throws what the client answers.
  */
-export async function sendFiles(call: RawCall, archive: Bytes): Promise<void> {
+export async function sendFiles(call: RawCall, archive: Bytes): Promise<number> {
+  let sent = 0;
   const requests = new Requests(call);
   const send = (packet: MessageInitShape<typeof PacketSchema>): Promise<void> =>
     call.send(toBinary(PacketSchema, create(PacketSchema, packet)));
   const sendContent = async (id: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
-    for await (const chunk of content)
+    for await (const chunk of content) {
+      sent += chunk.length;
       for (let at = 0; at < chunk.length; at += PIECE)
         await send({ type: Packet_PacketType.PACKET_DATA, ID: id, data: chunk.subarray(at, at + PIECE) });
+    }
     await send({ type: Packet_PacketType.PACKET_DATA, ID: id });
   };
   const kept = new Map<number, Buffer>();
@@ -78,6 +81,7 @@ export async function sendFiles(call: RawCall, archive: Bytes): Promise<void> {
     await send({ type: Packet_PacketType.PACKET_FIN });
     call.end();
     await requests.ended;
+    return sent;
   } catch (error) {
     call.cancel();
     throw requests.failure ?? error;

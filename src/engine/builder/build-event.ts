@@ -8,6 +8,8 @@ export interface BuildVertex {
   readonly platform?: string | undefined;
   /** `RUN npm install`, as written. */
   readonly text: string;
+  /** The same on one line, with the values of variables. */
+  readonly shown: string;
   readonly stage: { readonly index: number; readonly name: string | undefined };
   /** Of the stage's steps, from 0. */
   readonly position: number;

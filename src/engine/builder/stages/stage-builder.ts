@@ -4,7 +4,8 @@ import { EngineError, errorCode, errorMessage } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
 import { type Instruction, readInstruction } from '../../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../../build/dockerfile/parse.ts';
-import type { PlannedStage } from '../../../build/plan.ts';
+import { shownStep } from '../../../build/dockerfile/shown-step.ts';
+import { type PlannedStage, usedStages } from '../../../build/plan.ts';
 import { changeConfig } from '../../../build/stage-config.ts';
 import { type BuildEvent, type BuildVertex, vertexId } from '../build-event.ts';
 import { OrderedOutput } from '../ordered-output.ts';
@@ -85,10 +86,15 @@ export class StageBuilder {
     const announceStep = (text: string): void => announce(`Step ${++number}/${this.#steps} : ${text}\n`);
     const { stage, index } = planned;
     const name = this.#solve.context.platformName;
-    const vertexOf = (position: number, { original, range }: Pick<Instruction, 'original' | 'range'>): BuildVertex => ({
+    const vertexOf = (
+      position: number,
+      { original, range }: Pick<Instruction, 'original' | 'range'>,
+      shown: string,
+    ): BuildVertex => ({
       id: vertexId(name, index, position),
       platform: name,
       text: original,
+      shown,
       stage: { index, name: stage.name },
       position,
       total: stage.instructions.length + 1,
@@ -96,7 +102,7 @@ export class StageBuilder {
     });
     const run: StageRun = {
       planned,
-      vertex: vertexOf(0, stage),
+      vertex: vertexOf(0, stage, planned.base.kind === 'image' ? `FROM ${planned.base.reference}` : stage.original),
       note: announce,
       announce: (text) => {
         announce(text);
@@ -131,11 +137,20 @@ export class StageBuilder {
       }
       this.#solve.signal.throwIfAborted();
       announceStep(instruction.original);
-      run.vertex = vertexOf(run.vertex.position + 1, instruction);
+      await this.#usedBy(instruction, index);
+      const visible: Lookup = (one) => visibleVariable(state, one);
+      const shown = shownStep(instruction, visible, this.#solve.context.escape);
+      run.vertex = vertexOf(run.vertex.position + 1, instruction, shown);
       state = await this.#vertex(run, async () => this.#instruction(state, instruction, run));
       announce(` ---> ${shownState(state)}\n`);
     }
     return state;
+  }
+
+  /** A step has not begun while what it takes is being made, and when that fails it never does. */
+  async #usedBy(instruction: Instruction, before: number): Promise<void> {
+    const { plan, named: contexts } = this.#solve.context;
+    for (const used of usedStages(plan.all, instruction, { before, contexts })) await this.#solve.stage(used);
   }
 
   /** Tells of the beginning and the end of a step. */
