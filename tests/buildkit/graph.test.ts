@@ -12,7 +12,7 @@ import { after, before, describe, test } from 'node:test';
 import type { GrpcClient } from '../../src/buildkit/grpc/client.ts';
 import { GRPC } from '../../src/buildkit/grpc/status.ts';
 import { type CacheOptionsSchema, Control, type StatusResponse } from '../../src/buildkit/protocol/control_pb.ts';
-import { LLBBridge } from '../../src/buildkit/protocol/gateway_pb.ts';
+import { LLBBridge, ResultSchema } from '../../src/buildkit/protocol/gateway_pb.ts';
 import {
   type Definition,
   DefinitionSchema,
@@ -63,12 +63,13 @@ async function asFrontend(
   services: SessionServices,
   exporter: { readonly Type: string; readonly Attrs: Record<string, string> },
   work: (client: GrpcClient, metadata: Record<string, string>) => Promise<void>,
+  FrontendAttrs: Record<string, string> = {},
 ): Promise<Record<string, string>> {
   const session = await openSession(daemon.socket, services);
   const client = await controlClient(daemon.socket);
   const Ref = randomUUID();
   try {
-    const solving = client.unary(Control, 'solve', { Ref, Session: session.id, Exporters: [exporter] });
+    const solving = client.unary(Control, 'solve', { Ref, Session: session.id, Exporters: [exporter], FrontendAttrs });
     solving.catch(() => {});
     const metadata = { 'buildkit-controlapi-buildid': Ref };
     await work(client, metadata);
@@ -247,6 +248,49 @@ describe('builds from definitions', { concurrency: 1 }, () => {
     });
     const archive = Buffer.concat(parts).toString('latin1');
     for (const platform of ['amd64', 'arm64']) assert.match(archive, new RegExp(`"platform":\\{[^}]*"${platform}"`));
+  });
+
+  test('what is said about a result: how it was made, what is in it, and what its frontend says', async () => {
+    let archive: Buffer = Buffer.alloc(0);
+    const wanted = { 'attest:sbom': '', 'attest:provenance': 'mode=max' };
+    const services = { onOutput: (bytes: Buffer) => (archive = bytes), directories: { context: { a: 'a' } } };
+    const work = async (client: GrpcClient, metadata: Record<string, string>): Promise<void> => {
+      const { id } = await solve(
+        client,
+        metadata,
+        definitionOf((llb) => llb.file(llb.image(), [copy('/a', '/a')], [llb.source('local://context')])),
+      );
+      const text = JSON.stringify({ said: 'by the frontend' });
+      const note = await solve(
+        client,
+        metadata,
+        definitionOf((llb) => llb.file(undefined, [mkfile('/said.json', text)])),
+      );
+      const own = { kind: 0, ref: { id: note.id }, path: '/said.json', inTotoPredicateType: 'https://example.com/own' };
+      const result = create(ResultSchema, {
+        result: { case: 'ref', value: { id } },
+        attestations: { '': { attestation: [own] } },
+      });
+      await client.unary(LLBBridge, 'return', { result }, { metadata });
+    };
+    await asFrontend(services, { Type: 'oci', Attrs: { name: 'said:1' } }, work, wanted);
+    const place = mkdtempSync(join(directory, 'said-'));
+    execFileSync('tar', ['-x', '-C', place], { input: archive });
+    const statements = readdirSync(join(place, 'blobs/sha256'))
+      .map((name) => readFileSync(join(place, 'blobs/sha256', name)))
+      .filter((bytes) => bytes.includes('"predicateType"'))
+      .map((bytes) => JSON.parse(bytes.toString('utf8')) as { predicateType: string; predicate: object });
+    const said = Object.fromEntries(statements.map(({ predicateType, predicate }) => [predicateType, predicate]));
+    assert.deepEqual(Object.keys(said).sort(), [
+      'https://example.com/own',
+      'https://slsa.dev/provenance/v1',
+      'https://spdx.dev/Document',
+    ]);
+    assert.deepEqual(said['https://example.com/own'], { said: 'by the frontend' });
+    const provenance = JSON.stringify(said['https://slsa.dev/provenance/v1']);
+    assert.match(provenance, /"uri":"pkg:docker\/docker\.io\/library\/busybox@latest\?platform=/);
+    assert.match(provenance, /"locals":\[\{"name":"context"\}\]/);
+    assert.match(provenance, /"op":"COPY \/a \/a"/);
   });
 
   test('what one definition gave is a source of the next, and an input of a Dockerfile', async () => {

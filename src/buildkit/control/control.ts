@@ -119,7 +119,7 @@ function historyResults(job: BuildJob, result: Result, response: Readonly<Record
   const several = refs.length > 1;
   const found = refs.map(({ platform, id }): HistoryResult => {
     const { image } = job.result(id).ref;
-    const provenance = image.provenance?.();
+    const provenance = image.provenance?.({ mode: 'max', version: 'v0.2', builderId: '' });
     return {
       platform: several ? (platform ?? image.platform) : undefined,
       config: image.configText,

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { EngineError } from '../../base/errors.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
 import type { BuildGraph, GraphEvent } from '../../engine/builder/graph/graph.ts';
-import type { GraphBuild, SolvedGraph } from '../../engine/builder/graph/graph-build.ts';
+import type { GraphBuild, ResultToDeliver, SolvedGraph } from '../../engine/builder/graph/graph-build.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { GraphProgram } from '../../engine/builder/graph/graph-program.ts';
 import type { SpokenCommand } from '../../engine/builder/step-executor.ts';
@@ -34,18 +34,16 @@ export interface DefinitionsParts {
   readonly onOutput: (output: ClientOutput) => Promise<void>;
 }
 
+export interface DeliverResultOptions {
+  readonly cacheExports: readonly CacheEntry[];
+  /** `type=sbom`, `type=provenance,mode=max` */
+  readonly attestations: readonly string[];
+}
+
 export interface SolveOptions {
   /** Of the client, about what may be taken. */
   readonly rules: SourceRules | undefined;
   readonly cacheImports: readonly CacheEntry[];
-}
-
-/** A result on its way to where it was asked for. */
-export interface DeliveredResult {
-  readonly solved: SolvedImage;
-  readonly platform?: string;
-  /** As its frontend made it. */
-  readonly config?: string;
 }
 
 /** The definitions of one build of a client: they are solved in one place, which is gone with it. */
@@ -104,9 +102,9 @@ export class Definitions implements AsyncDisposable {
   }
 
   async deliver(
-    results: readonly DeliveredResult[],
+    results: readonly ResultToDeliver[],
     outputs: readonly BuildOutputRequest[],
-    cacheExports: readonly CacheEntry[],
+    { cacheExports, attestations }: DeliverResultOptions,
   ): Promise<BuildResult> {
     const { session, signal } = this.#parts;
     const pushed = outputs
@@ -114,7 +112,11 @@ export class Definitions implements AsyncDisposable {
       .flatMap(({ attributes }) => (attributes['name'] ?? '').split(','));
     const caches = cacheExports.map(({ attributes }) => attributes['ref'] ?? '').filter((ref) => ref !== '');
     const auth = await registryAuth(session, [...pushed, ...caches], signal);
-    return (await this.#open()).deliver(results, outputs, { auth, cacheTo: cacheExports.map(cacheText) });
+    return (await this.#open()).deliver(results, outputs, {
+      auth,
+      cacheTo: cacheExports.map(cacheText),
+      attestations,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

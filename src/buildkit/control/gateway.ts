@@ -3,6 +3,8 @@ import type { OperationOptions } from '../../base/operation.ts';
 import { newId } from '../../base/ids.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
+import type { ResultToDeliver } from '../../engine/builder/graph/graph-build.ts';
+import type { Attestation as Said } from '../../engine/builder/outputs/built-image.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildResult, EngineServices } from '../../engine/engine.ts';
 import { authFor } from '../../engine/builder/outputs/deliver.ts';
@@ -15,6 +17,7 @@ import { type Bridge, type BuildJob, clientBridge, type RefResult, resultOf, rul
 import { platformArguments } from '../../engine/builder/platforms.ts';
 import { type FrontendOptions, readAttributes } from '../frontend/attributes.ts';
 import {
+  attestationsFor,
   buildDockerfile,
   type DockerfileParts,
   onlyInline,
@@ -28,7 +31,7 @@ import type { Call, Handlers } from '../grpc/server.ts';
 import { GRPC, GrpcError } from '../grpc/status.ts';
 import { ruledImage } from '../../engine/builder/sources/source-rules.ts';
 import type { Definition } from '../protocol/ops_pb.ts';
-import type { LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
+import type { Attestation, LLBBridge, Result, SolveRequest } from '../protocol/gateway_pb.ts';
 import {
   answerOf,
   type BuiltRef,
@@ -42,7 +45,7 @@ import { ClientContent, writeLayout } from '../session/client-content.ts';
 import { sendFile } from '../session/send-output.ts';
 import { sendFiles } from '../session/send-files.ts';
 import type { Sessions } from '../session/sessions.ts';
-import { Definitions, type DeliveredResult, type SolveOptions } from './definitions.ts';
+import { Definitions, type SolveOptions } from './definitions.ts';
 import { canonicalNames, ExportProgress } from './export-progress.ts';
 import type { Jobs } from './jobs.ts';
 import { ProgressStep } from './progress.ts';
@@ -430,10 +433,12 @@ export async function exportResult(
   const outputs = exportersOf(job);
   // A frontend may give back nothing at all, which is an image without files.
   const whole = wholeBuild(job, result);
-  const deliver = (wanted: readonly BuildOutputRequest[]): Promise<BuildResult> =>
-    whole
-      ? whole.deliver(wanted)
-      : definitionsOf(parts, job).deliver(resultsToDeliver(job, result), wanted, cachesOf(job));
+  const deliver = async (wanted: readonly BuildOutputRequest[]): Promise<BuildResult> => {
+    if (whole) return whole.deliver(wanted);
+    const attestations = attestationsFor(attributesBelow('attest:', job.request.FrontendAttrs), wanted);
+    const options = { cacheExports: cachesOf(job), attestations };
+    return definitionsOf(parts, job).deliver(await resultsToDeliver(job, result), wanted, options);
+  };
   if (outputs.length === 0) {
     if (cachesOf(job).length > 0) await deliver([{ type: 'cacheonly', attributes: {} }]);
     return job.response;
@@ -465,24 +470,46 @@ function configOf(result: Result, platform: string | undefined): string | undefi
 }
 
 /** The refs of a result, each with the platform and the configuration that its frontend has for it. */
-function resultsToDeliver(job: BuildJob, result: Result): DeliveredResult[] {
+async function resultsToDeliver(job: BuildJob, result: Result): Promise<ResultToDeliver[]> {
   const refs = refsOf(result);
-  // What the builder knows of a Dockerfile's steps goes with its own image alone.
-  if (cachesOf(job).length > 0 && refs.some(({ id }) => job.result(id).build !== undefined))
-    throw new EngineError(
-      'unimplemented',
-      'a cache export of a Dockerfile’s build that its frontend changed is not supported by this engine: leave it out',
-    );
   if (refs.length === 0)
     throw new EngineError('invalid-argument', 'the frontend gave nothing back that could be exported');
-  return refs.map(({ platform, id }): DeliveredResult => {
-    const config = configOf(result, platform);
+  return Promise.all(
+    refs.map(async ({ platform, id }): Promise<ResultToDeliver> => {
+      const config = configOf(result, platform);
+      const solved = job.result(id).ref.image;
+      const said = result.attestations[platform ?? solved.platform] ?? result.attestations[''];
+      return {
+        solved,
+        ...(platform !== undefined && { platform }),
+        ...(config !== undefined && { config }),
+        attestations: await Promise.all((said?.attestation ?? []).map((one) => readAttestation(job, one))),
+      };
+    }),
+  );
+}
+
+/** A statement that a frontend has for an image: its predicate is a file of one of its results. Throws UNIMPLEMENTED. */
+async function readAttestation(job: BuildJob, { kind, ref, path, inTotoPredicateType }: Attestation): Promise<Said> {
+  if (kind !== IN_TOTO) throw new GrpcError(GRPC.unimplemented, `an attestation of kind ${kind} is not supported`);
+  if (!ref || inTotoPredicateType === '')
+    throw new GrpcError(GRPC.invalidArgument, 'an attestation names no file, or no type of its predicate');
+  const bytes = await readFileOf(await job.result(ref.id).ref.image.root(), path, undefined);
+  try {
     return {
-      solved: job.result(id).ref.image,
-      ...(platform !== undefined && { platform }),
-      ...(config !== undefined && { config }),
+      predicateType: inTotoPredicateType,
+      predicate: JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown,
     };
-  });
+  } catch (error) {
+    throw new EngineError('invalid-argument', `the attestation ${path} is no JSON`, { cause: error });
+  }
+}
+
+const IN_TOTO = 0;
+
+function attributesBelow(prefix: string, attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const below = Object.entries(attributes).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(below.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
 function exporterResponse(result: BuildResult, outputs: readonly BuildOutputRequest[]): Record<string, string> {

@@ -279,7 +279,7 @@ function ruled(rules: SourceRules | undefined, name: string): string {
 }
 
 /** What is to be said beside the images; what a client wants only where it fits goes only to registries and archives. */
-function attestationsFor(
+export function attestationsFor(
   attestations: Readonly<Record<string, string>>,
   exporters: readonly BuildOutputRequest[],
 ): string[] {

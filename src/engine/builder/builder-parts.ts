@@ -42,7 +42,7 @@ export interface BuilderParts {
   readonly outputs: {
     finish(solved: SolvedBuild, labels: Readonly<Record<string, string>>, inline: boolean): BuiltImage;
     attest(
-      built: { readonly image: BuiltImage; readonly solved: SolvedBuild },
+      built: Parameters<typeof attest>[1],
       wanted: WantedAttestations,
       options: Parameters<typeof attest>[3],
     ): Promise<BuiltImage>;

@@ -8,7 +8,7 @@ import type { Bytes } from '../../content/content-store.ts';
 import { formatPlatform, hostPlatform } from '../../oci/platform.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { BuildOptions, BuildRequest, BuildResult } from '../engine.ts';
-import { readAttestations } from './attest/option.ts';
+import { type ProvenanceOption, readAttestations } from './attest/option.ts';
 import { type BuildParameters, provenance } from './attest/provenance.ts';
 import type { BuildDirectory } from './build-directory.ts';
 import type { BuilderParts } from './builder-parts.ts';
@@ -276,11 +276,13 @@ export class ImageBuild {
       labels: request.labels ?? {},
       remote: request.remote,
       host: formatPlatform(hostPlatform()),
+      locals: ['context', 'dockerfile'],
     };
     const images = await Promise.all(
       solved.map((build) => {
         const image = this.#parts.outputs.finish(build, request.labels ?? {}, inline);
-        return this.#parts.outputs.attest({ image, solved: build }, wanted, { parameters, name: tags[0], signal });
+        const made = { image, provenance: (option: ProvenanceOption) => provenance(build, parameters, option) };
+        return this.#parts.outputs.attest(made, wanted, { name: tags[0], signal });
       }),
     );
     const outputs = (await this.#outputs(images, solved, parameters)).map(readOutput);
@@ -325,7 +327,7 @@ export class ImageBuild {
         configText: text,
         chain,
         cacheable: solved[index]!,
-        provenance: () => provenance(solved[index]!, parameters, { mode: 'max', version: 'v0.2', builderId: '' }),
+        provenance: (option) => provenance(solved[index]!, parameters, option),
         root: () => views.of(chain),
       })),
     );

@@ -3,6 +3,7 @@ import type { BuildPlan } from '../../build/plan.ts';
 import type { BuildRecord } from '../../state/build-records.ts';
 import type { Lease } from '../../state/leases.ts';
 import type { BuildVertex, StepOrigin } from './build-event.ts';
+import type { ProvenanceOption } from './attest/option.ts';
 import type { Attestation } from './outputs/built-image.ts';
 import type { StageState } from './stages/stage-state.ts';
 
@@ -46,8 +47,8 @@ export interface SolvedImage {
   readonly chain: ChainId | undefined;
   /** The steps that made it; undefined where nothing is known of them. */
   readonly cacheable?: CacheableSteps | undefined;
-  /** How it was made, as fully as it may be told; undefined where nothing is known of it. */
-  readonly provenance?: (() => Attestation) | undefined;
+  /** How it was made; undefined where nothing is known of it. */
+  readonly provenance?: ((option: ProvenanceOption) => Attestation) | undefined;
   /** Its files, read-only, on the host: until the outputs are known. */
   root(): Promise<string>;
 }

@@ -1,11 +1,14 @@
 import { isSecretName } from '../../../build/lint/instructions.ts';
 import type { Attestation } from '../outputs/built-image.ts';
-import type { ResolvedSource, SolvedBuild } from '../solved-build.ts';
+import type { BuildRecord } from '../../../state/build-records.ts';
+import type { BuildVertex } from '../build-event.ts';
+import type { ResolvedSource } from '../solved-build.ts';
 import type { ProvenanceOption } from './option.ts';
 
 /** What a build was asked, as far as it may be told. */
 export interface BuildParameters {
-  readonly dockerfile: string;
+  /** Name of the Dockerfile; undefined where there is none: a build from a definition. */
+  readonly dockerfile: string | undefined;
   readonly target: string | undefined;
   readonly buildArgs: Readonly<Record<string, string | null>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -13,6 +16,21 @@ export interface BuildParameters {
   readonly remote: string | undefined;
   /** `linux/amd64` of the machine that builds. */
   readonly host: string;
+  /** Directories of the client that it had. */
+  readonly locals: readonly string[];
+}
+
+/** What was done, and with what. */
+export interface ProvenSteps {
+  readonly sources: readonly ResolvedSource[];
+  readonly platform: string;
+  /** The Dockerfile's text. */
+  readonly dockerfile?: string;
+  readonly steps: readonly {
+    /** Undefined for operations of a definition, which have no place in a file. */
+    readonly vertex?: BuildVertex;
+    readonly record: BuildRecord;
+  }[];
 }
 
 const BUILD_TYPE = 'https://mobyproject.org/buildkit@v1';
@@ -23,7 +41,7 @@ const BUILD_TYPE_V1 = 'https://github.com/moby/buildkit/blob/master/docs/attesta
  * arguments and of what Dockerfile. No times and no numbers of its own: the same build says the same.
  */
 export function provenance(
-  solved: Pick<SolvedBuild, 'sources' | 'platform' | 'dockerfile' | 'steps'>,
+  solved: ProvenSteps,
   parameters: BuildParameters,
   { mode, version, builderId }: ProvenanceOption,
 ): Attestation {
@@ -35,23 +53,26 @@ export function provenance(
   const args = max ? { ...argumentsOf(parameters), ...(parameters.target && { target: parameters.target }) } : {};
   const configSource = {
     ...(parameters.remote !== undefined && { uri: parameters.remote }),
-    [version === 'v1' ? 'path' : 'entryPoint']: parameters.dockerfile,
+    ...(parameters.dockerfile !== undefined && {
+      [version === 'v1' ? 'path' : 'entryPoint']: parameters.dockerfile,
+    }),
   };
   const request = {
-    frontend: 'dockerfile.v0',
-    ...(max && { args, locals: [{ name: 'context' }, { name: 'dockerfile' }] }),
+    frontend: parameters.dockerfile === undefined ? '' : 'dockerfile.v0',
+    ...(max && { args, locals: parameters.locals.map((name) => ({ name })) }),
   };
-  const source = max
-    ? {
-        infos: [
-          {
-            filename: parameters.dockerfile,
-            language: 'Dockerfile',
-            data: Buffer.from(solved.dockerfile).toString('base64'),
-          },
-        ],
-      }
-    : undefined;
+  const source =
+    max && parameters.dockerfile !== undefined && solved.dockerfile !== undefined
+      ? {
+          infos: [
+            {
+              filename: parameters.dockerfile,
+              language: 'Dockerfile',
+              data: Buffer.from(solved.dockerfile).toString('base64'),
+            },
+          ],
+        }
+      : undefined;
   const completeness = { request: max, resolvedDependencies: false };
   if (version === 'v1') {
     return {
@@ -103,13 +124,15 @@ function argumentsOf({ buildArgs, labels }: BuildParameters): Record<string, str
   return args;
 }
 
-function steps({ steps: solved }: Pick<SolvedBuild, 'steps'>): unknown[] {
+function steps({ steps: solved }: ProvenSteps): unknown[] {
+  const place = ({ vertex }: ProvenSteps['steps'][number]): number =>
+    vertex ? vertex.stage.index * 100_000 + vertex.position : 0;
   return solved
-    .toSorted((a, b) => a.vertex.stage.index - b.vertex.stage.index || a.vertex.position - b.vertex.position)
-    .map(({ vertex, record }) => ({
-      id: vertex.id,
-      op: vertex.text,
-      line: vertex.line,
+    .toSorted((a, b) => place(a) - place(b))
+    .map(({ vertex, record }, index) => ({
+      id: vertex?.id ?? String(index),
+      op: vertex?.text ?? record.text,
+      ...(vertex && { line: vertex.line }),
       digest: record.key,
       ...(record.layer && { layer: record.layer.diffId }),
     }));

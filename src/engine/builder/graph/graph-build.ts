@@ -16,7 +16,9 @@ import type { BuilderParts } from '../builder-parts.ts';
 import type { BuildSession } from '../build-session.ts';
 import type { HeldClientFiles } from '../client-files/client-files.ts';
 import { BuildContexts } from '../contexts.ts';
-import type { BuiltImage } from '../outputs/built-image.ts';
+import { readAttestations } from '../attest/option.ts';
+import { provenance } from '../attest/provenance.ts';
+import type { Attestation, BuiltImage } from '../outputs/built-image.ts';
 import { INLINE_FIELD } from '../cache-transfer/cache-config.ts';
 import type { ReadCacheFile } from '../cache-transfer/cache-store.ts';
 import { readCacheSource, readCacheTarget } from '../cache-transfer/option.ts';
@@ -57,14 +59,25 @@ export interface GraphBuild extends AsyncDisposable {
   run<T>(on: SolvedGraph, program: GraphProgram, use: (spoken: SpokenCommand) => Promise<T>): Promise<T>;
   /** Brings results where they were asked for, each with the configuration that its frontend made, or with none but its platform. */
   deliver(
-    images: readonly { readonly solved: SolvedImage; readonly platform?: string; readonly config?: string }[],
+    images: readonly ResultToDeliver[],
     outputs: readonly BuildOutputRequest[],
     options: {
       readonly auth: Readonly<Record<string, AuthConfig>>;
       /** Where the steps of all of them go besides (`type=registry,ref=…`). */
       readonly cacheTo: readonly string[];
+      /** What is to be said beside them (`type=sbom`, `type=provenance,mode=max`). */
+      readonly attestations: readonly string[];
     },
   ): Promise<BuildResult>;
+}
+
+export interface ResultToDeliver {
+  readonly solved: SolvedImage;
+  readonly platform?: string;
+  /** Its configuration, as its frontend made it. */
+  readonly config?: string;
+  /** What its frontend says about it. */
+  readonly attestations?: readonly Attestation[];
 }
 
 export interface SolveGraphOptions {
@@ -112,6 +125,14 @@ export async function openGraphBuild(
     },
   };
 }
+
+const NO_DOCKERFILE = {
+  dockerfile: undefined,
+  target: undefined,
+  buildArgs: {},
+  labels: {},
+  remote: undefined,
+} as const;
 
 /** More than machines have processors for, and less than one can bear. */
 const MAX_COMMANDS = 16;
@@ -163,15 +184,28 @@ class OpenGraphBuild implements AsyncDisposable {
       const { cache, lease, options } = this.#own;
       const imports = await this.#imports(solveOptions);
       const steps: GraphContext['steps'] = new Map();
+      const sources: GraphContext['sources'] = new Map();
+      const locals: GraphContext['locals'] = new Set();
       try {
-        const layers = await solveGraph(this.#context({ auth, imports, steps }), graph, options.onEvent);
+        const layers = await solveGraph(
+          this.#context({ auth, imports, steps, sources, locals }),
+          graph,
+          options.onEvent,
+        );
         const image = imageOf(layers, platform, undefined);
+        const made = [...steps.values()].map((record) => ({ record }));
         return {
           layers,
           platform: formatPlatform(image.platform),
           configText: image.text,
           chain: layers.chain,
-          cacheable: { steps: [...steps.values()].map((record) => ({ record })), target: layers, lease },
+          cacheable: { steps: made, target: layers, lease },
+          provenance: (option) =>
+            provenance(
+              { sources: [...sources.values()], platform: formatPlatform(image.platform), steps: made },
+              { ...NO_DOCKERFILE, host: formatPlatform(hostPlatform()), locals: [...locals] },
+              option,
+            ),
           root: () => this.#views.of(layers.chain),
         };
       } finally {
@@ -192,16 +226,18 @@ class OpenGraphBuild implements AsyncDisposable {
   }
 
   run<T>({ layers }: SolvedGraph, program: GraphProgram, use: (spoken: SpokenCommand) => Promise<T>): Promise<T> {
-    const context = this.#context({ auth: {}, imports: [], steps: new Map() });
+    const context = this.#context({ auth: {}, imports: [], steps: new Map(), sources: new Map(), locals: new Set() });
     return this.#run(() => runProgram(context, layers, program, use));
   }
 
-  deliver(...[results, outputs, { auth, cacheTo }]: Parameters<GraphBuild['deliver']>): Promise<BuildResult> {
+  deliver(
+    ...[results, outputs, { auth, cacheTo, attestations }]: Parameters<GraphBuild['deliver']>
+  ): Promise<BuildResult> {
     return this.#run(async () => {
       const { parts, lease, directory, options } = this.#own;
       const caches = cacheTo.map(readCacheTarget);
       const inline = caches.some(({ kind }) => kind === 'inline');
-      const images = results.map(({ solved, platform, config }) => {
+      const built = results.map(({ solved, platform, config }) => {
         const { rootfs, history = [], created } = JSON.parse(solved.configText) as ImageConfig;
         const layers = { chain: solved.chain, diffIds: rootfs.diff_ids, history, createdAt: created! };
         if (solved.chain) lease.add('snapshot', solved.chain);
@@ -210,6 +246,16 @@ class OpenGraphBuild implements AsyncDisposable {
           ...(inline && cacheable && { [INLINE_FIELD]: parts.transfer.inline(cacheable) }),
         });
       });
+      const said = readAttestations(attestations);
+      const name = outputs.map(({ attributes }) => attributes['name']?.split(',')[0]).find((one) => one !== undefined);
+      const images = await Promise.all(
+        built.map((image, index) => {
+          const { solved, attestations: given } = results[index]!;
+          const own = given && given.length > 0 ? { ...image, attestations: given } : image;
+          const about = { image: own, provenance: solved.provenance };
+          return parts.outputs.attest(about, said, { name, signal: options.signal });
+        }),
+      );
       const wanted = outputs.map(readOutput);
       checkOutputs(wanted, { tags: [], platforms: images.length, hasClient: true });
       const delivered = await parts.outputs.deliver(images, {
@@ -249,7 +295,7 @@ class OpenGraphBuild implements AsyncDisposable {
     return parts.transfer.open(cacheFrom.map(readCacheSource), how);
   }
 
-  #context(of: Pick<GraphContext, 'auth' | 'imports' | 'steps'>): GraphContext {
+  #context(of: Pick<GraphContext, 'auth' | 'imports' | 'steps' | 'sources' | 'locals'>): GraphContext {
     const { parts, cache, lease, directory, options } = this.#own;
     return {
       parts,

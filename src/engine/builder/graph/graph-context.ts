@@ -9,6 +9,7 @@ import type { BuilderParts } from '../builder-parts.ts';
 import { copySelection, digestSelection, type PendingLinks } from '../../../build/copy-files.ts';
 import type { HeldClientFiles } from '../client-files/client-files.ts';
 import type { FilesPlace } from '../copy-step.ts';
+import type { ResolvedSource } from '../solved-build.ts';
 import type { SourceSecrets } from '../sources/source-secrets.ts';
 import { stepKey } from '../stages/stage-state.ts';
 import type { CacheImport, CacheTurn, StepCache } from '../step-cache.ts';
@@ -27,6 +28,10 @@ export interface GraphContext {
   readonly imports: readonly CacheImport[];
   /** What led to the result so far, by key: for caches that are exported. */
   readonly steps: Map<Digest, BuildRecord>;
+  /** What came from elsewhere, by kind and name. */
+  readonly sources: Map<string, ResolvedSource>;
+  /** Directories of the client that were asked for. */
+  readonly locals: Set<string>;
   readonly lease: Lease;
   readonly views: Views;
   readonly session: BuildSession | undefined;

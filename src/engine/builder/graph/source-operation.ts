@@ -6,7 +6,7 @@ import { parseReference } from '../../../oci/reference.ts';
 import type { ImageConfig } from '../../../oci/image.ts';
 import type { ResolvedImage } from '../../containers/parts.ts';
 import { authFor } from '../outputs/deliver.ts';
-import type { SolvedImage } from '../solved-build.ts';
+import type { ResolvedSource, SolvedImage } from '../solved-build.ts';
 import { subdirectoryOf } from '../sources/remote-sources.ts';
 import { withoutPassword } from '../sources/git-address.ts';
 import type { GraphSource } from './graph.ts';
@@ -16,8 +16,12 @@ import { EMPTY, type GraphValue, type LayerStack } from './layer-stack.ts';
 /** Brings what comes from elsewhere. Throws `not-found`, `unavailable`, `invalid-argument`. */
 export async function bringSource(context: VertexContext, source: GraphSource): Promise<GraphValue> {
   switch (source.kind) {
-    case 'image':
-      return imageStack(context, await resolveImage(context, source), source.layers);
+    case 'image': {
+      const image = await resolveImage(context, source);
+      const { platform } = context.vertex;
+      told(context, { kind: 'image', name: source.reference, digest: image.id, platform });
+      return imageStack(context, image, source.layers);
+    }
     case 'layout':
       return layoutStack(context, source);
     case 'client':
@@ -48,6 +52,10 @@ function addStepsOf({ steps, lease }: VertexContext, { cacheable }: SolvedImage,
   const now = new Date().toISOString();
   if (parent !== key)
     steps.set(key, { key, parent, text: 'RESULT', layer: undefined, createdAt: now, usedAt: 0, uses: 0 });
+}
+
+function told({ sources }: VertexContext, source: ResolvedSource): void {
+  sources.set(`${source.kind} ${source.name}`, source);
 }
 
 async function resolveImage(
@@ -114,9 +122,10 @@ function stackOfImage(config: ImageConfig, chain: LayerStack['chain'], key: Laye
 }
 
 async function clientFiles(
-  { parts, held, signal, onMade, clientFiles: known }: VertexContext,
+  { parts, held, signal, onMade, clientFiles: known, locals }: VertexContext,
   { directory }: Extract<GraphSource, { kind: 'client' }>,
 ): Promise<GraphValue> {
+  locals.add(directory.name);
   let files = known.get(directory.key);
   if (!files) {
     onMade();
@@ -147,6 +156,7 @@ async function repository(
   await parts.remote.git.checkOut(address, commit, directory, options);
   context.onMade();
   const name = withoutPassword(address.remote);
+  told(context, { kind: 'git', name, digest: `sha1:${commit}` });
   const root = await subdirectoryOf(directory, address.subdirectory, name);
   return { kind: 'files', place: { root, ignore: [], keepOwner: false, name, steady: 'shared' } };
 }
@@ -163,6 +173,7 @@ async function webFile(
     signal,
   });
   context.onMade();
+  told(context, { kind: 'http', name: withoutPassword(url), digest: fetched.digest });
   const path = join(fetched.directory, fetched.name);
   await lchown(path, owner.uid, owner.gid);
   await chmod(path, mode ?? 0o600);
