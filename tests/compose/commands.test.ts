@@ -43,6 +43,8 @@ CMD ["sh"]
   const { stderr } = await shop.run('up', '-d', '--wait', '--wait-timeout', '60', 'web');
   const order = ['shop-db-1  Healthy', 'shop-job-1  Exited', 'shop-web-1  Started'].map((text) => stderr.indexOf(text));
   assert.ok(order[0]! >= 0 && order[0]! < order[1]! && order[1]! < order[2]!, stderr);
+  // others that run are not waited for
+  assert.doesNotMatch((await shop.run('up', '-d', '--wait', 'db')).stderr, /web/);
   assert.equal(
     (await shop.run('exec', '-T', 'web', 'cat', '/www/index.html', '/hook')).stdout,
     'hello world\nstarted\n',

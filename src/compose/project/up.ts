@@ -485,8 +485,8 @@ export function unlessGone(error: unknown): void {
 }
 
 /**
- * `--wait`: until every container runs, and is healthy where it has a check; until it has ended well where others wait
- * for that. Throws when one ends or falls ill.
+ * `--wait`: until every container of these services runs, and is healthy where it has a check; until it has ended well
+ * where others wait for that. Throws when one ends or falls ill.
  */
 export async function waitUntilReady(
   client: Client,
@@ -503,7 +503,7 @@ export async function waitUntilReady(
     ),
   );
   await all(
-    [...containers].flatMap(([name, ids]) => ids.map((id) => ({ name, id }))),
+    [...services.keys()].flatMap((name) => (containers.get(name) ?? []).map((id) => ({ name, id }))),
     async ({ name, id }) => {
       const condition = jobs.has(name)
         ? 'service_completed_successfully'
