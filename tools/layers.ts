@@ -6,13 +6,15 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: [],
   oci: ['base'],
   api: ['base'], // the contract: the Engine API's documents and routes, no I/O
+  template: ['base'], // Go's templates, of `--format` and of log tags
   linux: ['base'], // the only folder that talks to the kernel
   state: ['base', 'oci', 'api'],
   content: ['base', 'oci'],
   snapshot: ['base', 'oci', 'api', 'linux', 'state', 'content'],
   registry: ['base', 'oci', 'content'],
   scan: ['base', 'api', 'linux', 'content', 'snapshot'], // what is installed in an image, and what is known about it
-  runtime: ['base', 'oci', 'api', 'linux'],
+  logging: ['base', 'linux', 'template'], // servers that containers' output is sent to
+  runtime: ['base', 'oci', 'api', 'linux', 'logging'],
   network: ['base', 'api', 'linux'],
   volume: ['base', 'api', 'linux'],
   build: ['base', 'oci', 'api', 'linux', 'content', 'snapshot'], // runtime and network reach it as an Executor, given by the engine
@@ -26,6 +28,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'snapshot',
     'scan',
     'registry',
+    'logging',
     'runtime',
     'network',
     'volume',
@@ -38,7 +41,20 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   kube: ['base', 'api', 'client', 'content', 'compose'], // of content only the tar format, for configuration files
   dashboard: ['base', 'api', 'client'], // a page about an engine, and the server behind it
   bake: [], // the language of bake files: texts in, targets out
-  cli: ['base', 'api', 'oci', 'content', 'registry', 'scan', 'client', 'dashboard', 'compose', 'kube', 'bake'], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
+  cli: [
+    'base',
+    'api',
+    'oci',
+    'template',
+    'content',
+    'registry',
+    'scan',
+    'client',
+    'dashboard',
+    'compose',
+    'kube',
+    'bake',
+  ], // of content only the tar format and manifests; registry for indexes and signatures, which are made without an engine
 };
 
 /** npm packages, and the folders that may import them. A package not named here may not be imported by `src/` at all. */

@@ -6,7 +6,7 @@ import type { HostSockets } from '../linux/host-sockets.ts';
 import type { TrashPolicy } from './trash/trash.ts';
 import type { ContainerIds } from '../state/containers.ts';
 import type { CachePolicy } from './builder/build-cache.ts';
-import { checkLogConfig } from '../runtime/spec/validate-log.ts';
+import { checkLogConfig, logLimits } from '../runtime/spec/validate-log.ts';
 
 /** Everything an engine is told at its start. Made by `engineConfig`, which fills in what is not said. */
 export interface EngineConfig {
@@ -202,6 +202,6 @@ function withoutUndefined<T extends object>(options: T): T {
 export function logBounds(log: LogConfig, config: EngineConfig): { maxBytes: number; maxFiles: number } {
   const type = log.Type || config.logDriver;
   const defaults = type === config.logDriver ? config.logOptions : {};
-  const { maxBytes, maxFiles } = checkLogConfig({ Type: type, Config: { ...defaults, ...log.Config } });
+  const { maxBytes, maxFiles } = logLimits({ Type: type, Config: { ...defaults, ...log.Config } });
   return { maxBytes, maxFiles };
 }

@@ -9,6 +9,7 @@ import type { ContainerContext } from './containers/context.ts';
 import { bootOrder } from './boot-order.ts';
 import { byEngine, withFact } from './containers/facts.ts';
 import { networkedContainer } from './containers/networked.ts';
+import { LogShipping } from './containers/log-shipping.ts';
 import { dropContainer } from './containers/remove.ts';
 import { shouldStartWithEngine } from './containers/restart-policy.ts';
 import { awaitRestart, beginRun, endFact, followTask } from './containers/run.ts';
@@ -43,6 +44,10 @@ async function sweepTasks(context: ContainerContext): Promise<void> {
 /** One container that cannot be recovered must not keep the engine from starting. */
 async function recoverOrEnd(context: ContainerContext, record: ContainerRecord): Promise<void> {
   try {
+    const { id } = record;
+    const shipping = LogShipping.of(context, record);
+    context.live.of(id).shipping = shipping;
+    shipping?.follow(record); // what the engine before had not sent
     await recoverContainer(context, record);
   } catch (error) {
     context.config.report(`container ${record.name}: it cannot be taken over: ${errorMessage(error)}`);

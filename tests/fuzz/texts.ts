@@ -7,7 +7,7 @@ import { planBake, readOverride } from '../../src/bake/targets.ts';
 import { HclError } from '../../src/bake/template-end.ts';
 import { EngineError } from '../../src/base/errors.ts';
 import { PathPatterns } from '../../src/base/path-patterns.ts';
-import { Template } from '../../src/cli/template/template.ts';
+import { Template } from '../../src/template/template.ts';
 import { parseDotenv } from '../../src/compose/model/dotenv.ts';
 import { loadProject } from '../../src/compose/model/load.ts';
 import { shellWords } from '../../src/compose/model/shell-words.ts';

@@ -441,6 +441,7 @@ test('what is made through a scope reaches nothing of the host, and is marked', 
     { Secrets: [{ SecretName: 'key', SecretID: 'x', File: { Name: 'key' } }] },
     { Links: ['foreign:db'] },
     { OomScoreAdj: -1000 },
+    { LogConfig: { Type: 'syslog', Config: { 'syslog-address': 'unix:///run/secret.sock' } } },
     { VolumeDriver: 'other' },
     { BlkioDeviceReadBps: [{ Path: '/dev/sda', Rate: 1 }] },
   ];

@@ -3,8 +3,8 @@ import type { Cli } from '../cli.ts';
 import { CommandError } from '../command.ts';
 import { describeError } from '../describe-error.ts';
 import { decodeInspected } from '../template/document-shapes.ts';
-import { goJson } from '../template/print.ts';
-import { Template } from '../template/template.ts';
+import { goJson } from '../../template/print.ts';
+import { Template } from '../../template/template.ts';
 import { indentJson } from './json.ts';
 import { unescapeTemplate } from './rows.ts';
 

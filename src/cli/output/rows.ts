@@ -1,7 +1,7 @@
 /** Lists of things as docker shows them: a table of columns, JSON lines, or a template for each. */
 import type { Cli } from '../cli.ts';
 import { CommandError } from '../command.ts';
-import { Template } from '../template/template.ts';
+import { Template } from '../../template/template.ts';
 import { escapeControls } from './escape.ts';
 import { fitRows, layOut, layOutText } from './table.ts';
 

@@ -1,5 +1,5 @@
 /** The documents that templates look into, as Docker's structs have them (github.com/moby/moby, api/types of 28.5). */
-import { decode, list, map, pointer, type Shape, struct, type StructShape } from './go-value.ts';
+import { decode, list, map, pointer, type Shape, struct, type StructShape } from '../../template/go-value.ts';
 
 const TEXTS = list('');
 const TEXT_MAP = map('');

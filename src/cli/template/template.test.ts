@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeInspected, VERSIONS } from './document-shapes.ts';
-import { decode } from './go-value.ts';
-import { Template } from './template.ts';
+import { decode } from '../../template/go-value.ts';
+import { Template } from '../../template/template.ts';
 
 const DATA = {
   Name: 'web',

@@ -91,7 +91,8 @@ const FIELDS: Readonly<Record<keyof HostConfig, Check>> = {
   NetworkMode: (mode: string) => mode !== 'host',
   Isolation: oneOf('default'),
   VolumeDriver: oneOf('local'),
-  LogConfig: any,
+  // others send to where the host reaches, and read its certificates
+  LogConfig: ({ Type }: { Type?: string }) => oneOf('', 'json-file', 'local', 'none')(Type ?? ''),
   // the container's own
   Binds: any,
   Mounts: any,

@@ -18,7 +18,7 @@ export async function inspectContainer(
   const everStarted = hasProcess(state) || state.startedAt !== '0001-01-01T00:00:00Z';
   const file = (name: string): string => (everStarted ? join(directory, name) : '');
   const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
-  const readable = hostConfig.LogConfig?.Type !== 'none';
+  const keptHere = ['json-file', 'local'].includes(hostConfig.LogConfig?.Type ?? '');
   // Execs end with the run they were made in.
   const execIds = hasProcess(state) ? context.execIds(id) : [];
   return {
@@ -31,7 +31,7 @@ export async function inspectContainer(
     ResolvConfPath: file('resolv.conf'),
     HostnamePath: file('hostname'),
     HostsPath: file('hosts'),
-    LogPath: everStarted && readable ? taskLog(context, record).path : '',
+    LogPath: everStarted && keptHere ? taskLog(context, record).path : '',
     Name: `/${record.name}`,
     RestartCount: record.restartCount,
     Driver: 'overlay2',

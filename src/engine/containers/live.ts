@@ -1,6 +1,7 @@
 import type { MemoryWatch } from '../../runtime/memory-watch.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { HealthMonitor } from './health.ts';
+import type { LogShipping } from './log-shipping.ts';
 import { RestartBackoff } from './restart-policy.ts';
 
 export interface Outcome {
@@ -32,6 +33,8 @@ export class LiveContainer {
   keep = false;
   /** Slow clean-up after the last run; never rejects. What needs the same resources waits for it. */
   cleanup: Promise<void> | undefined;
+  /** Of a container whose output goes to a log server. */
+  shipping: LogShipping | undefined;
   /** Clients that read its output. */
   readonly readers = new Crowd();
   readonly nextExit = new Signal<Outcome>();

@@ -1,5 +1,10 @@
+import { hostname } from 'node:os';
 import { EngineError } from '../../base/errors.ts';
+import { logAttributes, logTag } from '../../logging/attributes.ts';
+import { LOG_DRIVERS } from '../../logging/drivers.ts';
+import type { DriverOptions, LogSource } from '../../logging/log-sink.ts';
 import type { OutputChunk } from '../../runtime/task.ts';
+import { logIsReadable } from '../../runtime/spec/validate-log.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import type { LogOptions } from '../engine.ts';
 import { type ContainerContext, findContainer } from './context.ts';
@@ -18,7 +23,7 @@ export async function containerLogs(
     throw new EngineError('invalid-argument', 'Bad parameters: you must choose at least one stream');
   }
   const { LogConfig } = record.hostConfig;
-  if (LogConfig?.Type === 'none') {
+  if (!logIsReadable(LogConfig)) {
     throw new EngineError('unimplemented', 'configured logging driver does not support reading');
   }
   const running = hasProcess(record.state);
@@ -30,7 +35,7 @@ export async function containerLogs(
     until: options.until,
     tail: options.tail,
     timestamps: options.timestamps,
-    details: options.details ? logDetails(LogConfig?.Config, record.config) : undefined,
+    details: options.details ? logDetails(record) : undefined,
     follow: options.follow && running ? live.task?.exited : undefined,
     signal: options.signal,
   });
@@ -56,25 +61,40 @@ export function readOutput(
   })();
 }
 
-/** The labels and variables that the log options `labels` and `env` name, as `--details` shows them. */
-export function logDetails(
-  logOptions: Readonly<Record<string, string>> | null | undefined,
-  config: { readonly Labels?: Record<string, string>; readonly Env?: string[] },
-): string {
-  const chosen: string[] = [];
-  const names = (key: string): string[] => (logOptions?.[key] ?? '').split(',').filter((name) => name !== '');
-  for (const name of names('labels')) {
-    if (config.Labels && Object.hasOwn(config.Labels, name)) chosen.push(`${name}=${config.Labels[name]}`);
-  }
-  for (const name of names('env')) {
-    const variable = config.Env?.find((candidate) => candidate.startsWith(`${name}=`));
-    if (variable !== undefined) chosen.push(variable);
-  }
-  return chosen
-    .toSorted()
-    .map((pair) => {
-      const cut = pair.indexOf('=');
-      return `${encodeURIComponent(pair.slice(0, cut))}=${encodeURIComponent(pair.slice(cut + 1))}`;
-    })
+/** What the log options choose of a container, as `--details` shows it: `E=1,a=b,tag=web`. Of drivers that keep the record here. */
+function logDetails(record: ContainerRecord): string {
+  const { LogConfig } = record.hostConfig;
+  if (LOG_DRIVERS.has(LogConfig?.Type ?? '')) return '';
+  const options = new Map(Object.entries(LogConfig?.Config ?? {}));
+  const source = logSource(record);
+  const tag: [string, string][] = (options.get('tag') ?? '') === '' ? [] : [['tag', tagOr(options, source)]];
+  return [...logAttributes(options, source), ...tag]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map((pair) => pair.map(encodeURIComponent).join('='))
     .join(',');
+}
+
+/** A template that names what is not there stops no reading of what was printed. */
+function tagOr(options: DriverOptions, source: LogSource): string {
+  try {
+    return logTag(options, source);
+  } catch {
+    return options.get('tag')!;
+  }
+}
+
+/** Whose output it is, for templates of tags and for log servers. */
+export function logSource(record: ContainerRecord): LogSource {
+  const { config } = record;
+  return {
+    id: record.id,
+    name: record.name,
+    imageId: record.imageId,
+    imageName: config.Image ?? '',
+    command: [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])],
+    createdAt: record.createdAt,
+    labels: config.Labels ?? {},
+    env: config.Env ?? [],
+    hostname: hostname(),
+  };
 }

@@ -118,6 +118,7 @@ export async function dropContainer(
   context.live.forget(id);
   void context.background.run(`container ${id}: removal of its files`, async () => {
     await cleanup;
+    await live.shipping?.finish();
     if (ticket) return;
     await context.snapshots.remove(id);
     // when the engine closes before they are done, the next one sweeps

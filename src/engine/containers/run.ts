@@ -7,6 +7,7 @@ import type { ContainerFact, FactAuthor } from '../../api/why.ts';
 import { byEngine, withFact } from './facts.ts';
 import { startHealthMonitor } from './health.ts';
 import type { Outcome } from './live.ts';
+import { LogShipping } from './log-shipping.ts';
 import { dropContainer } from './remove.ts';
 import { shouldRestart } from './restart-policy.ts';
 import { setUpRun, startExitCode, tearDown } from './set-up.ts';
@@ -30,6 +31,8 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
   let started: ContainerRecord;
   let task: Task;
   try {
+    live.shipping ??= LogShipping.of(context, record);
+    await live.shipping?.connect(record);
     const run = await setUpRun(context, record);
     task = run.task;
     started = withFact(
@@ -85,6 +88,7 @@ export function followTask(context: ContainerContext, record: ContainerRecord, t
       live.oomTold = true;
       publishContainerEvent(context, context.store.get(id) ?? record, 'oom');
     });
+  live.shipping?.follow(record, task.exited);
   live.nextStart.tell(task);
   void task.exited.then((exit) => {
     if (context.closing.aborted) return; // the next engine finds the exit file

@@ -6,6 +6,7 @@ import { VERSION } from '../../base/version.ts';
 import { type HostFacts, ipForwarding } from '../../linux/host-facts.ts';
 import { mountOf, readMounts } from '../../linux/mountinfo.ts';
 import { NO_PARSER } from '../../runtime/spec/security.ts';
+import { LOG_DRIVERS } from '../../logging/drivers.ts';
 import type { ContainerStore } from '../../state/containers.ts';
 import type { EngineConfig } from '../config.ts';
 import { countsAsRunning } from '../containers/state.ts';
@@ -48,7 +49,7 @@ export function systemInfo(parts: InfoParts): SystemInfo {
       Volume: ['local'],
       Network: ['bridge', 'host', 'null'],
       Authorization: null,
-      Log: ['json-file', 'local', 'none'],
+      Log: ['json-file', 'local', 'none', ...LOG_DRIVERS.keys()].toSorted(),
     },
     MemoryLimit: cgroup.memory,
     SwapLimit: cgroup.memorySwap,

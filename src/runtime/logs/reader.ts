@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { nowNanos } from '../../base/time.ts';
 import type { OutputChunk } from '../task.ts';
 import { cutStreams, inodeOf, logEnd, logFiles, type LogPosition } from './log-files.ts';
-import { findLastLines, RecordDecoder, type RecordFilter } from './record.ts';
+import { decodeLines, findLastLines, RecordDecoder, type RecordFilter, type RecordLine } from './record.ts';
 
 export interface ReadLogOptions extends RecordFilter {
   /** Of the current file; rotated ones are found beside it. */
@@ -61,6 +61,40 @@ export async function* readLog(options: ReadLogOptions): AsyncGenerator<OutputCh
   }
 }
 
+/** A stretch of a record, and where the next one begins. */
+export interface RecordStretch {
+  readonly lines: readonly RecordLine[];
+  readonly next: LogPosition;
+}
+
+/** As `readLog`, line by line with their times, for one who notes how far it came: `from` may be a place of another day. */
+export async function* readLines(
+  options: Pick<ReadLogOptions, 'path' | 'ended' | 'signal'> & { readonly from: LogPosition },
+): AsyncGenerator<RecordStretch, void, undefined> {
+  const cursor = new LogCursor(options.path, options.from, undefined);
+  const follower = new Follower({ ...options, stdout: true, stderr: true });
+  try {
+    for (;;) {
+      if (options.signal?.aborted) return;
+      const final = follower.over;
+      const block = await cursor.read();
+      if (block) {
+        const { lines, consumed } = decodeLines(block.data);
+        cursor.keep(block.data.subarray(consumed));
+        yield { lines, next: cursor.unread };
+        follower.sawData();
+      } else if (final) {
+        return;
+      } else {
+        await follower.wait();
+      }
+    }
+  } finally {
+    follower.close();
+    await cursor.close();
+  }
+}
+
 const SMALL_BLOCK = 16 * 1024;
 const LARGE_BLOCK = 256 * 1024;
 /** No line of the record is longer; what is, is damaged. */
@@ -99,6 +133,11 @@ class LogCursor {
       this.#rest = Buffer.alloc(0);
       this.#position = { inode: next, offset: 0 };
     }
+  }
+
+  /** Behind the last byte that was read and not kept. */
+  get unread(): LogPosition {
+    return { inode: this.#position.inode, offset: this.#position.offset - this.#rest.length };
   }
 
   /** Puts the unfinished end of a block before the next one. */

@@ -1,4 +1,4 @@
-import { formatNanos } from '../../base/time.ts';
+import { formatNanos, parseTime } from '../../base/time.ts';
 import type { OutputChunk } from '../task.ts';
 
 /**
@@ -101,6 +101,33 @@ export class RecordDecoder {
   #decorate(block: Buffer, start: number, end: number): Buffer {
     const time = this.#filter.timestamps ? `${block.toString('latin1', start, start + TIME)}Z ` : '';
     return Buffer.concat([Buffer.from(time, 'latin1'), this.#details, block.subarray(start + HEADER, end)]);
+  }
+}
+
+/** One line of the record, whatever it is part of. */
+export interface RecordLine {
+  /** Nanoseconds since the epoch. */
+  readonly time: bigint;
+  readonly stream: 1 | 2;
+  /** Of the block that was decoded. */
+  readonly text: Buffer;
+  /** A newline was behind it. */
+  readonly whole: boolean;
+}
+
+/** The lines that are whole in `block`, without the damaged ones, and where the first unfinished one begins. */
+export function decodeLines(block: Buffer): { readonly lines: RecordLine[]; readonly consumed: number } {
+  const lines: RecordLine[] = [];
+  let at = 0;
+  for (;;) {
+    const newline = block.indexOf(NEWLINE, at);
+    if (newline < 0) return { lines, consumed: at };
+    const stream = streamOf(block, at, newline);
+    const time = stream === 0 ? undefined : parseTime(`${block.toString('latin1', at, at + TIME)}Z`);
+    if (stream !== 0 && time !== undefined) {
+      lines.push({ time, stream, text: block.subarray(at + HEADER, newline), whole: block[at + TAG] === WHOLE });
+    }
+    at = newline + 1;
   }
 }
 

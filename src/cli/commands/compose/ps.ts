@@ -2,7 +2,7 @@ import { containerRow, portsText } from '../../output/container-row.ts';
 import { labelFields } from '../../output/labels.ts';
 import { formatTemplate } from '../../output/rows.ts';
 import { fitRows, layOut } from '../../output/table.ts';
-import { decode, list as listOf, struct } from '../../template/go-value.ts';
+import { decode, list as listOf, struct } from '../../../template/go-value.ts';
 import { timeAgo } from '../../output/units.ts';
 import { ellipsis } from '../../output/width.ts';
 import { CommandError } from '../../command.ts';

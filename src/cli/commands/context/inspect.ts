@@ -4,7 +4,7 @@ import { resolveTarget } from '../../engine-client.ts';
 import { string } from '../../flag.ts';
 import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { printInspect } from '../../output/inspect.ts';
-import { goJson } from '../../template/print.ts';
+import { goJson } from '../../../template/print.ts';
 
 export const inspect = command({
   usage: '[OPTIONS] [CONTEXT] [CONTEXT...]',

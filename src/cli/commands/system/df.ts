@@ -22,7 +22,7 @@ import {
 import { layOut } from '../../output/table.ts';
 import { goTime, humanSize, timeAgo } from '../../output/units.ts';
 import { VOLUME_FORMAT, volumeRow } from '../../output/volume-row.ts';
-import { goJson } from '../../template/print.ts';
+import { goJson } from '../../../template/print.ts';
 
 export const df = command({
   usage: '[OPTIONS]',

@@ -6,8 +6,8 @@ import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { infoText } from '../../output/info-text.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
 import { INFO_NAMES } from '../../template/document-shapes.ts';
-import { decode } from '../../template/go-value.ts';
-import { goJson } from '../../template/print.ts';
+import { decode } from '../../../template/go-value.ts';
+import { goJson } from '../../../template/print.ts';
 import { VERSION } from '../../../base/version.ts';
 
 export const info = command({

@@ -6,8 +6,8 @@ import { string } from '../../flag.ts';
 import { INSPECT_FORMAT_HELP } from '../../output/format-help.ts';
 import { compile, unescapeTemplate } from '../../output/rows.ts';
 import { VERSIONS } from '../../template/document-shapes.ts';
-import { decode } from '../../template/go-value.ts';
-import { goJson } from '../../template/print.ts';
+import { decode } from '../../../template/go-value.ts';
+import { goJson } from '../../../template/print.ts';
 import { VERSION } from '../../../base/version.ts';
 
 export const version = command({

@@ -1,3 +1,4 @@
+import { logIsReadable } from '../../../runtime/spec/validate-log.ts';
 import type { ContainerRecord } from '../../../state/containers.ts';
 import type { ContainerContext } from '../context.ts';
 import { readOutput } from '../logs.ts';
@@ -7,7 +8,7 @@ const LINE_LENGTH = 400;
 
 /** What the log holds at its end; nothing when it cannot be read. */
 export async function lastOutput(context: ContainerContext, record: ContainerRecord): Promise<string[]> {
-  if (record.hostConfig.LogConfig?.Type === 'none') return [];
+  if (!logIsReadable(record.hostConfig.LogConfig)) return [];
   let text = '';
   try {
     const options = { stdout: true, stderr: true, tail: OUTPUT_LINES };

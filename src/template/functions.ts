@@ -1,4 +1,3 @@
-import { quote } from '../flag.ts';
 import { GoMap, GoStruct } from './go-value.ts';
 import { entriesOf, goJson, goString } from './print.ts';
 
@@ -173,7 +172,7 @@ function formatVerb(verb: string, value: unknown, flags: string, precision: numb
     case 'c':
       return String.fromCodePoint(Number(value));
     case 'q':
-      return quote(goString(value));
+      return JSON.stringify(goString(value));
     case 't':
       return String(value === true);
     case 'T':
