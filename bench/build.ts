@@ -84,7 +84,7 @@ function classic(peer: Peer, directory: string, more = ''): Promise<number> {
 async function inEngine(peer: Peer, directory: string): Promise<number> {
   if (!peer.name.startsWith('gantry')) return build(peer, directory);
   const client = new Client({ endpoint: parseEndpoint(peer.host) });
-  const tree = listClientTree(directory, { excluded: () => false, enter: false, variant: '' });
+  const tree = listClientTree(directory, { excluded: () => false, enter: () => false, variant: '' });
   const start = performance.now();
   const messages = sendBuild(client, {
     query: { t: ['bench-build'], q: true },

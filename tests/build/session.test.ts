@@ -37,7 +37,7 @@ interface Asked {
 /** A client with a directory, which counts what it is asked for. */
 function client(folder: string, more: Partial<BuildSession> = {}): BuildSession & { readonly asked: Asked } {
   const asked: Asked = { manifests: 0, files: [] };
-  const tree = listClientTree(folder, { excluded: () => false, enter: false, variant: '' });
+  const tree = listClientTree(folder, { excluded: () => false, enter: () => false, variant: '' });
   const names = (JSON.parse(Buffer.from(tree.manifest).toString()) as [string][]).map(([name]) => name);
   const source: ClientDirectorySource = {
     key: tree.key,

@@ -147,6 +147,31 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     ]);
   });
 
+  test('--gitignore: what git ignores is not sent, and --context-ls says by which line', async () => {
+    const folder = context({
+      Dockerfile: 'FROM busybox\nCOPY . /all\nRUN find /all -type f | sort\n',
+      '.git/HEAD': 'ref',
+      '.gitignore': '# built\n*.log\nDockerfile\n',
+      '.dockerignore': '*.md\n',
+      'a.log': 'a',
+      'b.md': 'b',
+      'src/.gitignore': '!keep.log\n',
+      'src/keep.log': 'k',
+    });
+    const { stdout } = await gantry('build', '--gitignore', '--context-ls', folder);
+    assert.match(stdout, /^ignored +\.git is git's own +\.git\/$/m);
+    assert.match(stdout, /^ignored +1B +\.gitignore:2: \*\.log +a\.log$/m);
+    assert.match(stdout, /^ignored +1B +\*\.md +b\.md$/m);
+    assert.match(stdout, /^sent +1B +src\/keep\.log$/m);
+    assert.match(stdout, /^sent +\d+B +Dockerfile$/m);
+    const built = await gantry('build', '-o', 'type=cacheonly', '--gitignore', '--progress=plain', folder);
+    assert.equal(built.code, 0, built.stderr);
+    const listed = built.stdout.split('\n').filter((line) => line.startsWith('/all'));
+    assert.deepEqual(listed, ['/all/.dockerignore', '/all/.gitignore', '/all/src/.gitignore', '/all/src/keep.log']);
+    const remote = await gantry('build', '--gitignore', 'https://example.org/repo.git');
+    assert.match(remote.stderr, /--gitignore needs a directory as its context/);
+  });
+
   test('--graph and --sizes', async () => {
     const folder = context({
       Dockerfile: DOCKERFILE.replace('--mount=type=secret,id=token,required=true ', ''),

@@ -7,7 +7,11 @@ import { readTar } from '../../content/tar/reader.ts';
 import { directoryContext } from './build-context.ts';
 
 /** The names in the context of a directory with these files. */
-async function contextOf(files: Readonly<Record<string, string>>, dockerfile = ''): Promise<string[]> {
+async function contextOf(
+  files: Readonly<Record<string, string>>,
+  dockerfile = '',
+  gitignore = false,
+): Promise<string[]> {
   const folder = fs.mkdtempSync(join(tmpdir(), 'gantry-context-'));
   try {
     for (const [name, text] of Object.entries({ Dockerfile: 'FROM scratch\n', ...files })) {
@@ -16,7 +20,7 @@ async function contextOf(files: Readonly<Record<string, string>>, dockerfile = '
     }
     const names: string[] = [];
     for await (const { header } of readTar(
-      directoryContext(folder, dockerfile === '' ? '' : join(folder, dockerfile)).tar,
+      directoryContext(folder, dockerfile === '' ? '' : join(folder, dockerfile), { gitignore }).tar,
     )) {
       assert.deepEqual([header.uid, header.gid], [0, 0]);
       names.push(Buffer.from(header.name, 'latin1').toString());
@@ -80,4 +84,25 @@ test('no directory, no Dockerfile', () => {
     message: 'unable to prepare context: path "/nosuch/x" not found',
   });
   assert.throws(() => directoryContext(import.meta.dirname, ''), /Dockerfile: no such file or directory/);
+});
+
+test('what git ignores stays behind where that is wanted, but for the Dockerfile; .dockerignore counts beside it', async () => {
+  const files = {
+    '.git/HEAD': '',
+    '.gitignore': '*.log\ndist/\n/out\n',
+    '.dockerignore': '*.md\n!out/kept\n!dist/kept\n',
+    'a.log': '',
+    'b.md': '',
+    'c.js': '',
+    'dist/kept': '',
+    'dist/app.Dockerfile': '',
+    'out/kept': '',
+    'src/.gitignore': '!debug.log\n',
+    'src/debug.log': '',
+    'src/dist': '',
+  };
+  const sent = ['.dockerignore', '.gitignore', 'Dockerfile', 'c.js'];
+  const src = ['src/', 'src/.gitignore', 'src/debug.log', 'src/dist'];
+  assert.deepEqual(await contextOf(files, '', true), [...sent, ...src]);
+  assert.deepEqual(await contextOf(files, 'dist/app.Dockerfile', true), [...sent, 'dist/app.Dockerfile', ...src]);
 });

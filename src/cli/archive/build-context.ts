@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { PathPatterns } from '../../base/path-patterns.ts';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { tarHeader } from '../../content/tar/header.ts';
 import { type TarSource, writeTar } from '../../content/tar/writer.ts';
 import { CommandError } from '../command.ts';
 import { type ClientTree, listClientTree } from './client-tree.ts';
+import { ContextSelection } from './context-selection.ts';
 import { packTree } from './pack.ts';
 
 export interface BuildContext {
@@ -14,25 +14,34 @@ export interface BuildContext {
   readonly dockerfile: string;
 }
 
+export interface ContextOptions {
+  /** What git ignores stays behind as well. */
+  readonly gitignore?: boolean;
+}
+
 const ROOT = { uid: 0, gid: 0 };
 
 /**
  * A directory as a build context: without what its .dockerignore leaves out, everything owned by root. `dockerfile` is
  * the path given by `-f` (from where the command runs, or below the context), empty for the default; or the text itself.
  */
-export function directoryContext(folder: string, dockerfile: string | { readonly text: Uint8Array }): BuildContext {
+export function directoryContext(
+  folder: string,
+  dockerfile: string | { readonly text: Uint8Array },
+  { gitignore = false }: ContextOptions = {},
+): BuildContext {
   const root = checkedDirectory(folder);
   const place =
     typeof dockerfile === 'string'
       ? placeOf(root, dockerfile)
       : { name: `.dockerfile.${randomBytes(10).toString('hex')}`, text: dockerfile.text };
-  const { patterns } = ignorePatterns(root, place.name);
+  const selection = new ContextSelection(root, { dockerfile: place.name, gitignore });
   async function* entries(): AsyncGenerator<TarSource, void, void> {
     yield* packTree(root, {
       name: '.',
       owner: ROOT,
-      excluded: (path) => patterns.matches(path),
-      enter: patterns.hasExceptions,
+      excluded: (path, isDirectory) => selection.excludes(path, isDirectory),
+      enter: (path) => selection.enters(path),
     });
     if (place.text) {
       yield {
@@ -57,33 +66,37 @@ export interface AskedContext {
 }
 
 /** As `directoryContext`, for an engine that asks. */
-export function askedContext(folder: string, dockerfile: string | { readonly text: Uint8Array }): AskedContext {
+export function askedContext(
+  folder: string,
+  dockerfile: string | { readonly text: Uint8Array },
+  { gitignore = false }: ContextOptions = {},
+): AskedContext {
   const root = checkedDirectory(folder);
   const place =
     typeof dockerfile === 'string' ? placeOf(root, dockerfile) : { name: 'Dockerfile', text: dockerfile.text };
-  const { patterns, kept, source } = ignorePatterns(root, place.name);
+  const selection = new ContextSelection(root, { dockerfile: place.name, gitignore });
   const tree = listClientTree(root, {
-    excluded: (path) => patterns.matches(path),
-    enter: patterns.hasExceptions,
-    variant: source,
+    excluded: (path, isDirectory) => selection.excludes(path, isDirectory),
+    enter: (path) => selection.enters(path),
+    variant: selection.source,
   });
   return {
     tree,
     folder: root,
     dockerfile: place.text ? 'Dockerfile' : place.name,
     text: place.text,
-    ignore: kept.map((path) => path.replace(/[*?[\\]/g, '\\$&')),
+    ignore: selection.kept.map((path) => path.replace(/[*?[\\]/g, '\\$&')),
   };
 }
 
 /** A directory with all that is in it: a context with a name. */
-export function namedTree(folder: string): ClientTree {
+export function namedTree(folder: string, { gitignore = false }: ContextOptions = {}): ClientTree {
   const root = checkedDirectory(folder);
-  const { patterns, source } = ignorePatterns(root, undefined);
+  const selection = new ContextSelection(root, { dockerfile: undefined, gitignore });
   return listClientTree(root, {
-    excluded: (path) => patterns.matches(path),
-    enter: patterns.hasExceptions,
-    variant: `named ${source}`,
+    excluded: (path, isDirectory) => selection.excludes(path, isDirectory),
+    enter: (path) => selection.enters(path),
+    variant: `named ${selection.source}`,
   });
 }
 
@@ -94,7 +107,11 @@ const MAX_NAMES = 20_000;
  * Of a directory the Dockerfile and its ignore file, and the names of what a build would be sent, as empty files: what a
  * check looks at. `complete` is false where there are too many names.
  */
-export function checkContext(folder: string, dockerfile: string): BuildContext & { readonly complete: boolean } {
+export function checkContext(
+  folder: string,
+  dockerfile: string,
+  { gitignore = false }: ContextOptions = {},
+): BuildContext & { readonly complete: boolean } {
   const root = resolve(folder);
   const place = placeOf(root, dockerfile);
   const files = [place.name, `${place.name}.dockerignore`, '.dockerignore'].flatMap((name) => {
@@ -104,7 +121,10 @@ export function checkContext(folder: string, dockerfile: string): BuildContext &
   });
   const known = new Set(files.map(({ name }) => name));
   const names: string[] = [];
-  for (const { path, sent, kind } of contextEntries(root, ignorePatterns(root, place.name).patterns)) {
+  for (const { path, sent, kind } of contextEntries(
+    root,
+    new ContextSelection(root, { dockerfile: place.name, gitignore }),
+  )) {
     if (!sent || known.has(path)) continue;
     names.push(kind === 'directory' ? `${path}/` : path);
     if (names.length > MAX_NAMES) break;
@@ -130,17 +150,16 @@ export interface ContextEntry {
   /** Bytes. */
   readonly size: number;
   readonly sent: boolean;
-  /** The line of the ignore file that decided; undefined when none did. */
+  /** The line of the ignore file that decided, for one of git with the file and its number; undefined when none did. */
   readonly rule: string | undefined;
 }
 
 /** What is in a context, in the order of names, and what becomes of it. A folder that stays behind as a whole is one entry. */
-export function* contextEntries(root: string, patterns: PathPatterns, below = ''): Generator<ContextEntry, void, void> {
+function* contextEntries(root: string, selection: ContextSelection, below = ''): Generator<ContextEntry, void, void> {
   const found = fs.readdirSync(join(root, below), { withFileTypes: true });
   for (const entry of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
-    const decided = patterns.decide(path);
-    const sent = decided?.negated !== false;
+    const { sent, rule } = selection.decide(path, () => entry.isDirectory());
     const kind = entry.isDirectory()
       ? 'directory'
       : entry.isFile()
@@ -149,15 +168,19 @@ export function* contextEntries(root: string, patterns: PathPatterns, below = ''
           ? 'symlink'
           : 'other';
     const size = kind === 'file' ? (fs.statSync(join(root, path), { throwIfNoEntry: false })?.size ?? 0) : 0;
-    yield { path, kind, size, sent, rule: decided?.source };
-    if (kind === 'directory' && (sent || patterns.hasExceptions)) yield* contextEntries(root, patterns, path);
+    yield { path, kind, size, sent, rule };
+    if (kind === 'directory' && (sent || selection.enters(path))) yield* contextEntries(root, selection, path);
   }
 }
 
 /** The entries of the directory that a build with this Dockerfile would be sent, with the rules of its ignore file. */
-export function listContext(folder: string, dockerfile: string): Generator<ContextEntry, void, void> {
+export function listContext(
+  folder: string,
+  dockerfile: string,
+  { gitignore = false }: ContextOptions = {},
+): Generator<ContextEntry, void, void> {
   const root = resolve(folder);
-  return contextEntries(root, ignorePatterns(root, placeOf(root, dockerfile).name).patterns);
+  return contextEntries(root, new ContextSelection(root, { dockerfile: placeOf(root, dockerfile).name, gitignore }));
 }
 
 /** A context that is nothing but a Dockerfile. */
@@ -198,39 +221,4 @@ function checkedDirectory(folder: string): string {
     );
   }
   return root;
-}
-
-interface IgnoreFile {
-  readonly patterns: PathPatterns;
-  /** What is ignored and sent all the same. */
-  readonly kept: readonly string[];
-  /** Which file it was. */
-  readonly source: string;
-}
-
-/** `<Dockerfile>.dockerignore` before `.dockerignore`. The Dockerfile and the file itself are always sent: the builder reads them. */
-function ignorePatterns(root: string, dockerfile: string | undefined): IgnoreFile {
-  for (const name of [...(dockerfile === undefined ? [] : [`${dockerfile}.dockerignore`]), '.dockerignore']) {
-    let text: string;
-    try {
-      text = fs.readFileSync(join(root, name), 'utf8');
-    } catch {
-      continue;
-    }
-    try {
-      const written = PathPatterns.parse(text);
-      if (dockerfile === undefined) return { patterns: written, kept: [], source: name };
-      const kept = [dockerfile, name].filter((path) => written.matches(path));
-      const keep = kept.map((path) => `!${path}`);
-      const patterns = keep.length === 0 ? written : PathPatterns.parse(`${text}\n${keep.join('\n')}\n`);
-      return { patterns, kept, source: name };
-    } catch (error) {
-      throw new CommandError(
-        `unable to prepare context: error checking context: ${basename(name)}: ${(error as Error).message}`,
-        1,
-        { cause: error },
-      );
-    }
-  }
-  return { patterns: new PathPatterns([]), kept: [], source: '' };
 }

@@ -13,9 +13,9 @@ export interface ClientTree {
 
 export interface ClientTreeOptions {
   /** Left out, with all below unless `enter` says otherwise. Paths are relative to the root, with `/`. */
-  readonly excluded: (path: string) => boolean;
+  readonly excluded: (path: string, isDirectory: () => boolean) => boolean;
   /** Whether an excluded directory may hold something that is not. */
-  readonly enter: boolean;
+  readonly enter: (path: string) => boolean;
   /** Distinguishes several selections of one directory. */
   readonly variant: string;
 }
@@ -41,9 +41,13 @@ export function listClientTree(root: string, options: ClientTreeOptions): Client
       const full = `${folder}/${name}`;
       const path = below === '' ? name : `${below}/${name}`;
       const bytes = ascii && isAscii(name) ? full : Buffer.from(full, 'latin1');
-      const excluded = options.excluded(typeof bytes === 'string' ? path : Buffer.from(path, 'latin1').toString());
-      if (excluded && !options.enter) continue;
-      const stat = fs.lstatSync(bytes, { bigint: true, throwIfNoEntry: false });
+      const shown = typeof bytes === 'string' ? path : Buffer.from(path, 'latin1').toString();
+      let known: fs.BigIntStats | undefined;
+      const look = (): fs.BigIntStats | undefined =>
+        (known ??= fs.lstatSync(bytes, { bigint: true, throwIfNoEntry: false }));
+      const excluded = options.excluded(shown, () => look()?.isDirectory() === true);
+      if (excluded && !options.enter(shown)) continue;
+      const stat = look();
       if (!stat || (excluded && !stat.isDirectory())) continue;
       if (stat.isDirectory()) {
         const at = lines.length;

@@ -8,9 +8,9 @@ export interface PackOptions {
   /** The name of the root in the archive; `.` for its contents alone. */
   readonly name: string;
   /** Left out, with all below unless `enter` says otherwise. Paths are relative to the root, with `/`. */
-  readonly excluded?: (path: string) => boolean;
+  readonly excluded?: (path: string, isDirectory: () => boolean) => boolean;
   /** Whether an excluded directory may hold something that is not. */
-  readonly enter?: boolean;
+  readonly enter?: (path: string) => boolean;
   /** Written instead of the files' own. */
   readonly owner?: { readonly uid: number; readonly gid: number };
 }
@@ -38,9 +38,10 @@ async function* packDirectory(
   for (const name of names) {
     const full = join(folder, name);
     const below = path === '' ? name : `${path}/${name}`;
-    const excluded = options.excluded?.(below) === true;
     const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
-    if (!stat || (excluded && !(stat.isDirectory() && options.enter === true))) continue;
+    if (!stat) continue;
+    const excluded = options.excluded?.(below, () => stat.isDirectory()) === true;
+    if (excluded && !(stat.isDirectory() && options.enter?.(below) === true)) continue;
     const stored = options.name === '.' ? below : `${options.name}/${below}`;
     if (!excluded) {
       const entry = await describe(full, stored, stat, options, links);

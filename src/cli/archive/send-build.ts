@@ -22,6 +22,8 @@ export interface LocalContext {
   /** The Dockerfile, when it is not in the context. */
   readonly text?: Uint8Array | undefined;
   readonly ignore?: readonly string[];
+  /** What git ignores is no part of `folder`. */
+  readonly gitignore?: boolean;
 }
 
 export interface BuildSending {
@@ -148,11 +150,11 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('utf8');
 }
 
-function classicContext({ dockerfile, folder, archive, text }: LocalContext): {
+function classicContext({ dockerfile, folder, archive, text, gitignore = false }: LocalContext): {
   readonly tar: AsyncIterable<Uint8Array> | undefined;
   readonly dockerfile: string;
 } {
-  if (folder !== undefined) return directoryContext(folder, text ? { text } : dockerfile);
+  if (folder !== undefined) return directoryContext(folder, text ? { text } : dockerfile, { gitignore });
   if (archive) return { tar: archive, dockerfile };
   return text ? textContext(text) : { tar: undefined, dockerfile };
 }

@@ -70,6 +70,7 @@ gantry build --ssh default .`,
     explain: bool('Say of every step that is not cached why not'),
     file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
     'force-rm': bool('Always remove intermediate containers'),
+    gitignore: bool('Leave out of the context what git ignores, and .git'),
     graph: string('After the build, print the graph of its stages and steps ("tree", "mermaid")', {
       complete: ['tree', 'mermaid'],
     }),
@@ -124,6 +125,8 @@ gantry build --ssh default .`,
     const call = flags.check ? { method: 'check', json: false } : readCall(flags.call);
     if ((call || flags['context-ls']) && remote)
       throw new CommandError('invalid argument: this needs a directory as its context');
+    if (flags.gitignore && (remote || place === '-'))
+      throw new CommandError('invalid argument: --gitignore needs a directory as its context');
     const asked = { place, ...flags, buildArgs: buildArguments(flags['build-arg'], cli) };
     if (flags['context-ls']) return listBuildContext(cli, asked);
     if (call) return runCall(cli, call, asked);
@@ -146,8 +149,8 @@ gantry build --ssh default .`,
     for (const secret of secrets) checkSecret(secret);
     const engineSecrets = secrets.flatMap((secret) => ('engine' in secret ? [secret] : []));
     await using agents = new SshAgents(flags.ssh.map((text) => parseSsh(text, cli.env)));
-    const context = remote ? await remoteContext(cli, flags.file) : await localContext(cli, place, flags.file);
-    const named = namedContexts(flags['build-context']);
+    const context = remote ? await remoteContext(cli, flags.file) : await localContext(cli, place, flags);
+    const named = namedContexts(flags['build-context'], flags.gitignore);
     const client = await cli.client();
     if (engineSecrets.length > 0) await client.secrets.require();
     const credentials = await allCredentials(cli);
@@ -383,7 +386,7 @@ interface GivenContext {
 }
 
 /** `--build-context name=value`: a directory of this side, or what the engine gets itself. */
-function namedContexts(given: readonly string[]): Map<string, GivenContext> {
+function namedContexts(given: readonly string[], gitignore: boolean): Map<string, GivenContext> {
   const named = new Map<string, GivenContext>();
   for (const text of given) {
     const cut = text.indexOf('=');
@@ -400,7 +403,7 @@ function namedContexts(given: readonly string[]): Map<string, GivenContext> {
       continue;
     }
     const isPlace = /^(docker-image|target|input):/.test(value) || isRemote(value);
-    named.set(name, isPlace ? { value } : { value: 'local', tree: namedTree(value) });
+    named.set(name, isPlace ? { value } : { value: 'local', tree: namedTree(value, { gitignore }) });
   }
   return named;
 }
@@ -410,13 +413,17 @@ async function remoteContext(cli: Cli, file: string): Promise<LocalContext> {
   return { dockerfile: 'Dockerfile', text: await whole(cli.io.stdin()) };
 }
 
-async function localContext(cli: Cli, place: string, file: string): Promise<LocalContext> {
+async function localContext(
+  cli: Cli,
+  place: string,
+  { file, gitignore }: { readonly file: string; readonly gitignore: boolean },
+): Promise<LocalContext> {
   if (place === '-') {
     if (file === '-') throw new CommandError("invalid argument: can't use stdin for both build context and dockerfile");
     return stdinContext(cli, file);
   }
   const dockerfile = file === '-' ? { text: await whole(cli.io.stdin()) } : file;
-  return askedContext(place, dockerfile);
+  return { ...askedContext(place, dockerfile, { gitignore }), gitignore };
 }
 
 /** What comes on stdin is a tar, compressed or not, or else a Dockerfile. */

@@ -12,6 +12,7 @@ export interface CallOptions {
   readonly platform: string;
   readonly target: string;
   readonly buildArgs: Readonly<Record<string, string | null>>;
+  readonly gitignore: boolean;
 }
 
 const CALLS = ['build', 'check', 'outline', 'targets'];
@@ -33,10 +34,10 @@ export async function runCall(
   { method, json }: { readonly method: string; readonly json: boolean },
   options: CallOptions,
 ): Promise<number> {
-  const { place, file, platform, target, buildArgs } = options;
+  const { place, file, platform, target, buildArgs, gitignore } = options;
   if (place === '-' || file === '-')
     throw new CommandError(`invalid argument: --${method} needs a directory as its context`);
-  const context = checkContext(place, file);
+  const context = checkContext(place, file, { gitignore });
   const client = await cli.client();
   const query = { dockerfile: context.dockerfile, platform: platform || undefined };
   if (method === 'check') {
@@ -100,12 +101,15 @@ function outlineText({
 }
 
 /** `--context-ls`: what is sent to the engine, what stays, and by which line of the ignore file. */
-export function listBuildContext(cli: Cli, { place, file }: Pick<CallOptions, 'place' | 'file'>): number {
+export function listBuildContext(
+  cli: Cli,
+  { place, file, gitignore }: Pick<CallOptions, 'place' | 'file' | 'gitignore'>,
+): number {
   if (place === '-' || file === '-')
     throw new CommandError('invalid argument: --context-ls needs a directory as its context');
   let [sent, bytes, ignored] = [0, 0, 0];
   const rows: string[][] = [['STATE', 'SIZE', 'RULE', 'PATH']];
-  for (const entry of listContext(place, file)) {
+  for (const entry of listContext(place, file, { gitignore })) {
     if (entry.sent && entry.kind !== 'directory') sent++;
     if (entry.sent) bytes += entry.size;
     else ignored++;
