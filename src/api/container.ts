@@ -116,6 +116,8 @@ export interface MountRequest {
     CreateMountpoint?: boolean;
     ReadOnlyNonRecursive?: boolean;
     ReadOnlyForceRecursive?: boolean;
+    /** Gantry's own: the part of the source to mount, found without leaving it. dockerd ignores it, and mounts the whole. */
+    Subpath?: string;
   };
   VolumeOptions?: {
     NoCopy?: boolean;

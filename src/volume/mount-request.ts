@@ -48,6 +48,7 @@ function checkBind(request: MountRequest, bad: Bad): void {
   if (BindOptions.ReadOnlyForceRecursive === true && BindOptions.ReadOnlyNonRecursive === true) {
     throw bad('mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive');
   }
+  checkSubpath(BindOptions.Subpath ?? '', bad, 'source');
 }
 
 function checkVolume(request: MountRequest, bad: Bad): void {
@@ -62,10 +63,10 @@ function checkImage(request: MountRequest, bad: Bad): void {
   checkSubpath(request.ImageOptions?.Subpath ?? '', bad);
 }
 
-function checkSubpath(subpath: string, bad: Bad): void {
+function checkSubpath(subpath: string, bad: Bad, whole = 'volume'): void {
   const clean = posix.normalize(subpath);
   if (subpath.startsWith('/') || clean === '..' || clean.startsWith('../') || subpath.includes('\0')) {
-    throw bad('subpath must be a relative path within the volume');
+    throw bad(`subpath must be a relative path within the ${whole}`);
   }
 }
 

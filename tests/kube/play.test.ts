@@ -208,6 +208,42 @@ spec:
     assert.equal(await ok('volume', 'ls', '-q'), '');
   });
 
+  test('a subPath of a hostPath is found inside it, whatever links a container left there (CVE-2021-25741)', async () => {
+    const host = join(directory, 'host-path');
+    const secret = file('host-secret', 'of the host');
+    fs.mkdirSync(join(host, 'real'), { recursive: true });
+    fs.writeFileSync(join(host, 'real', 'f'), 'inside');
+    const links = `ln -s ${directory} /h/abs; ln -s ../../../../../../../../..${directory} /h/up; ln -s ${secret} /h/file; ln -s real /h/ok`;
+    await ok('run', '--rm', '--network', 'none', '-v', `${host}:/h`, 'busybox', 'sh', '-c', links);
+    const pod = (subPath: string, type: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: part }
+spec:
+  terminationGracePeriodSeconds: 0
+  restartPolicy: Never
+  containers: [{ name: c, image: busybox, command: [sleep, '1000'], volumeMounts: [{ name: h, mountPath: /p, subPath: ${subPath} }] }]
+  volumes: [{ name: h, hostPath: { path: ${host}, type: ${type} } }]
+`;
+    for (const type of ['Directory', 'DirectoryOrCreate']) {
+      for (const subPath of ['abs', 'abs/host-secret', 'up', 'up/host-secret', 'file']) {
+        const { code, stderr } = await gantry('kube', 'play', file('part.yaml', pod(subPath, type)));
+        if (code === 0) {
+          assert.equal(await inside('part-c', 'cat /p /p/* 2>/dev/null; true'), '', `${type} ${subPath}`);
+          await ok('kube', 'play', '--down', join(directory, 'part.yaml'));
+        } else assert.match(stderr, /escapes the base directory|cannot access path|creating mount source/, subPath);
+        assert.equal(await ok('ps', '-aq'), '');
+      }
+    }
+    const path = file('part.yaml', pod('ok/made', 'DirectoryOrCreate'));
+    await ok('kube', 'play', path);
+    await inside('part-c', 'echo new > /p/f');
+    assert.equal(fs.readFileSync(join(host, 'real', 'made', 'f'), 'utf8'), 'new\n');
+    assert.match(await ok('kube', 'generate', 'part'), /path: .*host-path[^]*subPath: ok\/made|subPath: ok\/made/);
+    await ok('kube', 'play', '--down', path);
+    assert.equal(fs.readFileSync(secret, 'utf8'), 'of the host');
+  });
+
   test('a failure leaves nothing, and says why', async () => {
     const pod = (spec: string, kind = 'Pod'): string =>
       kind === 'Pod'

@@ -148,6 +148,32 @@ test('a container that swaps the place of another’s mount while that starts (2
     await engine.volumes.remove('shared', { force: true });
   }));
 
+test('a container that swaps the part of a bind that others mount (CVE-2021-25741, CVE-2017-1002101)', () =>
+  withEngine(async (engine, { directory }) => {
+    const canary = makeCanary(directory);
+    const source = join(directory, 'source');
+    mkdirSync(join(source, 'part'), { recursive: true });
+    writeFileSync(join(source, 'part', 'secret'), 'inside');
+    const swapper = await start(
+      engine,
+      `ln -s ${canary.path} /s/link; ln -s ../../../../../../..${canary.path} /s/up
+       while :; do for l in link up; do mv /s/part /s/aside; mv /s/$l /s/part; mv /s/part /s/$l; mv /s/aside /s/part; done; done`,
+      { Binds: [`${source}:/s`] },
+    );
+    let started = 0;
+    for (let tries = 0; tries < 20; tries++) {
+      const BindOptions = { Subpath: 'part', CreateMountpoint: tries % 2 === 1 };
+      const said = await run(engine, 'cat /p/secret || echo none; touch /p/x', {
+        Mounts: [{ Type: 'bind', Source: source, Target: '/p', BindOptions }],
+      });
+      if (said.startsWith('inside')) started++;
+      assert.doesNotMatch(said, /of-the-host/);
+      canary.check();
+    }
+    assert.ok(started > 0, 'none of them started');
+    await engine.containers.remove(swapper, { force: true });
+  }));
+
 test('cp against a container that swaps what is copied (29; CVE-2018-15664, CVE-2026-41568, CVE-2026-42306)', () =>
   withEngine(async (engine, { directory }) => {
     const canary = makeCanary(directory);

@@ -5,6 +5,7 @@ import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerCreateRequest, HostConfig } from '../../src/api/container.ts';
 import type { Engine } from '../../src/index.ts';
+import { bindMount, mount, setPropagation, unmount } from '../../src/linux/mount.ts';
 import { withEngine } from '../support/private-engine.ts';
 import { runScript as run } from '../support/run-script.ts';
 
@@ -119,6 +120,26 @@ test('volumes: filled from the image, shared, read-only, parts of them', () =>
       'of the hostof the host',
     );
     assert.deepEqual(readdirSync(source), ['file', 'new']);
+    const part = (Subpath: string, more = {}): HostConfig => ({
+      Mounts: [{ Type: 'bind', Source: source, Target: '/p', BindOptions: { Subpath, ...more } }],
+    });
+    assert.equal(await run(engine, 'cat /p', part('file')), 'of the host');
+    await assert.rejects(run(engine, 'ls /p', part('none')), /cannot access path/);
+    await assert.rejects(run(engine, 'ls /p', part('../source')), /subpath must be a relative path within the source/);
+    // what is mounted below comes with it, and stays on the host when the container has ended
+    bindMount(source, source);
+    try {
+      setPropagation(source, 'shared');
+      mount({ type: 'tmpfs', source: 'below', options: [] }, join(source, 'new'));
+      mkdirSync(join(source, 'new', 'in'));
+      for (const Propagation of ['', 'rslave', 'rshared'])
+        assert.equal(await run(engine, 'ls /p/new', part('.', { Propagation })), 'in');
+      assert.equal(await run(engine, 'ls /p', part('new')), 'in');
+      assert.equal(await run(engine, 'ls /p/new', part('.', { NonRecursive: true })), '');
+      assert.deepEqual(readdirSync(join(source, 'new')), ['in']);
+    } finally {
+      unmount(source, { detach: true });
+    }
 
     const before = (await engine.volumes.list()).Volumes.length;
     await run(engine, 'touch /anon/x', {}, { Volumes: { '/anon': {} } });

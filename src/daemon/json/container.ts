@@ -146,6 +146,7 @@ const mount = struct<MountRequest>('mount.Mount', {
     CreateMountpoint: bool,
     ReadOnlyNonRecursive: bool,
     ReadOnlyForceRecursive: bool,
+    Subpath: string,
   }),
   VolumeOptions: struct<NonNullable<MountRequest['VolumeOptions']>>('mount.VolumeOptions', {
     NoCopy: bool,

@@ -66,7 +66,7 @@ function mountInside(view: string, { point, request }: ContainerMount): void {
     return fd;
   };
   try {
-    const subpath = request?.VolumeOptions?.Subpath;
+    const subpath = request?.VolumeOptions?.Subpath ?? request?.BindOptions?.Subpath;
     const source = keep(subpath ? openInRoot(point.Source, subpath, O_PATH) : openSync(point.Source, O_PATH));
     makeMountPoint(view, point.Destination, fstatSync(source).isDirectory());
     const target = keep(openInRoot(view, point.Destination, O_PATH));

@@ -4,6 +4,7 @@ import type { MountRequest } from '../../api/container.ts';
 import type { MountPoint } from '../../api/volume.ts';
 import { EngineError } from '../../base/errors.ts';
 import { mountOf, readMounts } from '../../linux/mountinfo.ts';
+import { mkdirAllInRoot, statInRoot } from '../../linux/rooted.ts';
 
 /** `--mount` never makes its source. Throws `invalid-argument` in Docker's words. */
 export function checkBindSource(request: MountRequest): void {
@@ -35,7 +36,22 @@ export async function requireBindSource(point: MountPoint, request: MountRequest
       throw notMade(point.Source, (failure as Error).message, failure);
     }
   }
+  if (request?.BindOptions?.Subpath && create) makeSubpath(point.Source, request.BindOptions.Subpath);
   return checkPropagation(point, request?.BindOptions?.Propagation);
+}
+
+/** What is missing of a part of the source; links never lead out of it. */
+function makeSubpath(source: string, subpath: string): void {
+  try {
+    statInRoot(source, subpath);
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ENOENT') return; // to mount it fails as well, and says why
+    try {
+      mkdirAllInRoot(source, subpath);
+    } catch (failure) {
+      throw notMade(`${source}/${subpath}`, (failure as Error).message, failure);
+    }
+  }
 }
 
 /** Nothing is there, and may be made: not so of a symlink that leads nowhere, or of what stands below a file. */

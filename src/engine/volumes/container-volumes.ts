@@ -248,7 +248,11 @@ export class EngineContainerVolumes implements ContainerVolumes {
     let propagation = point.Propagation;
     if (point.Type === 'volume') source = await this.#prepareVolume(record, mount, rootfs);
     else if (mount.image) source = await this.#prepareImage(record.id, mount, mount.image.chain);
-    else propagation = await requireBindSource(point, request);
+    else {
+      propagation = await requireBindSource(point, request);
+      const recursive = options?.NonRecursive !== true;
+      if (options?.Subpath) source = this.#runMounts.subpath(record.id, source, options.Subpath, { recursive });
+    }
     if (mount.ownership !== undefined) {
       const own = await this.#userOf(record, rootfs);
       // what a volume's files have on the disk are the container's own ids

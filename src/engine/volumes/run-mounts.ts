@@ -15,7 +15,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { EngineError } from '../../base/errors.ts';
 import { mountIdmapped, mountWithMaps, shiftMap } from '../../linux/idmapped-mount.ts';
-import { bindMount, type FilesystemMount, mount, unmount } from '../../linux/mount.ts';
+import { bindMount, type FilesystemMount, mount, setPropagation, unmount } from '../../linux/mount.ts';
 import type { ContainerIds } from '../../state/containers.ts';
 import { openInRoot } from '../../linux/rooted.ts';
 
@@ -93,12 +93,15 @@ export class RunMounts {
     return target;
   }
 
-  /** Holds `subpath` of the volume at `data`, found without ever leaving the volume. Throws `invalid-argument` when it is not there. */
-  subpath(id: string, data: string, subpath: string): string {
+  /**
+   * Holds `subpath` of the volume or the host's directory at `data`, found without ever leaving it; `recursive` with what
+   * is mounted below. Throws `invalid-argument` when it is not there.
+   */
+  subpath(id: string, data: string, subpath: string, options: { readonly recursive?: boolean } = {}): string {
     const held = openSubpath(data, subpath);
     try {
       const target = this.#mountPoint(id, fstatSync(held).isDirectory());
-      bindMount(`/proc/self/fd/${held}`, target);
+      bindMount(`/proc/self/fd/${held}`, target, options);
       return target;
     } finally {
       closeSync(held);
@@ -158,7 +161,7 @@ export class RunMounts {
     }
     for (const name of names) {
       const path = join(directory, name);
-      while (unmount(path, { detach: true }));
+      while (unmountOwn(path));
       removeMountPoint(path);
     }
     rmdirSync(directory);
@@ -177,6 +180,16 @@ export class RunMounts {
   #shm(id: string): string {
     return join(this.#root, id, 'shm');
   }
+}
+
+/** False when nothing is mounted there. What is mounted below the original of a recursive one must not end with the copy. */
+function unmountOwn(path: string): boolean {
+  try {
+    setPropagation(path, 'slave', { recursive: true });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EINVAL') throw error; // no mount
+  }
+  return unmount(path, { detach: true });
 }
 
 /** Never recursively: were something still mounted there, it would be emptied. */

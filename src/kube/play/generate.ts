@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { ContainerInspect } from '../../api/container.ts';
 import { EngineError } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
@@ -209,22 +210,39 @@ function mountsOf(
       ]),
     );
   };
+  const partOf = ({ Destination }: (typeof Mounts)[number]): string | undefined => {
+    const asked = HostConfig.Mounts?.find(({ Target }) => resolve('/', Target) === Destination);
+    return asked?.VolumeOptions?.Subpath ?? asked?.BindOptions?.Subpath;
+  };
   for (const mount of Mounts) {
     const name = kubeName(mount.Name ?? mount.Destination);
     if (mount.Type === 'volume' && /^[0-9a-f]{64}$/.test(mount.Name ?? ''))
       add(kubeName('anonymous', mount.Destination), dict([['emptyDir', dict()]]), mount.Destination, !mount.RW);
     else if (mount.Type === 'volume' && own.has(mount.Name ?? '')) {
       if (!mount.RW) warn(`the files of ${mount.Name} at ${mount.Destination} are not written out`);
-      add(name, own.get(mount.Name!) ? memory() : dict([['emptyDir', dict()]]), mount.Destination, !mount.RW);
+      add(
+        name,
+        own.get(mount.Name!) ? memory() : dict([['emptyDir', dict()]]),
+        mount.Destination,
+        !mount.RW,
+        partOf(mount),
+      );
     } else if (mount.Type === 'volume') {
       claims.set(name, claimOf(name));
-      add(name, dict([['persistentVolumeClaim', dict([['claimName', name]])]]), mount.Destination, !mount.RW);
+      add(
+        name,
+        dict([['persistentVolumeClaim', dict([['claimName', name]])]]),
+        mount.Destination,
+        !mount.RW,
+        partOf(mount),
+      );
     } else if (mount.Type === 'bind')
       add(
         kubeName('host', mount.Destination),
         dict([['hostPath', dict([['path', mount.Source]])]]),
         mount.Destination,
         !mount.RW,
+        partOf(mount),
       );
     else if (mount.Type === 'tmpfs') add(name, memory(), mount.Destination, false);
     else warn(`a mount of type ${mount.Type} at ${mount.Destination} has no counterpart in a pod`);

@@ -1,3 +1,4 @@
+import type { MountRequest } from '../../api/container.ts';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
 import { asDict, asList, asText, type Dict, textOf } from '../../compose/model/value.ts';
@@ -82,6 +83,8 @@ async function playPod(
     const name = `${pod.name}-${textOf(container['name'])}`;
     const { Id, Warnings } = await client.containers.create(containerRequest(wanted), { name });
     for (const warning of Warnings ?? []) options.warn(warning);
+    const parts = wanted.mounts.mounts.filter(({ BindOptions }) => BindOptions?.Subpath !== undefined);
+    if (parts.length > 0) await requireParts(client, Id, parts);
     return Id;
   };
   const sidecars: string[] = [];
@@ -98,6 +101,19 @@ async function playPod(
   for (const container of asList(pod.spec['containers']).map(asDict)) ids.push(await make(container, 'app'));
   if (options.start) for (const id of ids) await client.containers.start(id);
   return { name: pod.name, infra, containers: [...sidecars, ...ids] };
+}
+
+/** An engine that does not know a part of a bind mounts the whole of it, without a word. */
+async function requireParts(client: Client, id: string, parts: readonly MountRequest[]): Promise<void> {
+  const { HostConfig } = await client.containers.inspect(id);
+  for (const { Source = '', Target, BindOptions } of parts) {
+    const made = HostConfig.Mounts?.find((mount) => mount.Target === Target);
+    if (made?.BindOptions?.Subpath === BindOptions?.Subpath) continue;
+    throw new EngineError(
+      'unimplemented',
+      `this engine would mount all of ${Source} at ${Target}: a subPath of a hostPath needs a Gantry engine`,
+    );
+  }
 }
 
 async function runInit(

@@ -73,22 +73,28 @@ export class PodVolumes {
           secrets.push(...secretFiles(volume.files, target, subPath));
           break;
         case 'host': {
-          const source = subPath === undefined ? volume.path : `${volume.path}/${subPath}`;
           const propagation = { HostToContainer: 'rslave', Bidirectional: 'rshared' }[
             asText(mount['mountPropagation']) ?? ''
           ];
-          if (volume.make)
+          if (volume.make && subPath === undefined)
             binds.push(
-              [source, target, [readOnly ? 'ro' : 'rw', ...(propagation ? [propagation] : [])].join(',')].join(':'),
+              [volume.path, target, [readOnly ? 'ro' : 'rw', ...(propagation ? [propagation] : [])].join(',')].join(
+                ':',
+              ),
             );
           else
             mounts.push({
               Type: 'bind',
-              Source: source,
+              Source: volume.path,
               Target: target,
               ReadOnly: readOnly,
-              ...(propagation && { BindOptions: { Propagation: propagation } }),
-            } as MountRequest);
+              BindOptions: {
+                ...(propagation && { Propagation: propagation }),
+                ...(volume.make && { CreateMountpoint: true }),
+                // found by the engine: a container that has the whole may have put links there
+                ...(subPath !== undefined && { Subpath: subPath }),
+              },
+            });
           break;
         }
         case 'image':
