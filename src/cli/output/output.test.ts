@@ -10,6 +10,7 @@ import { indentJson } from './json.ts';
 import { compareNatural } from './order.ts';
 import { progressText, showProgress } from './progress.ts';
 import { formatRows, type RowFormat } from './rows.ts';
+import { STATS_FORMAT } from './stats-row.ts';
 import { showSteps, StepRows } from './step-rows.ts';
 import { fitRows, layOut } from './table.ts';
 import { TaskRows } from './task-rows.ts';
@@ -35,6 +36,30 @@ test('tables', () => {
 
 const FORMAT: RowFormat = { columns: ['ID', 'Name'], headers: { ID: 'THING ID' }, typeName: '*x', quiet: 'ID' };
 const ROWS = [{ ID: '1', Name: 'a<b', Label: (key: unknown) => `l-${String(key)}` }];
+
+test('a narrow terminal shows fewer figures of containers, each of them whole', () => {
+  const row = {
+    ID: '0123456789ab',
+    Name: 'shop-web-1',
+    CPUPerc: '12.50%',
+    MemUsage: '123.4MiB / 23.45GiB',
+    MemPerc: '0.51%',
+    NetIO: '1.23GB / 45.6MB',
+    BlockIO: '1.23GB / 45.6MB',
+    PIDs: '12',
+  };
+  const shown = (width?: number): string[] => formatRows(STATS_FORMAT, [row], { width }).trimEnd().split('\n');
+  assert.match(shown()[0]!, /^CONTAINER ID +NAME +CPU % +MEM USAGE \/ LIMIT +MEM % +NET I\/O +BLOCK I\/O +PIDS$/);
+  assert.deepEqual(shown(200), shown());
+  assert.deepEqual(
+    shown(80).map((line) => line.split(/ {2,}/)),
+    [
+      ['NAME', 'CPU %', 'MEM USAGE / LIMIT', 'NET I/O', 'PIDS'],
+      ['shop-web-1', '12.50%', '123.4MiB / 23.45GiB', '1.23GB / 45.6MB', '12'],
+    ],
+  );
+  for (const width of [60, 80, 100, 110]) for (const line of shown(width)) assert.ok(line.length <= width, line);
+});
 
 test('tables fit the terminal: wide columns are cut, names and ids never', () => {
   const rows = [

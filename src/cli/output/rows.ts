@@ -4,6 +4,7 @@ import { CommandError } from '../command.ts';
 import { Template } from '../../template/template.ts';
 import { escapeControls } from './escape.ts';
 import { fitRows, layOut, layOutText } from './table.ts';
+import { placesOf } from './width.ts';
 
 /** The fields of one line, by the names templates use. A function is computed when asked for, or takes arguments. */
 export type Row = Readonly<Record<string, RowField>>;
@@ -24,6 +25,8 @@ export interface RowFormat {
   readonly quiet?: string;
   /** Columns that a narrow terminal does not cut; besides ids, names, tags and states, which never are. */
   readonly whole?: readonly string[];
+  /** Columns that a narrow terminal does without, the first first: of numbers, which say nothing when they are cut. */
+  readonly spare?: readonly string[];
 }
 
 const ALWAYS_WHOLE = ['ID', 'Name', 'Names', 'Tag', 'State', 'Size'];
@@ -58,16 +61,30 @@ export function formatRows(
   }
   if (template === 'json') return safe.map((row) => `${rowJson(format, row)}\n`).join('');
   if (template === '' || template === 'table') {
-    const head = format.columns.map((name) => format.headers[name] ?? name.toUpperCase());
-    const cells = [head, ...safe.map((row) => format.columns.map((name) => valueOf(row, name)))];
-    const last = new Set(format.columns.flatMap((name, at) => (CUT_LAST.includes(name) ? [at] : [])));
-    return layOut(options.width === undefined ? cells : fitRows(cells, options.width, wholeColumns(format), last));
+    return tableOf(format, safe, options.width);
   }
   return formatTemplate(
     template,
     format,
     safe.map((row) => templateRow(format, row)),
   );
+}
+
+function tableOf(format: RowFormat, rows: readonly Row[], width: number | undefined): string {
+  const { columns, headers, spare = [] } = format;
+  const head = columns.map((name) => headers[name] ?? name.toUpperCase());
+  const cells = [head, ...rows.map((row) => columns.map((name) => valueOf(row, name)))];
+  if (width === undefined) return layOut(cells);
+  const [first] = spare.filter((name) => columns.includes(name));
+  if (
+    first !== undefined &&
+    layOut(cells)
+      .split('\n')
+      .some((line) => placesOf(line) > width)
+  )
+    return tableOf({ ...format, columns: columns.filter((name) => name !== first) }, rows, width);
+  const last = new Set(columns.flatMap((name, at) => (CUT_LAST.includes(name) ? [at] : [])));
+  return layOut(fitRows(cells, width, wholeColumns(format), last));
 }
 
 /** A line for each item by a template; after `table `, below a head of the fields' names. */

@@ -13,6 +13,7 @@ export const STATS_FORMAT: RowFormat = {
     BlockIO: 'BLOCK I/O',
   },
   typeName: '*container.statsContext',
+  spare: ['ID', 'MemPerc', 'BlockIO', 'NetIO'],
 };
 
 /** A line of `stats`. */

@@ -106,7 +106,11 @@ class StatsTable {
     const rows = [...this.#samples].map(([name, sample]) =>
       sample ? statsRow(name, sample, this.#options) : emptyStatsRow(name),
     );
-    const text = formatRows(STATS_FORMAT, rows, { template: this.#options.template, escape: stdout.isTTY });
+    const text = formatRows(STATS_FORMAT, rows, {
+      template: this.#options.template,
+      escape: stdout.isTTY,
+      width: stdout.isTTY && this.#options.truncate ? stdout.columns : undefined,
+    });
     stdout.write(
       clear && stdout.isTTY ? `\x1b[H${text.replaceAll('\n', '\x1b[K\n')}\x1b[J` : clear ? `\x1b[H${text}` : text,
     );
