@@ -105,13 +105,16 @@ async function report(cli: Cli, command: Command, path: string, error: unknown):
   const code = error instanceof CommandError ? error.code : command.failsAsRun === true ? exitCodeOfRun(error) : 1;
   const message = describeError(error, cli.globals.debug);
   if (message === '') return code;
-  const hint = withoutRegistry(message);
+  const hint = WANTS_REGISTRY.test(path) ? undefined : withoutRegistry(message);
   const told = hint === undefined ? message : `${message}\n\n${hint}`;
   if (command.failsAsRun === true && !(error instanceof CommandError))
     say(`gantry: ${told}\n\nRun 'gantry ${path} --help' for more information`);
   else say(told);
   return code;
 }
+
+/** They ask for the registry itself, not for an image. */
+const WANTS_REGISTRY = /^(?:login|logout|search|(?:image |compose )?push|registry|manifest)\b/;
 
 function checkArguments(command: Command, path: string, args: readonly string[]): void {
   const { min, max } = command.args;
