@@ -84,7 +84,7 @@ const RESERVE_BYTES = 8 << 20;
 export async function openEngine(options: EngineOptions = {}): Promise<EngineServices> {
   await using opened = new AsyncDisposableStack();
   const asked = engineConfig(options);
-  await mkdir(asked.dataRoot, { recursive: true, mode: 0o710 });
+  await mkdir(asked.dataRoot, { recursive: true, mode: 0o711 });
   await mkdir(asked.execRoot, { recursive: true, mode: 0o711 });
   opened.use(await lockDataRoot(asked.dataRoot));
   // logs, contexts, and the files of images, volumes and caches with their set-user-id programs, are nobody else's on this host

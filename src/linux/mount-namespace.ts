@@ -44,7 +44,7 @@ export function enterEngineMountNamespace(request: MountNamespaceRequest): { ent
   const execve = process.execve?.bind(process);
   if (!execve)
     return { entered: false, reason: `Node ${process.version} has no process.execve: mounts stay on the host` };
-  mkdirSync(request.dataRoot, { recursive: true, mode: 0o710 });
+  mkdirSync(request.dataRoot, { recursive: true, mode: 0o711 }); // steps of builds with ids of their own pass it
   mkdirSync(request.execRoot, { recursive: true, mode: 0o711 });
   const roots = [realpathSync(request.dataRoot), realpathSync(request.execRoot)];
   if (request.env[MARKER] === marker(roots)) return { entered: true, reason: 'in the engine’s mount namespace' };
