@@ -5,6 +5,7 @@
  * set of them, and what older API versions look like is the daemon's business alone. Names resolve as Docker resolves
  * them: full id, name, or a unique prefix of an id. Every method throws `EngineError`.
  */
+import type { DockerfileSource } from '../build/dockerfile/source.ts';
 import type { Inventory } from '../api/inventory.ts';
 import type {
   BuildCheckDocument,
@@ -357,6 +358,8 @@ export interface BuildRequest {
   readonly dockerfile?: string;
   /** The Dockerfile itself, when it is not a file of the context; `dockerfile` is its name then. */
   readonly dockerfileText?: string;
+  /** `dockerfileText` is what these files make together, which a door has read. */
+  readonly dockerfileSource?: DockerfileSource;
   /** A Dockerfile that is for another frontend (`# syntax=`) than Docker's own is refused; otherwise it is read as what it is. */
   readonly refuseOtherFrontends?: boolean;
   /** Contexts with a name (`--build-context`): `local` for a directory of the session, `docker-image://…`, an address, or `input:name`. */

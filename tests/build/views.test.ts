@@ -172,6 +172,43 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     assert.match(remote.stderr, /--gitignore needs a directory as its context/);
   });
 
+  test('INCLUDE: errors, warnings, reasons and outlines know the files that were included', async () => {
+    const folder = context({
+      Dockerfile: '# syntax=gantry/dockerfile:1\nFROM busybox\nINCLUDE parts/common\nINCLUDE --from=lib more\n',
+      'parts/common': '# what it says\nARG WORD=hello\nRUN echo $WORD >/word\n',
+      'link/common': '',
+    });
+    const lib = context({ more: 'RUN cat /word\nRUN false\n' });
+    const named = ['--build-context', `lib=${lib}`];
+    const outside = await gantry('build', ...named, folder);
+    assert.equal(outside.code, 1);
+    assert.match(outside.stdout, /lib:more:2\n-+\n[^]*>>> RUN false\n/);
+    fs.writeFileSync(join(lib, 'more'), 'RUN cat /word\n');
+    const built = await gantry('build', '-o', 'type=cacheonly', '--progress=plain', ...named, folder);
+    assert.equal(built.code, 0, built.stderr);
+    fs.writeFileSync(join(folder, 'parts/common'), 'RUN echo bye >/word\n\nRUN true \\\n\n && true\n');
+    const again = await gantry('build', '-o', 'type=cacheonly', '--progress=plain', '--explain', ...named, folder);
+    assert.match(again.stdout, /^bye$/m);
+    assert.match(again.stdout, /Not cached \(parts\/common:3\): command changed/);
+    assert.match(again.stdout, /\[Warning\] NoEmptyContinuation: .* \(line 3 of parts\/common\)/);
+
+    fs.writeFileSync(join(folder, 'Dockerfile'), '# syntax=gantry/dockerfile:1\nFROM busybox\nINCLUDE parts/common\n');
+    fs.writeFileSync(join(folder, 'parts/common'), 'MAINTAINER somebody\nARG WORD=hello\n');
+    const checked = await gantry('build', '--check', folder);
+    assert.match(checked.stdout, /^parts\/common:1\n-+\n +1 \| >>> MAINTAINER somebody/m);
+    assert.match((await gantry('build', '--call', 'outline', folder)).stdout, /^WORD +hello/m);
+
+    fs.rmSync(join(folder, 'parts'), { recursive: true });
+    fs.symlinkSync(lib, join(folder, 'parts'));
+    fs.symlinkSync('/etc/hostname', join(folder, 'name'));
+    for (const path of ['parts/more', 'name']) {
+      fs.writeFileSync(join(folder, 'Dockerfile'), `# syntax=gantry/dockerfile:1\nINCLUDE ${path}\n`);
+      const linked = await gantry('build', folder);
+      assert.equal(linked.code, 1);
+      assert.match(linked.stderr, /dockerfile line 2: INCLUDE .* is reached through a symbolic link/);
+    }
+  });
+
   test('--graph and --sizes', async () => {
     const folder = context({
       Dockerfile: DOCKERFILE.replace('--mount=type=secret,id=token,required=true ', ''),

@@ -31,9 +31,17 @@ interface Running {
 }
 
 /** Begins a build of a Dockerfile; `onOutput` gets what was made as an archive. */
-async function begin(text: string, fields: Request = {}, onOutput?: (bytes: Buffer) => void): Promise<Running> {
+async function begin(
+  text: string,
+  fields: Request = {},
+  onOutput?: (bytes: Buffer) => void,
+  files: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const session = await openSession(daemon.socket, {
-    directories: { dockerfile: { Dockerfile: text }, context: { hello: 'hi\n' } },
+    directories: {
+      dockerfile: { Dockerfile: text },
+      context: { hello: 'hi\n', ...files },
+    },
     ...(onOutput && { onOutput }),
   });
   const client = await controlClient(daemon.socket);
@@ -71,10 +79,15 @@ const build = async (word: string, fields?: Request): Promise<unknown> =>
   (await begin(`# syntax=${IMAGE} ${word}\nFROM busybox\n`, fields)).done;
 
 /** A file of what a build made. */
-async function made(text: string, path: string, fields?: Request): Promise<string> {
+async function made(
+  text: string,
+  path: string,
+  fields?: Request,
+  files?: Readonly<Record<string, string>>,
+): Promise<string> {
   let archive: Buffer | undefined;
   await (
-    await begin(text, fields, (bytes) => (archive = bytes))
+    await begin(text, fields, (bytes) => (archive = bytes), files)
   ).done;
   return execFileSync('tar', ['-xO', path], { input: archive, encoding: 'utf8' });
 }
@@ -261,5 +274,26 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
     assert.match(failed.stderr, /1 \| >>> # syntax=.* fail[^]*this is no good day/);
     const attested = buildx(`# syntax=${IMAGE} report\n`, '--sbom=true');
     assert.match(attested.stderr, /attestations of what the frontend .* are not supported/);
+  });
+
+  test('our own language is built in: files of the context are included', async () => {
+    const ours = '# syntax=gantry/dockerfile:1\nFROM busybox\n';
+    const files = {
+      'parts/more': 'RUN echo more >/more\nNOTHING\n',
+      'parts/one': 'INCLUDE parts/two\nRUN cat /two >/one\n',
+      'parts/two': 'COPY hello /two\n',
+    };
+    assert.equal(await made(`${ours}INCLUDE parts/one\n`, 'one', {}, files), 'hi\n');
+    await assert.rejects(
+      begin(`${ours}INCLUDE parts/more\n`, {}, undefined, files).then(({ done }) => done),
+      (error: Error) => {
+        assert.match(error.message, /^dockerfile parse error on line 2 of parts\/more: unknown instruction: NOTHING$/);
+        return true;
+      },
+    );
+    await assert.rejects(
+      begin('FROM busybox\nINCLUDE parts/one\n').then(({ done }) => done),
+      /unknown instruction: INCLUDE .*# syntax=gantry\/dockerfile:1/,
+    );
   });
 });

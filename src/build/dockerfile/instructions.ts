@@ -153,7 +153,7 @@ export function readInstruction(node: Node, escape: string): Instruction {
       needText(node);
       const trigger = /^\S+/.exec(node.text)![0].toUpperCase();
       if (trigger === 'ONBUILD') throw fail(node, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-      if (trigger === 'MAINTAINER' || trigger === 'FROM')
+      if (trigger === 'MAINTAINER' || trigger === 'FROM' || trigger === 'INCLUDE')
         throw fail(node, `${trigger} isn't allowed as an ONBUILD trigger`);
       const bodies = node.heredocs.map(({ name, content }) => `\n${content}${name}`).join('');
       return { ...base, kind: 'ONBUILD', trigger: node.text + bodies };

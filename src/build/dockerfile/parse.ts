@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import { GANTRY_SYNTAX } from './syntax.ts';
 
 /** One instruction as written: its parts are still text, see instructions.ts for their meaning. */
 export interface Node {
@@ -42,6 +43,13 @@ export interface ParsedDockerfile {
   readonly directives: Readonly<Record<string, string>>;
   readonly escape: '\\' | '`';
   readonly warnings: readonly ParseWarning[];
+  /** The line of an instruction that the file ends in the middle of: its last line is to be continued. */
+  readonly unfinished: number | undefined;
+}
+
+export interface ParseOptions {
+  /** It is a part of a file of our own language: it has no directives, and the escape character of the whole. */
+  readonly part?: { readonly escape: '\\' | '`' };
 }
 
 export interface ParseWarning {
@@ -59,14 +67,20 @@ const TAKES_HEREDOC = new Set(['RUN', 'COPY', 'ADD']);
  * Splits a Dockerfile into instructions (Dockerfile reference, "Format", "Parser directives", "Here-Documents").
  * Throws `invalid-argument` with the line.
  */
-export function parseDockerfile(source: string): ParsedDockerfile {
+export function parseDockerfile(source: string, { part }: ParseOptions = {}): ParsedDockerfile {
   if (source.length > MAX_BYTES) throw new EngineError('too-large', `dockerfile is larger than ${MAX_BYTES} bytes`);
   if (source.includes('\0'))
     throw new EngineError('invalid-argument', 'dockerfile parse error: the file has NUL bytes: it is not text');
   const text = source.replace(/^\uFEFF/, '');
   const lines = text.split(/\r?\n/);
   const { directives, next } = readDirectives(lines);
-  const escape = directives['escape'] ?? '\\';
+  const escape = directives['escape'] ?? part?.escape ?? '\\';
+  if (part && escape !== part.escape)
+    throw new EngineError(
+      'invalid-argument',
+      `dockerfile parse error on line 1: an included file has the escape character of the one that includes it (${part.escape})`,
+    );
+  const extended = part !== undefined || directives['syntax']?.split(' ', 1)[0] === GANTRY_SYNTAX;
   if (escape !== '\\' && escape !== '`') {
     throw new EngineError(
       'invalid-argument',
@@ -79,6 +93,7 @@ export function parseDockerfile(source: string): ParsedDockerfile {
   const nodes: Node[] = [];
   const warnings: ParseWarning[] = [];
   let index = next;
+  let unfinished: number | undefined;
   while (index < lines.length) {
     if (isBlank(lines[index]!) || isComment(lines[index]!)) {
       index++;
@@ -91,6 +106,7 @@ export function parseDockerfile(source: string): ParsedDockerfile {
       const piece = continuation(lines[index]!, escape);
       joined += piece.text;
       index++;
+      unfinished = piece.continues ? start + 1 : undefined;
       if (!piece.continues) break;
       while (index < lines.length && (isComment(lines[index]!) || isBlank(lines[index]!))) {
         if (isBlank(lines[index]!)) emptyContinuation = true;
@@ -119,7 +135,7 @@ export function parseDockerfile(source: string): ParsedDockerfile {
         line = line.slice(0, cut.index).trimEnd();
       }
     }
-    const { name, written, flags, rest } = splitInstruction(line, start + 1);
+    const { name, written, flags, rest } = splitInstruction(line, start + 1, extended);
     const heredocs: Heredoc[] = [];
     if (TAKES_HEREDOC.has(name) || (name === 'ONBUILD' && /^(RUN|COPY|ADD)\b/i.test(rest))) {
       for (const opening of heredocOpenings(rest)) {
@@ -147,7 +163,7 @@ export function parseDockerfile(source: string): ParsedDockerfile {
     }
     nodes.push({ name, written, flags, text: rest, heredocs, range: { start: start + 1, end: index }, original: line });
   }
-  return { nodes, directives, escape, warnings };
+  return { nodes, directives, escape, warnings, unfinished };
 }
 
 function readDirectives(lines: readonly string[]): { directives: Record<string, string>; next: number } {
@@ -187,12 +203,19 @@ function continuation(line: string, escape: string): { text: string; continues: 
 function splitInstruction(
   line: string,
   number: number,
+  extended: boolean,
 ): { name: string; written: string; flags: Flag[]; rest: string } {
   const match = /^(\S+)(?:\s+([\s\S]*))?$/.exec(line)!;
   const written = match[1]!;
   const name = written.toUpperCase();
   let rest = (match[2] ?? '').trim();
-  if (!KNOWN.has(name)) {
+  if (name === 'INCLUDE' && !extended) {
+    throw new EngineError(
+      'invalid-argument',
+      `dockerfile parse error on line ${number}: unknown instruction: ${written} (${OF_OUR_LANGUAGE})`,
+    );
+  }
+  if (name !== 'INCLUDE' && !KNOWN.has(name)) {
     const [near] = [...KNOWN]
       .filter((known) => distance(known, name) <= 2)
       .sort((a, b) => distance(a, name) - distance(b, name));
@@ -269,7 +292,8 @@ const KNOWN = new Set([
   'VOLUME',
   'WORKDIR',
 ]);
-const FLAGGED = new Set(['ADD', 'COPY', 'FROM', 'HEALTHCHECK', 'RUN']);
+const FLAGGED = new Set(['ADD', 'COPY', 'FROM', 'HEALTHCHECK', 'INCLUDE', 'RUN']);
+const OF_OUR_LANGUAGE = `it is of another language than the file: # syntax=${GANTRY_SYNTAX} as its first line has it`;
 
 /** Edits between two words, for suggestions. */
 export function distance(a: string, b: string): number {

@@ -7,9 +7,12 @@ export interface SyntaxDirective {
   readonly line: number;
 }
 
-const OWN = /^(dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
+/** Docker's language with INCLUDE and ENV --from-cmd. No image has it: it is built in as well. */
+export const GANTRY_SYNTAX = 'gantry/dockerfile:1';
 
-/** Docker's own frontends are the language that is built in. */
+const OWN = /^(gantry\/dockerfile:1|dockerfile\.v0|(docker\.io\/)?docker\/dockerfile(-upstream)?([:@].*)?)$/;
+
+/** Docker's own frontends are the language that is built in, and ours is an extension of it. */
 export function isDockerfileFrontend(image: string): boolean {
   return OWN.test(image);
 }

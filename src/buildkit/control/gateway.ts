@@ -23,6 +23,7 @@ import {
   onlyInline,
   type PendingBuild,
   readDockerfile,
+  withIncluded,
 } from '../frontend/dockerfile.ts';
 import { cacheEntries, type CacheEntry } from '../frontend/cache-entry.ts';
 import { buildFailure, failureOf } from '../frontend/build-failure.ts';
@@ -310,13 +311,15 @@ async function dockerfileFrontend(parts: GatewayParts, bridge: Bridge, call: Fro
     return forward(parts, bridge, call, chosen).catch((error: unknown) => {
       throw withWords(error, `failed with BUILDKIT_SYNTAX = ${chosen}`);
     });
-  const file = options.localDockerfile ? await readDockerfile(source, options) : undefined;
+  const read = options.localDockerfile ? await readDockerfile(source, options) : undefined;
   const syntax =
-    file && attributes['cmdline'] === undefined && chosen === undefined ? findSyntax(file.text) : undefined;
-  if (file && syntax && !isDockerfileFrontend(syntax.image))
+    read && attributes['cmdline'] === undefined && chosen === undefined ? findSyntax(read.text) : undefined;
+  if (read && syntax && !isDockerfileFrontend(syntax.image))
     return forward(parts, bridge, call, syntax.text).catch((error: unknown) => {
-      throw failureOf(error, { filename: options.filename, text: file.text, line: syntax.line });
+      throw failureOf(error, { source: read.source, line: syntax.line });
     });
+  const language = attributes['cmdline'] ?? chosen;
+  const file = read && (await withIncluded(source, options, { file: read, chosen: language }));
   for (const name of options.unknown) {
     const step = new ProgressStep(job.log, `${job.ref} attributes`, '[internal] read the options of the build');
     step.warn({ level: 1n, short: Buffer.from(`the option ${name} means nothing to this engine and is ignored`) });
@@ -344,7 +347,8 @@ async function dockerfileFrontend(parts: GatewayParts, bridge: Bridge, call: Fro
   };
   if (options.question !== undefined) {
     const platformArgs = platformArguments(options.platforms[0]);
-    const asked = file ?? (await readDockerfile(source, options));
+    const asked =
+      file ?? (await withIncluded(source, options, { file: await readDockerfile(source, options), chosen: language }));
     return toResult(answerOf(await answerQuestion({ engine: parts.engine, file: asked, options, platformArgs })));
   }
   // A file that comes with its context is read by the engine, which does not run the frontend that it may be for.

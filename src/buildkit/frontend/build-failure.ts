@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { errorCode, errorMessage } from '../../base/errors.ts';
+import { type DockerfileSource, lineOfMessage, placeOf, type SourcePlace } from '../../build/dockerfile/source.ts';
 import { BuildStepFailed } from '../../engine/builder/stages/failed-step.ts';
 import { familiar } from '../../oci/reference.ts';
 import { errorDetail, GRPC, GrpcError } from '../grpc/status.ts';
@@ -7,9 +8,8 @@ import { SourceSchema } from '../protocol/error-details_pb.ts';
 
 /** The place in the Dockerfile that a failure is about. */
 export interface FailurePlace {
-  readonly filename: string;
-  readonly text: string;
-  /** From 1; undefined when it is about no line. */
+  readonly source: DockerfileSource;
+  /** Of the whole text, from 1; undefined when it is about no line. */
   readonly line: number | undefined;
   /** An image that could not be found, by its whole name. */
   readonly unresolved?: string | undefined;
@@ -27,7 +27,8 @@ export function buildFailure(error: unknown, place?: FailurePlace): unknown {
   const code = errorCode(error);
   if (OWN_CODES.has(code)) return error;
   const [message, line] = describe(error, place);
-  const details = line === undefined || !place ? [] : [sourceDetail(place, line)];
+  const at = placeOf(error) ?? (line === undefined ? undefined : place?.source.at(line));
+  const details = at ? [sourceDetail(at)] : [];
   return new GrpcError(GRPC.unknown, message, { cause: error, details });
 }
 
@@ -35,15 +36,18 @@ export function buildFailure(error: unknown, place?: FailurePlace): unknown {
 export function failureOf(error: unknown, place: FailurePlace & { readonly line: number }): unknown {
   const failure = buildFailure(error, place);
   if (!(failure instanceof GrpcError) || failure.details.length > 0) return failure;
-  return new GrpcError(failure.status, failure.message, { cause: error, details: [sourceDetail(place, place.line)] });
+  return new GrpcError(failure.status, failure.message, {
+    cause: error,
+    details: [sourceDetail(place.source.at(place.line))],
+  });
 }
 
-function sourceDetail({ filename, text }: FailurePlace, line: number): ReturnType<typeof errorDetail> {
+function sourceDetail({ file, line }: SourcePlace): ReturnType<typeof errorDetail> {
   const position = { line, character: 0 };
   return errorDetail(
     SourceSchema,
     create(SourceSchema, {
-      info: { filename, data: Buffer.from(text), language: 'Dockerfile' },
+      info: { filename: file.name, data: Buffer.from(file.text), language: 'Dockerfile' },
       ranges: [{ start: position, end: position }],
     }),
   );
@@ -58,13 +62,16 @@ function describe(error: unknown, place: FailurePlace | undefined): [string, num
     ];
   const text = errorMessage(error);
   // The engine shows the lines itself for clients that do not.
-  const cut = place ? text.indexOf(`\n${place.filename}:`) : -1;
-  const message = cut < 0 ? text : text.slice(0, cut);
-  const named = /^dockerfile (?:parse error on )?line (\d+)/.exec(message)?.[1];
+  const shown = placeOf(error)?.file.name ?? place?.source.files[0]?.name;
+  const cut = shown === undefined ? -1 : text.indexOf(`\n${shown}:`);
+  const cutText = cut < 0 ? text : text.slice(0, cut);
+  const named = lineOfMessage(cutText);
+  // One whose place is known says it in its words already.
+  const message = place && !placeOf(error) ? place.source.named(cutText) : cutText;
   const { unresolved } = place ?? {};
   const told =
     unresolved === undefined
       ? message
       : `${familiar(unresolved)}: failed to resolve source metadata for ${unresolved}: ${message}`;
-  return [told, named === undefined ? line : Number(named)];
+  return [told, named ?? line];
 }

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { sha256 } from '../../oci/digest.ts';
 import type { BuildEvent } from '../../engine/builder/build-event.ts';
+import type { DockerfileSource } from '../../build/dockerfile/source.ts';
 import type { BuildPlan } from '../../build/plan.ts';
 import { ProgressStep } from '../control/progress.ts';
 import type { VertexWarningSchema } from '../protocol/control_pb.ts';
@@ -15,8 +16,8 @@ export interface BuildProgressOptions {
   readonly contexts: Readonly<Record<string, string>>;
   /** In front of the steps' names; empty where there is one only. */
   readonly platforms: readonly string[];
-  readonly filename: string;
-  readonly text: string;
+  /** Where lines come from; of a Dockerfile that comes with its context nothing is known. */
+  readonly source: DockerfileSource;
 }
 
 /** A step that is under way. */
@@ -99,15 +100,16 @@ export class BuildProgress {
   }
 
   #warn({ rule, message, line }: Extract<BuildEvent, { type: 'warning' }>): void {
-    const { log, ref, filename, text } = this.#options;
-    const position = { line, character: 0 };
+    const { log, ref, source } = this.#options;
+    const { file, line: own } = source.at(line);
+    const position = { line: own, character: 0 };
     const warning: MessageInitShape<typeof VertexWarningSchema> = {
       // The step that read the file.
       vertex: sha256(`${ref} definition`),
       level: 1n,
-      short: Buffer.from(`${rule}: ${message} (line ${line})`),
+      short: Buffer.from(`${rule}: ${message} (line ${source.lineName(line)})`),
       url: `https://docs.docker.com/go/dockerfile/rule/${kebab(rule)}/`,
-      info: { filename, data: Buffer.from(text), language: 'Dockerfile' },
+      info: { filename: file.name, data: Buffer.from(file.text), language: 'Dockerfile' },
       ranges: [{ start: position, end: position }],
     };
     log.add({ warnings: [warning] });

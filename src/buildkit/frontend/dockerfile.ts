@@ -1,7 +1,10 @@
 import { EngineError, errorCode } from '../../base/errors.ts';
 import { type Dockerfile, readStages, type Stage } from '../../build/dockerfile/instructions.ts';
+import { assembleDockerfile } from '../../build/dockerfile/include.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
-import { type BuildPlan, planBuild } from '../../build/plan.ts';
+import { DockerfileSource } from '../../build/dockerfile/source.ts';
+import { decodeText } from '../../engine/builder/context-dockerfile.ts';
+import { type BuildPlan, planBuild, namedContext } from '../../build/plan.ts';
 import type { ClientOutput } from '../../engine/builder/outputs/deliver.ts';
 import type { SolvedImage } from '../../engine/builder/solved-build.ts';
 import type { BuildOutputRequest } from '../../engine/builder/outputs/output.ts';
@@ -53,7 +56,9 @@ export interface PendingBuild {
 
 /** The Dockerfile of a client's build, with what decides what is sent of its context. */
 export interface ClientDockerfile {
+  /** With what it includes. */
   readonly text: string;
+  readonly source: DockerfileSource;
   readonly ignore: readonly string[];
 }
 
@@ -89,7 +94,43 @@ export async function readDockerfile(
   ignoring.part('transferring context:', { current: own?.length ?? 0, done: true });
   const ignore = own?.toString().split(/\r?\n/) ?? [];
   ignoring.done();
-  return { text: text.toString(), ignore };
+  return { text: text.toString(), source: DockerfileSource.of({ name: filename, text: text.toString() }), ignore };
+}
+
+/** A file of our own language with what it includes of the client's directories. Throws `invalid-argument`. */
+export async function withIncluded(
+  { session, signal, rules }: Pick<DockerfileParts, 'session' | 'signal' | 'rules'>,
+  { contextName, contexts, remote }: FrontendOptions,
+  { file, chosen }: { readonly file: ClientDockerfile; readonly chosen: string | undefined },
+): Promise<ClientDockerfile> {
+  const read = async (path: string, from: string | undefined): Promise<string> => {
+    const directory = from === undefined ? contextName : localContext(contexts, from);
+    if (from === undefined && remote !== undefined)
+      throw new EngineError('invalid-argument', 'the build context is no directory of the client, which this needs');
+    checkDirectory(rules, directory);
+    const bytes = (await session.smallFiles(directory, [path], signal)).get(path);
+    if (!bytes) throw new EngineError('invalid-argument', 'the context has no such file');
+    return decodeText(bytes, path);
+  };
+  try {
+    const source = await assembleDockerfile(file.source.files[0]!, { chosen, inContext: false, read });
+    return { ...file, text: source.text, source };
+  } catch (error) {
+    throw buildFailure(error, { source: file.source, line: undefined });
+  }
+}
+
+/** The client's name for a directory that is a context with a name. Throws `invalid-argument` for any other. */
+function localContext(contexts: Readonly<Record<string, string>>, from: string): string {
+  const name = namedContext(new Set(Object.keys(contexts)), from);
+  const directory = /^local:(.*)$/.exec(name === undefined ? '' : contexts[name]!)?.[1];
+  if (directory !== undefined) return directory;
+  throw new EngineError(
+    'invalid-argument',
+    name === undefined
+      ? `there is no context of the name ${from}: name a directory by --build-context ${from}=DIRECTORY`
+      : `the context ${from} (${contexts[name]}) is no directory of the client, which this needs`,
+  );
 }
 
 /**
@@ -101,7 +142,7 @@ export async function buildDockerfile(
   options: FrontendOptions,
   file: ClientDockerfile | undefined,
 ): Promise<PendingBuild> {
-  const place = { filename: options.filename, text: file?.text ?? '', line: undefined };
+  const place = { source: sourceOf(file, options), line: undefined };
   try {
     return await solve(parts, options, file);
   } catch (error) {
@@ -140,8 +181,7 @@ async function solve(
     ref,
     plan,
     contexts: options.contexts,
-    filename: options.filename,
-    text: file?.text ?? '',
+    source: sourceOf(file, options),
   });
   if (file)
     for (const { rule, message, range } of (await findingsOf(engine, file, options)).warnings)
@@ -159,7 +199,7 @@ async function solve(
     {
       ...options.request,
       dockerfile: options.filename,
-      ...(file && { dockerfileText: file.text, ignore: file.ignore }),
+      ...(file && { dockerfileText: file.text, dockerfileSource: file.source, ignore: file.ignore }),
       contexts,
       attestations: attestationsFor(options.attestations, exporters),
       auth,
@@ -188,7 +228,7 @@ async function solve(
   );
   const told = work.catch((error: unknown) => {
     const { failedLine: line, unresolved } = progress;
-    throw buildFailure(error, { filename: options.filename, text: file?.text ?? '', line, unresolved });
+    throw buildFailure(error, { source: sourceOf(file, options), line, unresolved });
   });
   told.catch((error: Error) => solved.reject(error));
   const images = await solved.promise;
@@ -205,6 +245,11 @@ async function solve(
       await work.catch(() => {});
     },
   };
+}
+
+/** Of a file that comes with its context nothing is known but its name. */
+function sourceOf(file: ClientDockerfile | undefined, { filename }: FrontendOptions): DockerfileSource {
+  return file?.source ?? DockerfileSource.of({ name: filename, text: '' });
 }
 
 /** What will be built, for its names. Throws `invalid-argument` as the build does. */

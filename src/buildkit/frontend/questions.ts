@@ -1,7 +1,7 @@
 import { EngineError } from '../../base/errors.ts';
 import { describeOutline, describeTargets } from '../../build/describe.ts';
 import { readStages } from '../../build/dockerfile/instructions.ts';
-import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { parseDockerfile, type SourceRange } from '../../build/dockerfile/parse.ts';
 import { checkBaseNames } from '../../build/lint/base-names.ts';
 import type { LintResult } from '../../build/lint/lint.ts';
 import type { EngineServices } from '../../engine/engine.ts';
@@ -79,7 +79,11 @@ export async function answerQuestion(parts: QuestionParts): Promise<Record<strin
 }
 
 async function lint({ engine, file, options, platformArgs }: QuestionParts): Promise<Record<string, string>> {
-  const source = { filename: options.filename, language: 'Dockerfile', data: base64(file.text) };
+  const location = (range: SourceRange): unknown => {
+    const { start, end } = file.source.rangeOf(range);
+    const index = file.source.files.indexOf(file.source.at(range.start).file);
+    return { ...(index > 0 && { sourceIndex: index }), ranges: [{ start: { line: start }, end: { line: end } }] };
+  };
   let warnings: LintResult['warnings'] = [];
   let buildError: { message: string; location: unknown } | undefined;
   try {
@@ -95,7 +99,7 @@ async function lint({ engine, file, options, platformArgs }: QuestionParts): Pro
     if (!(error instanceof EngineError)) throw error;
     const line = Number(/line (\d+)/.exec(error.message)?.[1] ?? 1);
     const message = error.message.replace(/^dockerfile line \d+: /, '');
-    buildError = { message, location: location(line, line) };
+    buildError = { message, location: location({ start: line, end: line }) };
   }
   const json = {
     warnings:
@@ -106,12 +110,18 @@ async function lint({ engine, file, options, platformArgs }: QuestionParts): Pro
             description: message,
             url: `https://docs.docker.com/go/dockerfile/rule/${kebab(rule)}/`,
             detail: message,
-            location: location(range.start, range.end),
+            location: location(range),
           })),
-    sources: [source],
+    sources: file.source.files.map(({ name, text }) => ({
+      filename: name,
+      language: 'Dockerfile',
+      data: base64(text),
+    })),
     ...(buildError && { buildError }),
   };
-  const text = warnings.map(({ rule, message, range }) => `WARNING: ${rule} (line ${range.start})\n${message}\n`);
+  const text = warnings.map(
+    ({ rule, message, range }) => `WARNING: ${rule} (line ${file.source.lineName(range.start)})\n${message}\n`,
+  );
   return {
     'result.json': JSON.stringify(json, undefined, 2),
     'result.txt': text.join('\n'),
@@ -164,10 +174,6 @@ function outline({ file, options, platformArgs }: QuestionParts): Record<string,
       ),
     version: '1.0.0',
   };
-}
-
-function location(start: number, end: number): unknown {
-  return { ranges: [{ start: { line: start }, end: { line: end } }] };
 }
 
 function base64(text: string): string {

@@ -102,6 +102,8 @@ export function namedTree(folder: string, { gitignore = false }: ContextOptions 
 
 /** Names of one context that a check is told. */
 const MAX_NAMES = 20_000;
+/** As many as the engine includes at most. */
+const MAX_INCLUDED = 500;
 
 /**
  * Of a directory the Dockerfile and its ignore file, and the names of what a build would be sent, as empty files: what a
@@ -119,6 +121,9 @@ export function checkContext(
     const path = join(root, name);
     return fs.existsSync(path) ? [{ name, text: fs.readFileSync(path) }] : [];
   });
+  for (const { text } of files.slice(0, 1))
+    for (const name of includedFiles(root, Buffer.from(text).toString()))
+      if (!files.some((file) => file.name === name)) files.push({ name, text: fs.readFileSync(join(root, name)) });
   const known = new Set(files.map(({ name }) => name));
   const names: string[] = [];
   for (const { path, sent, kind } of contextEntries(
@@ -137,6 +142,22 @@ export function checkContext(
       yield { header: tarHeader({ type: name.endsWith('/') ? 'directory' : 'file', name: latin(name) }) };
   }
   return { tar: writeTar(entries()), dockerfile: place.name, complete };
+}
+
+/** What a Dockerfile may include of its context, whose INCLUDE lines the engine reads. */
+function includedFiles(root: string, dockerfile: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  const look = (text: string): void => {
+    for (const [, given = ''] of text.matchAll(/^[ \t]*INCLUDE[ \t]+([^\s-]\S*)[ \t]*$/gim)) {
+      const name = join('/', given).slice(1);
+      const isFile = fs.lstatSync(join(root, name), { throwIfNoEntry: false })?.isFile() === true;
+      if (!isFile || found.has(name) || found.size >= MAX_INCLUDED) continue;
+      found.add(name);
+      look(fs.readFileSync(join(root, name), 'utf8'));
+    }
+  };
+  if (/^#\s*syntax\s*=\s*gantry\/dockerfile:1(\s|$)/im.test(dockerfile)) look(dockerfile);
+  return found;
 }
 
 /** Names in archives are bytes. */

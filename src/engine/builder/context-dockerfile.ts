@@ -2,7 +2,14 @@ import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EngineError, errorMessage } from '../../base/errors.ts';
+import { EngineError } from '../../base/errors.ts';
+import {
+  type DockerfileSource,
+  lineOfMessage,
+  notePlace,
+  placeOf,
+  type SourcePlace,
+} from '../../build/dockerfile/source.ts';
 import { sourceExcerpt } from '../../build/excerpt.ts';
 import { BuildStepFailed, lineOf } from './stages/failed-step.ts';
 
@@ -16,10 +23,30 @@ export async function dockerfileName(root: string, name: string): Promise<string
   return (await lstat(join(root, 'dockerfile')).catch(() => undefined)) ? 'dockerfile' : name;
 }
 
-/** A file of the context that must be a plain one: the context comes from outside, and may hold links to anywhere. */
-export async function readContextFile(root: string, name: string): Promise<string> {
+/** The Dockerfile of a context. Throws `invalid-argument`, `too-large`. */
+export function readContextFile(root: string, name: string): Promise<string> {
+  return readPlainFile(root, name, {
+    shown: `the Dockerfile (${name})`,
+    missing: `Cannot locate specified Dockerfile: ${name}`,
+  });
+}
+
+/** A file that a Dockerfile includes. Throws `invalid-argument`, `too-large`. */
+export function readIncludedFile(root: string, path: string): Promise<string> {
+  return readPlainFile(root, path, {
+    shown: `the file ${path}`,
+    missing: 'the context has no such file (what an ignore file leaves out is no part of it)',
+  });
+}
+
+/** A file of a context must be a plain one: contexts come from outside, and may hold links to anywhere. */
+async function readPlainFile(
+  root: string,
+  name: string,
+  words: { readonly shown: string; readonly missing: string },
+): Promise<string> {
   const path = join(root, join('/', name));
-  const missing = new EngineError('invalid-argument', `Cannot locate specified Dockerfile: ${name}`);
+  const missing = new EngineError('invalid-argument', words.missing);
   let at = root;
   for (const part of join('/', name)
     .split('/')
@@ -30,7 +57,7 @@ export async function readContextFile(root: string, name: string): Promise<strin
     if (found.isSymbolicLink())
       throw new EngineError(
         'invalid-argument',
-        `the Dockerfile (${name}) is reached through a symbolic link: name the file itself`,
+        `${words.shown} is reached through a symbolic link: name the file itself`,
       );
   }
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => {
@@ -38,9 +65,9 @@ export async function readContextFile(root: string, name: string): Promise<strin
   });
   try {
     const found = await file.stat();
-    if (!found.isFile()) throw new EngineError('invalid-argument', `the Dockerfile (${name}) is not a file`);
+    if (!found.isFile()) throw new EngineError('invalid-argument', `${words.shown} is not a file`);
     if (found.size > MAX_DOCKERFILE)
-      throw new EngineError('too-large', `the Dockerfile (${name}) is larger than ${MAX_DOCKERFILE} bytes`);
+      throw new EngineError('too-large', `${words.shown} is larger than ${MAX_DOCKERFILE} bytes`);
     const bytes = await file.readFile();
     return decodeText(bytes, name);
   } finally {
@@ -80,25 +107,25 @@ export async function readIgnore(root: string, dockerfile: string): Promise<stri
   return [];
 }
 
-/** Shows the lines of the Dockerfile that a failure of `work` is about, behind its message. */
-export async function withExcerpt<T>(
-  file: { readonly name: string; readonly text: string },
-  work: () => Promise<T>,
-): Promise<T> {
+/** Shows the lines that a failure of `work` is about, behind its message, which says whose they are. */
+export async function withExcerpt<T>(source: () => DockerfileSource, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof BuildStepFailed && error.lines)
-      error.excerpt ??= sourceExcerpt(file.name, file.text, error.lines);
-    const line = Number(/^dockerfile (?:parse error on )?line (\d+)/.exec(errorMessage(error))?.[1]);
+    if (error instanceof BuildStepFailed && error.lines) error.excerpt ??= source().excerpt(error.lines);
     if (!(error instanceof EngineError)) throw error;
-    if (Number.isNaN(line)) {
-      const noted = lineOf(error);
-      if (noted !== undefined && !(error instanceof BuildStepFailed))
-        Object.assign(error, { excerpt: sourceExcerpt(file.name, file.text, { start: noted, end: noted }) });
-      throw error;
-    }
-    const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });
-    throw new EngineError(error.code, `${error.message}\n${excerpt}`.trimEnd(), { cause: error });
+    const known = placeOf(error);
+    const line = lineOfMessage(error.message);
+    if (known) throw shown(error, error.message, known);
+    if (line !== undefined) throw shown(error, source().named(error.message), source().at(line));
+    const noted = lineOf(error);
+    if (noted !== undefined && !(error instanceof BuildStepFailed))
+      Object.assign(error, { excerpt: source().excerpt({ start: noted, end: noted }) });
+    throw error;
   }
+}
+
+function shown(error: EngineError, message: string, { file, line }: SourcePlace): EngineError {
+  const excerpt = sourceExcerpt(file.name, file.text, { start: line, end: line });
+  return notePlace(new EngineError(error.code, `${message}\n${excerpt}`.trimEnd(), { cause: error }), { file, line });
 }

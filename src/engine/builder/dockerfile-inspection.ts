@@ -1,12 +1,14 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildCheckDocument, BuildDescriptionDocument } from '../../api/gantry.ts';
+import { EngineError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { OperationOptions } from '../../base/operation.ts';
 import { describeOutline, describeTargets } from '../../build/describe.ts';
+import { assembleDockerfile } from '../../build/dockerfile/include.ts';
 import { type Dockerfile, readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile, type ParsedDockerfile } from '../../build/dockerfile/parse.ts';
-import { sourceExcerpt } from '../../build/excerpt.ts';
+import { DockerfileSource } from '../../build/dockerfile/source.ts';
 import { checkBaseNames } from '../../build/lint/base-names.ts';
 import { BUILDKIT_RULES } from '../../build/lint/buildkit-rules.ts';
 import { lintDockerfile } from '../../build/lint/lint.ts';
@@ -15,7 +17,7 @@ import type { Bytes } from '../../content/content-store.ts';
 import { formatPlatform } from '../../oci/platform.ts';
 import type { BuildRequest } from '../engine.ts';
 import type { BuilderParts } from './builder-parts.ts';
-import { readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
+import { readContextFile, readIgnore, readIncludedFile, withExcerpt } from './context-dockerfile.ts';
 import { platformArguments, platformsOf } from './platforms.ts';
 
 /** What can be said of a Dockerfile without building it. */
@@ -31,7 +33,8 @@ export class DockerfileInspection {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'buildArgs'> & { readonly namesOnly?: boolean },
     { signal }: OperationOptions = {},
   ): Promise<BuildCheckDocument> {
-    return this.#read(context, { name: request.dockerfile || 'Dockerfile', signal }, async ({ root, name, text }) => {
+    return this.#read(context, { request, signal }, async ({ root, name, source }) => {
+      const { text } = source;
       const parsed = parseDockerfile(text);
       const stages = readStages(parsed);
       const bases = await this.#bases(stages);
@@ -51,8 +54,8 @@ export class DockerfileInspection {
         Warnings: warnings.map(({ rule, message, range }) => ({
           Rule: rule,
           Message: message,
-          Line: range.start,
-          Excerpt: sourceExcerpt(name, text, range),
+          Line: source.at(range.start).line,
+          Excerpt: source.excerpt(range),
           Own: !BUILDKIT_RULES.has(rule),
         })),
         Fails: fails,
@@ -69,7 +72,7 @@ export class DockerfileInspection {
     request: Pick<BuildRequest, 'dockerfile' | 'platform' | 'target' | 'buildArgs'>,
     { signal }: OperationOptions = {},
   ): Promise<BuildDescriptionDocument> {
-    return this.#read(context, { name: request.dockerfile || 'Dockerfile', signal }, async ({ text }) => {
+    return this.#read(context, { request, signal }, async ({ source: { text } }) => {
       const dockerfile = readStages(parseDockerfile(text));
       const buildArgs = new Map(
         Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
@@ -103,15 +106,35 @@ export class DockerfileInspection {
   /** Unpacks a context for as long as `work` looks at its Dockerfile. */
   async #read<T>(
     context: Bytes,
-    { name, signal }: { readonly name: string; readonly signal: AbortSignal | undefined },
-    work: (file: { readonly root: string; readonly name: string; readonly text: string }) => Promise<T>,
+    {
+      request,
+      signal,
+    }: { readonly request: Pick<BuildRequest, 'dockerfile' | 'buildArgs'>; readonly signal: AbortSignal | undefined },
+    work: (file: { readonly root: string; readonly name: string; readonly source: DockerfileSource }) => Promise<T>,
   ): Promise<T> {
+    const name = request.dockerfile || 'Dockerfile';
     const root = join(this.#parts.temporary, `inspect-${newId().slice(0, 16)}`);
     await mkdir(root, { recursive: true, mode: 0o700 });
     try {
       await this.#parts.extract(context, root, signal);
       const text = await readContextFile(root, name);
-      return await withExcerpt({ name, text }, async () => work({ root, name, text }));
+      let source = DockerfileSource.of({ name, text });
+      const chosen = request.buildArgs?.['BUILDKIT_SYNTAX'] ?? undefined;
+      return await withExcerpt(
+        () => source,
+        async () => {
+          source = await assembleDockerfile(source.files[0]!, {
+            chosen,
+            inContext: true,
+            read: async (path, from) => {
+              if (from !== undefined)
+                throw new EngineError('invalid-argument', 'only a build has other contexts than its own');
+              return readIncludedFile(root, path);
+            },
+          });
+          return work({ root, name, source });
+        },
+      );
     } finally {
       await rm(root, { recursive: true, force: true });
     }

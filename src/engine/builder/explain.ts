@@ -10,6 +10,8 @@ interface ExplainedStep {
   readonly inputs: readonly StepInput[];
   readonly state: Pick<StageState, 'key' | 'chain'>;
   readonly request: Pick<BuildRequest, 'noCache'>;
+  /** `common.dockerfile:3`, of a step that is of another file than the Dockerfile. */
+  readonly place?: string | undefined;
 }
 
 const MAX_FILES = 10;
@@ -17,10 +19,11 @@ const MAX_FILES = 10;
 /** Why a step is not taken from the cache, as lines for the build's output. */
 export function explainStep(
   { records, snapshotter }: { readonly records: BuildRecords; readonly snapshotter: Pick<Snapshotter, 'stat'> },
-  { key, slot, inputs, state, request }: ExplainedStep,
+  { key, slot, inputs, state, request, place }: ExplainedStep,
 ): string {
+  const where = place === undefined ? '' : ` (${place})`;
   const lines = (reasons: readonly string[]): string =>
-    reasons.map((reason) => ` ---> Not cached: ${reason}\n`).join('');
+    reasons.map((reason) => ` ---> Not cached${where}: ${reason}\n`).join('');
   if (request.noCache === true) return lines(['the build was asked not to use the cache']);
   const same = records.get(key);
   if (same?.layer) {

@@ -1,9 +1,11 @@
 import { EngineError } from '../../base/errors.ts';
 import type { Dockerfile } from '../../build/dockerfile/instructions.ts';
+import { assembleDockerfile } from '../../build/dockerfile/include.ts';
 import { readStages } from '../../build/dockerfile/instructions.ts';
 import { parseDockerfile } from '../../build/dockerfile/parse.ts';
+import { DockerfileSource } from '../../build/dockerfile/source.ts';
 import { otherFrontend } from '../../build/dockerfile/syntax.ts';
-import { planBuild } from '../../build/plan.ts';
+import { namedContext, planBuild } from '../../build/plan.ts';
 import type { Bytes } from '../../content/content-store.ts';
 import { formatPlatform, hostPlatform } from '../../oci/platform.ts';
 import type { Lease } from '../../state/leases.ts';
@@ -13,7 +15,7 @@ import { type BuildParameters, provenance } from './attest/provenance.ts';
 import type { BuildDirectory } from './build-directory.ts';
 import type { BuilderParts } from './builder-parts.ts';
 import { readCacheSource, readCacheTarget } from './cache-transfer/option.ts';
-import { dockerfileName, readContextFile, readIgnore, withExcerpt } from './context-dockerfile.ts';
+import { dockerfileName, readContextFile, readIgnore, readIncludedFile, withExcerpt } from './context-dockerfile.ts';
 import { BuildContexts } from './contexts.ts';
 import type { FilesPlace } from './copy-step.ts';
 import type { BuiltImage } from './outputs/built-image.ts';
@@ -46,7 +48,7 @@ interface BuildMaterial {
   readonly main: FilesPlace;
   readonly dockerfile: Dockerfile;
   readonly dockerfileName: string;
-  readonly dockerfileText: string;
+  readonly source: DockerfileSource;
   readonly buildArgs: ReadonlyMap<string, string>;
   /** SOURCE_DATE_EPOCH */
   readonly epoch: number | undefined;
@@ -93,33 +95,63 @@ export class ImageBuild {
     const name = request.dockerfileText === undefined ? await dockerfileName(sent.root, asked) : asked;
     const text = request.dockerfileText ?? (await readContextFile(sent.root, name));
     const ignore = request.ignore ?? (await readIgnore(sent.root, name));
-    return await withExcerpt({ name, text }, async () => {
-      if (request.refuseOtherFrontends === true) refuseOtherFrontend(text, request.buildArgs?.['BUILDKIT_SYNTAX']);
-      const parsed = parseDockerfile(text);
-      for (const warning of parsed.warnings)
-        this.#announce(`[Warning] ${warning.rule}: ${warning.message} (line ${warning.range.start})\n`);
-      const buildArgs = new Map(
-        Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
-      );
-      const dockerfile = readStages(parsed);
-      const check = buildArgs.get('BUILDKIT_DOCKERFILE_CHECK');
-      const judged = check === undefined ? parsed : { ...parsed, directives: { ...parsed.directives, check } };
-      const { platform } = request;
-      const violations = await new DockerfileInspection(parts).violations(judged, { ignore, platform });
-      if (violations.length > 0)
-        throw new EngineError(
-          'invalid-argument',
-          `lint violation found for rules: ${violations.join(', ')} (see build --check; the file says check=error=true)`,
+    let source = request.dockerfileSource ?? DockerfileSource.of({ name, text });
+    return await withExcerpt(
+      () => source,
+      async () => {
+        const chosen = request.buildArgs?.['BUILDKIT_SYNTAX'] ?? undefined;
+        if (request.refuseOtherFrontends === true) refuseOtherFrontend(text, chosen);
+        if (!request.dockerfileSource) {
+          source = await assembleDockerfile(
+            { name, text },
+            {
+              chosen,
+              inContext: request.dockerfileText === undefined,
+              read: async (path, from) =>
+                readIncludedFile(from === undefined ? sent.root : await this.#namedRoot(contexts, from), path),
+            },
+          );
+        }
+        const parsed = parseDockerfile(source.text);
+        for (const { rule, message, range } of parsed.warnings)
+          this.#announce(`[Warning] ${rule}: ${message} (line ${source.lineName(range.start)})\n`);
+        const buildArgs = new Map(
+          Object.entries(request.buildArgs ?? {}).filter((entry): entry is [string, string] => entry[1] !== null),
         );
-      const epoch = sourceDateEpoch(buildArgs);
-      // With a time of its own the build cannot have files that others share, and of two builds neither can.
-      const alone = platformsOf(request.platform).length === 1 && request.verify !== true;
-      const steady = alone && (epoch === undefined || sent.steady === 'own') ? sent.steady : undefined;
-      const main = { ...sent, ignore, steady };
-      const file = { dockerfile, dockerfileName: name, dockerfileText: text };
-      const solved = await this.#solveAll({ contexts, sources, main, ...file, buildArgs, epoch });
-      return await this.#deliver(solved, name);
-    });
+        const dockerfile = readStages(parsed);
+        const check = buildArgs.get('BUILDKIT_DOCKERFILE_CHECK');
+        const judged = check === undefined ? parsed : { ...parsed, directives: { ...parsed.directives, check } };
+        const { platform } = request;
+        const violations = await new DockerfileInspection(parts).violations(judged, { ignore, platform });
+        if (violations.length > 0)
+          throw new EngineError(
+            'invalid-argument',
+            `lint violation found for rules: ${violations.join(', ')} (see build --check; the file says check=error=true)`,
+          );
+        const epoch = sourceDateEpoch(buildArgs);
+        // With a time of its own the build cannot have files that others share, and of two builds neither can.
+        const alone = platformsOf(request.platform).length === 1 && request.verify !== true;
+        const steady = alone && (epoch === undefined || sent.steady === 'own') ? sent.steady : undefined;
+        const main = { ...sent, ignore, steady };
+        const file = { dockerfile, dockerfileName: name, source };
+        const solved = await this.#solveAll({ contexts, sources, main, ...file, buildArgs, epoch });
+        return await this.#deliver(solved, name);
+      },
+    );
+  }
+
+  /** The directory of a context with a name. Throws `invalid-argument` for one that has none. */
+  async #namedRoot(contexts: BuildContexts, from: string): Promise<string> {
+    const { contexts: named = {}, platform } = this.#order.request;
+    const name = namedContext(new Set(Object.keys(named)), from);
+    if (name === undefined)
+      throw new EngineError(
+        'invalid-argument',
+        `there is no context of the name ${from}: name a directory by --build-context ${from}=DIRECTORY`,
+      );
+    const found = await contexts.named(name, platformsOf(platform)[0]);
+    if (found.kind === 'files') return found.place.root;
+    throw new EngineError('invalid-argument', `the context ${from} is an image: files are included from directories`);
   }
 
   /** The steps of each platform, twice where the build is to be verified. */
@@ -166,7 +198,7 @@ export class ImageBuild {
   }
 
   async #solve(
-    { contexts, sources, main, dockerfile, dockerfileText, buildArgs, epoch }: BuildMaterial,
+    { contexts, sources, main, dockerfile, source, buildArgs, epoch }: BuildMaterial,
     asked: string | undefined,
     {
       announce,
@@ -213,6 +245,7 @@ export class ImageBuild {
       secrets: contexts.secrets,
       main,
       named,
+      source,
       context: async (context) => {
         const found = await contexts.named(context, asked);
         return found.kind !== 'files' ? found : { ...found, place: { ...found.place, steady: undefined } };
@@ -237,7 +270,7 @@ export class ImageBuild {
         platform,
         platformName: name,
         lease,
-        dockerfile: dockerfileText,
+        dockerfile: source.text,
       };
     });
   }

@@ -1,3 +1,4 @@
+import type { DockerfileSource } from '../../../build/dockerfile/source.ts';
 import type { BuildPlan, PlannedStage } from '../../../build/plan.ts';
 import type { StepInput } from '../../../state/build-records.ts';
 import type { Lease } from '../../../state/leases.ts';
@@ -34,6 +35,8 @@ export interface StageContext {
   readonly named: ReadonlySet<string>;
   readonly context: (name: string) => Promise<NamedContext>;
   readonly escape: string;
+  /** Where the lines of instructions come from. */
+  readonly source: DockerfileSource;
   /** SOURCE_DATE_EPOCH: seconds that nothing which is made may be newer than. */
   readonly epoch: number | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;

@@ -10,7 +10,7 @@ import type { BuildRecord } from '../../../state/build-records.ts';
 import type { CopiedFiles } from '../copy-step.ts';
 import { explainStep } from '../explain.ts';
 import type { Solve } from './solve.ts';
-import type { Step } from './stage-context.ts';
+import type { StageRun, Step } from './stage-context.ts';
 import { type StageState, stepKey } from './stage-state.ts';
 
 /** What steps give: taken from the cache, or made as a layer. */
@@ -50,7 +50,9 @@ export class StepResults {
       step: { kind, text, inputs, slot, state, createdAt },
       onMiss: () => {
         if (request.explain === true)
-          run.announce(explainStep({ records, snapshotter }, { key, slot, inputs, state, request }));
+          run.announce(
+            explainStep({ records, snapshotter }, { key, slot, inputs, state, request, place: this.#placeOf(run) }),
+          );
       },
       make: async () => ({
         key,
@@ -69,6 +71,13 @@ export class StepResults {
     run.last = origin;
     this.#solve.steps.push({ vertex: run.vertex, record, origin });
     return record;
+  }
+
+  /** The file and line of an instruction that is not of the Dockerfile itself. */
+  #placeOf({ vertex }: StageRun): string | undefined {
+    const { source } = this.#solve.context;
+    const { file, line } = source.at(vertex.line);
+    return file === source.files[0] ? undefined : `${file.name}:${line}`;
   }
 
   /** Makes a layer over the state's files: `work` gets them mounted read-write, seen with the `ids` of a user namespace if given. */
