@@ -331,6 +331,30 @@ test('files of somebody’s choosing in place of /proc are refused, under every 
       const said = await build(engine, [...step, `RUN --mount=type=bind,from=base,source=/etc,target=${place} true`]);
       assert.match(said, /cannot be mounted because it is/, `${place}: ${said}`);
     }
+    // links in what is mounted before
+    const linked =
+      'ln -s /proc /v/p; mkdir /v/deep; ln -s ../../x/../proc/self /v/deep/up; ln -s deep/up/.. /v/chain; ln -s /a /v/a';
+    assert.equal(await run(engine, linked, { Binds: ['linked:/v'] }), '');
+    const runtimes = Object.keys((await engine.system.info()).Runtimes ?? {});
+    for (const Runtime of runtimes.filter((name) => name === 'crun' || name === 'runc')) {
+      for (const place of ['/v/p', '/v/p/self/attr', '/v/deep/up', '/v/deep/up/attr', '/v/chain/sys', '/v/chain']) {
+        const said = await run(engine, 'true', {
+          Runtime,
+          Binds: ['linked:/v', `${source}:${place}`],
+        });
+        assert.match(said, /^refused: .*cannot be mounted because it is/, `${Runtime} ${place}`);
+      }
+    }
+    // the engine's own files are mounted where an image may have links, too
+    for (const file of ['hosts', 'resolv.conf', 'hostname']) {
+      const context = await tarOf({ [`etc/${file}`]: { symlink: '../proc/self/attr/exec' } });
+      const tag = `trap-${file}`;
+      await engine.builder.build(streamOf(context), { dockerfileText: 'FROM busybox\nCOPY etc /etc', tags: [tag] }, {});
+      const said = await run(engine, 'true', {}, { Image: tag });
+      assert.match(said, /^refused: .*cannot be mounted because it is inside \/proc/, file);
+    }
+    assert.equal(await run(engine, 'cat /a/file', { Binds: ['linked:/v', `${source}:/v/a`] }), 'told');
+    await engine.volumes.remove('linked');
     assert.equal(await run(engine, 'cat /proc/uptime', { Binds: [`${join(source, 'file')}:/proc/uptime:ro`] }), 'told');
     assert.match(await run(engine, 'cat /proc/uptime', { Binds: ['/proc:/proc'] }), /^[0-9.]+ |refused: .*proc/);
     // what is the container's own may be hidden from it

@@ -83,7 +83,6 @@ export class EngineSpecs implements ContainerSpecs {
     const { files } = network;
     const hostConfig = this.#withDefaults(record.hostConfig);
     refuseLinkedDirectories(rootfs);
-    refuseProcMounts(rootfs, mounts.mounts);
     makeWorkingDirectory(rootfs, config.WorkingDir, record.ids);
     const { spec } = buildSpec({
       id: record.id,
@@ -111,6 +110,7 @@ export class EngineSpecs implements ContainerSpecs {
       initBinary: this.#initBinary,
       cgroupParent: this.#config.cgroupParent,
     });
+    refuseProcMounts(rootfs, spec.mounts);
     makeMountPoints(rootfs, spec.mounts, record.ids && { uid: record.ids.uid.base, gid: record.ids.gid.base });
     await this.#profile.ensure(spec.process.apparmorProfile);
     return spec;

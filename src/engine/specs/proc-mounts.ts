@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs';
 import { EngineError } from '../../base/errors.ts';
-import { resolveInRoot } from '../../linux/rooted.ts';
-import type { UserMount } from '../../runtime/spec/mounts.ts';
+import type { OciMount } from '../../runtime/spec/oci-spec.ts';
+import { placesOf } from './mount-places.ts';
 
 /** Files below /proc that something may be mounted on: what they tell of a machine can be told of a container (lxcfs). */
 const HARMLESS: ReadonlySet<string> = new Set(
@@ -14,14 +14,13 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 
 /**
  * A runtime writes a process's security labels and sysctls below the container's /proc: files of somebody's choosing in
- * its place take the confinement away (CVE-2019-16884, CVE-2023-28642). runc refuses them, crun does not. Links of the
- * image are followed. Throws `invalid-argument`, in Docker's words.
+ * its place take the confinement away (CVE-2019-16884, CVE-2023-28642). runc refuses them, crun does not. Links are
+ * followed, of the image and of what is mounted before. Throws `invalid-argument`, in Docker's words.
  */
-export function refuseProcMounts(rootfs: string, mounts: readonly UserMount[]): void {
-  for (const one of mounts) {
-    if (one.type !== 'bind') continue;
-    const { source, destination } = one;
-    const place = resolveInRoot(rootfs, destination);
+export function refuseProcMounts(rootfs: string, mounts: readonly OciMount[]): void {
+  for (const { mount, place } of placesOf(rootfs, mounts)) {
+    const { type, source, destination } = mount;
+    if (type !== 'bind' || source === undefined) continue;
     const isBelow = place.startsWith('/proc/') && !HARMLESS.has(place);
     if (!isBelow && place !== '/proc') continue;
     if (place === '/proc' && statfsSync(source).type === PROC_SUPER_MAGIC) continue;
