@@ -5,13 +5,16 @@
  */
 export class Expression {
   readonly #program: readonly Step[];
+  readonly #groups: number;
   readonly #marks: Uint32Array;
   #mark = 0;
 
   /** Throws `SyntaxError` for what is no expression, has groups that are looked back at, or is too large. */
   constructor(source: string) {
     if (source.length > MAX_STEPS) throw new SyntaxError('the expression is too long');
-    this.#program = new Compiler(source).program();
+    const compiler = new Compiler(source);
+    this.#program = compiler.program();
+    this.#groups = compiler.groups;
     this.#marks = new Uint32Array(this.#program.length);
   }
 
@@ -32,6 +35,59 @@ export class Expression {
     return false;
   }
 
+  /**
+   * What it matches first, and of the ways through the first as the expression is read: the whole, then its groups, each
+   * undefined that had no part in it. Undefined when it matches nowhere.
+   */
+  exec(text: string): readonly (string | undefined)[] | undefined {
+    let current: Thread[] = [];
+    let found: Saved | undefined;
+    for (let at = 0; at <= text.length && (current.length > 0 || !found); at++) {
+      const code = at < text.length ? text.charCodeAt(at) : -1;
+      this.#mark++;
+      const reached: Thread[] = [];
+      if (!found) current.push({ pc: 0, saved: { slot: 0, at, before: undefined } });
+      for (const thread of current) {
+        const end = this.#follow(thread, text, at, reached);
+        if (!end) continue;
+        found = { slot: 1, at, before: end.saved };
+        break; // the others come after it
+      }
+      current = [];
+      for (const { pc, saved } of reached) {
+        const step = this.#program[pc]!;
+        if (step.kind === 'one' && code >= 0 && step.test(code)) current.push({ pc: pc + 1, saved });
+      }
+    }
+    return found && this.#parts(text, found);
+  }
+
+  /** As `#reach`, the ways in the order in which they count. */
+  #follow(from: Thread, text: string, at: number, reached: Thread[]): Thread | undefined {
+    const open = [from];
+    for (let thread = open.pop(); thread !== undefined; thread = open.pop()) {
+      const { pc, saved } = thread;
+      if (this.#marks[pc] === this.#mark) continue;
+      this.#marks[pc] = this.#mark;
+      const step = this.#program[pc]!;
+      if (step.kind === 'end') return thread;
+      if (step.kind === 'one') reached.push(thread);
+      else if (step.kind === 'fork') open.push(...step.to.toReversed().map((to) => ({ pc: to, saved })));
+      else if (step.kind === 'save') open.push({ pc: pc + 1, saved: { slot: step.slot, at, before: saved } });
+      else if (step.test(text, at)) open.push({ pc: pc + 1, saved });
+    }
+    return undefined;
+  }
+
+  #parts(text: string, found: Saved): (string | undefined)[] {
+    const places: (number | undefined)[] = [];
+    for (let saved: Saved | undefined = found; saved; saved = saved.before) places[saved.slot] ??= saved.at;
+    return Array.from({ length: this.#groups + 1 }, (_, group) => {
+      const [start, end] = [places[group * 2], places[group * 2 + 1]];
+      return start === undefined || end === undefined ? undefined : text.slice(start, end);
+    });
+  }
+
   /** Adds what is reached from `from` without a character; true when that is the end. */
   #reach(from: number, text: string, at: number, reached: number[]): boolean {
     const open = [from];
@@ -42,7 +98,7 @@ export class Expression {
       if (step.kind === 'end') return true;
       if (step.kind === 'one') reached.push(pc);
       else if (step.kind === 'fork') open.push(...step.to);
-      else if (step.test(text, at)) open.push(pc + 1);
+      else if (step.kind === 'save' || step.test(text, at)) open.push(pc + 1);
     }
     return false;
   }
@@ -55,14 +111,37 @@ type Step =
   | { readonly kind: 'one'; readonly test: (code: number) => boolean }
   | { readonly kind: 'fork'; readonly to: number[] }
   | { readonly kind: 'place'; readonly test: (text: string, at: number) => boolean }
+  | { readonly kind: 'save'; readonly slot: number }
   | { readonly kind: 'end' };
+
+/** Where groups began (even) and ended (odd), the last first. */
+interface Saved {
+  readonly slot: number;
+  readonly at: number;
+  readonly before: Saved | undefined;
+}
+
+interface Thread {
+  readonly pc: number;
+  readonly saved: Saved;
+}
 
 type Node =
   | { readonly kind: 'one'; readonly test: (code: number) => boolean }
   | { readonly kind: 'place'; readonly test: (text: string, at: number) => boolean }
   | { readonly kind: 'all'; readonly parts: readonly Node[] }
   | { readonly kind: 'any'; readonly parts: readonly Node[] }
-  | { readonly kind: 'repeat'; readonly part: Node; readonly least: number; readonly most: number };
+  | { readonly kind: 'group'; readonly part: Node; readonly number: number }
+  | Repeat;
+
+interface Repeat {
+  readonly kind: 'repeat';
+  readonly part: Node;
+  readonly least: number;
+  readonly most: number;
+  /** As few as possible come first. */
+  readonly lazy: boolean;
+}
 
 interface Flags {
   /** `i`: upper and lower case are the same. */
@@ -77,6 +156,8 @@ class Compiler {
   readonly #source: string;
   readonly #steps: Step[] = [];
   #at = 0;
+  /** Groups that are kept. */
+  groups = 0;
   #flags: Flags = { fold: false, dotAll: false, lines: false };
 
   constructor(source: string) {
@@ -120,26 +201,36 @@ class Compiler {
       }
       case 'repeat':
         for (let count = 0; count < node.least; count++) this.#emit(node.part);
-        if (node.most === Infinity) this.#loop(node.part);
-        else for (let count = node.least; count < node.most; count++) this.#optional(node.part);
+        if (node.most === Infinity) this.#loop(node);
+        else for (let count = node.least; count < node.most; count++) this.#optional(node);
+        return;
+      case 'group':
+        this.#add({ kind: 'save', slot: node.number * 2 });
+        this.#emit(node.part);
+        this.#add({ kind: 'save', slot: node.number * 2 + 1 });
     }
   }
 
-  #loop(part: Node): void {
+  #loop(repeat: Repeat): void {
     const to: number[] = [];
     const start = this.#add({ kind: 'fork', to });
     to.push(this.#steps.length);
-    this.#emit(part);
+    this.#emit(repeat.part);
     this.#add({ kind: 'fork', to: [start] });
-    to.push(this.#steps.length);
+    this.#orElse(repeat, to);
   }
 
-  #optional(part: Node): void {
+  #optional(repeat: Repeat): void {
     const to: number[] = [];
     this.#add({ kind: 'fork', to });
     to.push(this.#steps.length);
-    this.#emit(part);
-    to.push(this.#steps.length);
+    this.#emit(repeat.part);
+    this.#orElse(repeat, to);
+  }
+
+  #orElse({ lazy }: Repeat, to: number[]): void {
+    if (lazy) to.unshift(this.#steps.length);
+    else to.push(this.#steps.length);
   }
 
   #alternatives(): Node {
@@ -163,15 +254,16 @@ class Compiler {
     const found = this.#match(/(?:[*+?]|\{(\d{1,4})(?:(,)(\d{0,4}))?\})\??/y);
     if (!found) return part;
     const [text, least, comma, most] = found;
+    const lazy = text.length > 1 && text.endsWith('?');
     if (least === undefined) {
       const bounds = { '*': [0, Infinity], '+': [1, Infinity], '?': [0, 1] } as const;
       const [from, to] = bounds[text[0] as '*' | '+' | '?'];
-      return this.#repeated({ kind: 'repeat', part, least: from, most: to });
+      return this.#repeated({ kind: 'repeat', part, least: from, most: to, lazy });
     }
     const from = Number(least);
     const to = comma === undefined ? from : most === '' ? Infinity : Number(most);
     if (to < from || from > MAX_STEPS) throw new SyntaxError(`invalid repeat count ${text}`);
-    return this.#repeated({ kind: 'repeat', part, least: from, most: to });
+    return this.#repeated({ kind: 'repeat', part, least: from, most: to, lazy });
   }
 
   /** Undefined for what only sets flags. */
@@ -222,10 +314,11 @@ class Compiler {
     } else if (!this.#match(/\?P?<\w+>/y) && this.#source[this.#at] === '?') {
       throw new SyntaxError('invalid group');
     }
+    const number = flags ? undefined : ++this.groups;
     const node = this.#alternatives();
     this.#flags = before;
     if (!this.#take(')')) throw new SyntaxError('missing closing )');
-    return node;
+    return number === undefined ? node : { kind: 'group', part: node, number };
   }
 
   #escape(): Node {

@@ -88,3 +88,28 @@ test('rules that cannot be read are refused, and no rules are none', () => {
   ])
     assert.throws(() => policy(bad), { code: 'invalid-argument', message: /^invalid source policy: / });
 });
+
+test('patterns and conversions that are made to be slow or large take no time and no memory', () => {
+  const text = `docker-image://${'a'.repeat(4000)}`;
+  for (const [identifier, matchType] of [
+    ['^docker-image://(a+)+!$', MatchType.REGEX],
+    ['docker-image://*a*a*a*a*a*a*a*a*!', MatchType.WILDCARD],
+  ] as const)
+    assert.deepEqual(decide(policy({ action: DENY, selector: { identifier, matchType } }), text), {
+      identifier: text,
+      attributes: {},
+    });
+  const slow = { key: 'a', value: '^(a|a)*!$', condition: AttrMatch.MATCHES };
+  const denied = policy({ action: DENY, selector: { identifier: '*', constraints: [slow] } });
+  assert.deepEqual(decide(denied, 'x', { a: text }), { identifier: 'x', attributes: { a: text } });
+
+  for (const part of ['$1$1', '$1'.repeat(1_000_000)]) {
+    const doubled = policy({ action: CONVERT, selector: { identifier: '*' }, updates: { identifier: part } });
+    assert.throws(() => decide(doubled, text), { code: 'invalid-argument', message: /more than 8192 characters/ });
+  }
+  const many = Array.from({ length: 1000 }, () => ({ action: DENY, selector: { identifier: `*${'a'.repeat(100)}` } }));
+  assert.throws(() => policy(...many), { code: 'invalid-argument', message: /more than 65536 bytes of patterns/ });
+  assert.throws(() => policy({ action: DENY, selector: { identifier: '(a)\\1', matchType: MatchType.REGEX } }), {
+    code: 'invalid-argument',
+  });
+});

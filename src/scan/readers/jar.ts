@@ -36,8 +36,9 @@ function fromProperties(entry: ZipEntry, path: string): InstalledPackage[] {
 function fromManifest(entries: readonly ZipEntry[], path: string): InstalledPackage[] {
   const manifest = entries.find(({ name }) => name === 'META-INF/MANIFEST.MF');
   const text = textOf(manifest?.read(MEBIBYTE) ?? new Uint8Array()).replace(/\r?\n /g, '');
-  const value = (key: string): string | undefined => new RegExp(`^${key}: *(.+?)\\s*$`, 'm').exec(text)?.[1];
-  const named = /^(.+?)-(\d[\w.+-]*)\.[jwe]ar$/i.exec(basename(path));
+  const value = (key: string): string | undefined => new RegExp(`^${key}:(.+)$`, 'm').exec(text)?.[1]?.trim();
+  // a name in an archive may have 64 KiB, for which the expression would take its square
+  const named = /^(.+?)-(\d[\w.+-]*)\.[jwe]ar$/i.exec(basename(path).slice(-255));
   const name = named?.[1] ?? value('Implementation-Title') ?? value('Bundle-SymbolicName')?.split(';')[0];
   const version = value('Implementation-Version') ?? named?.[2] ?? value('Bundle-Version');
   return artifact(value('Implementation-Vendor-Id') ?? name, name, version, path);

@@ -97,6 +97,10 @@ test('jars: Maven properties, else the manifest, else the name; and jars inside'
   assert.deepEqual(read('app/outer.jar', outer), ['maven org.outer:Outer 2.0', 'maven g:a 1.0']);
   assert.deepEqual(read('app/guava-32.1.jar', zip({ x: '' })), ['maven guava:guava 32.1']);
   assert.deepEqual(read('app/x.jar', 'PK no zip'), []);
+  // made to be slow: an expression that goes back takes its square
+  const spaces = zip({ 'META-INF/MANIFEST.MF': `Bundle-Version: 1${' '.repeat(900_000)}2` });
+  assert.deepEqual(read('app/y.jar', spaces), []);
+  assert.deepEqual(read(`app/${'-1'.repeat(30_000)}!.jar`, zip({ x: '' })), []);
 });
 
 test('rpm: sqlite and ndb', () => {
