@@ -161,8 +161,9 @@ test('a container that swaps the part of a bind that others mount (CVE-2021-2574
       { Binds: [`${source}:/s`] },
     );
     let started = 0;
-    for (let tries = 0; tries < 20; tries++) {
-      const BindOptions = { Subpath: 'part', CreateMountpoint: tries % 2 === 1 };
+    for (let tries = 0; tries < 24 && (tries < 18 || started === 0); tries++) {
+      // what is made in between ends the swapping: at the end
+      const BindOptions = { Subpath: 'part', CreateMountpoint: tries >= 15 && started > 0 };
       const said = await run(engine, 'cat /p/secret || echo none; touch /p/x', {
         Mounts: [{ Type: 'bind', Source: source, Target: '/p', BindOptions }],
       });
