@@ -224,6 +224,7 @@ export function changeConfig(
     case 'MAINTAINER':
       return { config, text: `MAINTAINER ${instruction.text}` };
     case 'ARG':
+    case 'ENV-COMMAND':
     case 'RUN':
     case 'COPY':
     case 'ADD':

@@ -10,6 +10,8 @@ export interface BuildRecord {
   readonly text: string;
   /** Layer that the step made; undefined when it changed only configuration. */
   readonly layer: { readonly chain: ChainId; readonly diffId: DiffId; readonly size: number } | undefined;
+  /** What its command printed, for a step whose result that is. */
+  readonly output?: string;
   /** RFC 3339: the step's time in the image's history, the same each time the record is used. */
   readonly createdAt: string;
   /** Milliseconds since the epoch. */

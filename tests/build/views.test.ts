@@ -209,6 +209,63 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     }
   });
 
+  test('ENV --from-cmd: a variable of what a command prints, from the cache as well, and of an exported one', async () => {
+    const text = [
+      '# syntax=gantry/dockerfile:1',
+      'FROM busybox',
+      'ARG WORD=hello',
+      'RUN echo 1 >/number',
+      'ENV --from-cmd NUMBER=cat /number; touch /forgotten; echo told >&2; printf "$WORD\\n\\n"',
+      'RUN echo "<$NUMBER>" $(ls /forgotten 2>/dev/null) >/seen',
+      'CMD ["cat", "/seen"]',
+    ];
+    const folder = context({ Dockerfile: text.join('\n') });
+    const built = await gantry('build', '-t', 'printed', '--progress=plain', folder);
+    assert.equal(built.code, 0, built.stderr);
+    assert.match(built.stdout, /^told$/m);
+    const env = async (): Promise<string> =>
+      (await gantry('image', 'inspect', '-f', '{{json .Config.Env}}', 'printed')).stdout;
+    assert.match(await env(), /"NUMBER=1\\nhello"/);
+    assert.match((await gantry('run', '--rm', 'printed')).stdout, /^<1\nhello>\n$/);
+    const history = await gantry('history', '--no-trunc', '--format', '{{.Size}} {{.CreatedBy}}', 'printed');
+    assert.match(history.stdout, /^0B ENV NUMBER=1\nhello # --from-cmd \/bin\/sh -c cat \/number/m);
+    const again = await gantry('build', '-t', 'printed', '--progress=plain', folder);
+    assert.doesNotMatch(again.stdout, /^told$/m);
+    assert.equal(again.stdout.match(/Using cache/g)?.length, 4);
+    assert.match(await env(), /"NUMBER=1\\nhello"/);
+
+    const cache = join(directory, 'printed-cache');
+    await gantry('build', '-t', 'printed', '--cache-to', `type=local,mode=max,dest=${cache}`, folder);
+    await gantry('rmi', 'printed');
+    await gantry('builder', 'prune', '-af');
+    const from = `type=local,src=${cache}`;
+    const imported = await gantry('build', '-t', 'printed', '--progress=plain', '--cache-from', from, folder);
+    assert.equal(imported.stdout.match(/Using cache/g)?.length, 4);
+    assert.match(await env(), /"NUMBER=1\\nhello"/);
+
+    const wrong: readonly [command: string, message: RegExp][] = [
+      ['yes', /dockerfile line 3: the command for A prints more than 65536 bytes|prints more than 65536 bytes/],
+      ['printf "a\\0b"', /dockerfile line 3: the command for A prints a NUL/],
+      ['exit 3', /The command '\/bin\/sh -c exit 3' returned a non-zero code: 3/],
+    ];
+    for (const [command, message] of wrong) {
+      const failed = await gantry(
+        'build',
+        context({ Dockerfile: `${text[0]}\n${text[1]}\nENV --from-cmd A=${command}` }),
+      );
+      assert.notEqual(failed.code, 0);
+      assert.match(failed.stderr, message);
+    }
+    const changing = context({
+      Dockerfile: `${text[0]}\n${text[1]}\nENV --from-cmd A=cat /proc/sys/kernel/random/uuid`,
+    });
+    assert.match(
+      (await gantry('build', '--verify', changing)).stderr,
+      /line 3: not reproducible: ENV [^]*it printed "/,
+    );
+    await gantry('rmi', 'printed');
+  });
+
   test('--graph and --sizes', async () => {
     const folder = context({
       Dockerfile: DOCKERFILE.replace('--mount=type=secret,id=token,required=true ', ''),

@@ -284,6 +284,8 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
       'parts/two': 'COPY hello /two\n',
     };
     assert.equal(await made(`${ours}INCLUDE parts/one\n`, 'one', {}, files), 'hi\n');
+    const printed = `${ours}INCLUDE parts/one\nENV --from-cmd SAID=cat /one\nRUN echo $SAID >/said\n`;
+    assert.equal(await made(printed, 'said', {}, files), 'hi\n');
     await assert.rejects(
       begin(`${ours}INCLUDE parts/more\n`, {}, undefined, files).then(({ done }) => done),
       (error: Error) => {

@@ -46,6 +46,13 @@ export interface StepDeviceRequest {
   readonly required: boolean;
 }
 
+/** ENV --from-cmd: what a command prints becomes a variable. */
+export interface EnvCommandInstruction extends Base {
+  readonly kind: 'ENV-COMMAND';
+  readonly name: string;
+  readonly command: CommandLine;
+}
+
 export interface HealthcheckInstruction extends Base {
   readonly kind: 'HEALTHCHECK';
   /** Undefined is NONE. */
@@ -65,6 +72,7 @@ export type Instruction =
     })
   | CopyInstruction
   | RunInstruction
+  | EnvCommandInstruction
   | HealthcheckInstruction
   | (Base & { readonly kind: 'CMD' | 'ENTRYPOINT'; readonly command: CommandLine })
   | (Base & {
@@ -135,6 +143,9 @@ export function readInstruction(node: Node, escape: string): Instruction {
     case 'ENTRYPOINT':
       return { ...base, kind: node.name, command: commandLine(node.text) };
     case 'ENV':
+      needText(node);
+      if (node.flags.length > 0) return readEnvCommand(node);
+      return { ...base, kind: node.name, pairs: readPairs(node, escape) };
     case 'LABEL':
       needText(node);
       return { ...base, kind: node.name, pairs: readPairs(node, escape) };
@@ -155,6 +166,8 @@ export function readInstruction(node: Node, escape: string): Instruction {
       if (trigger === 'ONBUILD') throw fail(node, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
       if (trigger === 'MAINTAINER' || trigger === 'FROM' || trigger === 'INCLUDE')
         throw fail(node, `${trigger} isn't allowed as an ONBUILD trigger`);
+      if (/^ENV\s+--from-cmd\b/i.test(node.text))
+        throw fail(node, "ENV --from-cmd isn't allowed as an ONBUILD trigger");
       const bodies = node.heredocs.map(({ name, content }) => `\n${content}${name}`).join('');
       return { ...base, kind: 'ONBUILD', trigger: node.text + bodies };
     }
@@ -175,6 +188,7 @@ export function readInstruction(node: Node, escape: string): Instruction {
 }
 
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
+  ENV: ['from-cmd'],
   FROM: ['platform'],
   RUN: ['mount', 'network', 'security', 'device'],
   COPY: ['from', 'chown', 'chmod', 'link', 'parents', 'exclude'],
@@ -270,6 +284,15 @@ function readRun(node: Node): RunInstruction {
     security,
     devices: flagValues(node, 'device').map((text) => readDevice(node, text)),
   };
+}
+
+/** `ENV --from-cmd NAME=command`: the rest of the line is the command, as RUN has it. */
+function readEnvCommand(node: Node): EnvCommandInstruction {
+  if (booleanFlag(node, 'from-cmd') !== true) throw fail(node, '--from-cmd is there or is not: it has no value');
+  const [, name = '', line = ''] = /^([^\s=]+)=([\s\S]*)$/.exec(node.text) ?? [];
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || line.trim() === '')
+    throw fail(node, 'ENV --from-cmd takes one variable and its command: NAME=command');
+  return { kind: 'ENV-COMMAND', range: node.range, original: node.original, name, command: commandLine(line.trim()) };
 }
 
 /** `vendor.com/class=name,required`, `name=…,required=false`. */

@@ -21,6 +21,26 @@ test('parseDockerfile() joins continuations, skips comments inside them and warn
   );
 });
 
+test('ENV --from-cmd is of our own language', () => {
+  const ours = '# syntax=gantry/dockerfile:1\nFROM a\n';
+  const { stages } = read(`${ours}ENV --from-cmd A=git describe "x y"=1\nENV --from-cmd B=["a", "b"]\n`);
+  assert.deepEqual(
+    stages[0]!.instructions.map((one) => one.kind === 'ENV-COMMAND' && { name: one.name, command: one.command }),
+    [
+      { name: 'A', command: { form: 'shell', line: 'git describe "x y"=1' } },
+      { name: 'B', command: { form: 'exec', argv: ['a', 'b'] } },
+    ],
+  );
+  for (const wrong of ['A', 'A=', '=x', 'a-b=x', ''])
+    assert.throws(() => read(`${ours}ENV --from-cmd ${wrong}`), /line 3: ENV /, wrong);
+  assert.throws(() => read(`${ours}ONBUILD ENV --from-cmd A=x`), /isn't allowed as an ONBUILD trigger/);
+  assert.throws(
+    () => read('FROM a\nENV --from-cmd A=x'),
+    /line 2: unknown flag: --from-cmd \(.*# syntax=gantry\/dockerfile:1 as its first line/,
+  );
+  assert.throws(() => read('FROM a\nENV --other A=x'), /unknown flag: --other/);
+});
+
 test('parseDockerfile() reads directives only at the top', () => {
   const parsed = parseDockerfile('# escape=`\n# syntax=docker/dockerfile:1\nFROM a\n# check=skip=all\nRUN a `\nb');
   assert.equal(parsed.escape, '`');

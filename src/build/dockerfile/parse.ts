@@ -232,6 +232,12 @@ function splitInstruction(
       flags.push({ name: flag[1]!, value: flag[2] === undefined ? undefined : unquote(flag[2]) });
       rest = rest.slice(flag[0].length);
     }
+    if (name === 'ENV' && !extended && flags.some((flag) => flag.name === 'from-cmd')) {
+      throw new EngineError(
+        'invalid-argument',
+        `dockerfile parse error on line ${number}: unknown flag: --from-cmd (${OF_OUR_LANGUAGE})`,
+      );
+    }
     if (rest.startsWith('-- ')) rest = rest.slice(3).trimStart();
   }
   return { name, written, flags, rest };
@@ -292,7 +298,7 @@ const KNOWN = new Set([
   'VOLUME',
   'WORKDIR',
 ]);
-const FLAGGED = new Set(['ADD', 'COPY', 'FROM', 'HEALTHCHECK', 'INCLUDE', 'RUN']);
+const FLAGGED = new Set(['ADD', 'COPY', 'ENV', 'FROM', 'HEALTHCHECK', 'INCLUDE', 'RUN']);
 const OF_OUR_LANGUAGE = `it is of another language than the file: # syntax=${GANTRY_SYNTAX} as its first line has it`;
 
 /** Edits between two words, for suggestions. */

@@ -49,6 +49,9 @@ export function lintInstructions({ stages }: Dockerfile, ignore: PathPatterns, r
             );
           }
           break;
+        case 'ENV-COMMAND':
+          lintSecret('ENV', instruction.name, range, report);
+          break;
         case 'ENV':
           for (const { key } of instruction.pairs) lintSecret(kind, key, range, report);
           break;

@@ -7,7 +7,7 @@ export function lintStyle({ nodes }: ParsedDockerfile, report: Report): void {
   const upper = nodes.filter(({ written }) => written === written.toUpperCase()).length;
   const lower = nodes.filter(({ written }) => written === written.toLowerCase()).length;
   const majority = lower > upper ? 'lowercase' : 'uppercase';
-  for (const { name, written, text, range } of nodes) {
+  for (const { name, written, flags, text, range } of nodes) {
     const wanted = majority === 'lowercase' ? written.toLowerCase() : written.toUpperCase();
     if (written !== wanted) {
       report(
@@ -21,7 +21,7 @@ export function lintStyle({ nodes }: ParsedDockerfile, report: Report): void {
       report('FromAsCasing', `'${as}' and '${written}' keywords' casing do not match`, range);
     if (name === 'MAINTAINER')
       report('MaintainerDeprecated', 'Maintainer instruction is deprecated in favor of using label', range);
-    if ((name === 'ENV' || name === 'LABEL') && text !== '' && !/^\S*=/.test(text)) {
+    if ((name === 'ENV' || name === 'LABEL') && flags.length === 0 && text !== '' && !/^\S*=/.test(text)) {
       report(
         'LegacyKeyValueFormat',
         `"${name} key=value" should be used instead of legacy "${name} key value" format`,

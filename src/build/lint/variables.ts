@@ -33,6 +33,7 @@ export function lintVariables(
         }
       }
       if (instruction.kind === 'ARG') for (const { name } of instruction.args) names.add(name);
+      if (instruction.kind === 'ENV-COMMAND') names.add(instruction.name);
       if (instruction.kind === 'ENV') for (const { key } of instruction.pairs) names.add(key);
     }
   }

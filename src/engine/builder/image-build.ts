@@ -218,7 +218,9 @@ export class ImageBuild {
     const named = new Set(Object.keys(request.contexts ?? {}));
     const platformArgs = platformArguments(asked);
     const plan = planBuild(dockerfile, { target: request.target, buildArgs, platformArgs, contexts: named });
-    if (plan.stages.some(({ stage }) => stage.instructions.some(({ kind }) => kind === 'RUN')))
+    if (
+      plan.stages.some(({ stage }) => stage.instructions.some(({ kind }) => kind === 'RUN' || kind === 'ENV-COMMAND'))
+    )
       told(() => this.#parts.executor.check(request));
     const own = directory.below(`solve-${++this.#solves}`);
     const fresh = how.fresh || request.noCache === true;

@@ -19,6 +19,8 @@ export interface ImportedStep {
   };
   /** RFC 3339: the time that it gets, where that is not the time when it is run. */
   readonly createdAt: string | undefined;
+  /** Its result is what its command prints: a record without that is none of it. */
+  readonly givesOutput?: boolean;
 }
 
 /** Another place that knows steps: a cache that was exported to a registry, or to a directory. */
@@ -160,7 +162,8 @@ export class StepCache {
   }
 
   /** A record's layer stands on the layers that it was made on: on others it would be another. */
-  #fits({ layer }: BuildRecord, { chain, lease }: WantedStep): boolean {
+  #fits({ layer, output }: BuildRecord, { chain, lease, step }: WantedStep): boolean {
+    if (step.givesOutput === true && output === undefined) return false;
     if (layer === undefined) return true;
     lease.add('snapshot', layer.chain);
     return this.#snapshotter.stat(layer.chain)?.parent === chain;

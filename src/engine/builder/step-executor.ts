@@ -43,7 +43,8 @@ export interface StepCommand {
   readonly devices?: Pick<StepDevices, 'nodes' | 'groups'> | undefined;
   /** Directory of the step's own files (hosts, resolv.conf, log), removed by the caller. */
   readonly directory: string;
-  readonly onOutput: (text: string) => void;
+  /** 1 is stdout, 2 is stderr. */
+  readonly onOutput: (text: string, stream: 1 | 2) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -54,7 +55,7 @@ export async function runToExitCode(executor: Pick<StepExecutor, 'run'>, command
   } catch (error) {
     const code = errorCode(error);
     if (code !== 'no-such-command' && code !== 'not-executable') throw error;
-    command.onOutput(`${errorMessage(error)}\n`);
+    command.onOutput(`${errorMessage(error)}\n`, 2);
     return code === 'no-such-command' ? 127 : 126;
   }
 }
@@ -103,7 +104,7 @@ export class StepExecutor {
     const { task, log } = started;
     const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
     for await (const chunk of logs.read(log, { stdout: true, stderr: true, follow: task.exited }))
-      command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }));
+      command.onOutput(decoders[chunk.stream].decode(chunk.data, { stream: true }), chunk.stream);
     const exit = await task.exited;
     command.signal?.throwIfAborted();
     return exit.exitCode;

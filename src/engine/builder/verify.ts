@@ -32,7 +32,12 @@ export async function firstDifference(
   );
   for (const { vertex, record } of inOrder) {
     const other = others.get(vertex.id);
-    if (!other || record.layer?.diffId === other.layer?.diffId) continue;
+    if (!other) continue;
+    if (record.output !== other.output) {
+      const differences = [`it printed ${JSON.stringify(record.output)} → ${JSON.stringify(other.output)}`];
+      return { line: vertex.line, text: vertex.text, differences };
+    }
+    if (record.layer?.diffId === other.layer?.diffId) continue;
     const differences = await compareLayers(snapshotter, record.layer?.chain, other.layer?.chain, signal);
     return { line: vertex.line, text: vertex.text, differences };
   }

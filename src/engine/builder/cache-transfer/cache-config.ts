@@ -2,6 +2,7 @@ import { EngineError } from '../../../base/errors.ts';
 import { isDescriptor } from '../../../content/children.ts';
 import type { Descriptor } from '../../../oci/descriptor.ts';
 import { type ChainId, type DiffId, type Digest, isDigest } from '../../../oci/digest.ts';
+import { isVariableValue } from '../command-value.ts';
 import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 
 /** Of the config of a cache's manifest: BuildKit's, in whose shape layers and records are. */
@@ -19,6 +20,7 @@ export interface PortableRecord {
   readonly createdAt: string;
   readonly slot?: string | undefined;
   readonly inputs?: readonly StepInput[] | undefined;
+  readonly output?: string | undefined;
   readonly layer:
     | {
         readonly diffId: DiffId;
@@ -69,7 +71,14 @@ export function encodeCache(records: readonly PortableRecord[], blobs?: Readonly
     })),
     gantry: {
       version: 1,
-      records: sorted.map(({ text, createdAt, slot, inputs, layer }) => ({ text, createdAt, slot, inputs, layer })),
+      records: sorted.map(({ text, createdAt, slot, inputs, output, layer }) => ({
+        text,
+        createdAt,
+        slot,
+        inputs,
+        output,
+        layer,
+      })),
     },
   };
   return JSON.stringify(document);
@@ -115,10 +124,11 @@ function parentOf({ records }: CacheDocument, index: number): Digest | undefined
 
 function isRecord(value: unknown): value is Omit<PortableRecord, 'key' | 'parent'> {
   if (typeof value !== 'object' || value === null) return false;
-  const { text, createdAt, slot, inputs, layer } = value as Partial<PortableRecord>;
+  const { text, createdAt, slot, inputs, output, layer } = value as Partial<PortableRecord>;
   if (typeof text !== 'string' || typeof createdAt !== 'string' || Number.isNaN(Date.parse(createdAt))) return false;
   if (slot !== undefined && typeof slot !== 'string') return false;
   if (inputs !== undefined && !(Array.isArray(inputs) && inputs.every(isInput))) return false;
+  if (output !== undefined && (typeof output !== 'string' || !isVariableValue(output))) return false;
   if (layer === undefined || layer === null) return true;
   const { diffId, over, size } = layer;
   return (
@@ -136,7 +146,7 @@ function isInput(value: unknown): boolean {
 
 /** What a record keeps for the road. */
 export function portable(record: BuildRecord, over: ChainId | undefined): PortableRecord {
-  const { key, parent, text, createdAt, slot, inputs, layer } = record;
+  const { key, parent, text, createdAt, slot, inputs, output, layer } = record;
   return {
     key,
     parent,
@@ -144,6 +154,7 @@ export function portable(record: BuildRecord, over: ChainId | undefined): Portab
     createdAt,
     ...(slot !== undefined && { slot }),
     ...(inputs && { inputs }),
+    ...(output !== undefined && { output }),
     layer: layer && { diffId: layer.diffId, over, size: layer.size },
   };
 }

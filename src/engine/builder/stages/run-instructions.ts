@@ -1,12 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { EngineError, errorMessage } from '../../../base/errors.ts';
 import { expandWord, type Lookup } from '../../../build/dockerfile/expand.ts';
-import type { RunInstruction } from '../../../build/dockerfile/instructions.ts';
+import type { EnvCommandInstruction, RunInstruction } from '../../../build/dockerfile/instructions.ts';
 import type { PlannedStage } from '../../../build/plan.ts';
 import { proxyVariables } from '../../../build/proxy-args.ts';
 import { parseRunMount } from '../../../build/run-mount.ts';
 import { commandArgv, DEFAULT_SHELL } from '../../../build/stage-config.ts';
-import type { StepInput } from '../../../state/build-records.ts';
+import type { BuildRecord, StepInput } from '../../../state/build-records.ts';
 import { MOUNT_POINTS } from '../../containers/create.ts';
 import type { BuildRequest } from '../../engine.ts';
 import { findDevices } from '../cdi-devices.ts';
@@ -14,18 +14,58 @@ import { checkEmulation } from '../emulation.ts';
 import { mountInputs, PreparedRunMounts, type RunMountParts, withHeredocs } from '../run-step.ts';
 import type { StepShell } from '../build-session.ts';
 import { runToExitCode, type StepCommand } from '../step-executor.ts';
+import { CommandValue } from '../command-value.ts';
 import { BuildStepFailed } from './failed-step.ts';
 import { FileInstructions } from './file-instructions.ts';
 import type { StageRun } from './stage-context.ts';
-import { nextState, type StageState } from './stage-state.ts';
+import { nextState, type StageState, stepKey } from './stage-state.ts';
+
+interface RunContext {
+  readonly run: StageRun;
+  readonly lookup: Lookup;
+}
 
 /** RUN: a command over the files of a stage. */
 export class RunInstructions extends FileInstructions {
-  async apply(
+  async apply(state: StageState, instruction: RunInstruction, context: RunContext): Promise<StageState> {
+    return nextState(state, await this.#record(state, instruction, context), state.config);
+  }
+
+  /** ENV --from-cmd: what the command prints becomes a variable; what it does to files is forgotten. */
+  async variable(
+    state: StageState,
+    { name, command, range, original }: EnvCommandInstruction,
+    context: RunContext,
+  ): Promise<StageState> {
+    const asRun: RunInstruction = {
+      kind: 'RUN',
+      range,
+      original,
+      command,
+      heredocs: [],
+      mounts: [],
+      network: 'default',
+      security: 'sandbox',
+      devices: [],
+    };
+    const record = await this.#record(state, asRun, context, name);
+    const value = record.output!;
+    const text = `ENV ${name}=${value} # --from-cmd ${commandArgv(command, state.config).join(' ')}`;
+    return {
+      ...nextState(state, { ...record, text }, state.config.withVariables([{ key: name, value }])),
+      // The same command may print something else, and what stands on it has to know.
+      key: stepKey(record.key, 'value', [{ name, value }]),
+      args: state.args.without(name),
+    };
+  }
+
+  /** @param variable where the result is what the command prints: whose value that is */
+  async #record(
     state: StageState,
     instruction: RunInstruction,
-    { run, lookup }: { readonly run: StageRun; readonly lookup: Lookup },
-  ): Promise<StageState> {
+    { run, lookup }: RunContext,
+    variable?: string,
+  ): Promise<BuildRecord> {
     const line = `dockerfile line ${instruction.range.start}`;
     const { allow = [] } = this.solve.context.request;
     if (instruction.security === 'insecure' && !allow.includes('security.insecure'))
@@ -69,8 +109,11 @@ export class RunInstructions extends FileInstructions {
       ...surroundings(request, instruction.network),
       ...(instruction.security === 'sandbox' ? [] : [{ name: 'security', value: instruction.security }]),
     ];
-    const text = `RUN ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
-    const record = await this.results.of(state, { kind: 'RUN', text, inputs, run }, async (key) => {
+    const printed = variable === undefined ? undefined : new CommandValue(variable);
+    const kind = variable === undefined ? 'RUN' : `ENV --from-cmd ${variable}`;
+    const text = `${kind} ${env.length > 0 ? `|${env.length} ${env.join(' ')} ` : ''}${argv.join(' ')}`;
+    const wanted = { kind, text, inputs, run, ...(printed && { output: () => printed.value }) };
+    return this.results.of(state, wanted, async (key) => {
       const networkMode = instruction.network === 'default' ? (request.networkMode ?? 'default') : instruction.network;
       const privileged = instruction.security === 'insecure';
       const ids = parts.idsOfCommand({ NetworkMode: networkMode, Privileged: privileged });
@@ -78,7 +121,7 @@ export class RunInstructions extends FileInstructions {
       for (const [index, one] of mounts.entries()) await prepared.add(one, index);
       if (script) await prepared.addScript(script.path, script.content);
       const scaffold = [...MOUNT_POINTS, ...prepared.points, ...devices.points];
-      return await this.results.layer(state, key, { scaffold, ids }, async (rootfs) => {
+      const work = async (rootfs: string): Promise<void> => {
         const step = {
           rootfs,
           config: state.config.whole,
@@ -92,17 +135,22 @@ export class RunInstructions extends FileInstructions {
           limits: request.limits,
           request,
           hostname: hostname || undefined,
-          onOutput: run.announce,
-          signal: this.solve.signal,
+          onOutput: (text: string, stream: 1 | 2) => {
+            run.announce(text);
+            if (stream === 1) printed?.add(text);
+          },
+          signal: printed ? AbortSignal.any([this.solve.signal, printed.signal]) : this.solve.signal,
         };
         const code = await this.#withDirectory((directory) => runToExitCode(parts.executor, { ...step, directory }));
         if (code === 0) return;
         const failure = new BuildStepFailed(argv.join(' '), code, instruction.range);
         if (request.enterFailed === true) await this.#letIn(failure, step, { run, shell: state.config.shell?.[0] });
         throw failure;
-      });
+      };
+      if (!printed) return await this.results.layer(state, key, { scaffold, ids }, work);
+      await this.results.apart(state, key, { scaffold, ids }, work);
+      return undefined;
     });
-    return nextState(state, record, state.config);
   }
 
   /** Lets the client's user into what the command left, with all that it had, until they leave. */

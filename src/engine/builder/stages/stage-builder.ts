@@ -231,6 +231,8 @@ export class StageBuilder {
       }
       case 'RUN':
         return this.#runs.apply(state, instruction, { run, lookup });
+      case 'ENV-COMMAND':
+        return this.#runs.variable(state, instruction, { run, lookup });
       case 'COPY':
       case 'ADD':
         return this.#copies.apply(state, instruction, { run, lookup });

@@ -75,4 +75,6 @@ export interface Step {
   readonly text: string;
   readonly inputs: readonly StepInput[];
   readonly run: StageRun;
+  /** Where its result is what a command prints: that, when it has been made. */
+  readonly output?: () => string;
 }

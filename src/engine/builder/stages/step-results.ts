@@ -24,7 +24,7 @@ export class StepResults {
   /** The record of a step: from the cache, from another build that makes it now, or made. */
   async of(
     state: StageState,
-    { kind, text, inputs, run }: Step,
+    { kind, text, inputs, run, output }: Step,
     make: (key: Digest) => Promise<BuildRecord['layer']>,
   ): Promise<BuildRecord> {
     const { request, lease, cache, turn, imports, epoch } = this.#solve.context;
@@ -47,7 +47,7 @@ export class StepResults {
       fresh,
       turn,
       imports,
-      step: { kind, text, inputs, slot, state, createdAt },
+      step: { kind, text, inputs, slot, state, createdAt, givesOutput: output !== undefined },
       onMiss: () => {
         if (request.explain === true)
           run.announce(
@@ -59,6 +59,7 @@ export class StepResults {
         parent: state.key,
         text,
         layer: await make(key),
+        ...(output && { output: output() }),
         createdAt,
         usedAt: Date.now(),
         uses: 0,
@@ -88,29 +89,63 @@ export class StepResults {
     work: (rootfs: string, times: TimeRule) => Promise<CopiedFiles | void>,
   ): Promise<BuildRecord['layer']> {
     checkDepth(state);
-    const { parts, lease } = this.#solve.context;
-    const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
-    if (ids) this.#solve.context.directory.letIn(ids);
-    const rootfs = this.#solve.temporary();
-    const newest = this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+    const { lease, parts } = this.#solve.context;
     const { signal } = this.#solve;
-    await mkdir(rootfs);
-    await parts.snapshotter.prepare(name, state.chain, { scaffold });
-    try {
-      await parts.mountActive(name, rootfs, ids);
-      let copied: CopiedFiles | void;
-      try {
-        copied = await work(rootfs, { seconds: newest, exact: false });
-      } finally {
-        await parts.unmount(rootfs);
-      }
-      const changes = parts.snapshotter.changesDir(name);
-      const digest = await sealChanges(changes, {
+    const newest = this.#solve.context.epoch ?? Math.max(0, Math.floor(Date.parse(state.createdAt) / 1000) || 0);
+    return this.#active(state, { key, scaffold, ids }, async (name, mounted) => {
+      const copied = await mounted((rootfs) => work(rootfs, { seconds: newest, exact: false }));
+      const digest = await sealChanges(parts.snapshotter.changesDir(name), {
         pending: copied?.pending,
         times: { seconds: copied?.time ?? newest, exact: copied?.time !== undefined },
         signal,
       });
-      return await parts.commitLayer(name, { parent: state.chain, lease, digest, signal });
+      return parts.commitLayer(name, { parent: state.chain, lease, digest, signal });
+    });
+  }
+
+  /** The same for work whose changes are nobody's: they are thrown away. */
+  async apart(
+    state: StageState,
+    key: Digest,
+    { scaffold = [], ids }: { readonly scaffold?: readonly ScaffoldEntry[]; readonly ids?: ContainerIds | undefined },
+    work: (rootfs: string) => Promise<void>,
+  ): Promise<void> {
+    const { snapshotter } = this.#solve.context.parts;
+    await this.#active(state, { key, scaffold, ids }, async (name, mounted) => {
+      await mounted(work);
+      await snapshotter.remove(name);
+    });
+  }
+
+  /** Files over the state's for as long as `use` takes; what it leaves of them when it fails is removed. */
+  async #active<T>(
+    state: StageState,
+    {
+      key,
+      scaffold,
+      ids,
+    }: {
+      readonly key: Digest;
+      readonly scaffold: readonly ScaffoldEntry[];
+      readonly ids: ContainerIds | undefined;
+    },
+    use: (name: string, mounted: <R>(work: (rootfs: string) => Promise<R>) => Promise<R>) => Promise<T>,
+  ): Promise<T> {
+    const { parts } = this.#solve.context;
+    const name = `build-${key.slice(7, 31)}-${process.hrtime.bigint().toString(36)}`;
+    if (ids) this.#solve.context.directory.letIn(ids);
+    const rootfs = this.#solve.temporary();
+    await mkdir(rootfs);
+    await parts.snapshotter.prepare(name, state.chain, { scaffold });
+    try {
+      return await use(name, async (work) => {
+        await parts.mountActive(name, rootfs, ids);
+        try {
+          return await work(rootfs);
+        } finally {
+          await parts.unmount(rootfs);
+        }
+      });
     } catch (error) {
       await parts.snapshotter.remove(name).catch((cause: unknown) => {
         throw new EngineError(
