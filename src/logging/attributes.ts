@@ -30,12 +30,16 @@ export function logAttributes(options: DriverOptions, source: Chosen): [name: st
   return [...found].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
+/** A tag is of the container's own choosing, and made where everybody else waits. */
+const LIMITS = { steps: 2000, size: 64 * 1024 };
+
 /** Throws an Error, in Go's words, of a template that cannot be read or names what is not there. */
 export function logTag(options: DriverOptions, source: LogSource): string {
   const text = options.get('tag') ?? '';
   if (text === '') return source.id.slice(0, 12);
   try {
-    return new Template(text, { typeName: '*logger.Info' }).execute({
+    if (text.length > LIMITS.size) throw new Error(`template: :1: more than ${LIMITS.size} characters`);
+    return new Template(text, { typeName: '*logger.Info', limits: LIMITS }).execute({
       ID: source.id.slice(0, 12),
       FullID: source.id,
       Name: source.name,

@@ -17,6 +17,8 @@ export class StreamConnection {
   #broken: Error | undefined;
   #received: Buffer[] = [];
   #wake: (() => void) | undefined;
+  /** Of what is under way: to make the connection, or to have something taken. */
+  #fail: ((error: Error) => void) | undefined;
 
   constructor(target: StreamTarget) {
     this.#target = target;
@@ -25,7 +27,7 @@ export class StreamConnection {
   /** Throws an Error in Go's words. */
   async connect(): Promise<void> {
     if (this.#socket && !this.#broken) return;
-    this.close();
+    this.#drop();
     const target = this.#target;
     const socket =
       'path' in target
@@ -38,13 +40,16 @@ export class StreamConnection {
     const timer = setTimeout(() => reject(new Error(`${dialled(target)}: i/o timeout`)), CONNECT_MS);
     socket.once('path' in target || !target.tls ? 'connect' : 'secureConnect', () => resolve());
     socket.once('error', (error: NodeJS.ErrnoException) => reject(new Error(`${dialled(target)}: ${reasonOf(error)}`)));
+    this.#fail = reject;
     try {
       await promise;
     } catch (error) {
+      socket.on('error', () => {});
       socket.destroy();
       throw error;
     } finally {
       clearTimeout(timer);
+      this.#fail = undefined;
     }
     this.#broken = undefined;
     this.#received = [];
@@ -56,9 +61,14 @@ export class StreamConnection {
     socket.on('error', broke);
     socket.on('end', () => broke());
     socket.on('close', () => broke());
-    // what a server says unasked is not kept
+    let unasked = 0;
+    // what a server says unasked is not kept, nor listened to for ever
     socket.on('data', (data: Buffer) => {
-      if (!this.#wake) return;
+      if (!this.#wake) {
+        unasked += data.length;
+        if (unasked > LONGEST_ANSWER) socket.destroy();
+        return;
+      }
       this.#received.push(data);
       this.#wake();
     });
@@ -70,14 +80,16 @@ export class StreamConnection {
     await this.connect();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => reject(new Error('the log server does not read')), STALL_MS);
+    this.#fail = reject;
     this.#socket!.write(data, (error) => (error ? reject(error) : resolve()));
     try {
       await promise;
     } catch (error) {
-      this.close();
+      this.#drop();
       throw error;
     } finally {
       clearTimeout(timer);
+      this.#fail = undefined;
     }
   }
 
@@ -101,7 +113,7 @@ export class StreamConnection {
         answered = Promise.withResolvers();
       }
     } catch (error) {
-      this.close();
+      this.#drop();
       throw error;
     } finally {
       deadline.removeEventListener('abort', late);
@@ -110,13 +122,27 @@ export class StreamConnection {
     }
   }
 
+  /** Also ends what is under way. */
   close(): void {
+    const closed = new Error('the connection to the log server was closed');
+    const busy = this.#fail !== undefined || this.#wake !== undefined;
+    this.#fail?.(closed);
+    this.#broken = closed;
+    this.#wake?.();
+    if (busy) this.#drop();
+    else this.#release()?.destroySoon();
+  }
+
+  /** A server that does not read would keep what is on its way to it, and the connection, for ever. */
+  #drop(): void {
+    this.#release()?.destroy();
+  }
+
+  #release(): Socket | undefined {
     const socket = this.#socket;
     this.#socket = undefined;
-    this.#broken = undefined;
-    if (!socket) return;
-    socket.on('error', () => {});
-    socket.destroySoon();
+    socket?.on('error', () => {});
+    return socket;
   }
 }
 

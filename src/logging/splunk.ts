@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { request as requestPlain, type IncomingMessage } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { ATTRIBUTE_OPTIONS, logAttributes, logTag } from './attributes.ts';
 import type { LogDriver, LogMessage, DriverOptions, LogSink, LogSource } from './log-sink.ts';
+import { readTlsFile } from './tls-file.ts';
 import { truth } from './values.ts';
 
 const PATH = '/services/collector/event/1.0';
@@ -43,6 +43,7 @@ class SplunkSink implements LogSink {
   readonly #event: Readonly<Record<string, string>>;
   readonly #tag: string;
   readonly #attributes: Readonly<Record<string, string>>;
+  readonly #closed = new AbortController();
 
   /** Throws an Error in Docker's words. */
   constructor(options: DriverOptions, source: LogSource) {
@@ -52,7 +53,7 @@ class SplunkSink implements LogSink {
     const authorities = options.get('splunk-capath') ?? '';
     this.#tls = {
       rejectUnauthorized: !truth(options, 'splunk-insecureskipverify'),
-      ...(authorities !== '' && { ca: readFileSync(authorities) }),
+      ...(authorities !== '' && { ca: readTlsFile(authorities) }),
       ...((options.get('splunk-caname') ?? '') !== '' && { servername: options.get('splunk-caname') }),
     };
     this.#verify = truth(options, 'splunk-verify-connection', true);
@@ -92,7 +93,9 @@ class SplunkSink implements LogSink {
     if (events.length > 0) await this.#ask('POST', Buffer.from(events.join('')));
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed.abort();
+  }
 
   /** Undefined is not sent: with `raw` a line of nothing but blanks. */
   #shown({ stream, text }: LogMessage): unknown {
@@ -119,7 +122,8 @@ class SplunkSink implements LogSink {
       this.#url,
       {
         method,
-        timeout: ANSWER_MS,
+        // for all of it: a server may say a little now and then, for ever
+        signal: AbortSignal.any([AbortSignal.timeout(ANSWER_MS), this.#closed.signal]),
         ...this.#tls,
         headers: {
           Authorization: `Splunk ${this.#token}`,
@@ -129,8 +133,7 @@ class SplunkSink implements LogSink {
       },
       (response) => void answered(response).then(resolve, reject),
     );
-    asked.once('timeout', () => asked.destroy(new Error('i/o timeout')));
-    asked.once('error', reject);
+    asked.once('error', (error) => reject(error.name === 'AbortError' ? new Error('i/o timeout') : error));
     asked.end(compressed);
     await promise;
   }
@@ -138,7 +141,10 @@ class SplunkSink implements LogSink {
 
 async function answered(response: IncomingMessage): Promise<void> {
   let text = '';
-  for await (const chunk of response) if (text.length < LONGEST_ANSWER) text += String(chunk);
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.length > LONGEST_ANSWER) break; // which ends the connection
+  }
   if (response.statusCode !== 200)
     throw new Error(
       `splunk: failed to send event - ${response.statusCode} ${response.statusMessage} - ${text.slice(0, LONGEST_ANSWER)}`,

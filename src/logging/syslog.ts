@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { UnixDatagram } from '../linux/unix-datagram.ts';
 import { ATTRIBUTE_OPTIONS, logTag } from './attributes.ts';
 import { PacketConnection, StreamConnection } from './connection.ts';
 import type { LogDriver, LogMessage, DriverOptions, LogSink, LogSource } from './log-sink.ts';
+import { readTlsFile } from './tls-file.ts';
 import { hostAndPort, scheme } from './values.ts';
 
 const FACILITIES = [
@@ -205,7 +206,7 @@ function wayTo(address: Address, options: DriverOptions): Way {
 function tlsOf(host: string, options: DriverOptions): Record<string, unknown> {
   const file = (name: string): Buffer | undefined => {
     const path = options.get(name) ?? '';
-    return path === '' ? undefined : readFileSync(path);
+    return path === '' ? undefined : readTlsFile(path);
   };
   return {
     servername: host,

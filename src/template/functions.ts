@@ -37,11 +37,7 @@ export const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map<string, 
   ],
   ['lower', (text) => goString(text).toLowerCase()],
   ['upper', (text) => goString(text).toUpperCase()],
-  [
-    'pad',
-    (text, before, after) =>
-      text === '' ? '' : ' '.repeat(Number(before)) + goString(text) + ' '.repeat(Number(after)),
-  ],
+  ['pad', (text, before, after) => (text === '' ? '' : blanks(before) + goString(text) + blanks(after))],
   ['truncate', (text, length) => goString(text).slice(0, Number(length))],
   ['println', (...args) => `${args.map(goString).join(' ')}\n`],
   ['print', (...args) => printArgs(args)],
@@ -66,6 +62,14 @@ export const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map<string, 
   ],
   ['urlquery', (text) => encodeURIComponent(goString(text)).replaceAll('%20', '+')],
 ]);
+
+/** As wide as Go's own verbs may be. */
+const WIDEST = 1e6;
+
+function blanks(count: unknown): string {
+  if (!(Number(count) <= WIDEST)) throw new Error(`more than ${WIDEST} blanks`);
+  return ' '.repeat(Number(count));
+}
 
 function asList(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
@@ -137,6 +141,7 @@ function printf(format: string, args: readonly unknown[]): string {
     /%([-+# 0]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])/g,
     (_, flags: string, width: string | undefined, precision: string | undefined, verb: string) => {
       if (verb === '%') return '%';
+      if (Number(width ?? 0) > WIDEST) return '%!(BADWIDTH)';
       if (used >= args.length) return `%!${verb}(MISSING)`;
       const shown = formatVerb(verb, args[used++], flags, precision === undefined ? undefined : Number(precision));
       const wide = Number(width ?? 0);

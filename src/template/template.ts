@@ -10,6 +10,8 @@ export interface TemplateOptions {
   readonly missing?: (name: string) => unknown;
   /** In place of the built-in functions of the same name. */
   readonly functions?: ReadonlyMap<string, TemplateFunction>;
+  /** For a template of somebody who is not to be trusted: how many nodes it may walk, and how long what it makes may be. */
+  readonly limits?: { readonly steps: number; readonly size: number };
 }
 
 class LoopSignal extends Error {
@@ -45,6 +47,7 @@ class Execution {
   text = '';
   readonly #options: TemplateOptions;
   #variables: [string, unknown][];
+  #steps = 0;
 
   constructor(data: unknown, options: TemplateOptions) {
     this.#options = options;
@@ -53,6 +56,7 @@ class Execution {
 
   walk(nodes: readonly Node[], dot: unknown): void {
     for (const node of nodes) {
+      this.#step(1);
       switch (node.kind) {
         case 'text':
           this.text += node.text;
@@ -60,6 +64,7 @@ class Execution {
         case 'output': {
           const value = this.#pipe(node.pipe, dot);
           if (node.pipe.declares.length === 0) this.text += value === undefined ? '<no value>' : goString(value);
+          this.#checkSize(this.text);
           break;
         }
         case 'break':
@@ -69,6 +74,18 @@ class Execution {
           this.#scoped(() => this.#branch(node, dot));
       }
     }
+  }
+
+  #step(count: number): void {
+    this.#steps += count;
+    const { limits } = this.#options;
+    if (limits && this.#steps > limits.steps) throw failure('', `more than ${limits.steps} steps`);
+  }
+
+  #checkSize(value: unknown): void {
+    const { limits } = this.#options;
+    const length = typeof value === 'string' || Array.isArray(value) ? value.length : 0;
+    if (limits && length > limits.size) throw failure('', `a value of more than ${limits.size}`);
   }
 
   #branch(node: Extract<Node, { kind: 'if' | 'with' | 'range' }>, dot: unknown): void {
@@ -84,6 +101,7 @@ class Execution {
   #range(node: Extract<Node, { kind: 'if' | 'with' | 'range' }>, dot: unknown): void {
     const value = this.#pipe({ ...node.pipe, declares: [] }, dot);
     const [first, second] = node.pipe.declares;
+    this.#step(typeof value === 'number' ? value : Array.isArray(value) ? value.length : 1);
     const items: [unknown, unknown][] = itemsOf(value);
     if (items.length === 0) {
       this.walk(node.otherwise, dot);
@@ -144,11 +162,16 @@ class Execution {
         return last;
       }
       const call = this.#function(head!.name);
+      const args = [...rest.map((item) => this.#value(item, dot)), ...piped];
+      this.#step(1);
+      let made: unknown;
       try {
-        return call(...rest.map((item) => this.#value(item, dot)), ...piped);
+        made = call(...args);
       } catch (error) {
         throw failure(head!.name, (error as Error).message);
       }
+      this.#checkSize(made);
+      return made;
     }
     const args = [...rest.map((item) => this.#value(item, dot)), ...piped];
     if (head!.kind === 'fields') return this.#fields(head!, dot, args);

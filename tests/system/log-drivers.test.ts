@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -356,6 +357,109 @@ test('a server that is not there is told in Docker’s words', async () => {
   ] as const)
     await assert.rejects(sent(LOG_DRIVERS.get(name)!, options, []), { message });
   assert.equal(typeof hostname(), 'string');
+});
+
+test('servers that do not read, never acknowledge, or talk without an end hold up nobody who leaves', async () => {
+  const many = Array.from({ length: 200 }, () => at('x'.repeat(16_000)));
+  for (const [name, options, hostile] of [
+    ['syslog', (address: string) => ({ 'syslog-address': `tcp://${address}` }), (socket: Socket) => socket.pause()],
+    [
+      'fluentd',
+      (address: string) => ({ 'fluentd-address': address, 'fluentd-request-ack': 'true' }),
+      (socket: Socket) => socket.write('no acknowledgement'),
+    ],
+    [
+      'splunk',
+      (address: string) => ({
+        'splunk-url': `http://${address}`,
+        'splunk-token': 't',
+        'splunk-verify-connection': '0',
+      }),
+      (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{'),
+    ],
+  ] as const) {
+    const closed = Promise.withResolvers<void>();
+    const heard = Promise.withResolvers<void>();
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('close', () => closed.resolve());
+      socket.once('data', () => {
+        hostile(socket);
+        heard.resolve();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const sink = LOG_DRIVERS.get(name)!.open(
+      new Map(Object.entries(options(`127.0.0.1:${(server.address() as AddressInfo).port}`))),
+      SOURCE,
+    );
+    const failed = assert.rejects(sink.send([...many, ...many, ...many]), name);
+    await heard.promise;
+    sink.close();
+    await failed;
+    if (name !== 'syslog') await closed.promise; // what does not read, does not see the end
+    server.close();
+  }
+
+  // unasked, and as an answer: nobody listens to all of it
+  const flooded = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('close', () => flooded.resolve());
+    socket.once('data', () => {
+      const flood = (): void => {
+        while (!socket.destroyed && socket.write(Buffer.alloc(65_536)));
+      };
+      socket.on('drain', flood);
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      flood();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const sink = LOG_DRIVERS.get('syslog')!.open(new Map([['syslog-address', `tcp://${address}`]]), SOURCE);
+  await sink.send([at('x')]);
+  await flooded.promise;
+  sink.close();
+  await sent(LOG_DRIVERS.get('splunk')!, { 'splunk-url': `http://${address}`, 'splunk-token': 't' }, [at('x')]);
+  server.close();
+});
+
+test('options that are devices, waits, and bombs', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gantry-log-options-'));
+  const fifo = join(directory, 'fifo');
+  spawnSync('mkfifo', [fifo]);
+  try {
+    for (const path of ['/dev/zero', fifo, directory]) {
+      const address = { 'syslog-address': 'tcp+tls://127.0.0.1:9' };
+      for (const name of ['syslog-tls-ca-cert', 'syslog-tls-cert', 'syslog-tls-key'])
+        await assert.rejects(sent(LOG_DRIVERS.get('syslog')!, { ...address, [name]: path }, []), /not a regular file/);
+      const collector = { 'splunk-url': 'https://127.0.0.1:9', 'splunk-token': 't', 'splunk-capath': path };
+      await assert.rejects(sent(LOG_DRIVERS.get('splunk')!, collector, []), /not a regular file/);
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  const source = { ...SOURCE, env: Array.from({ length: 5000 }, (_, n) => `V${n}=${n}`) };
+  for (const tag of [
+    '{{range 4000000000}}x{{end}}',
+    `${'{{range $.ContainerEnv}}'.repeat(5)}${'{{end}}'.repeat(5)}`,
+    '{{printf "%400000000d" 1 | printf "%s%s%s"}}{{pad "x" 400000000 400000000}}',
+    `{{$x := "xxxxxxxxxxxxxxxx"}}${'{{$x = print $x $x}}'.repeat(40)}`,
+    'x'.repeat(100_000),
+    '{{split (index .ContainerEnv 4999) "" | join "" | printf "%900000s" | split ""}}',
+  ])
+    assert.throws(
+      () =>
+        LOG_DRIVERS.get('syslog')!.open(
+          new Map(Object.entries({ 'syslog-address': 'udp://127.0.0.1:9', tag })),
+          source,
+        ),
+      /template: log-tag:1|template: :1/,
+      tag.slice(0, 60),
+    );
 });
 
 test('lines are put together from their parts, and cut into pieces that are too long', () => {

@@ -13,8 +13,11 @@ import { taskLog } from './set-up.ts';
 
 /** Messages that are made and sent before anybody else has a turn. */
 const AT_ONCE = 200;
+/** What they may take together: with each go the container's labels and variables that were asked for. */
+const AT_ONCE_BYTES = 8 * 1024 * 1024;
 /** How often the place that was reached is noted: so much may be sent twice after a kill -9. */
 const NOTE_MS = 1000;
+const LONGEST_LINE = 16 * 1024;
 const LONGEST_PAUSE_MS = 30_000;
 /** What a container that is removed still has to send gets so long. */
 const LAST_MS = 10_000;
@@ -38,6 +41,8 @@ export class LogShipping {
   #noted = 0;
   #ready: LogSink | undefined;
   #failing = false;
+  /** Whose output is not all sent. */
+  #runs = 0;
   /** Runs one after the other: a further run begins while the last one's lines are still on their way. */
   #work: Promise<void> = Promise.resolve();
 
@@ -71,13 +76,23 @@ export class LogShipping {
 
   /** Sends what is there, and what comes until `ended`. */
   follow(record: ContainerRecord, ended: Promise<unknown> = Promise.resolve()): void {
-    const sink = this.#ready;
+    let sink = this.#ready;
     this.#ready = undefined;
+    if (this.#runs > 0) {
+      // its turn comes when the last run's lines are sent, which may be never: no connection waits for that
+      sink?.close();
+      sink = undefined;
+    }
+    this.#runs++;
     this.#work = this.#context.background.run(
       `container ${record.name}: its output to ${this.#driverName}`,
       ((before) => async () => {
         await before;
-        await this.#ship(record, sink ?? this.#open(record), ended);
+        try {
+          await this.#ship(record, sink ?? this.#open(record), ended);
+        } finally {
+          this.#runs--;
+        }
       })(this.#work),
     );
   }
@@ -98,11 +113,12 @@ export class LogShipping {
     const close = (): void => sink.close();
     signal.addEventListener('abort', close, { once: true });
     const messages = new Messages();
+    const atOnce = messagesAtOnce(record);
     let read = this.#position;
     try {
       for await (const { lines, next } of readLines({ path: this.#path, from: this.#position, ended, signal })) {
-        for (let at = 0; at < lines.length; at += AT_ONCE) {
-          const made = lines.slice(at, at + AT_ONCE).flatMap((line) => messages.take(line));
+        for (let at = 0; at < lines.length; at += atOnce) {
+          const made = lines.slice(at, at + atOnce).flatMap((line) => messages.take(line));
           if (made.length > 0) await this.#deliver(record, sink, made, signal);
           if (signal.aborted) return;
         }
@@ -164,6 +180,12 @@ export class LogShipping {
       // a full disk, or the container is gone: sent twice rather than not at all
     }
   }
+}
+
+function messagesAtOnce(record: ContainerRecord): number {
+  const { labels, env, command } = logSource(record);
+  const each = LONGEST_LINE + JSON.stringify([labels, env, command]).length;
+  return Math.max(1, Math.min(AT_ONCE, Math.floor(AT_ONCE_BYTES / each)));
 }
 
 /** The beginning where nothing is noted, or what is noted is not of this record. */
