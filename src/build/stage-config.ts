@@ -73,6 +73,12 @@ export class StageConfig {
     return new StageConfig({ ...this.#rest, ...change }, this.#maps);
   }
 
+  withoutLabels(): StageConfig {
+    const { Labels: _, ...rest } = this.#rest;
+    const { labels: __, ...maps } = this.#maps;
+    return new StageConfig(rest, maps);
+  }
+
   withoutTriggers(): StageConfig {
     const { OnBuild: _, ...rest } = this.#rest;
     return new StageConfig(rest, this.#maps);

@@ -373,6 +373,8 @@ export interface BuildRequest {
   readonly tags?: readonly string[];
   readonly buildArgs?: Readonly<Record<string, string | null>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** False: the image has none of the labels of what its stage begins with. */
+  readonly inheritLabels?: boolean;
   readonly target?: string;
   readonly noCache?: boolean;
   readonly pull?: boolean;

@@ -266,6 +266,43 @@ describe('what builds say', { skip: process.getuid?.() === 0 ? false : 'needs ro
     await gantry('rmi', 'printed');
   });
 
+  test('a Containerfile, labels that are not inherited, --timestamp', async () => {
+    const base = context({ Dockerfile: 'FROM busybox\nLABEL of=base two=2\n' });
+    assert.equal((await gantry('build', '-t', 'labelled', base)).code, 0);
+    const folder = context({
+      Containerfile: 'FROM labelled AS a\nLABEL a=1\nFROM a\nCOPY . /all\nRUN ls /all\nLABEL own=1\n',
+      '.containerignore': 'Containerfile\nignored\n',
+      ignored: '',
+      sent: '',
+    });
+    const labels = async (...flags: string[]): Promise<unknown> => {
+      const built = await gantry('build', '-t', 'bare', '--progress=plain', ...flags, folder);
+      assert.equal(built.code, 0, built.stderr);
+      return JSON.parse((await gantry('image', 'inspect', '-f', '{{json .Config.Labels}}', 'bare')).stdout);
+    };
+    assert.deepEqual(await labels(), { of: 'base', two: '2', a: '1', own: '1' });
+    assert.deepEqual(await labels('--inherit-labels=false', '--label', 'given=1'), { own: '1', given: '1' });
+    assert.equal((await gantry('run', '--rm', 'bare', 'ls', '/all')).stdout, 'sent\n');
+    const only = await gantry(
+      'build',
+      '-t',
+      'bare',
+      '--inherit-labels=false',
+      context({ Dockerfile: 'FROM labelled\n' }),
+    );
+    assert.equal(only.code, 0);
+    assert.equal((await gantry('image', 'inspect', '-f', '{{len .Config.Labels}}', 'bare')).stdout, '0\n');
+    await labels('--timestamp', '86400');
+    assert.equal((await gantry('image', 'inspect', '-f', '{{.Created}}', 'bare')).stdout, '1970-01-02T00:00:00Z\n');
+    for (const [given, message] of [
+      [['--timestamp', 'now'], /it is seconds since 1970/],
+      [['--timestamp', '1', '--build-arg', 'SOURCE_DATE_EPOCH=1'], /say the same: give one/],
+    ] as const)
+      assert.match((await gantry('build', ...given, folder)).stderr, message);
+    await gantry('rmi', 'bare', 'labelled');
+    await gantry('image', 'prune', '-f');
+  });
+
   test('--graph and --sizes', async () => {
     const folder = context({
       Dockerfile: DOCKERFILE.replace('--mount=type=secret,id=token,required=true ', ''),

@@ -47,6 +47,30 @@ test('the Dockerfile and the ignore file are sent even when they are ignored', a
   assert.deepEqual(await contextOf({ a: '', '.dockerignore': '*\n' }), ['.dockerignore', 'Dockerfile']);
 });
 
+test('without a Dockerfile it is a Containerfile, without a .dockerignore a .containerignore', async () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'gantry-context-'));
+  try {
+    const sent = async (): Promise<[string, string[]]> => {
+      const { tar, dockerfile } = directoryContext(folder, '');
+      const names: string[] = [];
+      for await (const { header } of readTar(tar)) names.push(header.name);
+      return [dockerfile, names];
+    };
+    fs.writeFileSync(join(folder, 'Containerfile'), 'FROM scratch\n');
+    fs.writeFileSync(join(folder, '.containerignore'), 'a\n');
+    fs.writeFileSync(join(folder, 'a'), '');
+    assert.deepEqual(await sent(), ['Containerfile', ['.containerignore', 'Containerfile']]);
+    fs.writeFileSync(join(folder, 'Dockerfile'), 'FROM scratch\n');
+    fs.writeFileSync(join(folder, '.dockerignore'), 'b\n');
+    assert.deepEqual(await sent(), [
+      'Dockerfile',
+      ['.containerignore', '.dockerignore', 'Containerfile', 'Dockerfile', 'a'],
+    ]);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
 test('an ignore file for one Dockerfile goes before the other', async () => {
   const files = {
     'other.Dockerfile': '',

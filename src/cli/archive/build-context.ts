@@ -5,7 +5,7 @@ import { tarHeader } from '../../content/tar/header.ts';
 import { type TarSource, writeTar } from '../../content/tar/writer.ts';
 import { CommandError } from '../command.ts';
 import { type ClientTree, listClientTree } from './client-tree.ts';
-import { ContextSelection } from './context-selection.ts';
+import { ContextSelection, ignoreFileNames } from './context-selection.ts';
 import { packTree } from './pack.ts';
 
 export interface BuildContext {
@@ -116,7 +116,7 @@ export function checkContext(
 ): BuildContext & { readonly complete: boolean } {
   const root = resolve(folder);
   const place = placeOf(root, dockerfile);
-  const files = [place.name, `${place.name}.dockerignore`, '.dockerignore'].flatMap((name) => {
+  const files = [place.name, ...ignoreFileNames(place.name)].flatMap((name) => {
     if (name === place.name && place.text) return [{ name, text: place.text }];
     const path = join(root, name);
     return fs.existsSync(path) ? [{ name, text: fs.readFileSync(path) }] : [];
@@ -212,10 +212,16 @@ export function textContext(text: Uint8Array): BuildContext {
   };
 }
 
+/** The name that the Dockerfile of a directory has when none is given; undefined where there is none. */
+export function defaultDockerfile(folder: string): string | undefined {
+  return ['Dockerfile', 'dockerfile', 'Containerfile'].find((name) => fs.existsSync(join(folder, name)));
+}
+
 /** Where the Dockerfile is in the context; one from elsewhere is sent along under a name that hides nothing. */
 function placeOf(root: string, given: string): { name: string; text?: Uint8Array } {
   if (given === '') {
-    for (const name of ['Dockerfile', 'dockerfile']) if (fs.existsSync(join(root, name))) return { name };
+    const name = defaultDockerfile(root);
+    if (name !== undefined) return { name };
     throw new CommandError(
       `unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat ${join(root, 'Dockerfile')}: no such file or directory`,
     );

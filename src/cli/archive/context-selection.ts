@@ -13,7 +13,7 @@ export interface SelectionOptions {
 
 /**
  * What of a directory is sent as a build context: not what the ignore file leaves out, `<Dockerfile>.dockerignore` before
- * `.dockerignore`. The Dockerfile and that file are always sent: the builder reads them.
+ * `.dockerignore` before `.containerignore`. The Dockerfile and that file are always sent: the builder reads them.
  */
 export class ContextSelection {
   /** What is ignored and sent all the same. */
@@ -56,8 +56,13 @@ export class ContextSelection {
   }
 }
 
+/** Names of ignore files: the first that is there counts. */
+export function ignoreFileNames(dockerfile: string | undefined): string[] {
+  return [...(dockerfile === undefined ? [] : [`${dockerfile}.dockerignore`]), '.dockerignore', '.containerignore'];
+}
+
 function ignoreFile(root: string, dockerfile: string | undefined): { readonly name: string; readonly text: string } {
-  for (const name of [...(dockerfile === undefined ? [] : [`${dockerfile}.dockerignore`]), '.dockerignore']) {
+  for (const name of ignoreFileNames(dockerfile)) {
     try {
       return { name, text: fs.readFileSync(join(root, name), 'utf8') };
     } catch {

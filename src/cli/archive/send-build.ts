@@ -136,6 +136,7 @@ const BEYOND_CLASSIC: Readonly<Record<string, string>> = {
   enginesecrets: '--secret',
   explain: '--explain',
   enterfailed: '--debug-on-error',
+  inheritlabels: '--inherit-labels=false',
   nocachefilter: '--no-cache-filter',
   outputs: '--output',
   pins: '--locked',

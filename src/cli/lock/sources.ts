@@ -3,7 +3,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { loadProject } from '../../compose/model/load.ts';
 import { isRemote } from '../../compose/model/paths.ts';
 import { asDict, asText } from '../../compose/model/value.ts';
-import { checkContext } from '../archive/build-context.ts';
+import { checkContext, defaultDockerfile } from '../archive/build-context.ts';
 import type { Cli } from '../cli.ts';
 import { CommandError } from '../command.ts';
 
@@ -20,7 +20,10 @@ export async function lockSources(cli: Cli, path: string, buildArgs: Record<stri
   const stat = fs.statSync(path, { throwIfNoEntry: false });
   if (!stat) throw new CommandError(`${path}: no such file or directory`);
   const files = stat.isDirectory()
-    ? [...COMPOSE_NAMES.filter((name) => fs.existsSync(join(path, name))).slice(0, 1), 'Dockerfile']
+    ? [
+        ...COMPOSE_NAMES.filter((name) => fs.existsSync(join(path, name))).slice(0, 1),
+        defaultDockerfile(path) ?? 'Dockerfile',
+      ]
         .map((name) => join(path, name))
         .filter((file) => fs.existsSync(file))
     : [path];

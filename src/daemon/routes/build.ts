@@ -305,6 +305,7 @@ function buildRequest(exchange: Exchange): BuildRequest {
     tags: query.all('t'),
     buildArgs: query.json('buildargs', map(nullable(string)), 'build args') ?? {},
     labels: query.json('labels', map(string), 'labels') ?? {},
+    inheritLabels: query.text('inheritlabels') === undefined || query.flag('inheritlabels'),
     engineSecrets: query.json('enginesecrets', map(string)) ?? {},
     cacheFrom: query.json('cachefrom', list(string), 'cache-from') ?? [],
     cacheTo: query.json('cacheto', list(string)) ?? [],

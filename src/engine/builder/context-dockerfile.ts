@@ -15,12 +15,14 @@ import { BuildStepFailed, lineOf } from './stages/failed-step.ts';
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
 
-/** The file that is meant: without a `Dockerfile` it may be written in small letters. Throws `invalid-argument` for one that is not in the context. */
+/** The file that is meant: without a `Dockerfile` it may be written in small letters, or be a `Containerfile`. Throws `invalid-argument` for one that is not in the context. */
 export async function dockerfileName(root: string, name: string): Promise<string> {
   if (join('/', name) !== join('/', 'context', name).slice('/context'.length))
     throw new EngineError('invalid-argument', `forbidden path outside the build context: ${name} ()`);
   if (name !== 'Dockerfile' || (await lstat(join(root, name)).catch(() => undefined))) return name;
-  return (await lstat(join(root, 'dockerfile')).catch(() => undefined)) ? 'dockerfile' : name;
+  for (const other of ['dockerfile', 'Containerfile'])
+    if (await lstat(join(root, other)).catch(() => undefined)) return other;
+  return name;
 }
 
 /** The Dockerfile of a context. Throws `invalid-argument`, `too-large`. */
@@ -93,7 +95,7 @@ export function decodeText(bytes: Buffer, name: string): string {
 
 /** Lines of the ignore file: the Dockerfile's own, else the context's. */
 export async function readIgnore(root: string, dockerfile: string): Promise<string[]> {
-  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore']) {
+  for (const name of [`${dockerfile}.dockerignore`, '.dockerignore', '.containerignore']) {
     const text = await readContextFile(root, name).catch(() => undefined);
     if (text !== undefined) {
       return text

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { askedContext, namedTree } from '../../archive/build-context.ts';
+import { askedContext, defaultDockerfile, namedTree } from '../../archive/build-context.ts';
 import type { ClientTree } from '../../archive/client-tree.ts';
 import { findInLayout } from '../../archive/oci-layout.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
@@ -68,13 +68,17 @@ gantry build --ssh default .`,
     'debug-on-error': bool('Open a shell in a step that failed, with all that it had, when there is a terminal'),
     'disable-content-trust': bool('Skip image verification', { initial: true, hidden: true }),
     explain: bool('Say of every step that is not cached why not'),
-    file: string('Name of the Dockerfile (Default is "PATH/Dockerfile")', { short: 'f', complete: 'file' }),
+    file: string('Name of the Dockerfile (Default is "PATH/Dockerfile", else "PATH/Containerfile")', {
+      short: 'f',
+      complete: 'file',
+    }),
     'force-rm': bool('Always remove intermediate containers'),
     gitignore: bool('Leave out of the context what git ignores, and .git'),
     graph: string('After the build, print the graph of its stages and steps ("tree", "mermaid")', {
       complete: ['tree', 'mermaid'],
     }),
     iidfile: string('Write the image ID to the file', { complete: 'file' }),
+    'inherit-labels': bool('Take over the labels of the base image or stage', { initial: true }),
     isolation: string('Container isolation technology'),
     label: list('Set metadata for an image'),
     locked: bool("Use the digests of the Dockerfile's lock (Dockerfile.lock), and no other images"),
@@ -110,6 +114,9 @@ gantry build --ssh default .`,
     tag: list('Name and optionally a tag in the "name:tag" format', { short: 't' }),
     target: string('Set the target build stage to build.'),
     verify: bool('Build again without the cache and fail when the result is not the same'),
+    timestamp: string(
+      'Time of the image and of what it has no older files of, in seconds since 1970 ("SOURCE_DATE_EPOCH")',
+    ),
     ulimit: each('ulimit', 'Ulimit options', parseUlimit, { defaultText: '[]' }),
   },
   args: { min: 1, max: 1 },
@@ -127,7 +134,8 @@ gantry build --ssh default .`,
       throw new CommandError('invalid argument: this needs a directory as its context');
     if (flags.gitignore && (remote || place === '-'))
       throw new CommandError('invalid argument: --gitignore needs a directory as its context');
-    const asked = { place, ...flags, buildArgs: buildArguments(flags['build-arg'], cli) };
+    const buildArgs = { ...buildArguments(flags['build-arg'], cli), ...epochOf(flags) };
+    const asked = { place, ...flags, buildArgs };
     if (flags['context-ls']) return listBuildContext(cli, asked);
     if (call) return runCall(cli, call, asked);
     if (!['', 'tree', 'mermaid'].includes(flags.graph))
@@ -159,7 +167,8 @@ gantry build --ssh default .`,
       t: flags.tag,
       dockerfile: context.dockerfile || undefined,
       remote: remote ? place : undefined,
-      buildargs: flags['build-arg'].length === 0 ? undefined : JSON.stringify(buildArguments(flags['build-arg'], cli)),
+      buildargs: Object.keys(buildArgs).length === 0 ? undefined : JSON.stringify(buildArgs),
+      inheritlabels: flags['inherit-labels'] ? undefined : false,
       labels: flags.label.length === 0 ? undefined : JSON.stringify(toRecord(flags.label)),
       target: flags.target || undefined,
       allow: flags.allow.length === 0 ? undefined : JSON.stringify(flags.allow),
@@ -298,6 +307,22 @@ gantry build --ssh default .`,
   },
 });
 
+/** `--timestamp` is the build argument that says the same. */
+function epochOf({
+  timestamp,
+  'build-arg': args,
+}: {
+  readonly timestamp: string;
+  readonly 'build-arg': readonly string[];
+}): Record<string, string> {
+  if (timestamp === '') return {};
+  if (!/^\d{1,11}$/.test(timestamp))
+    throw new CommandError(`invalid argument ${JSON.stringify(timestamp)} for "--timestamp": it is seconds since 1970`);
+  if (args.some((item) => item.split('=', 1)[0] === 'SOURCE_DATE_EPOCH'))
+    throw new CommandError('invalid argument: --timestamp and --build-arg SOURCE_DATE_EPOCH say the same: give one');
+  return { SOURCE_DATE_EPOCH: timestamp };
+}
+
 /** The digests of what the Dockerfile names. Throws when there is no lock, or it lacks one: an engine that knows no locks is not asked. */
 async function locksOf(
   cli: Cli,
@@ -306,7 +331,7 @@ async function locksOf(
 ): Promise<Pins> {
   if (isRemote(place) || place === '-' || file === '-')
     throw new CommandError('invalid argument: --locked needs a directory as its context');
-  const dockerfile = file === '' ? join(place, 'Dockerfile') : file;
+  const dockerfile = file === '' ? join(place, defaultDockerfile(place) ?? 'Dockerfile') : file;
   const path = lockPathFor(dockerfile);
   const pins = neededLock(path);
   for (const name of await imagesOfDockerfile(cli, dockerfile, toRecord(args))) pinnedName(name, pins, path);

@@ -120,7 +120,9 @@ export class StageBuilder {
     announceStep(stage.original);
     const { state: start, triggers } = await this.#vertex(run, async () => this.#bases.of(planned, run));
     announce(` ---> ${shownState(start)}\n`);
-    let state = start;
+    const { plan, request } = this.#solve.context;
+    const bare = request.inheritLabels === false && index === plan.stages.at(-1)!.index;
+    let state = bare ? withoutLabels(start) : start;
     if (triggers.length > 0) {
       announce(`# Executing ${triggers.length} build trigger${triggers.length === 1 ? '' : 's'}\n`);
       for (const trigger of triggers) {
@@ -275,6 +277,12 @@ export class StageBuilder {
       return { uid: 0, gid: 0 };
     }
   }
+}
+
+/** Labels count for nothing but the image that is made: no step's key has them. */
+function withoutLabels(state: StageState): StageState {
+  if (Object.keys(state.config.whole.Labels ?? {}).length === 0) return state;
+  return { ...state, config: state.config.withoutLabels(), imageId: undefined };
 }
 
 /** The ARGs that the names of an ENV leave. */
