@@ -48,6 +48,7 @@ try {
     'examples',
     'labs',
     'package.json',
+    'package-lock.json',
     'tsconfig.json',
     'tsconfig.types.json',
     'README.md',

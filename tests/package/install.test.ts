@@ -23,6 +23,7 @@ test(
       'tools',
       'examples',
       'package.json',
+      'package-lock.json',
       'tsconfig.json',
       'tsconfig.types.json',
       'README.md',
