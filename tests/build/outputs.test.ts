@@ -128,6 +128,36 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     assert.equal(fs.readFileSync(blob(manifest.layers[0]!.digest)).readUInt32LE(), 0xfd2fb528);
   });
 
+  test('mode=delete removes from a directory what is not of the result, there alone', async () => {
+    const folder = join(directory, 'mirror');
+    const outside = join(directory, 'outside');
+    fs.mkdirSync(join(folder, 'old/deep'), { recursive: true });
+    fs.mkdirSync(join(folder, 'a.txt/in the way'), { recursive: true });
+    fs.mkdirSync(outside);
+    fs.writeFileSync(join(outside, 'stays'), '');
+    fs.symlinkSync(outside, join(folder, 'link'));
+    fs.symlinkSync(join(outside, 'stays'), join(folder, 'b.txt'));
+    const copied = await gantry('build', '-o', `type=local,dest=${folder}`, context);
+    assert.match(copied.stderr, /cannot overwrite directory .*a\.txt with non-directory/);
+    const text = 'FROM scratch\nCOPY . /link/\nCOPY a.txt sub /\n';
+    fs.writeFileSync(join(context, 'linked.Dockerfile'), text);
+    await build('-f', join(context, 'linked.Dockerfile'), '-o', `type=local,dest=${folder},mode=delete`);
+    assert.deepEqual(fs.readdirSync(folder).sort(), ['a.txt', 'b.txt', 'link']);
+    assert.ok(fs.lstatSync(join(folder, 'link')).isDirectory());
+    assert.ok(fs.lstatSync(join(folder, 'b.txt')).isFile());
+    fs.rmSync(join(folder, 'link'), { recursive: true });
+    fs.symlinkSync(outside, join(folder, 'link'));
+    fs.rmSync(join(context, 'linked.Dockerfile'));
+    await build('-o', `type=local,dest=${folder},mode=delete`);
+    assert.deepEqual(fs.readdirSync(folder).sort(), ['a.txt', 'b.txt']);
+    assert.deepEqual(fs.readdirSync(outside), ['stays']);
+    for (const dest of [context, directory, '/', process.cwd()]) {
+      const refused = await gantry('build', '-o', `type=local,dest=${dest},mode=delete`, context);
+      assert.match(refused.stderr, /mode=delete would remove what is in .*: name a directory of its own/);
+    }
+    assert.ok(fs.existsSync(join(context, 'a.txt')));
+  });
+
   test("--sbom and --provenance: statements beside the image, in BuildKit's layout", async () => {
     const folder = join(directory, 'attested');
     fs.mkdirSync(join(folder, 'node_modules/left'), { recursive: true });
@@ -183,6 +213,28 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
     );
     assert.equal(least.code, 0, least.stderr);
     await gantry('rmi', `${name}:1`, `${name}:2`, 'least');
+
+    const artifact = `type=registry,name=${name}:3,oci-artifact=true`;
+    const listed = await gantry('build', ...words, '-o', artifact, folder);
+    assert.equal(listed.code, 0, listed.stderr);
+    const [subject, own] = (await document('team/attested', '3'))['manifests'] as Descriptor[];
+    const { layers: statements, ...manifest } = await document('team/attested', own!.digest);
+    const { mediaType, size } = subject as Descriptor & { readonly size: number };
+    assert.deepEqual(manifest, {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      artifactType: 'application/vnd.docker.attestation.manifest.v1+json',
+      config: {
+        mediaType: 'application/vnd.oci.empty.v1+json',
+        digest: 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
+        size: 2,
+      },
+      subject: { mediaType, digest: subject!.digest, size },
+    });
+    assert.equal((statements as unknown[]).length, 2);
+    await gantry('rmi', `${name}:3`);
+    assert.equal((await gantry('pull', `${name}:3`)).code, 0);
+    await gantry('rmi', `${name}:3`);
     const refused = await gantry('build', '--attest', 'type=sbom,generator=x', folder);
     assert.match(refused.stderr, /a generator image is not supported/);
   });
@@ -347,6 +399,12 @@ describe('build --output', { skip: process.getuid?.() === 0 ? false : 'needs roo
       [['-o', 'type=floppy,dest=x'], /unknown output type "floppy"/],
       [['-o', 'type=image,colour=red'], /unknown option "colour" for the output image/],
       [['-o', 'type=image,compression=lzma', '-t', 'x'], /unsupported layer compression type "lzma"/],
+      [['-o', 'type=image,compression=estargz', '-t', 'x'], /not compressed as estargz by this engine: use gzip/],
+      [
+        ['-o', 'type=image,oci-artifact=true,oci-mediatypes=false', '-t', 'x'],
+        /oci-artifact=true needs the media types of OCI/,
+      ],
+      [['-o', `type=local,dest=${join(directory, 'x')},mode=move`], /invalid mode "move" for local output: use copy/],
       [['-o', 'type=image,registry.insecure=true', '-t', 'x'], /name the registry in its insecure-registries/],
       [['-o', 'type=image,name-canonical=true', '-t', 'x'], /name-canonical of the output image is not supported/],
       [['-o', 'type=image,dangling-name-prefix=x'], /dangling-name-prefix of the output image is not supported/],

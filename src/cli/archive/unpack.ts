@@ -2,12 +2,15 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readTar, type TarEntry } from '../../content/tar/reader.ts';
 import { CommandError } from '../command.ts';
+import { removeOthers } from './remove-others.ts';
 
 export interface UnpackOptions {
   /** The name that the archive's root gets in `folder`; undefined keeps its own, `.` puts its contents there. */
   readonly rename?: string | undefined;
   /** Give files the owners they have in the archive. */
   readonly owners: boolean;
+  /** What is in `folder` and not in the archive is removed; what stands in the way of the archive is, too. */
+  readonly replace?: boolean;
 }
 
 /**
@@ -21,10 +24,12 @@ export async function unpackTree(
 ): Promise<void> {
   const times: { path: string; mtime: bigint; mode: number }[] = [];
   const root = fs.realpathSync(folder);
+  const written = new Set<string>();
   for await (const entry of readTar(archive)) {
     const parts = partsOf(entry.header.name, options.rename);
     if (parts.length === 0) continue;
-    const path = placeFor(root, parts);
+    const path = placeFor(root, parts, options.replace);
+    written.add(path);
     await write(entry, path, root, options);
     if (entry.header.type === 'directory') times.push({ path, mtime: entry.header.mtime, mode: entry.header.mode });
     else finish(entry, path);
@@ -34,6 +39,7 @@ export async function unpackTree(
     fs.chmodSync(path, mode);
     setTimes(path, mtime);
   }
+  if (options.replace === true) removeOthers(root, written);
 }
 
 /** The components below the destination: the archive's own root renamed. */
@@ -49,11 +55,15 @@ function partsOf(name: string, rename: string | undefined): string[] {
 }
 
 /** Where an entry goes; makes missing directories. No component above it may be a link. */
-function placeFor(root: string, parts: readonly string[]): string {
+function placeFor(root: string, parts: readonly string[], replace = false): string {
   let path = root;
   for (const part of parts.slice(0, -1)) {
     path = join(path, part);
-    const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+    let stat = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (stat?.isDirectory() === false && replace) {
+      fs.unlinkSync(path);
+      stat = undefined;
+    }
     if (!stat) fs.mkdirSync(path, 0o755);
     else if (!stat.isDirectory())
       throw new CommandError(
@@ -64,7 +74,11 @@ function placeFor(root: string, parts: readonly string[]): string {
 }
 
 async function write({ header, body }: TarEntry, path: string, root: string, options: UnpackOptions): Promise<void> {
-  const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  let there = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (options.replace === true && there && there.isDirectory() !== (header.type === 'directory')) {
+    fs.rmSync(path, { recursive: true });
+    there = undefined;
+  }
   if (header.type === 'directory') {
     if (there?.isDirectory() !== true) {
       if (there) throw new CommandError(`cannot overwrite non-directory ${path} with directory`);

@@ -8,6 +8,8 @@ export interface BuildOutputFlag {
   readonly dest: string | undefined;
   /** Whether `dest` is a directory that the stream is unpacked into. */
   readonly unpack: boolean;
+  /** What is in `dest` and not in the stream is removed. */
+  readonly replace?: boolean;
 }
 
 const TYPES = ['local', 'tar', 'oci', 'docker', 'image', 'registry', 'cacheonly'];
@@ -34,10 +36,15 @@ export function parseBuildOutput(text: string): BuildOutputFlag {
   if (!TYPES.includes(type)) throw new Error(`unknown output type ${JSON.stringify(type)}: use ${TYPES.join(', ')}`);
   const { dest, ...rest } = attributes;
   switch (type) {
-    case 'local':
+    case 'local': {
       if (!dest) throw new Error('dest is required for local output');
       if (dest === '-') throw new Error('dest cannot be stdout for local output');
-      return { type, attributes: rest, dest, unpack: true };
+      // It is this side's: the engine sends the same for both.
+      const { mode = 'copy', ...others } = rest;
+      if (mode !== 'copy' && mode !== 'delete')
+        throw new Error(`invalid mode ${JSON.stringify(mode)} for local output: use copy or delete`);
+      return { type, attributes: others, dest, unpack: true, replace: mode === 'delete' };
+    }
     case 'tar':
       return { type, attributes: rest, dest: dest || '-', unpack: false };
     case 'oci': {

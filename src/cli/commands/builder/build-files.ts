@@ -58,16 +58,16 @@ export class BuildFiles {
 
   async #receive({ Kind, Index, Ticket }: BuildOutputNotice['Output']): Promise<void> {
     if (Kind === 'cache') return this.#unpack(Ticket, this.#caches.to[Index]?.directory);
-    const { dest, unpack } = this.#outputs[Index] ?? {};
+    const { dest, unpack, replace } = this.#outputs[Index] ?? {};
     if (dest === undefined) throw notAsked();
-    if (unpack === true) return this.#unpack(Ticket, dest);
+    if (unpack === true) return this.#unpack(Ticket, dest, replace);
     await writeStream(this.#cli, dest, async () => this.#client.builder.output(Ticket), 'export', 'image');
   }
 
-  async #unpack(ticket: string, directory: string | undefined): Promise<void> {
+  async #unpack(ticket: string, directory: string | undefined, replace = false): Promise<void> {
     if (directory === undefined) throw notAsked();
     fs.mkdirSync(directory, { recursive: true });
-    await unpackTree(await this.#client.builder.output(ticket), directory, { owners: false });
+    await unpackTree(await this.#client.builder.output(ticket), directory, { owners: false, replace });
   }
 
   /** Of a cache's directory nothing but the files of a layout. */

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { askedContext, defaultDockerfile, namedTree } from '../../archive/build-context.ts';
 import type { ClientTree } from '../../archive/client-tree.ts';
+import { checkReplaced } from '../../archive/remove-others.ts';
 import { findInLayout } from '../../archive/oci-layout.ts';
 import { type LocalContext, sendBuild } from '../../archive/send-build.ts';
 import type { BuildReportDocument } from '../../../api/gantry.ts';
@@ -152,6 +153,8 @@ gantry build --ssh default .`,
       redrawn && !quiet && !flags.explain
         ? new StepRows({ io: cli.io, output: screen, colour: screen.isTTY && !cli.env['NO_COLOR'] })
         : undefined;
+    for (const { dest, replace } of outputs)
+      if (replace === true && dest !== undefined) checkReplaced(dest, remote || place === '-' ? [] : [place]);
     checkDestinations(cli, outputs, [flags.iidfile, flags['metadata-file']]);
     const secrets = flags.secret.map((text) => parseSecret(text, cli.env));
     for (const secret of secrets) checkSecret(secret);

@@ -27,6 +27,10 @@ export interface AssembledImage {
   readonly layers: readonly Descriptor[];
 }
 
+/** OCI's config of what has none. */
+const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
+/** BuildKit's name for statements as artifacts. */
+const ATTESTATION_TYPE = 'application/vnd.docker.attestation.manifest.v1+json';
 const IN_TOTO = 'application/vnd.in-toto+json';
 const STATEMENT = 'https://in-toto.io/Statement/v0.1';
 const UNKNOWN = { architecture: 'unknown', os: 'unknown' };
@@ -97,7 +101,7 @@ export async function assemble(
     assembled.push({ image, manifest: { ...manifest, ...(described && { annotations: described }) }, layers });
     entries.push({ ...manifest, ...(described && { annotations: described }), platform: image.platform });
     if (image.attestations && image.attestations.length > 0)
-      attested.push(attestationManifest(image, manifest, { document, names }));
+      attested.push(attestationManifest(image, manifest, { document, names, artifact: form.ociArtifact }));
   }
   const onIndex = annotationsAt('index');
   const onDescriptor = annotationsAt('index-descriptor');
@@ -134,7 +138,10 @@ function attestationManifest(
   {
     document,
     names,
+    artifact,
   }: {
+    /** In OCI's form for what belongs to an image (image-spec manifest.md, "Guidelines for Artifact Usage"). */
+    readonly artifact: boolean;
     readonly document: (mediaType: string, value: string) => Descriptor;
     readonly names: readonly string[];
   },
@@ -146,18 +153,26 @@ function attestationManifest(
     ...document(IN_TOTO, canonicalJson({ _type: STATEMENT, predicateType, subject, predicate })),
     annotations: { 'in-toto.io/predicate-type': predicateType },
   }));
-  const config = canonicalJson({
-    ...UNKNOWN,
-    config: {},
-    rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.digest) },
-  });
+  const config = artifact
+    ? document(EMPTY_TYPE, '{}')
+    : document(
+        MEDIA_TYPES.ociConfig,
+        canonicalJson({
+          ...UNKNOWN,
+          config: {},
+          rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.digest) },
+        }),
+      );
+  const { mediaType, size } = manifest;
   const made = document(
     MEDIA_TYPES.ociManifest,
     JSON.stringify({
       schemaVersion: 2,
       mediaType: MEDIA_TYPES.ociManifest,
-      config: document(MEDIA_TYPES.ociConfig, config),
+      ...(artifact && { artifactType: ATTESTATION_TYPE }),
+      config,
       layers,
+      ...(artifact && { subject: { mediaType, digest: manifest.digest, size } }),
     }),
   );
   return {

@@ -58,6 +58,7 @@ const PLAIN: ImageForm = {
   level: undefined,
   force: false,
   dockerMediaTypes: false,
+  ociArtifact: false,
   annotations: [],
 };
 const STORE: BuildOutput = { kind: 'image', names: [], store: true, push: false, pushByDigest: false, form: PLAIN };

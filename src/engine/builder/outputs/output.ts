@@ -28,6 +28,8 @@ export interface ImageForm {
   /** Layers that came compressed in another way are compressed again. */
   readonly force: boolean;
   readonly dockerMediaTypes: boolean;
+  /** Statements are artifacts of OCI 1.1 that refer to their image, as registries list them. */
+  readonly ociArtifact: boolean;
   readonly annotations: readonly Annotation[];
 }
 
@@ -56,6 +58,7 @@ const IMAGE_ATTRIBUTES = [
   'compression-level',
   'force-compression',
   'oci-mediatypes',
+  'oci-artifact',
   'rewrite-timestamp',
   'dest',
   'tar',
@@ -74,7 +77,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   docker: IMAGE_ATTRIBUTES,
   oci: IMAGE_ATTRIBUTES,
   tar: ['dest', 'platform-split'],
-  local: ['dest', 'platform-split'],
+  local: ['dest', 'mode', 'platform-split'],
   cacheonly: [],
 };
 
@@ -118,6 +121,12 @@ export function readOutput({ type, attributes }: BuildOutputRequest): BuildOutpu
       return { kind: 'archive', layout: 'oci', names, form: readForm(type, attributes) };
     case 'tar':
     case 'local':
+      // What is there already is the client's, which does this itself.
+      if (!['copy', 'delete'].includes(attributes['mode'] ?? 'copy'))
+        throw new EngineError(
+          'invalid-argument',
+          `invalid mode ${JSON.stringify(attributes['mode'])} of the output local: use copy or delete`,
+        );
       return {
         kind: 'files',
         split: attributes['platform-split'] === undefined ? undefined : flag('platform-split', true),
@@ -172,6 +181,11 @@ export function readAnnotations(text: string): Annotation[] {
 
 export function readForm(type: string, attributes: Readonly<Record<string, string>>): ImageForm {
   const compression = attributes['compression'];
+  if (compression === 'estargz')
+    throw new EngineError(
+      'unimplemented',
+      'layers are not compressed as estargz by this engine: use gzip, which every reader of estargz reads as well, or zstd',
+    );
   if (compression !== undefined && !isCompression(compression)) {
     throw new EngineError(
       'invalid-argument',
@@ -181,11 +195,19 @@ export function readForm(type: string, attributes: Readonly<Record<string, strin
   const level = attributes['compression-level'];
   if (level !== undefined && !/^-?\d{1,2}$/.test(level))
     throw new EngineError('invalid-argument', `non-integer value ${level} specified for compression-level`);
+  const dockerMediaTypes = !truth(type, 'oci-mediatypes', attributes['oci-mediatypes'], true);
+  const ociArtifact = truth(type, 'oci-artifact', attributes['oci-artifact'], false);
+  if (ociArtifact && dockerMediaTypes)
+    throw new EngineError(
+      'invalid-argument',
+      'oci-artifact=true needs the media types of OCI: leave out oci-mediatypes=false',
+    );
   return {
+    ociArtifact,
     compression,
     level: level === undefined ? undefined : Number(level),
     force: truth(type, 'force-compression', attributes['force-compression'], false),
-    dockerMediaTypes: !truth(type, 'oci-mediatypes', attributes['oci-mediatypes'], true),
+    dockerMediaTypes,
     annotations: Object.entries(attributes).flatMap(([name, value]) => annotationOf(name, value)),
   };
 }
