@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { readTar } from '../../content/tar/reader.ts';
-import { directoryContext } from './build-context.ts';
+import { checkContext, directoryContext } from './build-context.ts';
 
 /** The names in the context of a directory with these files. */
 async function contextOf(
@@ -68,6 +68,28 @@ test('without a Dockerfile it is a Containerfile, without a .dockerignore a .con
     ]);
   } finally {
     fs.rmSync(folder, { recursive: true });
+  }
+});
+
+test('a check is sent what a Dockerfile includes, and nothing through links', async () => {
+  const folder = fs.mkdtempSync(join(tmpdir(), 'gantry-context-'));
+  const outside = fs.mkdtempSync(join(tmpdir(), 'gantry-outside-'));
+  try {
+    const include = ['one', 'linked/secret', 'file', '../secret', 'none'].map((path) => `INCLUDE ${path}\n`).join('');
+    fs.writeFileSync(join(folder, 'Dockerfile'), `# syntax=gantry/dockerfile:1\n${include}`);
+    fs.writeFileSync(join(folder, 'one'), 'INCLUDE two\n');
+    fs.writeFileSync(join(folder, 'two'), 'USER two\n');
+    fs.writeFileSync(join(folder, 'other'), 'not included');
+    fs.writeFileSync(join(outside, 'secret'), 'secret');
+    fs.symlinkSync(outside, join(folder, 'linked'));
+    fs.symlinkSync(join(outside, 'secret'), join(folder, 'file'));
+    const texts: Record<string, string> = {};
+    for await (const { header, body } of readTar(checkContext(folder, '').tar))
+      texts[header.name] = Buffer.concat(await Array.fromAsync(body)).toString();
+    delete texts['Dockerfile'];
+    assert.deepEqual(texts, { one: 'INCLUDE two\n', two: 'USER two\n', file: '', linked: '', other: '' });
+  } finally {
+    for (const place of [folder, outside]) fs.rmSync(place, { recursive: true });
   }
 });
 

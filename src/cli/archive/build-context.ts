@@ -147,11 +147,19 @@ export function checkContext(
 /** What a Dockerfile may include of its context, whose INCLUDE lines the engine reads. */
 function includedFiles(root: string, dockerfile: string): ReadonlySet<string> {
   const found = new Set<string>();
+  const real = fs.realpathSync(root);
   const look = (text: string): void => {
     for (const [, given = ''] of text.matchAll(/^[ \t]*INCLUDE[ \t]+([^\s-]\S*)[ \t]*$/gim)) {
       const name = join('/', given).slice(1);
       const isFile = fs.lstatSync(join(root, name), { throwIfNoEntry: false })?.isFile() === true;
-      if (!isFile || found.has(name) || found.size >= MAX_INCLUDED) continue;
+      // Through a link it may be anybody's file: the engine refuses that name, and needs no content to.
+      if (
+        !isFile ||
+        fs.realpathSync(join(root, name)) !== join(real, name) ||
+        found.has(name) ||
+        found.size >= MAX_INCLUDED
+      )
+        continue;
       found.add(name);
       look(fs.readFileSync(join(root, name), 'utf8'));
     }
