@@ -286,6 +286,9 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
     assert.equal(await made(`${ours}INCLUDE parts/one\n`, 'one', {}, files), 'hi\n');
     const printed = `${ours}INCLUDE parts/one\nENV --from-cmd SAID=cat /one\nRUN echo $SAID >/said\n`;
     assert.equal(await made(printed, 'said', {}, files), 'hi\n');
+    const shown = await begin(printed, {}, undefined, files);
+    await shown.says('[4/5] ENV --from-cmd SAID=cat /one');
+    await shown.done;
     await assert.rejects(
       begin(`${ours}INCLUDE parts/more\n`, {}, undefined, files).then(({ done }) => done),
       (error: Error) => {

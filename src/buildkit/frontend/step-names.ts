@@ -17,6 +17,8 @@ export interface StepName {
   readonly taken: string | undefined;
 }
 
+/** Of ENV only what runs a command. */
+const OF_COMMAND = /^\s*ENV\s+--from-cmd\b/i;
 const HIDDEN: StepName = { name: undefined, metadata: [], taken: undefined };
 
 /** Names of steps as BuildKit gives them: `[build 2/5] RUN npm ci`. */
@@ -51,7 +53,7 @@ export class StepNames {
   /** The name of a step that begins now. */
   next(vertex: BuildVertex): StepName {
     const keyword = /^\s*([a-z]+)/i.exec(vertex.text)?.[1]?.toUpperCase() ?? '';
-    if (!SHOWN.has(keyword)) return HIDDEN;
+    if (!SHOWN.has(keyword) && !OF_COMMAND.test(vertex.text)) return HIDDEN;
     const planned = this.#plan?.planned[vertex.stage.index];
     if (keyword === 'FROM') {
       if (!planned) return { ...HIDDEN, name: this.#numbered(vertex, `FROM ${imageName(vertex.shown.slice(5))}`) };
@@ -86,7 +88,7 @@ export class StepNames {
 
   #total(index: number): number {
     const { stage, base } = this.#plan!.planned[index]!;
-    const steps = stage.instructions.filter(({ kind }) => SHOWN.has(kind)).length;
+    const steps = stage.instructions.filter(({ kind }) => SHOWN.has(kind) || kind === 'ENV-COMMAND').length;
     return steps + (base.kind === 'image' || base.kind === 'context' ? 1 : 0);
   }
 

@@ -121,7 +121,7 @@ export function readOutput({ type, attributes }: BuildOutputRequest): BuildOutpu
       return { kind: 'archive', layout: 'oci', names, form: readForm(type, attributes) };
     case 'tar':
     case 'local':
-      // What is there already is the client's, which does this itself.
+      // What is there already is the client's, which removes it by itself: buildx from 0.35 on.
       if (!['copy', 'delete'].includes(attributes['mode'] ?? 'copy'))
         throw new EngineError(
           'invalid-argument',
