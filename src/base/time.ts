@@ -8,6 +8,11 @@ export function nowNanos(): bigint {
   return BigInt(wall) * 1_000_000n;
 }
 
+/** What a timer can wait, of a wish that may be longer: past 24 days it would not wait at all. */
+export function timerMs(ms: number): number {
+  return Math.min(ms, 2 ** 31 - 1);
+}
+
 const CLOCK_SLACK_MS = 2;
 let skew = 0;
 

@@ -41,6 +41,7 @@ export class PortAllocator {
   readonly #host: HostSockets | undefined;
   readonly #isSealed: (client: string) => boolean;
   readonly #nameOf: (containerId: string) => string;
+  readonly #most: number;
 
   /** `relayed`: clients come to the sockets and are passed on, which is not to be had for sctp. */
   constructor(options: {
@@ -50,11 +51,14 @@ export class PortAllocator {
     /** Whether a client, by its address, is on a network that has no way out: nothing is passed on for it. */
     readonly isSealed: (client: string) => boolean;
     readonly nameOf: (containerId: string) => string;
+    /** Each is a descriptor; undefined: half of what this process may have, so that clients are answered all the same. */
+    readonly most?: number;
   }) {
     this.#relayed = options.relayed;
     this.#host = options.host;
     this.#isSealed = options.isSealed;
     this.#nameOf = options.nameOf;
+    this.#most = options.most ?? Math.floor(openFilesLimit() / 2);
   }
 
   /**
@@ -63,6 +67,12 @@ export class PortAllocator {
    */
   allocate(owner: string, requests: readonly PortRequest[], target: PortTarget): HeldPort[] {
     const before = this.#holdings.get(owner)?.length ?? 0;
+    const held = this.#holdings.values().reduce((total, holdings) => total + holdings.length, 0);
+    const more = requests.reduce((total, { hostAddress }) => total + (hostAddress === '' ? 2 : 1), 0);
+    if (held + more > this.#most) {
+      const words = `${held} ports are published, and ${more} more would leave the engine too few descriptors: raise its limit of open files (${2 * this.#most})`;
+      throw new EngineError('conflict', words);
+    }
     try {
       return requests.flatMap((request) => this.#allocateOne(owner, request, target));
     } catch (error) {
@@ -252,4 +262,9 @@ function ephemeralRange(): [number, number] {
   } catch {
     return [32768, 60999];
   }
+}
+
+function openFilesLimit(): number {
+  const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  return limit === undefined ? Infinity : Number(limit);
 }

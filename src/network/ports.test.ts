@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PortAllocator } from './port-allocator.ts';
 import { parsePort, portRequests } from './ports.ts';
 
 test('bindings of a create request, in the order of the ports', () => {
@@ -27,5 +28,27 @@ test('what is no port is refused', () => {
   }
   for (const HostPort of ['x', '70000', '20-10', '1-2-3', '1.5']) {
     assert.throws(() => portRequests({ '80/tcp': [{ HostIp: '', HostPort }] }), { code: 'invalid-argument' }, HostPort);
+  }
+});
+
+test('ports take no more descriptors than leave some for everything else, all of them or none', () => {
+  const allocator = new PortAllocator({ relayed: false, isSealed: () => false, nameOf: (id) => id, most: 3 });
+  const target = { ipv4: '10.0.0.2', ipv6: undefined, routed: [] };
+  const requests = [1, 2, 3, 4].map((port) => ({
+    protocol: 'tcp' as const,
+    hostAddress: '127.0.0.1',
+    hostPorts: undefined,
+    port,
+  }));
+  try {
+    assert.equal(allocator.allocate('a', requests.slice(0, 2), target).length, 2);
+    assert.throws(() => allocator.allocate('b', requests.slice(2), target), {
+      code: 'conflict',
+      message: /2 ports are published, and 2 more would leave the engine too few descriptors/,
+    });
+    allocator.release('a');
+    assert.equal(allocator.allocate('b', requests.slice(2), target).length, 2);
+  } finally {
+    allocator.close();
   }
 });

@@ -239,6 +239,28 @@ test('a health check that prints without end costs no memory (27)', () =>
     await engine.containers.remove(Id, { force: true });
   }));
 
+test('times past what a timer can wait are long, not none: probes do not flood, a stop does not kill at once', () =>
+  withEngine(async (engine) => {
+    const { Id } = await engine.containers.create({
+      Image: 'busybox',
+      Cmd: ['sh', '-c', 'trap "sleep 0.5; exit 7" TERM; touch /ready; while :; do sleep 0.1; done'],
+      Healthcheck: { Test: ['CMD-SHELL', 'echo x >> /probes'], Interval: 3.6e15 },
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await engine.containers.start(Id);
+    const probes = async (): Promise<string> => {
+      const exec = await engine.execs.create(Id, {
+        Cmd: ['sh', '-c', 'until [ -e /ready ]; do sleep 0.1; done; sleep 0.5; ls /probes'],
+        AttachStdout: true,
+      });
+      return (await printed((await engine.execs.start(exec.Id, { tty: false })).output)).stdout;
+    };
+    assert.equal(await probes(), '');
+    await engine.containers.stop(Id, { timeoutSeconds: 3_000_000 });
+    assert.equal((await engine.containers.inspect(Id)).State.ExitCode, 7);
+    await engine.containers.remove(Id);
+  }));
+
 test('names that would be lines of their own in files are refused (91); output is never taken for structure (101)', () =>
   withEngine(async (engine) => {
     const refused: readonly (readonly [HostConfig, Partial<ContainerCreateRequest>])[] = [

@@ -9,6 +9,7 @@ import {
 } from 'node:http2';
 import type { Duplex, Readable } from 'node:stream';
 import { EngineError, errorCode } from '../../base/errors.ts';
+import { timerMs } from '../../base/time.ts';
 import { Deframer, frame } from './frames.ts';
 import { errorTrailers, GRPC, GrpcError } from './status.ts';
 
@@ -116,7 +117,10 @@ export class GrpcServer {
     const timer =
       deadline === undefined
         ? undefined
-        : setTimeout(() => controller.abort(new EngineError('timeout', 'context deadline exceeded')), deadline).unref();
+        : setTimeout(
+            () => controller.abort(new EngineError('timeout', 'context deadline exceeded')),
+            timerMs(deadline),
+          ).unref();
     try {
       const entry = this.#methods.get(path);
       if (!entry) throw new GrpcError(GRPC.unimplemented, this.#unknown(path));

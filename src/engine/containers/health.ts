@@ -1,7 +1,7 @@
 import type { HealthConfig, HealthResult } from '../../api/container.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
-import { now } from '../../base/time.ts';
+import { now, timerMs } from '../../base/time.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
@@ -76,7 +76,7 @@ class TaskHealthMonitor implements HealthMonitor {
 
   #schedule(): void {
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => void this.#probe(), this.#state.nextDelayMs(this.#ageMs()));
+    this.#timer = setTimeout(() => void this.#probe(), timerMs(this.#state.nextDelayMs(this.#ageMs())));
   }
 
   /** How long the run has been going on, whatever becomes of the clock on the wall. */
@@ -144,7 +144,7 @@ class TaskHealthMonitor implements HealthMonitor {
       const timer = setTimeout(() => {
         timedOut = true;
         void probe.kill(SIGKILL).catch(() => {});
-      }, this.#timings.timeoutMs);
+      }, timerMs(this.#timings.timeoutMs));
       try {
         const output = await boundedOutput(probe.output);
         const { exitCode } = await probe.exited;

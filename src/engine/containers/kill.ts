@@ -1,4 +1,5 @@
 import { EngineError } from '../../base/errors.ts';
+import { timerMs } from '../../base/time.ts';
 import type { Task } from '../../runtime/task.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import { type ContainerContext, findContainer, publishContainerEvent } from './context.ts';
@@ -87,7 +88,7 @@ async function within(
   abort: AbortSignal | undefined,
 ): Promise<boolean> {
   const { promise: over, resolve, reject } = Promise.withResolvers<boolean>();
-  const timer = ms === undefined ? undefined : setTimeout(() => resolve(false), ms);
+  const timer = ms === undefined ? undefined : setTimeout(() => resolve(false), timerMs(ms));
   const aborted = (): void => reject(new EngineError('cancelled', 'gave up waiting for the container to end'));
   if (abort?.aborted) aborted();
   abort?.addEventListener('abort', aborted, { once: true });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ON_UNHEALTHY_LABEL } from '../../api/gantry.ts';
 import { errorCode } from '../../base/errors.ts';
+import { timerMs } from '../../base/time.ts';
 import type { Task } from '../../runtime/task.ts';
 import { type ContainerContext, publishContainerEvent } from './context.ts';
 import { byEngine, noteFact } from './facts.ts';
@@ -30,7 +31,7 @@ export function runIsUnhealthy(context: ContainerContext, id: string, task: Task
     await send(stopSignalOf(record));
     if (seconds < 0) return;
     const patience = new AbortController();
-    const late = sleep(seconds * 1000, true, { signal: patience.signal }).catch(() => false);
+    const late = sleep(timerMs(seconds * 1000), true, { signal: patience.signal }).catch(() => false);
     const ended = task.exited.then(() => false);
     if (await Promise.race([late, ended])) await send(SIGKILL);
     patience.abort();

@@ -81,7 +81,7 @@ test('tmpfs options over the defaults', () => {
     'rw',
     'rshared',
   ]);
-  for (const bad of ['nonsense', 'size', 'ro=1', 'context=x']) {
+  for (const bad of ['nonsense', 'size', 'ro=1', 'context=x', 'bind', 'rbind', 'remount']) {
     assert.throws(() => tmpfsOptions([bad]), { message: `invalid tmpfs option "${bad}"` });
   }
 });

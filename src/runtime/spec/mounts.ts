@@ -207,10 +207,11 @@ const PROPAGATIONS = new Set([
   'unbindable',
   'runbindable',
 ]);
+// Docker takes bind and remount, too: of a mount of the runtime's own, as of a read-only hierarchy of cgroups.
 const FLAGS = new Set(
   (
     'ro rw exec noexec suid nosuid dev nodev sync async dirsync mand nomand atime noatime diratime nodiratime relatime ' +
-    'norelatime strictatime nostrictatime bind rbind remount defaults'
+    'norelatime strictatime nostrictatime defaults'
   ).split(' '),
 );
 const VALUES = new Set(['mode', 'uid', 'gid', 'size', 'nr_inodes', 'nr_blocks', 'mpol', 'huge']);

@@ -1,4 +1,5 @@
 import { errorCode } from '../../../base/errors.ts';
+import { timerMs } from '../../../base/time.ts';
 import { stopContainer, servicesOfLabels } from '../../../compose/project/down.ts';
 import type { Observed } from '../../../compose/project/observe.ts';
 import { all, inDependencyOrder } from '../../../compose/project/parallel.ts';
@@ -63,7 +64,7 @@ export const start = composeCommand({
         services,
         ids,
         compose.onProgress,
-        given.has('wait-timeout') ? AbortSignal.timeout(flags['wait-timeout'] * 1000) : undefined,
+        given.has('wait-timeout') ? AbortSignal.timeout(timerMs(flags['wait-timeout'] * 1000)) : undefined,
       );
     return 0;
   },

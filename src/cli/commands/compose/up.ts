@@ -1,4 +1,5 @@
 import type { Client } from '../../../client/client.ts';
+import { timerMs } from '../../../base/time.ts';
 import { demultiplex } from '../../../client/multiplex.ts';
 import { observeContainers } from '../../../compose/project/observe.ts';
 import { all } from '../../../compose/project/parallel.ts';
@@ -246,7 +247,7 @@ async function waitReady(
   containers: ReadonlyMap<string, readonly string[]>,
   seconds: number | undefined,
 ): Promise<void> {
-  const signal = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
+  const signal = seconds === undefined ? undefined : AbortSignal.timeout(timerMs(seconds * 1000));
   try {
     await waitUntilReady(client, services, containers, compose.onProgress, signal);
   } catch (error) {
