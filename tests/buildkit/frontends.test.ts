@@ -36,10 +36,11 @@ async function begin(
   fields: Request = {},
   onOutput?: (bytes: Buffer) => void,
   files: Readonly<Record<string, string>> = {},
+  name = 'Dockerfile',
 ): Promise<Running> {
   const session = await openSession(daemon.socket, {
     directories: {
-      dockerfile: { Dockerfile: text },
+      dockerfile: { [name]: text },
       context: { hello: 'hi\n', ...files },
     },
     ...(onOutput && { onOutput }),
@@ -274,6 +275,18 @@ describe('frontends that are programs', { concurrency: 1 }, () => {
     assert.match(failed.stderr, /1 \| >>> # syntax=.* fail[^]*this is no good day/);
     const attested = buildx(`# syntax=${IMAGE} report\n`, '--sbom=true');
     assert.match(attested.stderr, /attestations of what the frontend .* are not supported/);
+  });
+
+  test('a file of another default name, and what is ignored by one', async () => {
+    const files = { '.containerignore': 'secret\n', secret: '' };
+    for (const name of ['Containerfile', 'dockerfile']) {
+      const text = 'FROM busybox\nCOPY . /all\nRUN test -e /all/hello && ! test -e /all/secret\n';
+      await (
+        await begin(text, {}, undefined, files, name)
+      ).done;
+    }
+    const other = await begin('FROM busybox\n', {}, undefined, {}, 'Buildfile');
+    await assert.rejects(other.done, /failed to read dockerfile: open Dockerfile: no such file or directory/);
   });
 
   test('our own language is built in: files of the context are included', async () => {

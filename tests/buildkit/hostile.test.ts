@@ -71,7 +71,11 @@ function dockerfile(text: string, context?: DiffCopy): Service {
     async *diffCopy(packets, call) {
       const { 'dir-name': name, followpaths } = call.metadata;
       if (name === 'dockerfile') yield* plain(packets, call);
-      else yield* (context && followpaths !== '.dockerignore' ? context : empty)(packets, call);
+      else
+        yield* (context && followpaths?.toString().startsWith('.dockerignore') !== true ? context : empty)(
+          packets,
+          call,
+        );
     },
   });
 }

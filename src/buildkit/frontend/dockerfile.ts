@@ -73,20 +73,20 @@ export async function readDockerfile(
   const { session, log, ref, signal, rules } = parts;
   checkDirectory(rules, options.dockerfileName);
   const { filename, dockerfileName, contextName } = options;
-  const ownIgnore = `${filename}.dockerignore`;
+  const names = filename === 'Dockerfile' ? DEFAULT_NAMES : [filename];
+  const nameIn = (found: ReadonlyMap<string, Buffer>): string => names.find((one) => found.has(one)) ?? filename;
   const step = new ProgressStep(log, `${ref} definition`, `[internal] load build definition from ${filename}`);
   const [files, shared] = await step.during(async () => {
     const read = await Promise.all([
-      session.smallFiles(dockerfileName, [filename, ownIgnore], signal),
-      options.remote === undefined
-        ? session.smallFiles(contextName, ['.dockerignore'], signal)
-        : new Map<string, Buffer>(),
+      session.smallFiles(dockerfileName, [...names, ...names.map(ownIgnore)], signal),
+      options.remote === undefined ? session.smallFiles(contextName, IGNORE_FILES, signal) : new Map<string, Buffer>(),
     ]);
-    step.part('transferring dockerfile:', { current: read[0].get(filename)?.length ?? 0, done: true });
+    step.part('transferring dockerfile:', { current: read[0].get(nameIn(read[0]))?.length ?? 0, done: true });
     return read;
   });
-  const text = files.get(filename);
-  const own = files.get(ownIgnore) ?? shared.get('.dockerignore');
+  const name = nameIn(files);
+  const text = files.get(name);
+  const own = files.get(ownIgnore(name)) ?? ignoreFile(shared);
   if (!text) {
     throw new EngineError('invalid-argument', `failed to read dockerfile: open ${filename}: no such file or directory`);
   }
@@ -94,7 +94,20 @@ export async function readDockerfile(
   ignoring.part('transferring context:', { current: own?.length ?? 0, done: true });
   const ignore = own?.toString().split(/\r?\n/) ?? [];
   ignoring.done();
-  return { text: text.toString(), source: DockerfileSource.of({ name: filename, text: text.toString() }), ignore };
+  return { text: text.toString(), source: DockerfileSource.of({ name, text: text.toString() }), ignore };
+}
+
+/** What a Dockerfile is called when nobody says so. */
+const DEFAULT_NAMES = ['Dockerfile', 'dockerfile', 'Containerfile'];
+/** The first that is there counts. */
+const IGNORE_FILES = ['.dockerignore', '.containerignore'];
+
+function ownIgnore(name: string): string {
+  return `${name}.dockerignore`;
+}
+
+function ignoreFile(files: ReadonlyMap<string, Buffer>): Buffer | undefined {
+  return IGNORE_FILES.map((name) => files.get(name)).find((text) => text !== undefined);
 }
 
 /** A file of our own language with what it includes of the client's directories. Throws `invalid-argument`. */
@@ -274,11 +287,11 @@ async function offerContexts(
     const local = /^local:(.*)$/.exec(value)?.[1];
     if (local === undefined) continue;
     const step = new ProgressStep(log, `${ref} ignore ${name}`, `[context ${name}] load .dockerignore`);
-    const files = await step.during(() => session.smallFiles(local, ['.dockerignore'], signal));
+    const files = await step.during(() => session.smallFiles(local, IGNORE_FILES, signal));
     offered[name] = 'local';
     directories.set(name, {
       name: local,
-      selection: { follow: undefined, exclude: files.get('.dockerignore')?.toString().split(/\r?\n/) ?? [] },
+      selection: { follow: undefined, exclude: ignoreFile(files)?.toString().split(/\r?\n/) ?? [] },
       watcher: new TransferProgress(log, `${ref} context ${name}`, `[context ${name}] load from client`, name),
     });
   }
