@@ -41,3 +41,15 @@ test('output beyond a limit is clipped, and says so; all else is told', async ()
   assert.equal(messages.at(-1)!.vertexes.length, 1);
   assert.ok(messages.length > 8, 'no message is larger than clients take');
 });
+
+test('warnings without an end are kept up to a limit, one that is larger than it not at all', async () => {
+  const log = new StatusLog();
+  for (let count = 0; count < 20; count++) log.add({ warnings: [{ vertex: 'v', short: Buffer.alloc(1 << 20, 'y') }] });
+  log.add({ warnings: [{ vertex: 'v', short: Buffer.alloc(16 << 20, 'y') }] });
+  log.add({ vertexes: [{ digest: 'sha256:1', name: 'one' }] });
+  log.end();
+  const messages = await read(log);
+  assert.equal(messages.flatMap(({ warnings }) => warnings).length, 3);
+  assert.equal(log.counts.warnings, 3);
+  assert.equal(messages.flatMap(({ vertexes }) => vertexes).length, 1);
+});

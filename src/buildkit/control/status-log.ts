@@ -4,6 +4,8 @@ import { type StatusResponse, StatusResponseSchema } from '../protocol/control_p
 
 /** What the steps of a build print is kept up to this, in bytes: its readers may be slow, or come when it is over. */
 const MAX_OUTPUT = 16 << 20;
+/** Warnings of a build, which a frontend may send without an end: more than this, in bytes, nobody reads. */
+const MAX_WARNINGS = 4 << 20;
 const CLIPPED = Buffer.from(`[output clipped, log limit ${MAX_OUTPUT >> 20}MiB reached]\n`);
 
 /** What a build was, in numbers. */
@@ -20,6 +22,7 @@ export class StatusLog {
   readonly #steps = new Map<string, { readonly cached: boolean; readonly completed: boolean }>();
   #warnings = 0;
   #output = 0;
+  #warningBytes = 0;
   #ended = false;
   #wake = Promise.withResolvers<void>();
 
@@ -41,10 +44,15 @@ export class StatusLog {
     if (this.#ended) return;
     const entry = create(StatusResponseSchema, init);
     if (entry.logs.length > 0 && !this.#takes(entry)) return;
+    const encoded = toBinary(StatusResponseSchema, entry);
+    if (entry.warnings.length > 0) {
+      if (this.#warningBytes + encoded.length > MAX_WARNINGS) return;
+      this.#warningBytes += encoded.length;
+    }
     for (const { digest, cached, completed } of entry.vertexes)
       this.#steps.set(digest, { cached, completed: completed !== undefined });
     this.#warnings += entry.warnings.length;
-    this.#entries.push(toBinary(StatusResponseSchema, entry));
+    this.#entries.push(encoded);
     this.#notify();
   }
 
