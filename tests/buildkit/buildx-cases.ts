@@ -364,7 +364,7 @@ also(
 );
 also(
   'names in the metadata file, and the lines of a failure in the history',
-  `${from('FROM busybox')}b -t $N:1 -t $N:2 --metadata-file $T/m .; grep image.name $T/m; ${from('FROM busybox', `RUN exit 9; echo $N`)}b . >/dev/null; docker buildx history inspect $(docker buildx history ls --format '{{.Ref}}' | head -1) 2>&1 | grep -a '>>>'`,
+  `${from('FROM busybox')}b -t $N:1 -t $N:2 --metadata-file $T/m .; grep image.name $T/m; ${from('FROM busybox', `RUN exit 9; echo $N`)}b . >/dev/null; for r in $(docker buildx history ls --format '{{.Ref}}'); do docker buildx history inspect $r 2>&1 | grep -a '>>> RUN exit 9' && break; done`,
 );
 
 // bake
