@@ -68,10 +68,16 @@ export class LogShipping {
       this.#ready = this.#open(record);
       await this.#ready.connect();
     } catch (error) {
-      this.#ready = undefined;
+      this.release();
       const why = `failed to create task for container: failed to initialize logging driver: ${(error as Error).message}`;
       throw new EngineError('internal', why, { cause: error });
     }
+  }
+
+  /** There will be no run for the connection that was made. */
+  release(): void {
+    this.#ready?.close();
+    this.#ready = undefined;
   }
 
   /** Sends what is there, and what comes until `ended`. */

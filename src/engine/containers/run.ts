@@ -41,6 +41,7 @@ export async function beginRun(context: ContainerContext, record: ContainerRecor
     );
     await recordRun(context, started);
   } catch (error) {
+    live.shipping?.release();
     await startHasFailed(context, record, error as EngineError, by);
     throw error;
   }

@@ -14,7 +14,7 @@ import {
 import { dirname, join, posix } from 'node:path';
 import type { SecretReference } from '../../api/secret.ts';
 import { EngineError } from '../../base/errors.ts';
-import type { UserMount } from '../../runtime/spec/mounts.ts';
+import { readOnlyBind, type UserMount } from '../../runtime/spec/mounts.ts';
 import type { ContainerRecord } from '../../state/containers.ts';
 import type { RunMounts } from '../volumes/run-mounts.ts';
 
@@ -70,7 +70,7 @@ export class SecretFiles {
       const path = this.#path(root, target, index);
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
       write(path, value(reference), reference);
-      if (!isBelow(target)) mounts.push(readOnly(target, path));
+      if (!isBelow(target)) mounts.push(readOnlyBind(target, path));
     });
     if (!references.some((reference) => isBelow(this.target(reference)))) return mounts;
     if (taken.includes(SECRETS_DIRECTORY)) {
@@ -80,7 +80,7 @@ export class SecretFiles {
       );
     }
     for (const mount of others) if (isBelow(mount.destination)) makePlace(view, mount);
-    return [readOnly(SECRETS_DIRECTORY, view), ...mounts];
+    return [readOnlyBind(SECRETS_DIRECTORY, view), ...mounts];
   }
 
   /** Gives a running container the new value. False when its run has no secrets on this host. */
@@ -133,18 +133,6 @@ function overwrite(path: string, value: Buffer): void {
   } finally {
     closeSync(fd);
   }
-}
-
-function readOnly(destination: string, source: string): UserMount {
-  return {
-    type: 'bind',
-    destination,
-    source,
-    readOnly: true,
-    recursive: false,
-    readOnlyRecursion: 'off',
-    propagation: '',
-  };
 }
 
 /** The directory is read-only for the container: what else is mounted in it needs its place beforehand. */

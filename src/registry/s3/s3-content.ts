@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { EngineError, errorCode } from '../../base/errors.ts';
 import type { BlobInfo, Bytes, Ingest } from '../../content/content-store.ts';
-import { checkContent } from '../../content/verified.ts';
+import { checkContent, writeBlob } from '../../content/verified.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { type Digest, hasherFor, isDigest } from '../../oci/digest.ts';
 import type { RegistryContent } from '../server/registry-content.ts';
@@ -55,17 +55,8 @@ export class S3Content implements RegistryContent {
     return (await this.stat(target.digest))?.size === target.size;
   }
 
-  async write(target: Target, body: Bytes, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    if (await this.has(target)) return;
-    await using ingest = await this.ingest();
-    for await (const chunk of body) {
-      signal?.throwIfAborted();
-      if (ingest.offset + chunk.byteLength > target.size) {
-        throw new EngineError('corrupt', `${target.digest} is larger than the ${target.size} bytes it should have`);
-      }
-      await ingest.append(chunk);
-    }
-    await ingest.commit(target);
+  write(target: Target, body: Bytes, options?: { signal?: AbortSignal }): Promise<void> {
+    return writeBlob(this, target, body, options);
   }
 
   async stat(digest: Digest): Promise<BlobInfo | undefined> {

@@ -302,3 +302,16 @@ function findThermal(sysCpu: string): string[] {
     .map((name) => `/sys/devices/system/cpu/${name}/thermal_throttle`)
     .sort();
 }
+
+/** A directory or file of the engine's own, without what is mounted below it. */
+export function readOnlyBind(destination: string, source: string): UserMount {
+  return {
+    type: 'bind',
+    destination,
+    source,
+    readOnly: true,
+    recursive: false,
+    readOnlyRecursion: 'off',
+    propagation: '',
+  };
+}

@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { UserMount } from '../../../runtime/spec/mounts.ts';
+import { readOnlyBind } from '../../../runtime/spec/mounts.ts';
 import { MOUNT_POINTS } from '../../containers/create.ts';
 import { checkEmulation } from '../emulation.ts';
 import type { SpokenCommand } from '../step-executor.ts';
@@ -45,7 +45,7 @@ export async function runProgram<T>(
       config: { WorkingDir: workingDir, Env: [] },
       args,
       env: withPath(env),
-      mounts: [mountOf(directory.path, given)],
+      mounts: [readOnlyBind(directory.path, given)],
       networkMode: network,
       privileged: false,
       ids,
@@ -64,16 +64,4 @@ async function temporaryDirectory(context: GraphContext, held: AsyncDisposableSt
   await mkdir(directory);
   held.defer(() => rm(directory, { recursive: true, force: true }));
   return directory;
-}
-
-function mountOf(destination: string, source: string): UserMount {
-  return {
-    type: 'bind',
-    destination,
-    source,
-    readOnly: true,
-    recursive: false,
-    readOnlyRecursion: 'off',
-    propagation: '',
-  };
 }
